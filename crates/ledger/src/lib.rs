@@ -1,0 +1,35 @@
+//! The ledger: the one place where the profiled process and the tool meet.
+//!
+//! A ledger is a file of fixed layout. The profiled process maps it shared and counts in it (the
+//! writer half, [`Ledger`]); the tool reads it with plain file reads, while the process runs or
+//! after its end, however it ended (the reader half, [`Snapshot::read`] and
+//! [`Snapshot::read_file`]).
+//!
+//! ```text
+//! ┌────────┬──────────┬─────────┬───────┬────────────────┬───────┐
+//! │ header │ modules  │ strings │ sites │ frames         │ cells │
+//! └────────┴──────────┴─────────┴───────┴────────────────┴───────┘
+//!   4 KiB    /proc/     file      48 B    return addresses  64 B: one thread's
+//!            self/maps  names     a site  of all stacks     counts at one site
+//! ```
+//!
+//! * A **site** is written once and never changes. Its stack is a run of the frames region.
+//! * A **cell** has one writer, the thread that owns it, so counting needs no atomic
+//!   read-modify-write. What a site holds is the sum over its cells.
+//! * The **peak** is kept by epochs: the header's epoch rises whenever the process's total in use
+//!   reaches a new maximum, and a cell saves what it held before its first change in a new epoch.
+//!   So each event costs a comparison, and the sum over the cells is the highest total to the byte.
+
+mod error;
+mod layout;
+mod modules;
+mod peak;
+mod reader;
+mod snapshot;
+mod writer;
+
+pub use error::LedgerError;
+pub use layout::{Capacities, FRAMES_PER_SITE};
+pub use peak::Peak;
+pub use snapshot::{Counts, Module, Site, Snapshot, Statistics};
+pub use writer::{Cell, CreateError, Ledger, SiteId, Statistic};

@@ -1,0 +1,448 @@
+//! The reader half. It trusts nothing: every number is checked against the file's own bounds
+//! before it is followed.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::mem::offset_of;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::layout::{
+    CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
+    SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, VERSION,
+};
+use crate::peak::Peak;
+use crate::snapshot::{Counts, Site, Snapshot, Statistics};
+use crate::writer::{DROPPED_CELL, Statistic};
+use crate::{Capacities, LedgerError, modules};
+
+/// How often a live ledger is read again when its counts moved while they were read.
+const ATTEMPTS: usize = 50;
+
+impl Snapshot {
+    /// Reads a ledger from memory. `name` is what errors call it.
+    pub fn read(bytes: &[u8], name: &str) -> Result<Snapshot, LedgerError> {
+        Reader { source: Source::Bytes(bytes), name }.snapshot()
+    }
+
+    /// Reads the ledger at `path`, while its process runs or after.
+    ///
+    /// The counts of a running process are read until two readings agree, so that no event is
+    /// seen by half; a process that never pauses gets the last reading, in which a thread may be
+    /// in the middle of one event.
+    pub fn read_file(path: &Path) -> Result<Snapshot, LedgerError> {
+        let name = path.display().to_string();
+        let file = File::open(path)
+            .map_err(|source| LedgerError::Unreadable { file: name.clone(), source })?;
+        Reader { source: Source::File(&file), name: &name }.snapshot()
+    }
+}
+
+enum Source<'a> {
+    Bytes(&'a [u8]),
+    File(&'a File),
+}
+
+struct Reader<'a> {
+    source: Source<'a>,
+    name: &'a str,
+}
+
+/// What the header says, checked.
+struct Layout {
+    regions: Regions,
+    pid: u32,
+    started_nanos: u64,
+    capacities: Capacities,
+}
+
+/// The counts of all cells as they were at one reading.
+#[derive(PartialEq)]
+struct Counters {
+    header: Vec<u8>,
+    sites: Vec<u8>,
+    cells: Vec<u8>,
+}
+
+impl Reader<'_> {
+    fn snapshot(&self) -> Result<Snapshot, LedgerError> {
+        let layout = self.layout()?;
+        let mut counters = self.counters(&layout)?;
+        for _ in 0..ATTEMPTS {
+            let again = self.counters(&layout)?;
+            let agreed = again == counters;
+            counters = again;
+            if agreed {
+                break;
+            }
+        }
+        self.assemble(&layout, &counters)
+    }
+
+    fn layout(&self) -> Result<Layout, LedgerError> {
+        let length = self.length()?;
+        let found = self.bytes(0, length.min(MAGIC.len() as u64))?;
+        if found != MAGIC {
+            return Err(LedgerError::Foreign {
+                file: self.name.to_owned(),
+                expected: MAGIC.escape_ascii().to_string(),
+                found: found.escape_ascii().to_string(),
+            });
+        }
+        if length < PAGE {
+            return Err(self.invalid(0, "length of the file", "at least 4096 bytes", length));
+        }
+        let header = self.bytes(0, PAGE)?;
+        let version = u32_at(&header, offset_of!(Header, version));
+        if version != VERSION {
+            return Err(LedgerError::Version {
+                file: self.name.to_owned(),
+                expected: VERSION,
+                found: version,
+            });
+        }
+        let capacities = Capacities {
+            sites: u32_at(&header, offset_of!(Header, site_capacity)),
+            frames: u32_at(&header, offset_of!(Header, frame_capacity)),
+            cells: u32_at(&header, offset_of!(Header, cell_capacity)),
+        };
+        if !(1..=Capacities::MOST_SITES).contains(&capacities.sites) {
+            let offset = offset_of!(Header, site_capacity) as u64;
+            let range = format!("1 to {}", Capacities::MOST_SITES);
+            return Err(self.invalid(offset, "room for sites", range, capacities.sites));
+        }
+        let regions = Regions::of(&capacities);
+        let file_bytes = u64_at(&header, offset_of!(Header, file_bytes));
+        if file_bytes != regions.end {
+            let offset = offset_of!(Header, file_bytes) as u64;
+            return Err(self.invalid(offset, "length in the header", regions.end, file_bytes));
+        }
+        if length != regions.end {
+            return Err(self.invalid(length, "end of the file", regions.end, length));
+        }
+        Ok(Layout {
+            regions,
+            pid: u64_at(&header, offset_of!(Header, pid)) as u32,
+            started_nanos: u64_at(&header, offset_of!(Header, started_nanos)),
+            capacities,
+        })
+    }
+
+    fn counters(&self, layout: &Layout) -> Result<Counters, LedgerError> {
+        let header = self.bytes(0, PAGE)?;
+        let sites = used(&header, offset_of!(Header, sites_used), layout.capacities.sites + 1);
+        let cells = used(&header, offset_of!(Header, cells_used), layout.capacities.cells);
+        Ok(Counters {
+            sites: self.bytes(
+                layout.regions.sites,
+                sites.saturating_sub(1) * size_of::<SiteRecord>() as u64,
+            )?,
+            cells: self.bytes(layout.regions.cells, cells * size_of::<CellRecord>() as u64)?,
+            header,
+        })
+    }
+
+    fn assemble(&self, layout: &Layout, counters: &Counters) -> Result<Snapshot, LedgerError> {
+        let header = &counters.header;
+        let mut files = HashMap::new();
+        let mut sites = Vec::new();
+        // Index in `sites` by site number; numbers whose record is unfinished have none.
+        let mut index = vec![None; counters.sites.len() / size_of::<SiteRecord>() + 1];
+        // The pools' marks are read after the sites: every site seen above lies below them.
+        let marks = self.bytes(0, PAGE)?;
+        let frames_used = used(&marks, offset_of!(Header, frames_used), layout.capacities.frames);
+        let frames = self.bytes(layout.regions.frames, frames_used * 8)?;
+        let strings_used = used(&marks, offset_of!(Header, strings_used), STRINGS_BYTES as u32);
+        let strings = self.bytes(layout.regions.strings, strings_used)?;
+
+        let mut totals = Totals::new(counters, index.len());
+        totals.add_cells(self, layout, counters)?;
+
+        for (at, record) in counters.sites.chunks_exact(size_of::<SiteRecord>()).enumerate() {
+            let number = at + 1;
+            if u32_at(record, offset_of!(SiteRecord, state)) != SITE_READY {
+                continue;
+            }
+            let offset = layout.regions.sites + (at * size_of::<SiteRecord>()) as u64;
+            let file = self.file(record, offset, &strings, layout, &mut files)?;
+            let stack = self.stack(record, offset, &frames)?;
+            index[number] = Some(sites.len());
+            let mut counts = totals.signed[number];
+            counts.spill(record);
+            sites.push(Site {
+                file,
+                line: u32_at(record, offset_of!(SiteRecord, line)),
+                stack,
+                truncated: u32_at(record, offset_of!(SiteRecord, flags)) & SITE_TRUNCATED != 0,
+                counts: counts.unsigned(),
+            });
+        }
+        let statistics = Self::statistics(layout, header, &sites, totals.dropped.unsigned());
+        let modules = self.modules(layout, header)?;
+        Ok(Snapshot {
+            pid: layout.pid,
+            started_nanos: layout.started_nanos,
+            modules,
+            sites,
+            statistics,
+        })
+    }
+
+    fn file(
+        &self,
+        record: &[u8],
+        record_offset: u64,
+        strings: &[u8],
+        layout: &Layout,
+        files: &mut HashMap<u32, Arc<str>>,
+    ) -> Result<Option<Arc<str>>, LedgerError> {
+        let place = u32_at(record, offset_of!(SiteRecord, file));
+        if place == FILE_NULL {
+            return Ok(None);
+        }
+        if let Some(known) = files.get(&place) {
+            return Ok(Some(known.clone()));
+        }
+        let start = place as usize;
+        let Some(length) = strings.get(start..start.saturating_add(4)) else {
+            let offset = record_offset + offset_of!(SiteRecord, file) as u64;
+            let range = format!("below {}", strings.len());
+            return Err(self.invalid(offset, "place of a file name", range, place));
+        };
+        let length = u32_at(length, 0) as usize;
+        let Some(name) = strings.get(start + 4..(start + 4).saturating_add(length)) else {
+            let offset = layout.regions.strings + u64::from(place);
+            let range = format!("at most {}", strings.len() - start - 4);
+            return Err(self.invalid(offset, "length of a file name", range, length));
+        };
+        let name: Arc<str> = String::from_utf8_lossy(name).into();
+        files.insert(place, name.clone());
+        Ok(Some(name))
+    }
+
+    fn stack(
+        &self,
+        record: &[u8],
+        record_offset: u64,
+        frames: &[u8],
+    ) -> Result<Vec<u64>, LedgerError> {
+        let start = u32_at(record, offset_of!(SiteRecord, frames_start)) as usize;
+        let depth = u32_at(record, offset_of!(SiteRecord, depth)) as usize;
+        if depth > FRAMES_PER_SITE {
+            let offset = record_offset + offset_of!(SiteRecord, depth) as u64;
+            let range = format!("at most {FRAMES_PER_SITE}");
+            return Err(self.invalid(offset, "depth of a stack", range, depth));
+        }
+        let Some(bytes) = frames.get(start * 8..(start + depth) * 8) else {
+            let offset = record_offset + offset_of!(SiteRecord, frames_start) as u64;
+            let range = format!("at most {}", (frames.len() / 8).saturating_sub(depth));
+            return Err(self.invalid(offset, "first frame of a stack", range, start));
+        };
+        Ok(bytes.chunks_exact(8).map(|frame| u64_at(frame, 0)).collect())
+    }
+
+    fn modules(&self, layout: &Layout, header: &[u8]) -> Result<Vec<crate::Module>, LedgerError> {
+        let length = used(header, offset_of!(Header, modules_used), MODULES_BYTES as u32);
+        let bytes = self.bytes(layout.regions.modules, length)?;
+        modules::parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, found)| {
+            let what = "memory map of the process";
+            let expected = format!("line {line} in the form of /proc/PID/maps");
+            self.invalid(layout.regions.modules, what, expected, found)
+        })
+    }
+
+    fn statistics(layout: &Layout, header: &[u8], sites: &[Site], dropped: Counts) -> Statistics {
+        let statistic =
+            |which: Statistic| u64_at(header, offset_of!(Header, statistics) + 8 * which as usize);
+        Statistics {
+            dropped,
+            untracked_blocks: statistic(Statistic::UntrackedBlocks),
+            untracked_bytes: statistic(Statistic::UntrackedBytes),
+            foreign_frees: statistic(Statistic::ForeignFrees),
+            stale_blocks: statistic(Statistic::StaleBlocks),
+            nested_calls: statistic(Statistic::NestedCalls),
+            truncated_stacks: statistic(Statistic::TruncatedStacks),
+            sites: sites.len() as u64,
+            site_capacity: u64::from(layout.capacities.sites),
+            ledger_bytes: Self::used_bytes(header),
+            private_bytes: statistic(Statistic::PrivateBytes),
+            hook_replaced: statistic(Statistic::HookReplaced) != 0,
+        }
+    }
+
+    /// Bytes of the regions that are in use.
+    fn used_bytes(header: &[u8]) -> u64 {
+        let used = |offset: usize, size: u64| u64_at(header, offset).saturating_mul(size);
+        PAGE + used(offset_of!(Header, modules_used), 1)
+            + used(offset_of!(Header, strings_used), 1)
+            + used(offset_of!(Header, sites_used), size_of::<SiteRecord>() as u64)
+            + used(offset_of!(Header, frames_used), 8)
+            + used(offset_of!(Header, cells_used), size_of::<CellRecord>() as u64)
+    }
+
+    fn length(&self) -> Result<u64, LedgerError> {
+        match &self.source {
+            Source::Bytes(bytes) => Ok(bytes.len() as u64),
+            Source::File(file) => {
+                file.metadata().map(|data| data.len()).map_err(|source| self.unreadable(source))
+            }
+        }
+    }
+
+    /// Bytes whose bounds `layout` has checked against the length of the file.
+    fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>, LedgerError> {
+        match &self.source {
+            Source::Bytes(bytes) => {
+                let range = offset as usize..offset.saturating_add(length) as usize;
+                bytes.get(range).map(<[u8]>::to_vec).ok_or_else(|| {
+                    let expected = format!("{length} bytes");
+                    self.invalid(offset, "end of the file", expected, bytes.len())
+                })
+            }
+            Source::File(file) => {
+                let mut buffer = vec![0; length as usize];
+                file.read_exact_at(&mut buffer, offset).map_err(|e| self.unreadable(e))?;
+                Ok(buffer)
+            }
+        }
+    }
+
+    fn unreadable(&self, source: std::io::Error) -> LedgerError {
+        LedgerError::Unreadable { file: self.name.to_owned(), source }
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // so that callers write numbers and texts alike
+    fn invalid(
+        &self,
+        offset: u64,
+        what: &'static str,
+        expected: impl ToString,
+        found: impl ToString,
+    ) -> LedgerError {
+        LedgerError::Invalid {
+            file: self.name.to_owned(),
+            offset,
+            what,
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+}
+
+/// The cells of all threads added up; a thread that frees what others allocated goes below zero,
+/// their sum does not.
+struct Totals {
+    epoch: u64,
+    signed: Vec<Signed>,
+    dropped: Signed,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Signed {
+    alloc_blocks: u64,
+    alloc_bytes: u64,
+    free_blocks: u64,
+    free_bytes: u64,
+    peak_blocks: i64,
+    peak_bytes: i64,
+}
+
+impl Totals {
+    fn new(counters: &Counters, sites: usize) -> Totals {
+        let at = offset_of!(Header, peak) + Peak::EPOCH_OFFSET;
+        Totals {
+            epoch: u64_at(&counters.header, at),
+            signed: vec![Signed::default(); sites],
+            dropped: Signed::default(),
+        }
+    }
+
+    fn add_cells(
+        &mut self,
+        reader: &Reader,
+        layout: &Layout,
+        counters: &Counters,
+    ) -> Result<(), LedgerError> {
+        let size = size_of::<CellRecord>();
+        for (at, cell) in counters.cells.chunks_exact(size).enumerate() {
+            let number = u32_at(cell, offset_of!(CellRecord, site));
+            let sum = match number {
+                0 => continue, // handed out, not yet claimed
+                DROPPED_CELL => &mut self.dropped,
+                number => match self.signed.get_mut(number as usize) {
+                    Some(sum) => sum,
+                    // Live: the site came after the sites were read.
+                    None if number <= layout.capacities.sites => continue,
+                    None => {
+                        let offset = layout.regions.cells + (at * size) as u64;
+                        let range = format!("at most {}", layout.capacities.sites);
+                        return Err(reader.invalid(offset, "site of a cell", range, number));
+                    }
+                },
+            };
+            sum.add_cell(cell, self.epoch);
+        }
+        Ok(())
+    }
+}
+
+impl Signed {
+    fn add_cell(&mut self, cell: &[u8], epoch: u64) {
+        let alloc_blocks = u64_at(cell, offset_of!(CellRecord, alloc_blocks));
+        let alloc_bytes = u64_at(cell, offset_of!(CellRecord, alloc_bytes));
+        let free_blocks = u64_at(cell, offset_of!(CellRecord, free_blocks));
+        let free_bytes = u64_at(cell, offset_of!(CellRecord, free_bytes));
+        let saved = u64_at(cell, offset_of!(CellRecord, epoch)) == epoch;
+        let (peak_blocks, peak_bytes) = if saved {
+            (
+                u64_at(cell, offset_of!(CellRecord, peak_blocks)) as i64,
+                u64_at(cell, offset_of!(CellRecord, peak_bytes)) as i64,
+            )
+        } else {
+            (
+                alloc_blocks.wrapping_sub(free_blocks) as i64,
+                alloc_bytes.wrapping_sub(free_bytes) as i64,
+            )
+        };
+        self.alloc_blocks = self.alloc_blocks.wrapping_add(alloc_blocks);
+        self.alloc_bytes = self.alloc_bytes.wrapping_add(alloc_bytes);
+        self.free_blocks = self.free_blocks.wrapping_add(free_blocks);
+        self.free_bytes = self.free_bytes.wrapping_add(free_bytes);
+        self.peak_blocks = self.peak_blocks.wrapping_add(peak_blocks);
+        self.peak_bytes = self.peak_bytes.wrapping_add(peak_bytes);
+    }
+
+    fn spill(&mut self, record: &[u8]) {
+        let blocks = u64_at(record, offset_of!(SiteRecord, spilled_free_blocks));
+        let bytes = u64_at(record, offset_of!(SiteRecord, spilled_free_bytes));
+        self.free_blocks = self.free_blocks.wrapping_add(blocks);
+        self.free_bytes = self.free_bytes.wrapping_add(bytes);
+    }
+
+    /// A live reading may see a free before the allocation it belongs to; that is nothing in use,
+    /// not a huge number.
+    fn unsigned(self) -> Counts {
+        Counts {
+            inuse_blocks: self.alloc_blocks.saturating_sub(self.free_blocks),
+            inuse_bytes: self.alloc_bytes.saturating_sub(self.free_bytes),
+            alloc_blocks: self.alloc_blocks,
+            alloc_bytes: self.alloc_bytes,
+            peak_blocks: self.peak_blocks.max(0) as u64,
+            peak_bytes: self.peak_bytes.max(0) as u64,
+        }
+    }
+}
+
+/// The used part of a region, at most its capacity.
+fn used(header: &[u8], offset: usize, capacity: u32) -> u64 {
+    u64_at(header, offset).min(u64::from(capacity))
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+    u32::from_ne_bytes(bytes[offset..offset + 4].try_into().expect("four bytes"))
+}
+
+fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+    u64::from_ne_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
+}

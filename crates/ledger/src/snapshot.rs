@@ -1,0 +1,120 @@
+//! What a reader takes out of a ledger: plain data, checked, with no reference into the file.
+
+use std::sync::Arc;
+
+/// Blocks and bytes of one site, or of several added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Blocks live now.
+    pub inuse_blocks: u64,
+    /// Requested bytes live now.
+    pub inuse_bytes: u64,
+    /// Blocks ever allocated.
+    pub alloc_blocks: u64,
+    /// Bytes ever allocated.
+    pub alloc_bytes: u64,
+    /// Blocks live at the moment of the process's highest total.
+    pub peak_blocks: u64,
+    /// Bytes live at the moment of the process's highest total.
+    pub peak_bytes: u64,
+}
+
+/// One allocation site: OpenSSL's file and line with the stack that reached it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The file as OpenSSL passed it, not normalised; `None` when OpenSSL passed NULL.
+    pub file: Option<Arc<str>>,
+    /// The line as OpenSSL passed it.
+    pub line: u32,
+    /// Return addresses, innermost first. The first lies in the function that called the hook
+    /// (usually CRYPTO_malloc).
+    pub stack: Vec<u64>,
+    /// The stack had more frames than are kept, or the walk had to stop before its root.
+    pub truncated: bool,
+    /// What the site holds and held.
+    pub counts: Counts,
+}
+
+/// What the recorder says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Allocations that are counted but whose site did not fit into the tables: they are in the
+    /// totals, under no site.
+    pub dropped: Counts,
+    /// Blocks that could not be tracked at all, and are in no other figure.
+    pub untracked_blocks: u64,
+    /// Bytes in them.
+    pub untracked_bytes: u64,
+    /// Frees and reallocs of blocks that the recorder never saw allocated.
+    pub foreign_frees: u64,
+    /// Allocations that returned an address still held as live: it was freed behind OpenSSL.
+    pub stale_blocks: u64,
+    /// Calls of the hook from within the hook (a signal handler), passed through uncounted.
+    pub nested_calls: u64,
+    /// Stacks that are cut: too deep, or a frame pointer led nowhere.
+    pub truncated_stacks: u64,
+    /// Sites recorded, and for how many there is room.
+    pub sites: u64,
+    /// Room for sites.
+    pub site_capacity: u64,
+    /// Bytes of memory that the recorder holds for itself, resident or not, in the ledger.
+    pub ledger_bytes: u64,
+    /// Bytes that the recorder has mapped for its private tables.
+    pub private_bytes: u64,
+    /// Somebody else's functions were found in OpenSSL in place of the recorder's: what was
+    /// allocated after that is missing.
+    pub hook_replaced: bool,
+}
+
+/// One line of /proc/PID/maps that has a file behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// First address.
+    pub start: u64,
+    /// Address after the last byte.
+    pub end: u64,
+    /// Offset in the file of the first byte.
+    pub file_offset: u64,
+    /// The mapping is executable.
+    pub executable: bool,
+    /// Path of the file.
+    pub path: String,
+}
+
+/// The ledger at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The recorded process.
+    pub pid: u32,
+    /// When the recorder was installed, in nanoseconds since 1970.
+    pub started_nanos: u64,
+    /// Files mapped into the process when the recorder was installed.
+    pub modules: Vec<Module>,
+    /// Every site, in order of first use.
+    pub sites: Vec<Site>,
+    /// What the recorder says of itself.
+    pub statistics: Statistics,
+}
+
+impl Counts {
+    /// Adds `other` to these counts.
+    pub fn add(&mut self, other: &Counts) {
+        self.inuse_blocks += other.inuse_blocks;
+        self.inuse_bytes += other.inuse_bytes;
+        self.alloc_blocks += other.alloc_blocks;
+        self.alloc_bytes += other.alloc_bytes;
+        self.peak_blocks += other.peak_blocks;
+        self.peak_bytes += other.peak_bytes;
+    }
+}
+
+impl Snapshot {
+    /// All sites and the dropped allocations, added up.
+    pub fn totals(&self) -> Counts {
+        let mut totals = self.statistics.dropped;
+        for site in &self.sites {
+            totals.add(&site.counts);
+        }
+        totals
+    }
+}

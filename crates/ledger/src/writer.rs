@@ -1,0 +1,450 @@
+//! The writer half: a ledger mapped into the process that counts in it.
+//!
+//! Everything here that is reached from an allocation neither allocates nor locks: pools hand out
+//! their entries with one atomic addition, and pages are populated before they are touched, so
+//! that a full disk turns into dropped sites and not into SIGBUS.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::Capacities;
+use crate::layout::{
+    CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
+    SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, VERSION,
+};
+use crate::peak::Change;
+
+/// The number of a site. Number 0 is no site: it stands for allocations whose site was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SiteId(u32);
+
+impl SiteId {
+    /// Allocations whose site did not fit.
+    pub const DROPPED: SiteId = SiteId(0);
+
+    /// The number, at most [`Capacities::MOST_SITES`].
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The site with a number that [`SiteId::number`] gave.
+    pub fn from_number(number: u32) -> SiteId {
+        SiteId(number)
+    }
+}
+
+/// A figure that the recorder keeps of itself. The discriminants are part of the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Statistic {
+    /// Blocks that could not be tracked.
+    UntrackedBlocks = 0,
+    /// Bytes in them.
+    UntrackedBytes = 1,
+    /// Frees and reallocs of blocks never seen allocated.
+    ForeignFrees = 2,
+    /// Allocations at an address still held as live.
+    StaleBlocks = 3,
+    /// Calls of the hook from within the hook.
+    NestedCalls = 4,
+    /// Sites whose stack is cut.
+    TruncatedStacks = 5,
+    /// Bytes mapped for private tables.
+    PrivateBytes = 6,
+    /// 1 once somebody else's functions were found in OpenSSL in place of the recorder's.
+    HookReplaced = 7,
+}
+
+const _: () = assert!((Statistic::HookReplaced as usize) < STATISTICS);
+
+/// A ledger cannot be created. All cases are the environment's.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: cannot create the ledger: {step}: {source}")]
+pub struct CreateError {
+    path: String,
+    step: &'static str,
+    source: io::Error,
+}
+
+/// One thread's counts at one site. Only the thread that claimed it may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell(NonNull<CellRecord>);
+
+/// A ledger mapped for writing. The mapping is never taken down: hooks may run until the very
+/// end of the process.
+#[derive(Debug)]
+pub struct Ledger {
+    base: NonNull<u8>,
+    regions: Regions,
+    capacities: Capacities,
+    /// Up to where each growing region is populated, as offsets in the file.
+    populated: Populated,
+}
+
+#[derive(Debug)]
+struct Populated {
+    strings: AtomicU64,
+    sites: AtomicU64,
+    frames: AtomicU64,
+    cells: AtomicU64,
+}
+
+// SAFETY: the mapping lives as long as the process and is shared by design; all that changes in
+// it after creation are atomics, cells (one writer each, see `Cell`), and entries that exactly one
+// thread was handed by a pool's atomic addition and that nobody reads before they are published.
+unsafe impl Send for Ledger {}
+// SAFETY: as for Send.
+unsafe impl Sync for Ledger {}
+
+/// Populated at once when a region grows: few system calls, little memory ahead of need.
+const STEP: u64 = 64 * 1024;
+
+impl Ledger {
+    /// Creates the file, which must not exist, and maps it. Meant for start-up: it allocates.
+    pub fn create(path: &Path, capacities: Capacities) -> Result<Ledger, CreateError> {
+        let failed = |step| {
+            let source = io::Error::last_os_error();
+            CreateError { path: path.display().to_string(), step, source }
+        };
+        let regions = Regions::of(&capacities);
+        let name = CString::new(path.as_os_str().as_bytes()).map_err(|e| CreateError {
+            path: path.display().to_string(),
+            step: "its name holds a zero byte",
+            source: e.into(),
+        })?;
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+        // SAFETY: `name` is a C string; mode 0600 because a ledger shows the program's structure.
+        let descriptor = unsafe { libc::open(name.as_ptr(), flags, 0o600) };
+        if descriptor < 0 {
+            return Err(failed("open"));
+        }
+        // SAFETY: an open descriptor of ours; a length of at most 2^24 entries a region fits off_t.
+        let sized = unsafe { libc::ftruncate(descriptor, regions.end as libc::off_t) };
+        let mapped = if sized == 0 {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            // SAFETY: a new shared mapping of a file of this length, at an address of the
+            // kernel's choice, touches no memory that exists.
+            unsafe {
+                libc::mmap(
+                    std::ptr::null_mut(),
+                    regions.end as usize,
+                    access,
+                    libc::MAP_SHARED,
+                    descriptor,
+                    0,
+                )
+            }
+        } else {
+            libc::MAP_FAILED
+        };
+        let step = if sized == 0 { "map" } else { "set its size" };
+        let error = (mapped == libc::MAP_FAILED).then(|| failed(step));
+        // SAFETY: ours, and not used after this line; the mapping does not need it.
+        unsafe { libc::close(descriptor) };
+        if let Some(error) = error {
+            // A file that is no ledger yet must not stay behind.
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
+        let base = NonNull::new(mapped.cast::<u8>()).expect("mmap without MAP_FIXED is not at 0");
+        let ledger = Ledger {
+            base,
+            regions,
+            capacities,
+            populated: Populated {
+                strings: AtomicU64::new(regions.strings),
+                sites: AtomicU64::new(regions.sites),
+                frames: AtomicU64::new(regions.frames),
+                cells: AtomicU64::new(regions.cells),
+            },
+        };
+        if !ledger.populate(0, PAGE) {
+            let error = failed("reserve its first page");
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
+        ledger.write_header();
+        Ok(ledger)
+    }
+
+    fn write_header(&self) {
+        let started =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);
+        let header = self.place::<Header>(0);
+        // SAFETY: the first page is mapped and populated, aligned to a page, and not yet shared
+        // with any thread. The file is new, so all other fields are zero already.
+        unsafe {
+            (*header).version = VERSION;
+            (*header).frames_per_site = FRAMES_PER_SITE as u32;
+            (*header).file_bytes = self.regions.end;
+            (*header).pid = u64::from(std::process::id());
+            (*header).started_nanos = started;
+            (*header).site_capacity = self.capacities.sites;
+            (*header).frame_capacity = self.capacities.frames;
+            (*header).cell_capacity = self.capacities.cells;
+            // Site 0 is DROPPED and no name lies at place 0: real entries begin behind them.
+            (*header).sites_used = AtomicU64::new(1);
+            (*header).strings_used = AtomicU64::new(4);
+            // Last, so that a file without it is no ledger.
+            (*header).magic = MAGIC;
+        }
+    }
+
+    /// The address of `offset`, which lies in the mapping. What is there is the caller's word.
+    #[inline]
+    #[allow(clippy::cast_ptr_alignment)] // asserted
+    fn place<T>(&self, offset: u64) -> *mut T {
+        debug_assert!(offset <= self.regions.end);
+        let place = self.base.as_ptr().wrapping_add(offset as usize).cast::<T>();
+        debug_assert!(place.is_aligned());
+        place
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: mapped, aligned and initialised by `create`; from then on all that changes in
+        // it are atomics.
+        unsafe { &*self.place::<Header>(0) }
+    }
+
+    /// How much fits.
+    pub fn capacities(&self) -> &Capacities {
+        &self.capacities
+    }
+
+    /// Stores the process's memory map (`text` in the form of /proc/self/maps, cut where it does
+    /// not fit). Meant for start-up, before the first allocation is recorded.
+    pub fn store_modules(&self, text: &[u8]) {
+        let length = text.len().min(MODULES_BYTES as usize);
+        if !self.populate(self.regions.modules, length as u64) {
+            return;
+        }
+        // SAFETY: the region is mapped, populated and as long as MODULES_BYTES; readers look at
+        // it only after `modules_used` says how much there is.
+        unsafe {
+            let to = self.place::<u8>(self.regions.modules);
+            std::ptr::copy_nonoverlapping(text.as_ptr(), to, length);
+        }
+        self.header().modules_used.store(length as u64, Ordering::Release);
+    }
+
+    /// Adds `amount` to a statistic.
+    pub fn add(&self, statistic: Statistic, amount: u64) {
+        self.header().statistics[statistic as usize].fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Sets a statistic.
+    pub fn set(&self, statistic: Statistic, value: u64) {
+        self.header().statistics[statistic as usize].store(value, Ordering::Relaxed);
+    }
+
+    /// Stores a file name and returns its place, or `None` when there is no room.
+    pub fn add_file(&self, name: &[u8]) -> Option<u32> {
+        let bytes = (4 + name.len() as u64).next_multiple_of(4);
+        let used = &self.header().strings_used;
+        let start = take(used, bytes, STRINGS_BYTES)?;
+        let offset = self.regions.strings + start;
+        if !self.populate_up_to(&self.populated.strings, offset + bytes) {
+            return None;
+        }
+        // SAFETY: [offset, offset + bytes) lies in the strings region, is populated, and was
+        // handed to this call alone; `start` is a multiple of 4, so the length is aligned.
+        unsafe {
+            self.place::<u32>(offset).write(name.len() as u32);
+            let to = self.place::<u8>(offset + 4);
+            std::ptr::copy_nonoverlapping(name.as_ptr(), to, name.len());
+        }
+        Some(start as u32)
+    }
+
+    /// Stores a site and returns its number, or `None` when there is no room. `file` is a place
+    /// that [`Ledger::add_file`] gave, or `None` for NULL; `frames` holds at most
+    /// [`FRAMES_PER_SITE`] return addresses, innermost first. Readers see it at once.
+    pub fn add_site(
+        &self,
+        file_pointer: usize,
+        file: Option<u32>,
+        line: u32,
+        frames: &[usize],
+        truncated: bool,
+    ) -> Option<SiteId> {
+        let header = self.header();
+        let depth = frames.len().min(FRAMES_PER_SITE);
+        // `sites_used` counts number 0, so the highest number is the capacity itself; record n
+        // lies at index n - 1.
+        let number = take(&header.sites_used, 1, u64::from(self.capacities.sites) + 1)?;
+        let start = take(&header.frames_used, depth as u64, u64::from(self.capacities.frames))?;
+        let record_offset = self.regions.sites + (number - 1) * size_of::<SiteRecord>() as u64;
+        let frames_offset = self.regions.frames + start * 8;
+        let record_end = record_offset + size_of::<SiteRecord>() as u64;
+        if !self.populate_up_to(&self.populated.sites, record_end)
+            || !self.populate_up_to(&self.populated.frames, frames_offset + depth as u64 * 8)
+        {
+            return None;
+        }
+        // SAFETY: both places lie in their regions (`take` checked the capacities), are populated
+        // and aligned, and were handed to this call alone. Readers wait for `state`.
+        unsafe {
+            let to = self.place::<usize>(frames_offset);
+            std::ptr::copy_nonoverlapping(frames.as_ptr(), to, depth);
+            let record = self.place::<SiteRecord>(record_offset);
+            (*record).line = line;
+            (*record).file_pointer = file_pointer as u64;
+            (*record).file = file.unwrap_or(FILE_NULL);
+            (*record).frames_start = start as u32;
+            (*record).depth = depth as u32;
+            (*record).flags = if truncated { SITE_TRUNCATED } else { 0 };
+            (*record).state.store(SITE_READY, Ordering::Release);
+        }
+        if truncated {
+            self.add(Statistic::TruncatedStacks, 1);
+        }
+        Some(SiteId(number as u32))
+    }
+
+    /// Whether `site` is that of this file pointer, line and stack.
+    #[inline]
+    pub fn site_is(&self, site: SiteId, file_pointer: usize, line: u32, frames: &[usize]) -> bool {
+        let Some(record) = self.site(site) else { return false };
+        if record.file_pointer != file_pointer as u64
+            || record.line != line
+            || record.depth as usize != frames.len()
+        {
+            return false;
+        }
+        let offset = self.regions.frames + u64::from(record.frames_start) * 8;
+        // SAFETY: `add_site` wrote `depth` addresses there before it published the number, and
+        // they never change.
+        let stored =
+            unsafe { std::slice::from_raw_parts(self.place::<usize>(offset), frames.len()) };
+        stored == frames
+    }
+
+    fn site(&self, site: SiteId) -> Option<&SiteRecord> {
+        let index = u64::from(site.0.checked_sub(1)?);
+        let offset = self.regions.sites + index * size_of::<SiteRecord>() as u64;
+        // SAFETY: a number that `add_site` handed out: its record is populated and written.
+        Some(unsafe { &*self.place::<SiteRecord>(offset) })
+    }
+
+    /// Claims a cell for the calling thread at `site`, or `None` when there is no room.
+    pub fn claim_cell(&self, site: SiteId) -> Option<Cell> {
+        let capacity = u64::from(self.capacities.cells);
+        let index = take(&self.header().cells_used, 1, capacity)?;
+        let offset = self.regions.cells + index * size_of::<CellRecord>() as u64;
+        let end = offset + size_of::<CellRecord>() as u64;
+        if !self.populate_up_to(&self.populated.cells, end) {
+            return None;
+        }
+        let record = self.place::<CellRecord>(offset);
+        // A reader takes a cell of site 0 for unused until the number is there; DROPPED cells
+        // are marked with the highest number instead.
+        let number = if site == SiteId::DROPPED { DROPPED_CELL } else { site.0 };
+        // SAFETY: in the cells region, populated, aligned to 64 (pages and 64-byte entries), and
+        // handed to this call alone.
+        unsafe { (*record).site.store(number, Ordering::Release) };
+        NonNull::new(record).map(Cell)
+    }
+
+    /// Counts an allocation of `bytes` in a cell of the calling thread.
+    #[inline]
+    pub fn count_allocation(&self, cell: Cell, bytes: u64, guess: &mut u128) {
+        let record = cell.record();
+        self.header().peak.apply(Change::Rise(bytes), guess, |epoch| record.save_peak(epoch));
+        bump(&record.alloc_blocks, 1);
+        bump(&record.alloc_bytes, bytes);
+    }
+
+    /// Counts a free of a block of `bytes` in a cell of the calling thread.
+    #[inline]
+    pub fn count_free(&self, cell: Cell, bytes: u64, guess: &mut u128) {
+        let record = cell.record();
+        self.header().peak.apply(Change::Fall(bytes), guess, |epoch| record.save_peak(epoch));
+        bump(&record.free_blocks, 1);
+        bump(&record.free_bytes, bytes);
+    }
+
+    /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
+    /// may come out too high by what was freed this way.
+    pub fn spill_free(&self, site: SiteId, bytes: u64, guess: &mut u128) {
+        self.header().peak.apply(Change::Fall(bytes), guess, |_| {});
+        if let Some(record) = self.site(site) {
+            record.spilled_free_blocks.fetch_add(1, Ordering::Relaxed);
+            record.spilled_free_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes sure that a region is populated up to `end`.
+    fn populate_up_to(&self, populated: &AtomicU64, end: u64) -> bool {
+        let have = populated.load(Ordering::Acquire);
+        if end <= have {
+            return true;
+        }
+        let to = end.next_multiple_of(STEP).min(self.regions.end);
+        let from = have & !(PAGE - 1);
+        if !self.populate(from, to - from) {
+            return false;
+        }
+        populated.fetch_max(to, Ordering::AcqRel);
+        true
+    }
+
+    /// Reserves the file's blocks for [offset, offset + length) and maps them, so that touching
+    /// them cannot fail.
+    fn populate(&self, offset: u64, length: u64) -> bool {
+        let length = length.min(self.regions.end - offset) as usize;
+        // SAFETY: the range lies in our mapping and starts at a page; populating changes no
+        // content. Where it fails (no space) the caller does not touch the range.
+        let result =
+            unsafe { libc::madvise(self.place(offset), length, libc::MADV_POPULATE_WRITE) };
+        // Linux before 5.14 does not know the advice and says EINVAL. There a full disk is met
+        // only when the page is touched, as by any program that maps files.
+        result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+    }
+}
+
+/// `CellRecord::site` of a cell that counts dropped sites.
+pub(crate) const DROPPED_CELL: u32 = u32::MAX;
+
+impl Cell {
+    #[inline]
+    fn record(&self) -> &CellRecord {
+        // SAFETY: `claim_cell` made it from a populated, aligned entry of a mapping that is never
+        // taken down; all fields are atomics.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl CellRecord {
+    /// Before the first change in a new epoch: what is held now is what was held at the peak.
+    #[inline]
+    fn save_peak(&self, epoch: u64) {
+        if self.epoch.load(Ordering::Relaxed) != epoch {
+            let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as i64;
+            let blocks = load(&self.alloc_blocks) - load(&self.free_blocks);
+            let bytes = load(&self.alloc_bytes) - load(&self.free_bytes);
+            self.peak_blocks.store(blocks, Ordering::Relaxed);
+            self.peak_bytes.store(bytes, Ordering::Relaxed);
+            self.epoch.store(epoch, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Adds to a counter that has one writer: a load and a store, no locked instruction.
+#[inline]
+fn bump(counter: &AtomicU64, amount: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+}
+
+/// Takes `amount` entries of a pool, or `None` (and leaves the pool as it was) when fewer are
+/// left.
+fn take(used: &AtomicU64, amount: u64, capacity: u64) -> Option<u64> {
+    used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+        used.checked_add(amount).filter(|end| *end <= capacity)
+    })
+    .ok()
+}

@@ -1,0 +1,47 @@
+//! The allocator below the recorder, and OpenSSL's functions above it.
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// The allocator that OpenSSL's blocks come from.
+///
+/// The functions follow C's malloc, realloc and free, for sizes above zero and, in `realloc` and
+/// `free`, pointers that are not NULL. They must not call OpenSSL.
+#[derive(Clone, Copy, Debug)]
+pub struct Heap {
+    /// Allocates `size` bytes, or returns NULL.
+    pub malloc: unsafe extern "C" fn(size: usize) -> *mut c_void,
+    /// Resizes a block, or returns NULL and leaves it as it was.
+    pub realloc: unsafe extern "C" fn(block: *mut c_void, size: usize) -> *mut c_void,
+    /// Frees a block.
+    pub free: unsafe extern "C" fn(block: *mut c_void),
+}
+
+impl Heap {
+    /// The C library's allocator, which is what OpenSSL uses by itself.
+    pub fn libc() -> Heap {
+        Heap { malloc: libc::malloc, realloc: libc::realloc, free: libc::free }
+    }
+}
+
+/// OpenSSL's `CRYPTO_malloc_fn`.
+pub type MallocFn = unsafe extern "C" fn(usize, *const c_char, c_int) -> *mut c_void;
+/// OpenSSL's `CRYPTO_realloc_fn`.
+pub type ReallocFn = unsafe extern "C" fn(*mut c_void, usize, *const c_char, c_int) -> *mut c_void;
+/// OpenSSL's `CRYPTO_free_fn`.
+pub type FreeFn = unsafe extern "C" fn(*mut c_void, *const c_char, c_int);
+
+/// OpenSSL's `CRYPTO_set_mem_functions`: 1 when it took the functions, 0 when it is too late.
+pub type Setter =
+    unsafe extern "C" fn(Option<MallocFn>, Option<ReallocFn>, Option<FreeFn>) -> c_int;
+/// OpenSSL's `CRYPTO_get_mem_functions`.
+pub type Getter =
+    unsafe extern "C" fn(*mut Option<MallocFn>, *mut Option<ReallocFn>, *mut Option<FreeFn>);
+
+/// The two functions of one OpenSSL through which its allocator is changed and asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct OpensslFunctions {
+    /// `CRYPTO_set_mem_functions`.
+    pub set: Setter,
+    /// `CRYPTO_get_mem_functions`.
+    pub get: Getter,
+}

@@ -1,0 +1,149 @@
+//! Putting the recorder into OpenSSL.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ledger::{Capacities, CreateError, Ledger, Statistic};
+
+use crate::blocks::Blocks;
+use crate::heap::{FreeFn, Heap, MallocFn, OpensslFunctions, ReallocFn};
+use crate::hooks;
+use crate::recorder::{self, Recorder};
+use crate::sites::Sites;
+use crate::threads::Threads;
+
+/// Where to count, and how much memory that may take.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The ledger's path. The file must not exist.
+    pub ledger: PathBuf,
+    /// Sites that can be told apart; further ones are counted together as dropped.
+    pub sites: u32,
+    /// Blocks that can be live at once; further ones are counted as untracked.
+    pub blocks: u64,
+}
+
+impl Options {
+    /// The usual sizes: 65,536 sites (about a tenth of it is used by a TLS server), 100 million
+    /// live blocks. Memory is taken as it is needed, not ahead.
+    pub fn at(ledger: impl Into<PathBuf>) -> Options {
+        Options { ledger: ledger.into(), sites: Capacities::default().sites, blocks: 100_000_000 }
+    }
+}
+
+/// The recorder cannot be installed. The program can go on without it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// There is a recorder in this process.
+    #[error("a recorder is installed in this process already")]
+    AlreadyInstalled,
+    /// OpenSSL takes no functions after its first allocation.
+    #[error(
+        "OpenSSL refused the recorder's functions because it has allocated memory already: \
+         install the recorder before the first call into OpenSSL"
+    )]
+    Refused,
+    /// The ledger's file cannot be made.
+    #[error(transparent)]
+    Ledger(#[from] CreateError),
+    /// The kernel or the C library gave no memory, key or handler.
+    #[error("no {0} left for the recorder in this process")]
+    Exhausted(&'static str),
+}
+
+static CLAIMED: AtomicBool = AtomicBool::new(false);
+
+/// Installs the recorder: from here on every allocation of this OpenSSL is counted.
+///
+/// # Safety
+///
+/// * `functions` are those of one OpenSSL (1.1.0 or newer) of this process.
+/// * `heap` is an allocator that keeps its contract until the process ends.
+/// * No other thread is calling `CRYPTO_set_mem_functions` or allocating in this OpenSSL for the
+///   first time.
+pub unsafe fn install(
+    options: &Options,
+    heap: Heap,
+    functions: OpensslFunctions,
+) -> Result<(), InstallError> {
+    if CLAIMED.swap(true, Ordering::AcqRel) {
+        return Err(InstallError::AlreadyInstalled);
+    }
+    // SAFETY: the caller's promises, passed on.
+    let installed = unsafe { install_once(options, heap, functions) };
+    if installed.is_err() {
+        CLAIMED.store(false, Ordering::Release);
+    }
+    installed
+}
+
+unsafe fn install_once(
+    options: &Options,
+    heap: Heap,
+    functions: OpensslFunctions,
+) -> Result<(), InstallError> {
+    let ledger = Ledger::create(&options.ledger, Capacities::for_sites(options.sites))?;
+    // The tool needs the map to name addresses, also after the process has gone. A process that
+    // may not read its own map is recorded without names.
+    if let Ok(map) = std::fs::read("/proc/self/maps") {
+        ledger.store_modules(&map);
+    }
+    let sites = ledger.capacities().sites;
+    let recorder = Box::new(Recorder {
+        blocks: Blocks::with_capacity(options.blocks).ok_or(InstallError::Exhausted("memory"))?,
+        sites: Sites::with_capacity(sites).ok_or(InstallError::Exhausted("memory"))?,
+        threads: Threads::new(sites).ok_or(InstallError::Exhausted("thread-specific key"))?,
+        detached: AtomicBool::new(false),
+        ledger,
+        heap,
+        functions,
+    });
+    let private = recorder.blocks.newest_level_bytes() + recorder.sites.mapped_bytes();
+    recorder.ledger.add(Statistic::PrivateBytes, private);
+
+    // SAFETY: the handler only stores an atomic.
+    if unsafe { libc::pthread_atfork(None, None, Some(detach)) } != 0 {
+        return Err(InstallError::Exhausted("fork handler"));
+    }
+    // The hooks may be called from the moment the setter stores them.
+    recorder::publish(recorder);
+    // SAFETY: the caller's promise that this is CRYPTO_set_mem_functions; ours keep its contract.
+    let taken =
+        unsafe { (functions.set)(Some(hooks::malloc), Some(hooks::realloc), Some(hooks::free)) };
+    if taken == 0 {
+        // Nobody calls the hooks, so the tables that stay behind are empty.
+        let _ = std::fs::remove_file(&options.ledger);
+        return Err(InstallError::Refused);
+    }
+    Ok(())
+}
+
+/// Asks OpenSSL whether it still calls the recorder, and notes in the ledger when it does not:
+/// while somebody's functions are installed, OpenSSL lets anybody replace them at any time.
+///
+/// `true` also when no recorder is installed.
+pub fn check_in_place() -> bool {
+    let Some(recorder) = recorder::current() else { return true };
+    let (mut malloc, mut realloc, mut free) = (None, None, None);
+    // SAFETY: the getter that `install` was promised; it stores three function pointers.
+    unsafe {
+        (recorder.functions.get)(&raw mut malloc, &raw mut realloc, &raw mut free);
+    }
+    let in_place = malloc.map(|f: MallocFn| f as usize)
+        == Some(hooks::malloc as *const () as usize)
+        && realloc.map(|f: ReallocFn| f as usize) == Some(hooks::realloc as *const () as usize)
+        && free.map(|f: FreeFn| f as usize) == Some(hooks::free as *const () as usize);
+    if !in_place {
+        recorder.report_replaced();
+    }
+    in_place
+}
+
+/// In a forked child: the ledger goes on belonging to the parent, and the child runs unrecorded.
+unsafe extern "C" fn detach() {
+    if let Some(recorder) = recorder::current() {
+        recorder.detached.store(true, Ordering::Relaxed);
+    }
+}

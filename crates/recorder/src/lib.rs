@@ -1,0 +1,36 @@
+//! Counts every OpenSSL allocation by file:line and call stack, from inside the process.
+//!
+//! The host hands over OpenSSL's `CRYPTO_set_mem_functions` and the allocator that OpenSSL's
+//! blocks come from; this crate links no OpenSSL. From then on each malloc, realloc and free of
+//! OpenSSL is counted in the [ledger], which another process reads.
+//!
+//! What the host can rely on:
+//!
+//! * Pointers pass through unchanged; there is no header in front of a block.
+//! * Nothing here allocates through the recorded path, takes a lock, or unwinds into C.
+//! * When a table is full, the program runs on and the ledger says what was dropped.
+//! * A forked child runs on unrecorded: the ledger is its parent's.
+//!
+//! What the host owes: the program and its OpenSSL are built with frame pointers, and
+//! [`install`] comes before OpenSSL's first allocation.
+//!
+//! ```text
+//! hooks ─► stack ─► sites ─► threads (cells) ─► ledger
+//!   └────► blocks (pointer → site, size)
+//! ```
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+compile_error!("the recorder is written for 64-bit little-endian Linux");
+
+mod blocks;
+mod heap;
+mod hooks;
+mod install;
+mod memory;
+mod recorder;
+mod sites;
+mod stack;
+mod threads;
+
+pub use heap::{FreeFn, Getter, Heap, MallocFn, OpensslFunctions, ReallocFn, Setter};
+pub use install::{InstallError, Options, check_in_place, install};

@@ -1,0 +1,140 @@
+//! The call stack, read through frame pointers.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+
+use ledger::FRAMES_PER_SITE;
+
+/// Return addresses, innermost first.
+pub(crate) struct Stack {
+    /// Initialised up to `depth`.
+    frames: [MaybeUninit<usize>; FRAMES_PER_SITE],
+    depth: usize,
+    truncated: bool,
+}
+
+impl Stack {
+    /// The addresses.
+    #[inline]
+    pub(crate) fn frames(&self) -> &[usize] {
+        // SAFETY: `walk` writes each of the first `depth` entries before it raises `depth`, which
+        // never exceeds the array; MaybeUninit<usize> has usize's layout.
+        unsafe { std::slice::from_raw_parts(self.frames.as_ptr().cast(), self.depth) }
+    }
+
+    /// There were more frames than are kept.
+    pub(crate) fn truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
+/// The frame pointer of the function this is inlined into.
+#[inline(always)]
+#[allow(clippy::inline_always)] // anything else reads another function's register
+pub(crate) fn frame_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: copies a register, and nothing else.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!("mov {}, rbp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!("mov {}, x29", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
+}
+
+/// Walks outwards from the frame at `frame`, whose return address comes first.
+///
+/// A frame pointer is followed only when it lies on the calling thread's stack, aligned, and
+/// further out than the one before it; anything else is the end of the stack. So a function built
+/// without frame pointers cuts the stack short, and never leads the walk astray to memory that is
+/// not the thread's own.
+#[inline]
+pub(crate) fn walk(frame: usize) -> Stack {
+    let bounds = bounds();
+    let mut stack =
+        Stack { frames: [MaybeUninit::uninit(); FRAMES_PER_SITE], depth: 0, truncated: false };
+    let mut frame = frame;
+    while bounds.holds(frame) {
+        // SAFETY: `holds` says that the two words at `frame` lie on this thread's stack, which is
+        // mapped and initialised from the current stack pointer outwards.
+        let (next, address) = unsafe {
+            let words = frame as *const usize;
+            (words.read(), words.add(1).read())
+        };
+        if address == 0 {
+            break;
+        }
+        if stack.depth == FRAMES_PER_SITE {
+            stack.truncated = true;
+            break;
+        }
+        stack.frames[stack.depth].write(address);
+        stack.depth += 1;
+        if next <= frame {
+            break;
+        }
+        frame = next;
+    }
+    stack
+}
+
+/// The part of memory that is the calling thread's stack.
+#[derive(Clone, Copy)]
+struct Bounds {
+    low: usize,
+    high: usize,
+}
+
+impl Bounds {
+    const UNKNOWN: Bounds = Bounds { low: 0, high: 0 };
+
+    /// A frame record (two words) lies within, aligned.
+    #[inline]
+    fn holds(self, frame: usize) -> bool {
+        frame >= self.low && frame < self.high && frame.is_multiple_of(size_of::<usize>())
+    }
+}
+
+thread_local! {
+    static BOUNDS: Cell<Bounds> = const { Cell::new(Bounds::UNKNOWN) };
+}
+
+#[inline]
+fn bounds() -> Bounds {
+    let known = BOUNDS.get();
+    if known.high != 0 {
+        return known;
+    }
+    let found = find_bounds();
+    BOUNDS.set(found);
+    found
+}
+
+/// Asks the C library, which may allocate with the C library's malloc: never on the recorded
+/// path, once a thread.
+#[cold]
+fn find_bounds() -> Bounds {
+    let mut low = std::ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: an all-zero pthread_attr_t is only storage for pthread_getattr_np to fill.
+    let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the calling thread exists; the attributes are initialised before they are asked and
+    // destroyed once.
+    unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes) == 0 {
+            libc::pthread_attr_getstack(&raw const attributes, &raw mut low, &raw mut size);
+            libc::pthread_attr_destroy(&raw mut attributes);
+        }
+    }
+    let here = frame_pointer();
+    let (low, high) = (low as usize, (low as usize).saturating_add(size));
+    if low != 0 && (low..high).contains(&here) {
+        // The last word of the stack cannot begin a frame record.
+        Bounds { low, high: high - size_of::<usize>() }
+    } else {
+        // On a stack that is not the thread's own (a coroutine's, say) nothing is followed; 1 is
+        // a bound that holds no frame and is not UNKNOWN.
+        Bounds { low: 1, high: 1 }
+    }
+}

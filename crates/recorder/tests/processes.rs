@@ -1,0 +1,114 @@
+//! What a process leaves behind when it exits, is killed, or forks. The test program runs itself
+//! as the process to be recorded.
+
+mod openssl;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use openssl::{at, free, malloc_at, read};
+use recorder::{Heap, Options};
+
+const ROLE: &str = "TLSHEAP_TEST_ROLE";
+const LEDGER: &str = "TLSHEAP_TEST_LEDGER";
+
+/// Does nothing in an ordinary run; in a child process it plays the role it was given.
+#[test]
+fn plays_its_role_when_run_as_a_child() {
+    let (Ok(role), Some(ledger)) = (std::env::var(ROLE), std::env::var_os(LEDGER)) else { return };
+    openssl::install_over(&Options::at(ledger), Heap::libc()).expect("first in this process");
+    malloc_at(c"kept.c", 1, 1_234);
+    match role.as_str() {
+        "exits" => {
+            extern "C" fn at_exit() {
+                free(malloc_at(c"atexit.c", 1, 55));
+            }
+            // SAFETY: a function without arguments that does not unwind.
+            unsafe { libc::atexit(at_exit) };
+            std::process::exit(0);
+        }
+        "hangs" => {
+            println!("ready");
+            loop {
+                free(malloc_at(c"loop.c", 1, 10));
+            }
+        }
+        "forks" => {
+            // SAFETY: the child only calls the hooks and _exit.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let block = malloc_at(c"child.c", 1, 4_321);
+                // SAFETY: ends the child without running the parent's handlers.
+                unsafe { libc::_exit(if block.is_null() { 1 } else { 0 }) };
+            }
+            let mut status = 0;
+            // SAFETY: a child of ours and a place for its status.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!(status, 0, "the child runs on unrecorded");
+            free(malloc_at(c"parent.c", 1, 3));
+            std::process::exit(0);
+        }
+        other => panic!("no role {other}"),
+    }
+}
+
+fn child(role: &str, ledger: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+    command
+        .args(["--exact", "plays_its_role_when_run_as_a_child", "--nocapture"])
+        .env(ROLE, role)
+        .env(LEDGER, ledger)
+        .stdout(Stdio::piped());
+    command
+}
+
+fn temporary(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(name);
+    (folder, path)
+}
+
+#[test]
+fn what_runs_at_exit_is_counted() {
+    let (_folder, path) = temporary("ledger");
+    let status = child("exits", &path).status().expect("it starts");
+    assert!(status.success());
+    let snapshot = read(&path);
+    assert_eq!(at(&snapshot, "kept.c", 1).inuse_bytes, 1_234);
+    assert_eq!(at(&snapshot, "atexit.c", 1).alloc_bytes, 55);
+    assert_eq!(at(&snapshot, "atexit.c", 1).inuse_bytes, 0);
+}
+
+#[test]
+fn a_killed_process_leaves_everything_counted_up_to_then() {
+    let (_folder, path) = temporary("ledger");
+    let mut process = child("hangs", &path).spawn().expect("it starts");
+    let mut said = String::new();
+    let mut output = process.stdout.take().expect("piped");
+    let mut byte = [0];
+    while !said.ends_with("ready\n") && output.read(&mut byte).expect("readable") == 1 {
+        said.push(char::from(byte[0]));
+    }
+    // Readable while it runs …
+    assert_eq!(at(&read(&path), "kept.c", 1).inuse_bytes, 1_234);
+    assert_eq!(read(&path).pid, process.id());
+    process.kill().expect("a child of ours");
+    process.wait().expect("it ends");
+    // … and after SIGKILL in the middle of an event.
+    let snapshot = read(&path);
+    assert_eq!(at(&snapshot, "kept.c", 1).inuse_bytes, 1_234);
+    assert!(at(&snapshot, "loop.c", 1).inuse_blocks <= 1);
+    assert!(at(&snapshot, "loop.c", 1).alloc_blocks > 0);
+}
+
+#[test]
+fn a_forked_child_does_not_count_in_its_parents_ledger() {
+    let (_folder, path) = temporary("ledger");
+    let status = child("forks", &path).status().expect("it starts");
+    assert!(status.success());
+    let snapshot = read(&path);
+    assert_eq!(at(&snapshot, "child.c", 1).alloc_blocks, 0);
+    assert_eq!(at(&snapshot, "parent.c", 1).alloc_blocks, 1);
+    assert_eq!(snapshot.totals().inuse_bytes, 1_234);
+}
