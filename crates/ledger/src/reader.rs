@@ -147,8 +147,6 @@ impl Reader<'_> {
         let header = &counters.header;
         let mut files = HashMap::new();
         let mut sites = Vec::new();
-        // Index in `sites` by site number; numbers whose record is unfinished have none.
-        let mut index = vec![None; counters.sites.len() / size_of::<SiteRecord>() + 1];
         // The pools' marks are read after the sites: every site seen above lies below them.
         let marks = self.bytes(0, PAGE)?;
         let frames_used = used(&marks, offset_of!(Header, frames_used), layout.capacities.frames);
@@ -156,24 +154,21 @@ impl Reader<'_> {
         let strings_used = used(&marks, offset_of!(Header, strings_used), STRINGS_BYTES as u32);
         let strings = self.bytes(layout.regions.strings, strings_used)?;
 
-        let mut totals = Totals::new(counters, index.len());
+        let mut totals = Totals::new(counters);
         totals.add_cells(self, layout, counters)?;
 
         for (at, record) in counters.sites.chunks_exact(size_of::<SiteRecord>()).enumerate() {
-            let number = at + 1;
             if u32_at(record, offset_of!(SiteRecord, state)) != SITE_READY {
+                sites.push(Site::default());
                 continue;
             }
             let offset = layout.regions.sites + (at * size_of::<SiteRecord>()) as u64;
-            let file = self.file(record, offset, &strings, layout, &mut files)?;
-            let stack = self.stack(record, offset, &frames)?;
-            index[number] = Some(sites.len());
-            let mut counts = totals.signed[number];
+            let mut counts = totals.signed[at + 1];
             counts.spill(record);
             sites.push(Site {
-                file,
+                file: self.file(record, offset, &strings, layout, &mut files)?,
                 line: u32_at(record, offset_of!(SiteRecord, line)),
-                stack,
+                stack: self.stack(record, offset, &frames)?,
                 truncated: u32_at(record, offset_of!(SiteRecord, flags)) & SITE_TRUNCATED != 0,
                 counts: counts.unsigned(),
             });
@@ -349,11 +344,12 @@ struct Signed {
 }
 
 impl Totals {
-    fn new(counters: &Counters, sites: usize) -> Totals {
+    fn new(counters: &Counters) -> Totals {
+        let sites = counters.sites.len() / size_of::<SiteRecord>();
         let at = offset_of!(Header, peak) + Peak::EPOCH_OFFSET;
         Totals {
             epoch: u64_at(&counters.header, at),
-            signed: vec![Signed::default(); sites],
+            signed: vec![Signed::default(); sites + 1],
             dropped: Signed::default(),
         }
     }

@@ -20,7 +20,7 @@ pub struct Counts {
 }
 
 /// One allocation site: OpenSSL's file and line with the stack that reached it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
     /// The file as OpenSSL passed it, not normalised; `None` when OpenSSL passed NULL.
     pub file: Option<Arc<str>>,
@@ -90,7 +90,8 @@ pub struct Snapshot {
     pub started_nanos: u64,
     /// Files mapped into the process when the recorder was installed.
     pub modules: Vec<Module>,
-    /// Every site, in order of first use.
+    /// Every site, in order of first use: a later snapshot of the same ledger has the same site at
+    /// the same place. A site that was just being made is an empty one, with nothing in it.
     pub sites: Vec<Site>,
     /// What the recorder says of itself.
     pub statistics: Statistics,

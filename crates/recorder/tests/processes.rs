@@ -3,9 +3,10 @@
 
 mod openssl;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+
+use ledger::Snapshot;
 
 use openssl::{at, free, malloc_at, read};
 use recorder::{Heap, Options};
@@ -28,12 +29,9 @@ fn plays_its_role_when_run_as_a_child() {
             unsafe { libc::atexit(at_exit) };
             std::process::exit(0);
         }
-        "hangs" => {
-            println!("ready");
-            loop {
-                free(malloc_at(c"loop.c", 1, 10));
-            }
-        }
+        "loops" => loop {
+            free(malloc_at(c"loop.c", 1, 10));
+        },
         "forks" => {
             // SAFETY: the child only calls the hooks and _exit.
             let child = unsafe { libc::fork() };
@@ -59,8 +57,18 @@ fn child(role: &str, ledger: &Path) -> Command {
         .args(["--exact", "plays_its_role_when_run_as_a_child", "--nocapture"])
         .env(ROLE, role)
         .env(LEDGER, ledger)
-        .stdout(Stdio::piped());
+        .stdout(Stdio::null());
     command
+}
+
+/// Killed at the latest when the test is over, however it ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().expect("a child of ours");
+        self.0.wait().expect("it ends");
+    }
 }
 
 fn temporary(name: &str) -> (tempfile::TempDir, PathBuf) {
@@ -83,23 +91,22 @@ fn what_runs_at_exit_is_counted() {
 #[test]
 fn a_killed_process_leaves_everything_counted_up_to_then() {
     let (_folder, path) = temporary("ledger");
-    let mut process = child("hangs", &path).spawn().expect("it starts");
-    let mut said = String::new();
-    let mut output = process.stdout.take().expect("piped");
-    let mut byte = [0];
-    while !said.ends_with("ready\n") && output.read(&mut byte).expect("readable") == 1 {
-        said.push(char::from(byte[0]));
-    }
+    let mut process = Running(child("loops", &path).spawn().expect("it starts"));
     // Readable while it runs …
+    let counted = |snapshot: Snapshot| at(&snapshot, "loop.c", 1).alloc_blocks > 1_000;
+    // The file is no ledger until its header is complete.
+    while !Snapshot::read_file(&path).is_ok_and(counted) {
+        assert!(process.0.try_wait().expect("a child of ours").is_none(), "it ended by itself");
+        std::thread::yield_now();
+    }
     assert_eq!(at(&read(&path), "kept.c", 1).inuse_bytes, 1_234);
-    assert_eq!(read(&path).pid, process.id());
-    process.kill().expect("a child of ours");
-    process.wait().expect("it ends");
+    assert_eq!(read(&path).pid, process.0.id());
+    drop(process);
     // … and after SIGKILL in the middle of an event.
     let snapshot = read(&path);
     assert_eq!(at(&snapshot, "kept.c", 1).inuse_bytes, 1_234);
     assert!(at(&snapshot, "loop.c", 1).inuse_blocks <= 1);
-    assert!(at(&snapshot, "loop.c", 1).alloc_blocks > 0);
+    assert!(at(&snapshot, "loop.c", 1).alloc_blocks > 1_000);
 }
 
 #[test]
