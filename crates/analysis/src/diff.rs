@@ -1,0 +1,211 @@
+//! What changed between two profiles, row by row.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use profile::Profile;
+
+use crate::group::{By, Call, Counts, Key, Row, group, telling_of};
+use crate::per_connection::divide;
+
+/// One figure on both sides. Whole numbers, unless the figures are per connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Change {
+    /// In the profile before; 0 where it has no such row.
+    pub before: f64,
+    /// In the profile after; 0 where it has no such row.
+    pub after: f64,
+}
+
+impl Change {
+    /// After less before.
+    pub fn delta(self) -> f64 {
+        self.after - self.before
+    }
+}
+
+/// One row of a comparison. A figure is `None` when either profile has no such column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DiffRow {
+    /// What the row stands for.
+    pub key: Key,
+    /// Bytes in use.
+    pub inuse_bytes: Option<Change>,
+    /// Blocks in use.
+    pub inuse_blocks: Option<Change>,
+    /// Bytes ever allocated.
+    pub alloc_bytes: Option<Change>,
+    /// Blocks ever allocated.
+    pub alloc_blocks: Option<Change>,
+    /// Which profiles have the row.
+    pub side: Side,
+    /// The heaviest stack, innermost first: after's, or before's where only that has the row.
+    pub stack: Vec<Call>,
+}
+
+impl DiffRow {
+    /// The few functions of the heaviest stack that tell its story, outermost first.
+    pub fn telling(&self) -> Vec<String> {
+        telling_of(&self.stack)
+    }
+}
+
+/// Which profiles have a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Both.
+    Both,
+    /// It is gone.
+    OnlyBefore,
+    /// It is new.
+    OnlyAfter,
+}
+
+/// How many connections each side held, where figures are to be per connection.
+pub type Connections = (NonZeroU64, NonZeroU64);
+
+/// Compares two profiles, grouped alike. With `connections`, all figures are per connection.
+/// The largest change of bytes in use comes first.
+pub fn diff(
+    before: &Profile,
+    after: &Profile,
+    by: By,
+    connections: Option<Connections>,
+) -> Vec<DiffRow> {
+    diff_rows(&group(before, by), &group(after, by), connections)
+}
+
+/// Compares rows that are already grouped, or less a baseline.
+pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>) -> Vec<DiffRow> {
+    let mut pairs: BTreeMap<&Key, (Option<&Row>, Option<&Row>)> = BTreeMap::new();
+    for row in before {
+        pairs.entry(&row.key).or_default().0 = Some(row);
+    }
+    for row in after {
+        pairs.entry(&row.key).or_default().1 = Some(row);
+    }
+    // A side without the row has zero in the columns of that side's other rows.
+    let absent = (zero_of(before, after), zero_of(after, before));
+    let mut rows: Vec<DiffRow> = pairs
+        .into_iter()
+        .map(|(key, (old, new))| {
+            let counts =
+                (old.map_or(absent.0, |row| row.counts), new.map_or(absent.1, |row| row.counts));
+            let change = |figure: fn(&Counts) -> Option<i64>| {
+                let (old, new) = figure(&counts.0).zip(figure(&counts.1))?;
+                Some(match connections {
+                    None => Change { before: old as f64, after: new as f64 },
+                    Some((m, n)) => Change { before: divide(old, m), after: divide(new, n) },
+                })
+            };
+            DiffRow {
+                key: key.clone(),
+                inuse_bytes: change(|counts| counts.inuse_bytes),
+                inuse_blocks: change(|counts| counts.inuse_blocks),
+                alloc_bytes: change(|counts| counts.alloc_bytes),
+                alloc_blocks: change(|counts| counts.alloc_blocks),
+                side: match (old, new) {
+                    (Some(_), Some(_)) => Side::Both,
+                    (Some(_), None) => Side::OnlyBefore,
+                    (None, _) => Side::OnlyAfter,
+                },
+                stack: new.or(old).map(|row| row.stack.clone()).unwrap_or_default(),
+            }
+        })
+        .collect();
+    // The sort is stable: equal changes stay in the order of their keys.
+    rows.sort_by(|a, b| b.magnitude().total_cmp(&a.magnitude()));
+    rows
+}
+
+impl DiffRow {
+    /// By how much the row matters, whatever the direction.
+    fn magnitude(&self) -> f64 {
+        let size = |change: Option<Change>| change.map(|change| change.delta().abs());
+        size(self.inuse_bytes).or(size(self.alloc_bytes)).unwrap_or_default()
+    }
+}
+
+/// Zero in the columns of `rows`; where there are no rows to ask, in those of the other side.
+fn zero_of(rows: &[Row], other: &[Row]) -> Counts {
+    rows.first().or(other.first()).map(|row| row.counts.zeroed()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sample_profile;
+
+    fn profile(sites: &[(&str, i64)]) -> Profile {
+        let mut profile = Profile::of_heap();
+        for (file, bytes) in sites {
+            let frames = sample_profile::stack(&[("f", file)]);
+            sample_profile::push(&mut profile, "openssl", &frames, 1, *bytes);
+        }
+        profile
+    }
+
+    fn deltas(rows: &[DiffRow]) -> Vec<(&str, f64, Side)> {
+        let delta = |row: &DiffRow| row.inuse_bytes.unwrap().delta();
+        rows.iter().map(|row| (row.key.file.as_str(), delta(row), row.side)).collect()
+    }
+
+    #[test]
+    fn the_largest_change_comes_first_and_rows_of_one_side_are_kept() {
+        let before = profile(&[("ssl/a.c", 500), ("ssl/b.c", 10), ("ssl/gone.c", 70)]);
+        let after = profile(&[("ssl/a.c", 510), ("ssl/b.c", 10), ("ssl/new.c", 20)]);
+        assert_eq!(
+            deltas(&diff(&before, &after, By::Site, None)),
+            [
+                ("ssl/gone.c", -70.0, Side::OnlyBefore),
+                ("ssl/new.c", 20.0, Side::OnlyAfter),
+                ("ssl/a.c", 10.0, Side::Both),
+                ("ssl/b.c", 0.0, Side::Both),
+            ]
+        );
+    }
+
+    #[test]
+    fn per_connection_each_side_is_divided_by_its_own_connections() {
+        let connections = Some((NonZeroU64::new(100).unwrap(), NonZeroU64::new(200).unwrap()));
+        let rows = diff(
+            &profile(&[("ssl/a.c", 10_000)]),
+            &profile(&[("ssl/a.c", 20_000)]),
+            By::Site,
+            connections,
+        );
+        assert_eq!(rows[0].inuse_bytes, Some(Change { before: 100.0, after: 100.0 }));
+    }
+
+    #[test]
+    fn against_an_empty_profile_everything_is_new() {
+        let rows = diff(&profile(&[]), &profile(&[("ssl/a.c", 5)]), By::Site, None);
+        assert_eq!(deltas(&rows), [("ssl/a.c", 5.0, Side::OnlyAfter)]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_changes_against_itself(profile in sample_profile::any()) {
+            for row in diff(&profile, &profile, By::Site, None) {
+                prop_assert_eq!(row.inuse_bytes.map(Change::delta), Some(0.0));
+                prop_assert_eq!(row.alloc_blocks.map(Change::delta), Some(0.0));
+                prop_assert_eq!(row.side, Side::Both);
+            }
+        }
+
+        #[test]
+        fn the_changes_add_up_to_the_change_of_the_totals(
+            before in sample_profile::any(), after in sample_profile::any(),
+        ) {
+            for by in [By::Site, By::Function, By::File, By::Category] {
+                let rows = diff(&before, &after, by, None);
+                let sum: f64 = rows.iter().map(|row| row.inuse_bytes.unwrap().delta()).sum();
+                let bytes = |profile| Counts::total(profile).inuse_bytes.unwrap();
+                // The figures are whole and small, so their sum is exact in any order.
+                prop_assert_eq!(sum as i64, bytes(&after) - bytes(&before));
+            }
+        }
+    }
+}

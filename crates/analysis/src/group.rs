@@ -1,0 +1,338 @@
+//! Rows: the samples of a profile added up by site, function, file or category.
+
+use std::collections::BTreeMap;
+
+use profile::{Frame, Metric, Profile, Sample};
+
+use crate::category::{self, DOMAIN_LABEL};
+use crate::telling::telling;
+
+/// By what samples are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// File, line, function and category, whatever the rest of the stack.
+    Site,
+    /// Function and its file.
+    Function,
+    /// Source file.
+    File,
+    /// What the memory is for.
+    Category,
+}
+
+/// What a row stands for. Fields that [`By`] leaves out are empty; the domain is always there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The leaf's source file; empty when unknown.
+    pub file: String,
+    /// The leaf's line; 0 when unknown.
+    pub line: u32,
+    /// The leaf's function; empty when unknown.
+    pub function: String,
+    /// The category's name.
+    pub category: String,
+    /// `openssl`, `rust`, or empty in profiles that do not say.
+    pub domain: String,
+}
+
+/// The six figures of a heap profile; `None` where the profile has no such column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Blocks live at the capture.
+    pub inuse_blocks: Option<i64>,
+    /// Bytes live at the capture.
+    pub inuse_bytes: Option<i64>,
+    /// Blocks ever allocated.
+    pub alloc_blocks: Option<i64>,
+    /// Bytes ever allocated.
+    pub alloc_bytes: Option<i64>,
+    /// Blocks live at the process's highest total.
+    pub peak_blocks: Option<i64>,
+    /// Bytes live at the process's highest total.
+    pub peak_bytes: Option<i64>,
+}
+
+impl Counts {
+    /// The sums over all samples of a profile.
+    pub fn total(profile: &Profile) -> Counts {
+        let columns = Columns::of(profile);
+        profile.samples().iter().fold(columns.zero(), |sum, sample| sum.plus(columns.read(sample)))
+    }
+
+    /// The figure of one metric.
+    pub fn of(&self, metric: Metric) -> Option<i64> {
+        match metric {
+            Metric::InuseObjects => self.inuse_blocks,
+            Metric::InuseSpace => self.inuse_bytes,
+            Metric::AllocObjects => self.alloc_blocks,
+            Metric::AllocSpace => self.alloc_bytes,
+            Metric::PeakObjects => self.peak_blocks,
+            Metric::PeakSpace => self.peak_bytes,
+        }
+    }
+
+    /// The sum of both, figure by figure; `None` where either side has no figure. Sums beyond
+    /// the range of `i64`, which only a made-up profile can hold, stop at its ends.
+    #[must_use]
+    pub fn plus(self, other: Counts) -> Counts {
+        self.zip(other, i64::saturating_add)
+    }
+
+    /// The difference of both, figure by figure, like [`Counts::plus`].
+    #[must_use]
+    pub fn minus(self, other: Counts) -> Counts {
+        self.zip(other, i64::saturating_sub)
+    }
+
+    /// Zero wherever `self` has a figure.
+    #[must_use]
+    pub fn zeroed(self) -> Counts {
+        self.minus(self)
+    }
+
+    fn zip(self, other: Counts, join: fn(i64, i64) -> i64) -> Counts {
+        let join = |a: Option<i64>, b: Option<i64>| a.zip(b).map(|(a, b)| join(a, b));
+        Counts {
+            inuse_blocks: join(self.inuse_blocks, other.inuse_blocks),
+            inuse_bytes: join(self.inuse_bytes, other.inuse_bytes),
+            alloc_blocks: join(self.alloc_blocks, other.alloc_blocks),
+            alloc_bytes: join(self.alloc_bytes, other.alloc_bytes),
+            peak_blocks: join(self.peak_blocks, other.peak_blocks),
+            peak_bytes: join(self.peak_bytes, other.peak_bytes),
+        }
+    }
+}
+
+/// One function on a stack, on its own feet (a [`Frame`] borrows from its profile).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// The readable function name; empty when unknown.
+    pub function: String,
+    /// The source file; empty when unknown.
+    pub file: String,
+    /// The source line; 0 when unknown.
+    pub line: u32,
+}
+
+/// Samples of one key, added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// What the row stands for.
+    pub key: Key,
+    /// The sums of its samples.
+    pub counts: Counts,
+    /// The stack of its heaviest sample, innermost first.
+    pub stack: Vec<Call>,
+}
+
+impl Row {
+    /// The few functions of the heaviest stack that tell its story, outermost first.
+    pub fn telling(&self) -> Vec<String> {
+        telling_of(&self.stack)
+    }
+}
+
+/// The few functions of `stack` (innermost first) that tell its story, outermost first.
+pub fn telling_of(stack: &[Call]) -> Vec<String> {
+    let frames: Vec<Frame<'_>> = stack
+        .iter()
+        .map(|call| Frame {
+            function: &call.function,
+            file: &call.file,
+            line: call.line,
+            address: 0,
+        })
+        .collect();
+    telling(&frames)
+}
+
+/// The rows of a profile, most bytes in use first; rows of equal figures in order of their keys.
+/// The sums of the rows are the totals of the profile.
+pub fn group(profile: &Profile, by: By) -> Vec<Row> {
+    let columns = Columns::of(profile);
+    let mut sums: BTreeMap<Key, Sum<'_>> = BTreeMap::new();
+    for sample in profile.samples() {
+        let sum = sums
+            .entry(key(profile, sample, by))
+            .or_insert(Sum { counts: columns.zero(), heaviest: sample });
+        sum.counts = sum.counts.plus(columns.read(sample));
+        if columns.weight(sample) > columns.weight(sum.heaviest) {
+            sum.heaviest = sample;
+        }
+    }
+    let mut rows: Vec<Row> = sums
+        .into_iter()
+        .map(|(key, sum)| Row { key, counts: sum.counts, stack: calls(profile, sum.heaviest) })
+        .collect();
+    // The sort is stable: equal figures stay in the order of their keys.
+    rows.sort_by_key(|row| {
+        std::cmp::Reverse((row.counts.inuse_bytes, row.counts.alloc_bytes, row.counts.peak_bytes))
+    });
+    rows
+}
+
+/// What a key has gathered so far.
+struct Sum<'a> {
+    counts: Counts,
+    heaviest: &'a Sample,
+}
+
+/// The key of a sample: fields that `by` leaves out stay empty.
+fn key(profile: &Profile, sample: &Sample, by: By) -> Key {
+    let domain = sample.label(DOMAIN_LABEL).unwrap_or_default().to_owned();
+    let leaf = profile.frames(sample).next();
+    let file = || leaf.map(|leaf| leaf.file.to_owned()).unwrap_or_default();
+    let function = || leaf.map(|leaf| leaf.function.to_owned()).unwrap_or_default();
+    // A profile of ours says the category; others are judged here.
+    let category = || match sample.label(category::LABEL) {
+        Some(name) => name.to_owned(),
+        None => category::of_sample(profile, sample).name.to_owned(),
+    };
+    match by {
+        By::Site => Key {
+            file: file(),
+            line: leaf.map_or(0, |leaf| leaf.line),
+            function: function(),
+            category: category(),
+            domain,
+        },
+        By::Function => Key { file: file(), function: function(), domain, ..Key::default() },
+        By::File => Key { file: file(), domain, ..Key::default() },
+        By::Category => Key { category: category(), domain, ..Key::default() },
+    }
+}
+
+fn calls(profile: &Profile, sample: &Sample) -> Vec<Call> {
+    profile
+        .frames(sample)
+        .map(|frame| Call {
+            function: frame.function.to_owned(),
+            file: frame.file.to_owned(),
+            line: frame.line,
+        })
+        .collect()
+}
+
+/// Where a profile keeps each metric.
+struct Columns([Option<usize>; Metric::ALL.len()]);
+
+impl Columns {
+    fn of(profile: &Profile) -> Columns {
+        Columns(Metric::ALL.map(|metric| profile.column(metric)))
+    }
+
+    fn read(&self, sample: &Sample) -> Counts {
+        self.map(|column| sample.values[column])
+    }
+
+    fn zero(&self) -> Counts {
+        self.map(|_| 0)
+    }
+
+    fn map(&self, value: impl Fn(usize) -> i64) -> Counts {
+        let at = |metric: Metric| {
+            let at = Metric::ALL.iter().position(|m| *m == metric).expect("ALL has every metric");
+            self.0[at].map(&value)
+        };
+        Counts {
+            inuse_blocks: at(Metric::InuseObjects),
+            inuse_bytes: at(Metric::InuseSpace),
+            alloc_blocks: at(Metric::AllocObjects),
+            alloc_bytes: at(Metric::AllocSpace),
+            peak_blocks: at(Metric::PeakObjects),
+            peak_bytes: at(Metric::PeakSpace),
+        }
+    }
+
+    /// What makes a sample the heaviest of its row: bytes in use, then bytes ever, then at peak.
+    fn weight(&self, sample: &Sample) -> (Option<i64>, Option<i64>, Option<i64>) {
+        let counts = self.read(sample);
+        (counts.inuse_bytes, counts.alloc_bytes, counts.peak_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use profile::ValueType;
+
+    use super::*;
+    use crate::sample_profile::{self, stack};
+
+    #[test]
+    fn a_site_adds_up_over_the_stacks_that_reach_it_and_keeps_the_heaviest() {
+        let mut profile = Profile::of_heap();
+        let leaf = ("zlib_zalloc", "crypto/comp/c_zlib.c");
+        let light = [leaf, ("inflateInit2_", "")];
+        let heavy = [leaf, ("deflateInit2_", "")];
+        sample_profile::push(&mut profile, "openssl", &stack(&light), 2, 7_160);
+        sample_profile::push(&mut profile, "openssl", &stack(&heavy), 5, 268_000);
+        let rows = group(&profile, By::Site);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].counts.inuse_blocks, Some(7));
+        assert_eq!(rows[0].counts.inuse_bytes, Some(275_160));
+        assert_eq!(rows[0].counts.alloc_bytes, Some(550_320));
+        assert_eq!(rows[0].key.line, 100);
+        assert_eq!(rows[0].key.category, "compression.zlib");
+        assert_eq!(rows[0].stack[1].function, "deflateInit2_");
+        assert_eq!(rows[0].telling(), ["deflateInit2_", "zlib_zalloc"]);
+    }
+
+    #[test]
+    fn one_site_serving_two_categories_makes_two_rows() {
+        let mut profile = Profile::of_heap();
+        let leaf = ("sk_reserve", "crypto/stack/stack.c");
+        let store = [leaf, ("X509_STORE_new", "crypto/x509/x509_lu.c")];
+        let context = [leaf, ("SSL_CTX_new_ex", "ssl/ssl_lib.c")];
+        sample_profile::push(&mut profile, "openssl", &stack(&store), 1, 32);
+        sample_profile::push(&mut profile, "openssl", &stack(&context), 1, 64);
+        let categories: Vec<_> =
+            group(&profile, By::Site).into_iter().map(|row| row.key.category).collect();
+        assert_eq!(categories, ["tls.context", "x509.store"]);
+        assert_eq!(group(&profile, By::File).len(), 1);
+        assert_eq!(group(&profile, By::Function).len(), 1);
+        assert_eq!(group(&profile, By::Category).len(), 2);
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_none_and_not_zero() {
+        let bytes = ValueType { kind: "inuse_space".to_owned(), unit: "bytes".to_owned() };
+        let mut profile = Profile::new(vec![bytes], None);
+        let frames = stack(&[("SSL_CTX_new_ex", "ssl/ssl_lib.c")]);
+        sample_profile::push_values(&mut profile, "openssl", &frames, vec![1_000]);
+        let row = &group(&profile, By::Site)[0];
+        assert_eq!(row.counts.inuse_bytes, Some(1_000));
+        assert_eq!(row.counts.inuse_blocks, None);
+        assert_eq!(Counts::total(&profile).peak_bytes, None);
+    }
+
+    #[test]
+    fn a_sample_without_frames_still_counts() {
+        let mut profile = Profile::of_heap();
+        sample_profile::push(&mut profile, "openssl", &[], 3, 30);
+        let rows = group(&profile, By::Site);
+        assert_eq!(rows[0].key.category, "unknown");
+        assert_eq!(rows[0].counts.inuse_bytes, Some(30));
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_of_the_rows_is_the_total(profile in sample_profile::any()) {
+            for by in [By::Site, By::Function, By::File, By::Category] {
+                let total = Counts::total(&profile);
+                let rows = group(&profile, by);
+                let sum = rows.iter().fold(total.zeroed(), |sum, row| sum.plus(row.counts));
+                prop_assert_eq!(sum, total);
+                for metric in Metric::ALL {
+                    let column = profile.column(metric).unwrap();
+                    prop_assert_eq!(total.of(metric), Some(profile.total(column)));
+                }
+                let mut keys: Vec<_> = rows.iter().map(|row| &row.key).collect();
+                keys.sort();
+                keys.dedup();
+                prop_assert_eq!(keys.len(), rows.len(), "each key makes one row");
+            }
+        }
+    }
+}

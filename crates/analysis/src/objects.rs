@@ -1,0 +1,267 @@
+//! Live OpenSSL objects, counted from the sites that allocate their structs.
+
+use std::collections::BTreeMap;
+
+use profile::{Frame, Metric, Profile};
+
+use crate::short_name::c_name;
+
+/// A kind of OpenSSL object that can be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Object {
+    /// One end of a connection.
+    Ssl,
+    /// A context that connections are made from.
+    SslCtx,
+    /// A trust store.
+    X509Store,
+    /// A certificate.
+    X509,
+    /// A session that can be resumed, or that a live connection belongs to.
+    SslSession,
+    /// A key.
+    EvpPkey,
+}
+
+impl Object {
+    /// Every kind, in the order in which reports list them.
+    pub const ALL: [Object; 6] = [
+        Object::Ssl,
+        Object::SslCtx,
+        Object::X509Store,
+        Object::X509,
+        Object::SslSession,
+        Object::EvpPkey,
+    ];
+
+    /// OpenSSL's name of the type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Object::Ssl => "SSL",
+            Object::SslCtx => "SSL_CTX",
+            Object::X509Store => "X509_STORE",
+            Object::X509 => "X509",
+            Object::SslSession => "SSL_SESSION",
+            Object::EvpPkey => "EVP_PKEY",
+        }
+    }
+}
+
+/// How many objects of each kind are live, or `None` when the profile has no column of blocks in
+/// use. Objects inside an OpenSSL that has no names, and QUIC's, are not seen.
+pub fn objects(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
+    let column = profile.column(Metric::InuseObjects)?;
+    // Blocks by the place that allocates them; a function may allocate more than the struct.
+    let mut blocks: BTreeMap<(Object, &str), BTreeMap<u32, i64>> = BTreeMap::new();
+    for sample in profile.samples() {
+        let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
+        if let Some((object, function)) = made_by(&frames) {
+            let lines = blocks.entry((object, function)).or_default();
+            let live = lines.entry(frames[0].line).or_default();
+            *live = live.saturating_add(sample.values[column]);
+        }
+    }
+    let mut counts: BTreeMap<Object, i64> = Object::ALL.map(|object| (object, 0)).into();
+    for ((object, _), lines) in blocks {
+        // Every listed function allocates its struct first and the struct's members after it, so
+        // the first line is the struct's. (Size would mislead: a ticket may be larger than the
+        // session that holds it.)
+        if let Some((_, live)) = lines.into_iter().find(|(_, live)| *live != 0) {
+            *counts.entry(object).or_default() += live;
+        }
+    }
+    Some(counts)
+}
+
+/// One way to make an object: the leaf's function and file, and who must have called it.
+struct Maker {
+    object: Object,
+    function: &'static str,
+    file: &'static str,
+    callers: Callers,
+}
+
+/// What the frames above the leaf must be.
+enum Callers {
+    /// Whatever they are.
+    Any,
+    /// Any number of `through`, then one that begins with `from`.
+    Through { through: &'static [&'static str], from: &'static str },
+}
+
+/// The leaf functions of 1.1.1, 3.x and 4.0.
+const MAKERS: &[Maker] = &[
+    // From 3.2 on; before that SSL_new allocates by itself.
+    maker(Object::Ssl, "ossl_ssl_connection_new_int", "ssl/ssl_lib.c"),
+    maker(Object::Ssl, "SSL_new", "ssl/ssl_lib.c"),
+    // From 3.0 on; before that SSL_CTX_new.
+    maker(Object::SslCtx, "SSL_CTX_new_ex", "ssl/ssl_lib.c"),
+    maker(Object::SslCtx, "SSL_CTX_new", "ssl/ssl_lib.c"),
+    maker(Object::X509Store, "X509_STORE_new", "crypto/x509/x509_lu.c"),
+    maker(Object::SslSession, "SSL_SESSION_new", "ssl/ssl_sess.c"),
+    // From 3.0 on; ssl_session_dup before.
+    maker(Object::SslSession, "ssl_session_dup_intern", "ssl/ssl_sess.c"),
+    maker(Object::SslSession, "ssl_session_dup", "ssl/ssl_sess.c"),
+    maker(Object::EvpPkey, "EVP_PKEY_new", "crypto/evp/p_lib.c"),
+    // A certificate is one of many structs that the ASN.1 code allocates at one line. It is the
+    // certificate itself when no template lies between: templates are what its fields come from.
+    Maker {
+        object: Object::X509,
+        function: "asn1_item_embed_new",
+        file: "crypto/asn1/tasn_new.c",
+        callers: Callers::Through { through: DECODING, from: "d2i_X509" },
+    },
+    Maker {
+        object: Object::X509,
+        function: "asn1_item_embed_new",
+        file: "crypto/asn1/tasn_new.c",
+        callers: Callers::Through { through: DECODING, from: "X509_new" },
+    },
+    Maker {
+        object: Object::X509,
+        function: "asn1_item_embed_new",
+        file: "crypto/asn1/tasn_new.c",
+        callers: Callers::Through { through: DECODING, from: "X509_dup" },
+    },
+];
+
+const fn maker(object: Object, function: &'static str, file: &'static str) -> Maker {
+    Maker { object, function, file, callers: Callers::Any }
+}
+
+/// What may lie between the allocation of a struct and the function that asked for it.
+const DECODING: &[&str] = &[
+    "ASN1_item_d2i",
+    "ASN1_item_d2i_ex",
+    "ASN1_item_dup",
+    "ASN1_item_ex_d2i",
+    "ASN1_item_ex_new",
+    "ASN1_item_new",
+    "ASN1_item_new_ex",
+    "asn1_item_embed_d2i",
+    "asn1_item_ex_d2i_intern",
+    "ossl_asn1_item_ex_new_intern",
+];
+
+/// Which object a block allocated on this stack is the struct of, and in which function.
+fn made_by(frames: &[Frame<'_>]) -> Option<(Object, &'static str)> {
+    let leaf = frames.first()?;
+    let function = c_name(leaf.function);
+    MAKERS
+        .iter()
+        .filter(|maker| maker.function == function && maker.file == leaf.file)
+        .find(|maker| maker.callers.are(&frames[1..]))
+        .map(|maker| (maker.object, maker.function))
+}
+
+impl Callers {
+    fn are(&self, frames: &[Frame<'_>]) -> bool {
+        match self {
+            Callers::Any => true,
+            Callers::Through { through, from } => frames
+                .iter()
+                .map(|frame| c_name(frame.function))
+                .find(|name| !through.contains(name))
+                .is_some_and(|name| is_of(name, from)),
+        }
+    }
+}
+
+/// `d2i_X509` and its variants (`_AUX`, `_ex`), but not `d2i_X509_CRL` and other types.
+fn is_of(name: &str, function: &str) -> bool {
+    let Some(ending) = name.strip_prefix(function) else { return false };
+    matches!(ending, "" | "_AUX" | "_bio" | "_ex" | "_fp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_profile;
+
+    /// Calls (innermost first), the leaf's line, blocks and bytes.
+    type Made<'a> = (&'a [(&'a str, &'a str)], u32, i64, i64);
+
+    fn count(samples: &[Made<'_>]) -> BTreeMap<Object, i64> {
+        let mut profile = Profile::of_heap();
+        for (calls, line, blocks, bytes) in samples {
+            let mut frames = sample_profile::stack(calls);
+            frames[0].line = *line;
+            sample_profile::push(&mut profile, "openssl", &frames, *blocks, *bytes);
+        }
+        objects(&profile).unwrap()
+    }
+
+    #[test]
+    fn each_struct_is_counted_at_its_own_site() {
+        let counts = count(&[
+            (&[("ossl_ssl_connection_new_int", "ssl/ssl_lib.c")], 730, 200, 1_115_200),
+            (&[("SSL_CTX_new_ex", "ssl/ssl_lib.c")], 4234, 3, 4_000),
+            (&[("X509_STORE_new", "crypto/x509/x509_lu.c")], 202, 2, 400),
+            (&[("SSL_SESSION_new", "ssl/ssl_sess.c")], 108, 200, 185_600),
+            (&[("ssl_session_dup_intern", "ssl/ssl_sess.c")], 139, 5, 4_640),
+            (&[("EVP_PKEY_new", "crypto/evp/p_lib.c")], 1437, 7, 700),
+        ]);
+        let named: Vec<_> = counts.iter().map(|(object, count)| (object.name(), *count)).collect();
+        assert_eq!(
+            named,
+            [
+                ("SSL", 200),
+                ("SSL_CTX", 3),
+                ("X509_STORE", 2),
+                ("X509", 0),
+                ("SSL_SESSION", 205),
+                ("EVP_PKEY", 7),
+            ]
+        );
+    }
+
+    #[test]
+    fn members_allocated_by_the_same_function_are_not_objects() {
+        let new = ("ossl_ssl_connection_new_int", "ssl/ssl_lib.c");
+        let duplicate = ("ssl_session_dup_intern", "ssl/ssl_sess.c");
+        let counts = count(&[
+            (&[new], 885, 150, 3_000),
+            (&[new], 730, 200, 1_115_200),
+            // A ticket with a client's certificate in it is larger than the session.
+            (&[duplicate], 232, 4, 8_000),
+            (&[duplicate], 139, 5, 4_640),
+        ]);
+        assert_eq!(counts[&Object::Ssl], 200);
+        assert_eq!(counts[&Object::SslSession], 5);
+    }
+
+    #[test]
+    fn one_site_reached_over_several_stacks_is_added_up() {
+        let new = ("SSL_CTX_new_ex", "ssl/ssl_lib.c");
+        let counts = count(&[
+            (&[new, ("main", "src/main.c")], 4234, 1, 1_400),
+            (&[new, ("per_connection", "src/main.c")], 4234, 9, 12_600),
+        ]);
+        assert_eq!(counts[&Object::SslCtx], 10);
+    }
+
+    #[test]
+    fn a_certificate_is_counted_and_its_fields_are_not() {
+        let new = ("asn1_item_embed_new", "crypto/asn1/tasn_new.c");
+        let template = ("asn1_template_new", "crypto/asn1/tasn_new.c");
+        let made = ("X509_new_ex", "crypto/x509/x_x509.c");
+        let fresh = ("ASN1_item_new_ex", "crypto/asn1/tasn_new.c");
+        let revoked = ("d2i_X509_CRL", "crypto/x509/x_crl.c");
+        let decode = sample_profile::CERTIFICATE;
+        let mut field = vec![new, template];
+        field.extend(decode);
+        let counts = count(&[
+            (&decode, 135, 144, 144 * 400),
+            (&field, 135, 700, 700 * 40),
+            (&[new, fresh, made], 135, 2, 800),
+            (&[new, template, new, fresh, made], 135, 9, 900),
+            (&[new, ("asn1_item_embed_d2i", ""), revoked], 135, 3, 300),
+        ]);
+        assert_eq!(counts[&Object::X509], 146);
+    }
+
+    #[test]
+    fn without_blocks_in_use_there_is_no_count() {
+        assert_eq!(objects(&Profile::new(Vec::new(), None)), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! Where a frame comes from: OpenSSL, the program, a binding between the two, or a runtime.
+
+use profile::Frame;
+
+use crate::category;
+use crate::short_name::{c_name, root_crate};
+
+/// Who wrote the function of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// OpenSSL.
+    OpenSsl,
+    /// A library under OpenSSL, such as zlib.
+    BelowOpenSsl,
+    /// A wrapper around OpenSSL, such as the crate `openssl`.
+    Binding,
+    /// The standard library, an async runtime, the C library's thread and process start.
+    Runtime,
+    /// The profiled program.
+    Program,
+    /// Neither name nor file is known.
+    Unknown,
+}
+
+impl Origin {
+    /// Judges by the source file where it is known, else by the name.
+    pub fn of(frame: &Frame<'_>) -> Origin {
+        if frame.function.is_empty() && frame.file.is_empty() {
+            return Origin::Unknown;
+        }
+        if category::of_source(frame.file, frame.function).is_some() {
+            return Origin::OpenSsl;
+        }
+        // The file is the better witness: names of inlined functions may have lost their paths.
+        match crate_of_file(frame.file).as_deref().or_else(|| root_crate(frame.function)) {
+            Some(root) if BINDINGS.contains(&root) => Origin::Binding,
+            Some(root) if RUNTIMES.contains(&root) => Origin::Runtime,
+            Some(_) => Origin::Program,
+            None => of_c_function(c_name(frame.function), frame.file),
+        }
+    }
+}
+
+/// The crate that a Rust source file belongs to, where its path says so:
+/// `tokio-1.54.1/src/x.rs` and `library/std/src/x.rs`; the first folder for the program's own files.
+fn crate_of_file(file: &str) -> Option<String> {
+    let path = file.strip_suffix(".rs")?;
+    if path.starts_with("library/") {
+        return Some("std".to_owned());
+    }
+    let folder = path.split('/').next().unwrap_or(path);
+    let version = folder
+        .match_indices('-')
+        .find(|(at, _)| folder[at + 1..].starts_with(|next: char| next.is_ascii_digit()));
+    Some(version.map_or(folder, |(at, _)| &folder[..at]).replace('-', "_"))
+}
+
+/// A C function whose file is not one of OpenSSL's.
+fn of_c_function(function: &str, file: &str) -> Origin {
+    let begins = |list: &[&str]| list.iter().any(|beginning| function.starts_with(beginning));
+    if function.starts_with('[') {
+        // `[truncated]` and `[dropped sites]` stand for what is not known.
+        return Origin::Unknown;
+    }
+    if RUNTIME_FUNCTIONS.contains(&function) || begins(&["__rust", "__libc_start", "rust_"]) {
+        return Origin::Runtime;
+    }
+    if ["zlib", "zstd", "brotli"].iter().any(|library| file.contains(library))
+        || begins(&["deflate", "inflate", "ZSTD_", "Brotli"])
+    {
+        return Origin::BelowOpenSsl;
+    }
+    // Without debug information the name is all there is.
+    if file.is_empty() && begins(OPENSSL_PREFIXES) {
+        return Origin::OpenSsl;
+    }
+    Origin::Program
+}
+
+/// Crates that only carry calls from a program to OpenSSL.
+const BINDINGS: &[&str] = &[
+    "foreign_types",
+    "foreign_types_shared",
+    "hyper_openssl",
+    "native_tls",
+    "openssl",
+    "openssl_sys",
+    "postgres_openssl",
+    "tokio_native_tls",
+    "tokio_openssl",
+];
+
+/// Crates that run a program without saying anything about it.
+const RUNTIMES: &[&str] = &[
+    "alloc",
+    "async_std",
+    "backtrace",
+    "core",
+    "futures",
+    "futures_channel",
+    "futures_core",
+    "futures_executor",
+    "futures_util",
+    "hashbrown",
+    "mio",
+    "parking_lot",
+    "pin_project_lite",
+    "rayon",
+    "rayon_core",
+    "smol",
+    "std",
+    "tikv_jemallocator",
+    "tokio",
+    "tokio_util",
+];
+
+/// Functions with which every thread or process begins.
+const RUNTIME_FUNCTIONS: &[&str] = &[
+    "__clone",
+    "__clone3",
+    "__pthread_once_slow",
+    "_start",
+    "clone",
+    "clone3",
+    "main",
+    "pthread_once",
+    "start_thread",
+];
+
+/// How OpenSSL's functions begin.
+const OPENSSL_PREFIXES: &[&str] = &[
+    "ASN1_", "BIO_", "BN_", "BUF_", "CMS_", "COMP_", "CONF_", "CRYPTO_", "CTLOG_", "DH_", "DSA_",
+    "DTLS_", "EC_", "ERR_", "EVP_", "NCONF_", "OBJ_", "OCSP_", "OPENSSL_", "OSSL_", "PEM_", "PKCS",
+    "RAND_", "RSA_", "SCT_", "SSL_", "TLS_", "X509", "asn1_", "bio_", "bn_", "d2i_", "dtls1_",
+    "dtls_", "evp_", "i2d_", "ossl_", "ssl3_", "ssl_", "tls1_", "tls_", "x509_",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_told_apart_by_file_and_by_name() {
+        for (function, file, origin) in [
+            ("SSL_new", "ssl/ssl_lib.c", Origin::OpenSsl),
+            ("SSL_new", "", Origin::OpenSsl),
+            ("deflateInit2_", "libz-sys-1.1.31/src/zlib/deflate.c", Origin::BelowOpenSsl),
+            ("deflateInit2_", "", Origin::BelowOpenSsl),
+            ("openssl::ssl::Ssl::new", "openssl-0.10.82/src/ssl/mod.rs", Origin::Binding),
+            ("<tokio::io::Poll as core::future::Future>::poll", "", Origin::Runtime),
+            ("std::rt::lang_start", "library/std/src/rt.rs", Origin::Runtime),
+            ("{closure#0}", "library/std/src/rt.rs", Origin::Runtime),
+            ("poll<F>", "tokio-1.54.1/src/task.rs", Origin::Runtime),
+            ("accept<S>", "tokio-openssl-0.6.5/src/lib.rs", Origin::Binding),
+            ("serve", "crates/echo-server/src/serve.rs", Origin::Program),
+            ("start_thread", "", Origin::Runtime),
+            ("__libc_start_call_main", "", Origin::Runtime),
+            ("echo_server::serve::{{closure}}", "crates/x/src/serve.rs", Origin::Program),
+            ("ngx_ssl_create_connection", "src/event/ngx_event_openssl.c", Origin::Program),
+            ("[truncated]", "", Origin::Unknown),
+            ("", "", Origin::Unknown),
+        ] {
+            let frame = Frame { function, file, line: 0, address: 0 };
+            assert_eq!(Origin::of(&frame), origin, "{function} in {file:?}");
+        }
+    }
+}

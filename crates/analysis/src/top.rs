@@ -1,0 +1,129 @@
+//! The answer in rows: what holds the memory, how much each, and which share of the whole.
+
+use std::num::NonZeroU64;
+
+use crate::group::{Counts, Key, Row};
+use crate::per_connection::{ConnectionRow, divide, growth, per_connection};
+
+/// What the figures of a [`Top`] mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figures {
+    /// In use in the whole process.
+    InUse,
+    /// In use for one of so many connections, less what was there before the first.
+    PerConnection(NonZeroU64),
+}
+
+/// Rows with their shares, most bytes first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Top {
+    /// What the figures mean.
+    pub figures: Figures,
+    /// All bytes; `None` when the profile has no such column.
+    pub bytes: Option<f64>,
+    /// All blocks; `None` when the profile has no such column.
+    pub blocks: Option<f64>,
+    /// The rows, most bytes first.
+    pub rows: Vec<TopRow>,
+}
+
+/// One row of a [`Top`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopRow {
+    /// What the row stands for.
+    pub key: Key,
+    /// Bytes, in the meaning of [`Top::figures`].
+    pub bytes: Option<f64>,
+    /// Blocks, in the meaning of [`Top::figures`].
+    pub blocks: Option<f64>,
+    /// The row's part of all bytes, from 0 to 1 unless rows are negative; `None` when there are
+    /// no bytes at all.
+    pub share: Option<f64>,
+    /// The few functions that tell the row's story, outermost first.
+    pub telling: Vec<String>,
+}
+
+impl Top {
+    /// What is in use in the whole process.
+    pub fn in_use(rows: &[Row]) -> Top {
+        let mut top = Top::per_connection(rows, None, NonZeroU64::MIN);
+        top.figures = Figures::InUse;
+        top
+    }
+
+    /// What one connection costs: (at rest − baseline) / connections.
+    pub fn per_connection(
+        at_rest: &[Row],
+        baseline: Option<&[Row]>,
+        connections: NonZeroU64,
+    ) -> Top {
+        let total = total(&growth(at_rest, baseline.unwrap_or_default()));
+        let share = |figure: Option<i64>| figure.map(|figure| divide(figure, connections));
+        let (bytes, blocks) = (share(total.inuse_bytes), share(total.inuse_blocks));
+        let rows = per_connection(at_rest, baseline, connections);
+        Top {
+            figures: Figures::PerConnection(connections),
+            bytes,
+            blocks,
+            rows: rows.into_iter().map(|row| TopRow::new(row, bytes)).collect(),
+        }
+    }
+
+    /// How many rows come after the first `shown`, and the bytes they hold together.
+    pub fn rest(&self, shown: usize) -> (usize, f64) {
+        let rest = self.rows.get(shown..).unwrap_or_default();
+        (rest.len(), rest.iter().filter_map(|row| row.bytes).sum())
+    }
+}
+
+impl TopRow {
+    fn new(row: ConnectionRow, total: Option<f64>) -> TopRow {
+        let total = total.filter(|total| *total > 0.0);
+        TopRow {
+            telling: row.telling(),
+            share: row.bytes.zip(total).map(|(bytes, total)| bytes / total),
+            key: row.key,
+            bytes: row.bytes,
+            blocks: row.blocks,
+        }
+    }
+}
+
+fn total(rows: &[Row]) -> Counts {
+    let zero = rows.first().map(|row| row.counts.zeroed()).unwrap_or_default();
+    rows.iter().fold(zero, |sum, row| sum.plus(row.counts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::{By, group};
+    use crate::sample_profile;
+
+    #[test]
+    fn shares_are_parts_of_the_total_and_the_rest_is_what_is_not_shown() {
+        let rows = group(&sample_profile::echo_server(), By::Site);
+        let top = Top::in_use(&rows);
+        assert_eq!(top.bytes, Some(589_248.0));
+        assert_eq!(top.blocks, Some(24.0));
+        let shares: f64 = top.rows.iter().filter_map(|row| row.share).sum();
+        assert!((shares - 1.0).abs() < 1e-9);
+        assert_eq!(top.rest(1), (2, 5_936.0));
+        assert_eq!(top.rest(9), (0, 0.0));
+    }
+
+    #[test]
+    fn per_connection_all_figures_are_divided() {
+        let rows = group(&sample_profile::echo_server(), By::Category);
+        let top = Top::per_connection(&rows, None, NonZeroU64::new(2).unwrap());
+        assert_eq!(top.bytes, Some(294_624.0));
+        assert_eq!(top.rows[0].key.category, "compression.zlib");
+        assert_eq!(top.rows[0].blocks, Some(6.5));
+    }
+
+    #[test]
+    fn an_empty_profile_has_no_shares() {
+        assert_eq!(Top::in_use(&[]).rows, []);
+        assert_eq!(Top::in_use(&[]).bytes, None);
+    }
+}

@@ -1,0 +1,91 @@
+//! The command line. What an option means is said once, here and in each command's own file.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// Where the memory of a TLS connection goes.
+///
+/// Runs a TLS echo server under load, counts every OpenSSL allocation by file:line and call
+/// stack, and says what one connection costs and where.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tlsheap",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done; 1 a check or budget failed; 2 wrong use or bad input; \
+                  3 the profiled program failed."
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One variant for each file in `commands`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the reference server under load, and say what a connection costs
+    Run(commands::run::Options),
+    /// Show what holds memory, heaviest first
+    Top(commands::top::Options),
+    /// Draw a flamegraph
+    Flame(commands::flame::Options),
+    /// Compare two captures
+    Diff(commands::diff::Options),
+    /// List the server's configurations, or show one
+    Configs(commands::configs::Options),
+    /// Run the reference server on its own
+    Serve(commands::serve::Options),
+    /// Put load on an echo server
+    Load(commands::load::Options),
+}
+
+/// Reads `500ms`, `5s`, `2m`, or a bare number of seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit.trim() {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        other => return Err(format!("unknown unit {other:?}: use ms, s, m or h, as in 500ms")),
+    };
+    let number: f64 =
+        number.parse().map_err(|_| "expected a number and a unit, as in 5s or 500ms".to_owned())?;
+    Duration::try_from_secs_f64(number * scale).map_err(|e| e.to_string())
+}
+
+/// A number of connections: at least one.
+pub fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("a load without connections measures nothing: ask for at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("expected a whole number of connections".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert!(duration("5 fortnights").expect_err("no unit").contains("fortnights"));
+        assert!(duration("soon").is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! What the viewing commands look at: a run folder, a profile of any format, or a ledger.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use analysis::category::label_categories;
+use analysis::group::{By, Row, group};
+use analysis::per_connection::growth;
+use clap::{Args, ValueEnum};
+use ledger::{Snapshot, Statistics};
+use profile::{Content, Metric, Profile, Symbols, from_ledger, read_any};
+
+use crate::failure::Failure;
+use crate::run_folder;
+use crate::run_record::RunRecord;
+
+/// Options of every command that looks at captures.
+#[derive(Debug, Args)]
+pub struct ViewOptions {
+    /// By what to add up
+    #[arg(long, value_name = "BY", default_value = "site")]
+    pub by: GroupBy,
+    /// How many rows to show; 0 for all
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub rows: usize,
+    /// Print everything as JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// By what rows are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GroupBy {
+    /// OpenSSL's file:line
+    Site,
+    /// The function that asked for memory
+    Function,
+    /// The source file
+    File,
+    /// What the memory is for
+    Category,
+}
+
+impl GroupBy {
+    /// The analysis's own word.
+    pub fn by(self) -> By {
+        match self {
+            GroupBy::Site => By::Site,
+            GroupBy::Function => By::Function,
+            GroupBy::File => By::File,
+            GroupBy::Category => By::Category,
+        }
+    }
+
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            GroupBy::Site => "site",
+            GroupBy::Function => "function",
+            GroupBy::File => "file",
+            GroupBy::Category => "category",
+        }
+    }
+}
+
+/// A value column, by pprof's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Column {
+    /// Bytes live at the capture
+    #[value(name = "inuse_space")]
+    InuseSpace,
+    /// Blocks live at the capture
+    #[value(name = "inuse_objects")]
+    InuseObjects,
+    /// Bytes ever allocated
+    #[value(name = "alloc_space")]
+    AllocSpace,
+    /// Blocks ever allocated
+    #[value(name = "alloc_objects")]
+    AllocObjects,
+    /// Bytes live at the process's highest total
+    #[value(name = "peak_space")]
+    PeakSpace,
+    /// Blocks live at the process's highest total
+    #[value(name = "peak_objects")]
+    PeakObjects,
+}
+
+impl From<Column> for Metric {
+    fn from(column: Column) -> Metric {
+        match column {
+            Column::InuseSpace => Metric::InuseSpace,
+            Column::InuseObjects => Metric::InuseObjects,
+            Column::AllocSpace => Metric::AllocSpace,
+            Column::AllocObjects => Metric::AllocObjects,
+            Column::PeakSpace => Metric::PeakSpace,
+            Column::PeakObjects => Metric::PeakObjects,
+        }
+    }
+}
+
+/// A capture, read and ready for analysis.
+pub struct Capture {
+    /// What to call it: the folder's or file's name.
+    pub name: String,
+    /// The run's folder, if it is one.
+    pub folder: Option<PathBuf>,
+    /// The profile, each sample with its category.
+    pub profile: Profile,
+    /// The profile before the first connection.
+    pub baseline: Option<Profile>,
+    /// Connections open at the capture, where they are known.
+    pub connections: Option<NonZeroU64>,
+    /// What the recorder says of itself, where the capture is a ledger.
+    pub statistics: Option<Statistics>,
+}
+
+impl Capture {
+    /// Reads whatever is at `path`.
+    pub fn open(path: &Path) -> Result<Capture, Failure> {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let mut capture = if path.is_dir() { open_run(path)? } else { open_file(path)? };
+        capture.name = name;
+        label_categories(&mut capture.profile);
+        if let Some(baseline) = &mut capture.baseline {
+            label_categories(baseline);
+        }
+        Ok(capture)
+    }
+
+    /// Uses this number of connections where the capture does not say its own.
+    #[must_use]
+    pub fn or_connections(mut self, connections: Option<NonZeroU64>) -> Capture {
+        self.connections = self.connections.or(connections);
+        self
+    }
+
+    /// The rows of the profile.
+    pub fn rows(&self, by: By) -> Vec<Row> {
+        group(&self.profile, by)
+    }
+
+    /// The rows of the profile less those of the baseline, if there is one.
+    pub fn grown_rows(&self, by: By) -> Vec<Row> {
+        let baseline = self.baseline.as_ref().map_or(Vec::new(), |baseline| group(baseline, by));
+        growth(&self.rows(by), &baseline)
+    }
+
+    /// The column to draw: the one asked for, else the file's own default.
+    pub fn column(&self, wanted: Option<Column>) -> Result<usize, Failure> {
+        let types = self.profile.sample_types();
+        match wanted.map(Metric::from) {
+            Some(metric) => self.profile.column(metric).ok_or_else(|| {
+                let has: Vec<&str> = types.iter().map(|t| t.kind.as_str()).collect();
+                Failure::usage(format!(
+                    "{} has no {} column: it has {}",
+                    self.name,
+                    metric.kind(),
+                    has.join(", ")
+                ))
+            }),
+            None => self
+                .profile
+                .column(Metric::InuseSpace)
+                .or(self.profile.default_sample_type())
+                .or((!types.is_empty()).then_some(0))
+                .ok_or_else(|| Failure::usage(format!("{} has no values", self.name))),
+        }
+    }
+}
+
+fn open_run(path: &Path) -> Result<Capture, Failure> {
+    let record = path.join(run_folder::RUN);
+    if !record.exists() {
+        return Err(Failure::usage(format!(
+            "{} is no run folder: it has no {}",
+            path.display(),
+            run_folder::RUN
+        )));
+    }
+    let record = RunRecord::read(&record)?;
+    let mut capture = open_file(&path.join(run_folder::HEAP))?;
+    capture.connections = record.connections;
+    capture.baseline = Some(open_file(&path.join(run_folder::BASELINE))?.profile);
+    capture.folder = Some(path.to_owned());
+    Ok(capture)
+}
+
+fn open_file(path: &Path) -> Result<Capture, Failure> {
+    let (profile, statistics) = match read_any(path)? {
+        Content::Profile(profile) => (profile, None),
+        Content::Ledger => {
+            // Read through the file and not the bytes at hand: its process may be running.
+            let snapshot = Snapshot::read_file(path)?;
+            let profile = from_ledger(&snapshot, &mut Symbols::new());
+            (profile, Some(snapshot.statistics))
+        }
+    };
+    Ok(Capture {
+        name: String::new(),
+        folder: None,
+        profile,
+        baseline: None,
+        connections: None,
+        statistics,
+    })
+}

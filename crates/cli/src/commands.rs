@@ -1,0 +1,9 @@
+//! One file per command: its options, and what it does with them.
+
+pub mod configs;
+pub mod diff;
+pub mod flame;
+pub mod load;
+pub mod run;
+pub mod serve;
+pub mod top;

@@ -1,0 +1,85 @@
+//! `tlsheap flame`: a flamegraph of a capture.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use report::flamegraph::{Direction, FlameOptions, flamegraph};
+
+use crate::capture::{Capture, Column};
+use crate::failure::Failure;
+use crate::{output, run_folder, whole_file};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A run folder, a pprof profile, a jemalloc heap dump, folded stacks, or a ledger
+    #[arg(value_name = "CAPTURE")]
+    pub capture: PathBuf,
+    /// Where to write the SVG; `-` is standard output. Without it: flame.svg in the run folder,
+    /// or the capture's name with .svg here
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What to draw; without it, inuse_space or the file's own default
+    #[arg(long, value_name = "COLUMN")]
+    pub column: Option<Column>,
+    /// Roots on top
+    #[arg(long)]
+    pub icicle: bool,
+    /// The heading
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+}
+
+/// Draws, and says where.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let capture = Capture::open(&options.capture)?;
+    let svg = draw(&capture, options)?;
+    let path = match (&options.output, &capture.folder) {
+        (Some(path), _) => path.clone(),
+        (None, Some(folder)) => folder.join(run_folder::FLAME),
+        (None, None) => PathBuf::from(stem(&capture.name)).with_extension("svg"),
+    };
+    if path == Path::new("-") {
+        std::io::stdout().lock().write_all(&svg).map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => error.into(),
+        })?;
+        return Ok(());
+    }
+    whole_file::write(&path, &svg)?;
+    output::print(&format!("{}", path.display()))
+}
+
+fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
+    let column = capture.column(options.column)?;
+    let value = &capture.profile.sample_types()[column];
+    let title = options.title.clone().unwrap_or_else(|| capture.name.clone());
+    let mut flame = FlameOptions::titled(&title);
+    flame.subtitle = Some(subtitle(capture, &value.kind, &value.unit));
+    if options.icicle {
+        flame.direction = Direction::Icicle;
+    }
+    Ok(flamegraph(&capture.profile, column, &flame)?)
+}
+
+/// What the widths mean.
+pub fn subtitle(capture: &Capture, kind: &str, unit: &str) -> String {
+    let what = match kind {
+        "inuse_space" => "requested bytes in use".to_owned(),
+        "inuse_objects" => "blocks in use".to_owned(),
+        "alloc_space" => "bytes ever allocated".to_owned(),
+        "alloc_objects" => "blocks ever allocated".to_owned(),
+        "peak_space" => "requested bytes in use at the highest total".to_owned(),
+        "peak_objects" => "blocks in use at the highest total".to_owned(),
+        other => format!("{other} in {unit}"),
+    };
+    match capture.connections {
+        Some(connections) => format!("{what}, whole process, {connections} connections"),
+        None => what,
+    }
+}
+
+/// The name up to its first dot: `x` of `x.pb.gz`.
+fn stem(name: &str) -> &str {
+    name.split('.').find(|part| !part.is_empty()).unwrap_or("capture")
+}

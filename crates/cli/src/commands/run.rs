@@ -1,0 +1,83 @@
+//! `tlsheap run`: the reference server in one process, load in another, a capture at rest.
+
+mod measurement;
+mod writing;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use echo_server::Configuration;
+
+use crate::arguments::{connections, duration};
+use crate::commands::run::measurement::{Ended, measure};
+use crate::failure::Failure;
+use crate::run_folder::{self, NewFolder};
+use crate::{answer, output};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A standard configuration (see `tlsheap configs`), or the path of a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "node-0.4")]
+    pub config: String,
+    /// How many connections to open
+    #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
+    pub connections: usize,
+    /// How often each connection says hello
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub interval: Duration,
+    /// How long to wait between the last connection's first echo and the capture
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub hold: Duration,
+    /// The folder to make; without it, a new one in profiles/runs
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Room for allocation sites
+    #[arg(long, value_name = "N", default_value_t = 65_536,
+          value_parser = clap::value_parser!(u32).range(1..=16_777_214))]
+    pub sites: u32,
+    /// Print run.json instead of the answer
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs, writes the folder, and says what came of it.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let configuration = Configuration::find(&options.config)?;
+    load::fd_limit::make_room_for(options.connections)?;
+    let path =
+        options.out.clone().unwrap_or_else(|| run_folder::default_path(&configuration.name));
+    let folder = NewFolder::prepare(&path)?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let measured = runtime.block_on(measure(options, &configuration, &folder))?;
+    let ended = measured.ended.clone();
+
+    let spinner = writing_spinner();
+    let written = writing::write(options, &measured, &folder)?;
+    spinner.finish_and_clear();
+    let path = folder.finish()?;
+    if options.json {
+        output::print_json(&written.record)?;
+    } else {
+        output::print(&answer::of_run(&written.record, &written.top, &path, output::colour()))?;
+    }
+    match ended {
+        Ended::Clean => Ok(()),
+        Ended::Early(sentence) => Err(Failure::program(format!(
+            "{sentence}; what was counted up to then is in {}",
+            path.display()
+        ))),
+    }
+}
+
+/// Names take a second or two to find.
+fn writing_spinner() -> indicatif::ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let spinner = indicatif::ProgressBar::new_spinner().with_message("finding names");
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}

@@ -1,0 +1,83 @@
+//! `tlsheap top`: what holds memory, heaviest first.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use analysis::top::Top;
+use clap::Args;
+use report::bytes::{human, one_decimal};
+use report::table::{self, TableOptions};
+
+use crate::capture::{Capture, ViewOptions};
+use crate::failure::Failure;
+use crate::top_json::TopJson;
+use crate::{answer, output};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A run folder, a pprof profile, a jemalloc heap dump, folded stacks, or a ledger
+    #[arg(value_name = "CAPTURE")]
+    pub capture: PathBuf,
+    /// Connections open at the capture, where it does not say so itself
+    #[arg(long, value_name = "N")]
+    pub connections: Option<NonZeroU64>,
+    #[command(flatten)]
+    pub view: ViewOptions,
+}
+
+/// Prints the table.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let capture = Capture::open(&options.capture)?.or_connections(options.connections);
+    let by = options.view.by;
+    let rows = capture.rows(by.by());
+    let top = top_of(&capture, by.by());
+    if options.view.json {
+        return output::print_json(&TopJson::new(&capture, by, &rows, &top));
+    }
+    let mut text = heading(&capture, &top);
+    text += &table::top(&top, &table_options(&options.view));
+    if let Some(statistics) = &capture.statistics {
+        text += &answer::losses(&statistics.into());
+    }
+    output::print(&text)
+}
+
+/// The rows with their shares: of one connection where the number of connections is known.
+pub fn top_of(capture: &Capture, by: analysis::group::By) -> Top {
+    let rows = capture.rows(by);
+    match capture.connections {
+        Some(connections) => {
+            let baseline =
+                capture.baseline.as_ref().map(|baseline| analysis::group::group(baseline, by));
+            Top::per_connection(&rows, baseline.as_deref(), connections)
+        }
+        None => Top::in_use(&rows),
+    }
+}
+
+/// How the tables of the viewing commands look.
+pub fn table_options(view: &ViewOptions) -> TableOptions {
+    let mut table = TableOptions::by(view.by.by());
+    table.rows = if view.rows == 0 { usize::MAX } else { view.rows };
+    table.colour = output::colour();
+    table
+}
+
+fn heading(capture: &Capture, top: &Top) -> String {
+    let figure = |figure: Option<f64>, say: fn(f64) -> String| {
+        figure.map_or_else(|| "an unknown number of".to_owned(), say)
+    };
+    let name = &capture.name;
+    match capture.connections {
+        Some(connections) => format!(
+            "{name}: {} in {} blocks for each of {connections} connections\n\n",
+            figure(top.bytes, human),
+            figure(top.blocks, one_decimal),
+        ),
+        None => format!(
+            "{name}: {} in use in {} blocks\n\n",
+            figure(top.bytes, human),
+            figure(top.blocks, report::bytes::rounded),
+        ),
+    }
+}

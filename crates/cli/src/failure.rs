@@ -1,0 +1,50 @@
+//! How a command fails: one line on standard error, and an exit code that says whose fault it was.
+
+use std::process::ExitCode;
+
+/// Why a command did not do what it was asked. The exit codes are documented in the help.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong use or bad input: exit code 2.
+    Use(anyhow::Error),
+    /// The profiled program, or the load on it, failed: exit code 3.
+    Program(anyhow::Error),
+    /// Standard output was closed by its reader, as `head` does: no message.
+    BrokenPipe,
+    /// The user pressed Ctrl-C: exit code 130, as shells have it.
+    Interrupted,
+}
+
+impl Failure {
+    /// Wrong use or bad input, said in a sentence.
+    pub fn usage(sentence: impl Into<String>) -> Failure {
+        Failure::Use(anyhow::Error::msg(sentence.into()))
+    }
+
+    /// The profiled program failed, said in a sentence.
+    pub fn program(sentence: impl Into<String>) -> Failure {
+        Failure::Program(anyhow::Error::msg(sentence.into()))
+    }
+
+    /// Says what happened, and returns the exit code.
+    pub fn report(&self) -> ExitCode {
+        let (error, code) = match self {
+            Failure::Use(error) => (error, 2),
+            Failure::Program(error) => (error, 3),
+            Failure::BrokenPipe => return ExitCode::SUCCESS,
+            Failure::Interrupted => return ExitCode::from(130),
+        };
+        // The chain on one line: what failed, and after each colon why.
+        anstream::eprintln!("tlsheap: {error:#}");
+        ExitCode::from(code)
+    }
+}
+
+impl<E> From<E> for Failure
+where
+    E: Into<anyhow::Error>,
+{
+    fn from(error: E) -> Failure {
+        Failure::Use(error.into())
+    }
+}

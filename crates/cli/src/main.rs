@@ -1,0 +1,41 @@
+//! `tlsheap`: where the memory of a TLS connection goes.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod arguments;
+mod capture;
+mod commands;
+mod events;
+mod failure;
+mod machine;
+mod output;
+mod processes;
+mod run_folder;
+mod run_record;
+mod timeline;
+mod top_json;
+mod whole_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Run(options) => commands::run::run(&options),
+        Command::Serve(options) => commands::serve::run(&options),
+        Command::Load(options) => commands::load::run(&options),
+        Command::Top(options) => commands::top::run(&options),
+        Command::Flame(options) => commands::flame::run(&options),
+        Command::Diff(options) => commands::diff::run(&options),
+        Command::Configs(options) => commands::configs::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

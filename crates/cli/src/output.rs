@@ -1,0 +1,34 @@
+//! Standard output: quiet when its reader has gone, coloured only for a terminal that wants it.
+
+use std::io::{self, IsTerminal, Write};
+
+use report::table::Colour;
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// Writes text to standard output, with a line end if it has none.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::BrokenPipe),
+        result => Ok(result?),
+    }
+}
+
+/// Writes a value as indented JSON.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// Writes a value as one line of JSON, for a reader that waits for lines.
+pub fn print_json_line(value: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string(value)?)
+}
+
+/// Whether tables may be coloured: on a terminal, unless NO_COLOR is set.
+pub fn colour() -> Colour {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && io::stdout().is_terminal() { Colour::Always } else { Colour::Never }
+}

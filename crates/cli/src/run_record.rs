@@ -1,0 +1,215 @@
+//! `run.json`: what was run, on what, and what came of it. Documented in docs/json.md.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use analysis::objects;
+use anyhow::Context;
+use ledger::{Counts, Snapshot, Statistics};
+use profile::{Profile, Symbolisation};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::machine::Machine;
+
+/// The version of this file's shape.
+pub const SCHEMA: u32 = 1;
+
+/// One run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// How the run ended: `clean`, or a sentence that says what went wrong.
+    pub ended: String,
+    /// The server's configuration.
+    pub configuration: String,
+    /// Connections that were open at rest; `null` when the run ended before that.
+    pub connections: Option<NonZeroU64>,
+    /// Programs and their versions.
+    pub versions: Versions,
+    /// What it ran on.
+    pub machine: Machine,
+    /// When, and how long the phases took.
+    pub times: Times,
+    /// The command line.
+    pub command: Vec<String>,
+    /// What connections agreed on.
+    pub negotiated: Vec<Value>,
+    /// OpenSSL's share of one connection: (at rest − baseline) / connections.
+    pub per_connection: Option<PerConnection>,
+    /// OpenSSL's memory before the first connection.
+    pub baseline: Moment,
+    /// OpenSSL's memory with every connection open and echoed; without a rest, the last reading.
+    pub at_rest: Moment,
+    /// OpenSSL's memory after the last connection was closed.
+    pub closed: Option<Moment>,
+    /// What the load found.
+    pub load: Option<Value>,
+    /// What the recorder says of itself.
+    pub recorder: RecorderRecord,
+    /// How well addresses could be named.
+    pub symbols: SymbolsRecord,
+}
+
+/// Programs and their versions.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Versions {
+    /// This program.
+    pub tlsheap: String,
+    /// The commit it was built from, where it is known.
+    pub commit: Option<String>,
+    /// The profiled OpenSSL.
+    pub openssl: String,
+}
+
+/// When, and how long.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Times {
+    /// When the server was started.
+    pub started: String,
+    /// From the load's start to the last connection's first echo.
+    pub until_rest_seconds: Option<f64>,
+    /// From then to the capture.
+    pub hold_seconds: Option<f64>,
+}
+
+/// OpenSSL's share of one connection.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PerConnection {
+    /// Requested bytes.
+    pub bytes: f64,
+    /// Blocks.
+    pub blocks: f64,
+    /// Allocations from the load's start to the capture: handshake, welcome and echoes.
+    pub allocations: f64,
+}
+
+/// OpenSSL's memory at one moment.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Moment {
+    /// Totals of the ledger.
+    pub openssl: CountsRecord,
+    /// The server's resident memory, recorder and all.
+    pub rss_bytes: Option<u64>,
+    /// Live OpenSSL objects by kind.
+    pub objects: BTreeMap<String, i64>,
+}
+
+/// The six figures of a ledger.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct CountsRecord {
+    pub inuse_bytes: u64,
+    pub inuse_blocks: u64,
+    pub alloc_bytes: u64,
+    pub alloc_blocks: u64,
+    pub peak_bytes: u64,
+    pub peak_blocks: u64,
+}
+
+/// What the recorder says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RecorderRecord {
+    pub sites: u64,
+    pub site_capacity: u64,
+    pub dropped_blocks: u64,
+    pub dropped_bytes: u64,
+    pub untracked_blocks: u64,
+    pub untracked_bytes: u64,
+    pub foreign_frees: u64,
+    pub stale_blocks: u64,
+    pub nested_calls: u64,
+    pub truncated_stacks: u64,
+    pub hook_replaced: bool,
+    pub ledger_bytes: u64,
+    pub private_bytes: u64,
+}
+
+/// How well addresses could be named.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SymbolsRecord {
+    pub resolved: u64,
+    pub unresolved: u64,
+    pub outside: u64,
+    pub unusable_modules: BTreeMap<String, String>,
+}
+
+impl RunRecord {
+    /// Reads a run's `run.json`.
+    pub fn read(path: &Path) -> Result<RunRecord, Failure> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let value: Value = serde_json::from_str(&text)
+            .with_context(|| format!("{}: not JSON", path.display()))?;
+        let schema = value["schema"].as_u64();
+        if schema != Some(u64::from(SCHEMA)) {
+            let found = schema.map_or("none".to_owned(), |schema| schema.to_string());
+            return Err(Failure::usage(format!(
+                "{}: expected a run of schema {SCHEMA}, found {found}",
+                path.display()
+            )));
+        }
+        Ok(serde_json::from_value(value).with_context(|| path.display().to_string())?)
+    }
+}
+
+impl Moment {
+    /// The ledger at that moment, with the objects counted in its profile.
+    pub fn new(snapshot: &Snapshot, profile: &Profile, rss_bytes: Option<u64>) -> Moment {
+        let objects = objects::objects(profile).unwrap_or_default();
+        Moment {
+            openssl: snapshot.totals().into(),
+            rss_bytes,
+            objects: objects
+                .into_iter()
+                .map(|(object, count)| (object.name().to_owned(), count))
+                .collect(),
+        }
+    }
+}
+
+impl From<Counts> for CountsRecord {
+    fn from(counts: Counts) -> CountsRecord {
+        CountsRecord {
+            inuse_bytes: counts.inuse_bytes,
+            inuse_blocks: counts.inuse_blocks,
+            alloc_bytes: counts.alloc_bytes,
+            alloc_blocks: counts.alloc_blocks,
+            peak_bytes: counts.peak_bytes,
+            peak_blocks: counts.peak_blocks,
+        }
+    }
+}
+
+impl From<&Statistics> for RecorderRecord {
+    fn from(statistics: &Statistics) -> RecorderRecord {
+        RecorderRecord {
+            sites: statistics.sites,
+            site_capacity: statistics.site_capacity,
+            dropped_blocks: statistics.dropped.alloc_blocks,
+            dropped_bytes: statistics.dropped.alloc_bytes,
+            untracked_blocks: statistics.untracked_blocks,
+            untracked_bytes: statistics.untracked_bytes,
+            foreign_frees: statistics.foreign_frees,
+            stale_blocks: statistics.stale_blocks,
+            nested_calls: statistics.nested_calls,
+            truncated_stacks: statistics.truncated_stacks,
+            hook_replaced: statistics.hook_replaced,
+            ledger_bytes: statistics.ledger_bytes,
+            private_bytes: statistics.private_bytes,
+        }
+    }
+}
+
+impl From<&Symbolisation> for SymbolsRecord {
+    fn from(symbols: &Symbolisation) -> SymbolsRecord {
+        SymbolsRecord {
+            resolved: symbols.resolved,
+            unresolved: symbols.unresolved,
+            outside: symbols.outside,
+            unusable_modules: symbols.unusable_modules.clone(),
+        }
+    }
+}

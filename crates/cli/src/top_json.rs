@@ -1,0 +1,210 @@
+//! `top --json` and `diff --json`: stable field names, documented in docs/json.md.
+
+use std::collections::HashMap;
+
+use analysis::diff::{Change, DiffRow, Side};
+use analysis::group::{Counts, Key, Row};
+use analysis::top::{Figures, Top};
+use serde::Serialize;
+
+use crate::capture::{Capture, GroupBy};
+
+/// The version of these shapes.
+const SCHEMA: u32 = 1;
+
+/// `top --json`.
+#[derive(Serialize)]
+pub struct TopJson<'a> {
+    schema: u32,
+    by: &'static str,
+    connections: Option<u64>,
+    totals: CountsJson,
+    per_connection: Option<PerConnectionJson>,
+    sites: Vec<SiteJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct PerConnectionJson {
+    bytes: Option<f64>,
+    blocks: Option<f64>,
+}
+
+/// Figures that the profile does not have are `null`.
+#[derive(Serialize)]
+struct CountsJson {
+    inuse_bytes: Option<i64>,
+    inuse_blocks: Option<i64>,
+    alloc_bytes: Option<i64>,
+    alloc_blocks: Option<i64>,
+    peak_bytes: Option<i64>,
+    peak_blocks: Option<i64>,
+}
+
+/// What a row stands for. What `--by` leaves out is `null`.
+#[derive(Serialize)]
+struct KeyJson<'a> {
+    file: Option<&'a str>,
+    line: Option<u32>,
+    function: Option<&'a str>,
+    category: Option<&'a str>,
+    domain: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SiteJson<'a> {
+    #[serde(flatten)]
+    key: KeyJson<'a>,
+    #[serde(flatten)]
+    counts: CountsJson,
+    bytes_per_connection: Option<f64>,
+    blocks_per_connection: Option<f64>,
+}
+
+/// `diff --json`.
+#[derive(Serialize)]
+pub struct DiffJson<'a> {
+    schema: u32,
+    by: &'static str,
+    /// Whether the figures of the rows are per connection.
+    per_connection: bool,
+    before: SideJson<'a>,
+    after: SideJson<'a>,
+    rows: Vec<ChangeJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct SideJson<'a> {
+    name: &'a str,
+    connections: Option<u64>,
+    totals: CountsJson,
+}
+
+#[derive(Serialize)]
+struct ChangeJson<'a> {
+    #[serde(flatten)]
+    key: KeyJson<'a>,
+    side: &'static str,
+    before_bytes: Option<f64>,
+    after_bytes: Option<f64>,
+    delta_bytes: Option<f64>,
+    before_blocks: Option<f64>,
+    after_blocks: Option<f64>,
+    delta_blocks: Option<f64>,
+}
+
+impl<'a> TopJson<'a> {
+    /// The capture's rows with their shares of one connection, most bytes in use first.
+    pub fn new(capture: &Capture, by: GroupBy, rows: &'a [Row], top: &'a Top) -> TopJson<'a> {
+        let per_connection = matches!(top.figures, Figures::PerConnection(_));
+        let shares: HashMap<&Key, (Option<f64>, Option<f64>)> = top
+            .rows
+            .iter()
+            .filter(|_| per_connection)
+            .map(|row| (&row.key, (row.bytes, row.blocks)))
+            .collect();
+        let site = |key: &'a Key, counts: Counts| {
+            let (bytes, blocks) = shares.get(key).copied().unwrap_or_default();
+            SiteJson {
+                key: KeyJson::new(key, by),
+                counts: counts.into(),
+                bytes_per_connection: bytes,
+                blocks_per_connection: blocks,
+            }
+        };
+        let known: std::collections::HashSet<&Key> = rows.iter().map(|row| &row.key).collect();
+        let zero = Counts::total(&capture.profile).zeroed();
+        let mut sites: Vec<SiteJson> = rows.iter().map(|row| site(&row.key, row.counts)).collect();
+        // What only the baseline held is gone, and takes its share off.
+        sites.extend(
+            top.rows
+                .iter()
+                .filter(|row| !known.contains(&row.key))
+                .map(|row| site(&row.key, zero)),
+        );
+        TopJson {
+            schema: SCHEMA,
+            by: by.name(),
+            connections: capture.connections.map(std::num::NonZeroU64::get),
+            totals: Counts::total(&capture.profile).into(),
+            per_connection: per_connection
+                .then_some(PerConnectionJson { bytes: top.bytes, blocks: top.blocks }),
+            sites,
+        }
+    }
+}
+
+impl<'a> DiffJson<'a> {
+    /// The changes, largest first.
+    pub fn new(
+        before: &'a Capture,
+        after: &'a Capture,
+        by: GroupBy,
+        rows: &'a [DiffRow],
+        per_connection: bool,
+    ) -> DiffJson<'a> {
+        DiffJson {
+            schema: SCHEMA,
+            by: by.name(),
+            per_connection,
+            before: SideJson::new(before),
+            after: SideJson::new(after),
+            rows: rows.iter().map(|row| ChangeJson::new(row, by)).collect(),
+        }
+    }
+}
+
+impl SideJson<'_> {
+    fn new(capture: &Capture) -> SideJson<'_> {
+        SideJson {
+            name: &capture.name,
+            connections: capture.connections.map(std::num::NonZeroU64::get),
+            totals: Counts::total(&capture.profile).into(),
+        }
+    }
+}
+
+impl<'a> ChangeJson<'a> {
+    fn new(row: &'a DiffRow, by: GroupBy) -> ChangeJson<'a> {
+        let (bytes, blocks) = (row.inuse_bytes, row.inuse_blocks);
+        ChangeJson {
+            key: KeyJson::new(&row.key, by),
+            side: match row.side {
+                Side::Both => "both",
+                Side::OnlyBefore => "only_before",
+                Side::OnlyAfter => "only_after",
+            },
+            before_bytes: bytes.map(|change| change.before),
+            after_bytes: bytes.map(|change| change.after),
+            delta_bytes: bytes.map(Change::delta),
+            before_blocks: blocks.map(|change| change.before),
+            after_blocks: blocks.map(|change| change.after),
+            delta_blocks: blocks.map(Change::delta),
+        }
+    }
+}
+
+impl<'a> KeyJson<'a> {
+    fn new(key: &'a Key, by: GroupBy) -> KeyJson<'a> {
+        let when = |shown: &[GroupBy], text: &'a str| shown.contains(&by).then_some(text);
+        KeyJson {
+            file: when(&[GroupBy::Site, GroupBy::Function, GroupBy::File], &key.file),
+            line: (by == GroupBy::Site).then_some(key.line),
+            function: when(&[GroupBy::Site, GroupBy::Function], &key.function),
+            category: when(&[GroupBy::Site, GroupBy::Category], &key.category),
+            domain: (!key.domain.is_empty()).then_some(&key.domain),
+        }
+    }
+}
+
+impl From<Counts> for CountsJson {
+    fn from(counts: Counts) -> CountsJson {
+        CountsJson {
+            inuse_bytes: counts.inuse_bytes,
+            inuse_blocks: counts.inuse_blocks,
+            alloc_bytes: counts.alloc_bytes,
+            alloc_blocks: counts.alloc_blocks,
+            peak_bytes: counts.peak_bytes,
+            peak_blocks: counts.peak_blocks,
+        }
+    }
+}

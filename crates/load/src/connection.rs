@@ -1,0 +1,136 @@
+//! One connection of a load: connect, be welcomed, say hello from time to time, close.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_openssl::SslStream;
+
+use crate::HELLO;
+use crate::client::{Client, is_end};
+use crate::failure::{Failure, FailureKind};
+use crate::tally::{Stage, Tally};
+
+/// What the connections of a load share.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) tally: Tally,
+    pub(crate) handshakes: Semaphore,
+    pub(crate) interval: Duration,
+    pub(crate) started: Instant,
+}
+
+/// Lives a connection from beginning to end and tells the tally how it went. `phase` is its place
+/// within the interval, from 0 to the interval's length.
+pub(crate) async fn live(shared: &Shared, phase: Duration, mut closing: watch::Receiver<bool>) {
+    let mut stage = Stage::BeforeFirstEcho;
+    if let Err(failure) = try_live(shared, phase, &mut closing, &mut stage).await {
+        shared.tally.failure(failure, stage);
+    }
+}
+
+async fn try_live(
+    shared: &Shared,
+    phase: Duration,
+    closing: &mut watch::Receiver<bool>,
+    stage: &mut Stage,
+) -> Result<(), Failure> {
+    let Shared { client, tally, .. } = shared;
+    let opened = tokio::select! {
+        biased;
+        () = told_to_close(closing) => return Ok(()),
+        opened = open(shared) => opened,
+    };
+    let mut stream = opened?;
+    tally.welcomed();
+
+    // The first hello at once, so that all are echoed soon; the next ones spread evenly over the
+    // interval, so that the server is not hit by all connections in the same moment.
+    say_hello(client, &mut stream, tally, *stage).await?;
+    *stage = Stage::Echoed;
+    let mut hellos = interval_at(next_turn(shared, phase), shared.interval);
+    hellos.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let mut unasked = [0; 1];
+        tokio::select! {
+            biased;
+            () = told_to_close(closing) => break,
+            read = stream.read(&mut unasked) => return Err(match read {
+                Ok(0) => Failure::new(FailureKind::ClosedByServer, "closed while idle"),
+                Ok(_) => Failure::new(FailureKind::EchoWrong, "the server sent more than it got"),
+                Err(error) => Failure::of_read(error),
+            }),
+            _ = hellos.tick() => say_hello(client, &mut stream, tally, *stage).await?,
+        }
+    }
+    close(client, stream).await
+}
+
+/// Connects when it is this connection's turn.
+async fn open(shared: &Shared) -> Result<SslStream<TcpStream>, Failure> {
+    let _turn = shared.handshakes.acquire().await.expect("the semaphore is never closed");
+    let began = Instant::now();
+    let mut stream = shared.client.connect().await?;
+    shared.tally.handshake(began.elapsed());
+    shared.client.read_welcome(&mut stream).await?;
+    Ok(stream)
+}
+
+async fn say_hello(
+    client: &Client,
+    stream: &mut SslStream<TcpStream>,
+    tally: &Tally,
+    stage: Stage,
+) -> Result<(), Failure> {
+    let began = Instant::now();
+    let mut echo = [0; HELLO.len()];
+    let exchange = async {
+        stream.write_all(HELLO).await?;
+        stream.read_exact(&mut echo).await
+    };
+    match timeout(client.patience(), exchange).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return Err(Failure::of_read(error)),
+        Err(_) => {
+            return Err(Failure::timeout(FailureKind::EchoTimeout, "echo", client.patience()));
+        }
+    }
+    if let Some(at) = echo.iter().zip(HELLO).position(|(found, sent)| found != sent) {
+        return Err(Failure::new(
+            FailureKind::EchoWrong,
+            format_args!("byte {at}: sent {:#04x}, got back {:#04x}", HELLO[at], echo[at]),
+        ));
+    }
+    tally.echo(began.elapsed(), stage);
+    Ok(())
+}
+
+/// Says goodbye, and waits until the server has closed too: only then has it freed what it held.
+async fn close(client: &Client, mut stream: SslStream<TcpStream>) -> Result<(), Failure> {
+    let goodbye = async {
+        stream.shutdown().await?;
+        let mut rest = [0; 64];
+        while stream.read(&mut rest).await? > 0 {}
+        Ok(())
+    };
+    match timeout(client.patience(), goodbye).await {
+        Ok(Err(error)) if !is_end(&error) => Err(Failure::new(FailureKind::Broken, error)),
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::timeout(FailureKind::CloseTimeout, "goodbye", client.patience())),
+    }
+}
+
+/// The next time at which this connection's phase of the interval comes round.
+fn next_turn(shared: &Shared, phase: Duration) -> Instant {
+    let first = shared.started + phase;
+    let late = Instant::now().saturating_duration_since(first);
+    let rounds = late.as_nanos() / shared.interval.as_nanos().max(1) + 1;
+    first + shared.interval * u32::try_from(rounds).unwrap_or(u32::MAX)
+}
+
+async fn told_to_close(closing: &mut watch::Receiver<bool>) {
+    // An error means that the load itself is gone, which ends this connection just as well.
+    let _ = closing.wait_for(|closing| *closing).await;
+}

@@ -1,0 +1,38 @@
+//! TLS clients that check every echo: the load that is put on an echo server.
+//!
+//! Two kinds: [`run`] opens connections, keeps them, and says hello on each from time to time;
+//! [`closed_loop`] does nothing but handshakes, one after another, to see how many there are in a
+//! second.
+//!
+//! What the server has to do: say `welcome!\n` after the handshake, and echo what it is sent.
+
+use libz_sys as _; // linked for OpenSSL, whose static library calls it
+
+mod client;
+mod closed_loop;
+mod connection;
+mod control;
+mod event;
+mod failure;
+mod latency;
+mod options;
+mod report;
+mod run;
+mod tally;
+
+pub mod fd_limit;
+
+pub use client::{ClientError, Identity};
+pub use closed_loop::{ClosedLoopOptions, ClosedLoopReport, Goal, closed_loop};
+pub use control::{Closer, Control};
+pub use event::{Event, Observer};
+pub use failure::{FailureCount, FailureKind};
+pub use latency::Latency;
+pub use options::{ClientOptions, CompressionOffer, Options, Protocol, Verification};
+pub use report::Report;
+pub use run::run;
+
+/// What the server says first.
+pub const WELCOME: &[u8] = b"welcome!\n";
+/// What is sent, and has to come back.
+pub const HELLO: &[u8] = b"hello\n";

@@ -1,0 +1,92 @@
+//! How much load, of which kind.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::client::Identity;
+
+/// How much load, and how fast.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The server.
+    pub address: SocketAddr,
+    /// How many connections. Default: 200.
+    pub connections: usize,
+    /// How many of them may be between connecting and the server's welcome at a time.
+    /// Default: 16.
+    pub handshakes_at_once: usize,
+    /// How often each connection says hello. Default: 5 seconds.
+    pub interval: Duration,
+    /// How long to stay after every connection has been echoed once; `None` stays until told to
+    /// close. Default: `None`.
+    pub hold: Option<Duration>,
+    /// How long the server may take for a handshake, a welcome, an echo or a goodbye.
+    /// Default: 30 seconds.
+    pub patience: Duration,
+    /// How the clients set TLS up.
+    pub client: ClientOptions,
+}
+
+impl Options {
+    /// The defaults, for this server.
+    pub fn to(address: SocketAddr) -> Options {
+        Options {
+            address,
+            connections: 200,
+            handshakes_at_once: 16,
+            interval: Duration::from_secs(5),
+            hold: None,
+            patience: Duration::from_secs(30),
+            client: ClientOptions::default(),
+        }
+    }
+}
+
+/// How clients set TLS up.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// The version to speak. Default: any.
+    pub protocol: Protocol,
+    /// Whether to offer compression. Default: no.
+    pub compression: CompressionOffer,
+    /// The certificate to show when the server asks for one. Default: none.
+    pub identity: Option<Identity>,
+    /// Whether the server's certificate is checked. Default: no, as a server that makes its own
+    /// certificate at start is the usual partner.
+    pub verification: Verification,
+}
+
+/// The TLS version a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Whatever both ends can.
+    #[default]
+    Any,
+    /// TLS 1.2 only.
+    Tls12,
+    /// TLS 1.3 only.
+    Tls13,
+}
+
+/// Whether a client offers compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CompressionOffer {
+    /// It does not.
+    #[default]
+    None,
+    /// It offers zlib; goes with [`Protocol::Tls12`] only, since OpenSSL offers compression only
+    /// when TLS 1.3 is out of the question.
+    Zlib,
+}
+
+/// Whether a client checks the server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Verification {
+    /// It does not.
+    #[default]
+    Off,
+    /// It must lead to one of these authorities, given as PEM text.
+    Authorities(Vec<u8>),
+}

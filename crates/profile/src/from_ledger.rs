@@ -1,0 +1,208 @@
+//! A profile of what a recorder counted in its ledger.
+
+use std::collections::HashMap;
+
+use ledger::{Counts, Site, Snapshot};
+
+use crate::openssl_wrappers::is_allocation_wrapper;
+use crate::symbols::{AddressKind, AddressSpace, Symbols};
+use crate::{
+    Function, FunctionId, Line, Location, LocationId, Metric, Profile, Sample, source_path,
+};
+
+/// The frame of the sample that holds what the recorder had no room to keep apart.
+pub const DROPPED_SITES: &str = "[dropped sites]";
+
+/// The outermost frame of a stack that was cut.
+pub const TRUNCATED: &str = "[truncated]";
+
+/// The frame of a site whose stack could not be walked at all.
+const NO_STACK: &str = "[no stack]";
+
+/// The value of the label `domain` on every sample made here.
+const DOMAIN: &str = "openssl";
+
+/// The profile of a ledger, with all of our own columns.
+///
+/// * OpenSSL's allocation wrappers are left out: the innermost frame is the function that asked
+///   for the memory, and its line is the one that OpenSSL itself gave.
+/// * Sites whose stacks are the same after that are one sample.
+/// * What was dropped is a sample of its own, so each column adds up to [`Snapshot::totals`].
+///
+/// The heaviest stack in use comes first; equal ones are ordered by their frames.
+pub fn from_ledger(snapshot: &Snapshot, symbols: &mut Symbols) -> Profile {
+    let mut builder = Builder::new(snapshot, symbols, Profile::of_heap());
+    for site in snapshot.sites.iter().filter(|site| site.counts != Counts::default()) {
+        builder.add_site(site, values_of(&site.counts).to_vec());
+    }
+    if snapshot.statistics.dropped != Counts::default() {
+        let frame = builder.named_frame(DROPPED_SITES);
+        builder.add(vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
+    }
+    builder.finish()
+}
+
+/// The sites of a ledger with values of the caller's own: `values` gives one value for each
+/// column of `empty`, for the site at an index of [`Snapshot::sites`]. Otherwise like
+/// [`from_ledger`], with the first column to order by, and without what was dropped.
+pub fn from_ledger_with(
+    snapshot: &Snapshot,
+    symbols: &mut Symbols,
+    empty: Profile,
+    values: impl Fn(usize) -> Vec<i64>,
+) -> Profile {
+    let mut builder = Builder::new(snapshot, symbols, empty);
+    for (index, site) in snapshot.sites.iter().enumerate() {
+        builder.add_site(site, values(index));
+    }
+    builder.finish()
+}
+
+struct Builder<'a> {
+    profile: Profile,
+    space: AddressSpace<'a>,
+    /// Where in `samples` a stack is.
+    by_stack: HashMap<Vec<LocationId>, usize>,
+    samples: Vec<Sample>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        snapshot: &'a Snapshot,
+        symbols: &'a mut Symbols,
+        mut profile: Profile,
+    ) -> Builder<'a> {
+        profile.time_nanos = i64::try_from(snapshot.started_nanos).unwrap_or(0);
+        let space = symbols.address_space(&snapshot.modules);
+        Builder { profile, space, by_stack: HashMap::new(), samples: Vec::new() }
+    }
+
+    fn add_site(&mut self, site: &Site, values: Vec<i64>) {
+        let stack = self.stack(site);
+        self.add(stack, values);
+    }
+
+    fn add(&mut self, stack: Vec<LocationId>, values: Vec<i64>) {
+        if let Some(at) = self.by_stack.get(&stack) {
+            for (sum, value) in self.samples[*at].values.iter_mut().zip(values) {
+                *sum = sum.saturating_add(value);
+            }
+            return;
+        }
+        self.by_stack.insert(stack.clone(), self.samples.len());
+        let mut sample = Sample { stack, values, labels: Vec::new() };
+        sample.set_label("domain", DOMAIN);
+        self.samples.push(sample);
+    }
+
+    /// The stack of a site: wrappers off, OpenSSL's own line at its leaf.
+    fn stack(&mut self, site: &Site) -> Vec<LocationId> {
+        let mut addresses = site.stack.iter();
+        let mut stack = Vec::with_capacity(site.stack.len() + 1);
+        for address in addresses.by_ref() {
+            let id = self.space.location(&mut self.profile, *address, AddressKind::Return);
+            if let Some(leaf) = self.without_wrappers(id) {
+                stack.push(self.with_own_line(leaf, site));
+                break;
+            }
+        }
+        for address in addresses {
+            stack.push(self.space.location(&mut self.profile, *address, AddressKind::Return));
+        }
+        if stack.is_empty() {
+            let function = self.named_function(NO_STACK);
+            let lines = vec![Line { function, line: 0 }];
+            stack.push(self.with_own_line(Location { lines, ..Location::default() }, site));
+        }
+        if site.truncated {
+            stack.push(self.named_frame(TRUNCATED));
+        }
+        stack
+    }
+
+    /// The location without the wrappers in it; `None` when nothing else is in it.
+    fn without_wrappers(&self, id: LocationId) -> Option<Location> {
+        let location = self.profile.location_of(id);
+        let is_wrapper =
+            |line: &&Line| is_allocation_wrapper(&self.profile.function_of(line.function).name);
+        let lines: Vec<Line> = location.lines.iter().skip_while(is_wrapper).copied().collect();
+        if lines.is_empty() && !location.lines.is_empty() {
+            return None;
+        }
+        Some(Location { lines, ..location.clone() })
+    }
+
+    /// The location with the innermost line that OpenSSL passed to its allocator.
+    fn with_own_line(&mut self, mut location: Location, site: &Site) -> LocationId {
+        if let Some(file) = &site.file {
+            let innermost = location.lines.first().map(|line| line.function);
+            let mut function =
+                innermost.map_or_else(Function::default, |id| self.profile.function_of(id).clone());
+            function.file = source_path::of_openssl(file);
+            // A build without file names passes an empty one, and then the line means nothing.
+            let line = if file.is_empty() { 0 } else { site.line };
+            let line = Line { function: self.profile.function(function), line };
+            match location.lines.first_mut() {
+                Some(first) => *first = line,
+                None => location.lines.push(line),
+            }
+        }
+        self.profile.location(location)
+    }
+
+    fn named_function(&mut self, name: &str) -> FunctionId {
+        self.profile.function(Function {
+            name: name.to_owned(),
+            system_name: name.to_owned(),
+            file: String::new(),
+        })
+    }
+
+    fn named_frame(&mut self, name: &str) -> LocationId {
+        let function = self.named_function(name);
+        let lines = vec![Line { function, line: 0 }];
+        self.profile.location(Location { lines, ..Location::default() })
+    }
+
+    fn finish(self) -> Profile {
+        let Builder { mut profile, samples, .. } = self;
+        let heaviest_first = profile.column(Metric::InuseSpace);
+        let mut keyed: Vec<_> =
+            samples.into_iter().map(|sample| (frames_of(&profile, &sample), sample)).collect();
+        keyed.sort_by(|(a_frames, a), (b_frames, b)| {
+            let weight = |sample: &Sample| heaviest_first.map(|column| sample.values[column]);
+            weight(b).cmp(&weight(a)).then_with(|| a_frames.cmp(b_frames))
+        });
+        for (_, sample) in keyed {
+            profile.push(sample);
+        }
+        profile
+    }
+}
+
+/// One value per column, in the order of [`Metric::ALL`].
+fn values_of(counts: &Counts) -> [i64; 6] {
+    Metric::ALL.map(|metric| {
+        let count = match metric {
+            Metric::InuseObjects => counts.inuse_blocks,
+            Metric::InuseSpace => counts.inuse_bytes,
+            Metric::AllocObjects => counts.alloc_blocks,
+            Metric::AllocSpace => counts.alloc_bytes,
+            Metric::PeakObjects => counts.peak_blocks,
+            Metric::PeakSpace => counts.peak_bytes,
+        };
+        i64::try_from(count).unwrap_or(i64::MAX)
+    })
+}
+
+/// What samples of equal weight are ordered by. The module offsets in unnamed frames and the
+/// lines do not depend on where the process was loaded; the address only comes last.
+fn frames_of(profile: &Profile, sample: &Sample) -> Vec<(String, String, u32, u64)> {
+    profile
+        .frames(sample)
+        .map(|f| (f.function.to_owned(), f.file.to_owned(), f.line, f.address))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

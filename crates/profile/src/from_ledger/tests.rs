@@ -1,0 +1,186 @@
+use std::sync::Arc;
+
+use ledger::Statistics;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+fn counts(bytes: u64) -> Counts {
+    Counts {
+        inuse_blocks: 1,
+        inuse_bytes: bytes,
+        alloc_blocks: 2,
+        alloc_bytes: bytes * 2,
+        peak_blocks: 1,
+        peak_bytes: bytes + 1,
+    }
+}
+
+fn site(file: Option<&str>, line: u32, stack: &[u64], bytes: u64) -> Site {
+    Site {
+        file: file.map(Arc::from),
+        line,
+        stack: stack.to_vec(),
+        truncated: false,
+        counts: counts(bytes),
+    }
+}
+
+fn snapshot(sites: Vec<Site>) -> Snapshot {
+    Snapshot { sites, ..Snapshot::default() }
+}
+
+/// The frames of each sample as `function file:line`, innermost first.
+fn stacks(profile: &Profile) -> Vec<Vec<String>> {
+    let frame = |f: crate::Frame<'_>| format!("{} {}:{}", f.function, f.file, f.line);
+    profile.samples().iter().map(|sample| profile.frames(sample).map(frame).collect()).collect()
+}
+
+/// A builder whose addresses have names: 1 is a wrapper, 2 a wrapper inlined into `memdup_all`,
+/// 3 is `zlib_zalloc`, 4 is `main`.
+fn with_named_addresses(snapshot: &Snapshot) -> Profile {
+    let mut symbols = Symbols::new();
+    let mut builder = Builder::new(snapshot, &mut symbols, Profile::of_heap());
+    for (address, names) in [
+        (1, &["CRYPTO_malloc"][..]),
+        (2, &["CRYPTO_malloc", "CRYPTO_memdup", "memdup_all"]),
+        (3, &["zlib_zalloc"]),
+        (4, &["main"]),
+    ] {
+        let lines = names
+            .iter()
+            .map(|name| {
+                let function = Function {
+                    name: (*name).to_owned(),
+                    system_name: (*name).to_owned(),
+                    file: "from/symbols.c".to_owned(),
+                };
+                Line { function: builder.profile.function(function), line: 5 }
+            })
+            .collect();
+        let id = builder.profile.location(Location { mapping: None, address, lines });
+        builder.space.remember(address, AddressKind::Return, id);
+    }
+    builder.build(snapshot)
+}
+
+#[test]
+fn the_leaf_is_the_function_that_asked_with_the_line_that_openssl_gave() {
+    let site = site(Some("../crypto/comp/c_zlib.c"), 43, &[1, 3, 4], 100);
+    let profile = with_named_addresses(&snapshot(vec![site]));
+    assert_eq!(
+        stacks(&profile),
+        [["zlib_zalloc crypto/comp/c_zlib.c:43", "main from/symbols.c:5"]]
+    );
+    assert_eq!(profile.samples()[0].values, [1, 100, 2, 200, 1, 101]);
+    assert_eq!(profile.samples()[0].label("domain"), Some("openssl"));
+}
+
+#[test]
+fn wrappers_inlined_into_their_caller_are_left_out_too() {
+    let site = site(Some("crypto/x.c"), 7, &[1, 2, 4], 1);
+    let profile = with_named_addresses(&snapshot(vec![site]));
+    assert_eq!(stacks(&profile), [["memdup_all crypto/x.c:7", "main from/symbols.c:5"]]);
+}
+
+#[test]
+fn without_a_file_the_symbols_line_stays_and_an_empty_one_stays_unknown() {
+    let profile = with_named_addresses(&snapshot(vec![
+        site(None, 0, &[3, 4], 2),
+        site(Some(""), 9, &[3, 4], 1),
+    ]));
+    assert_eq!(
+        stacks(&profile),
+        [
+            ["zlib_zalloc from/symbols.c:5", "main from/symbols.c:5"],
+            ["zlib_zalloc :0", "main from/symbols.c:5"],
+        ]
+    );
+}
+
+#[test]
+fn sites_that_differ_in_wrappers_only_are_one_sample() {
+    let profile = with_named_addresses(&snapshot(vec![
+        site(Some("crypto/x.c"), 7, &[1, 3, 4], 10),
+        site(Some("crypto/x.c"), 7, &[3, 4], 5),
+        site(Some("crypto/x.c"), 8, &[3, 4], 1),
+    ]));
+    let bytes: Vec<i64> = profile.samples().iter().map(|s| s.values[1]).collect();
+    assert_eq!(bytes, [15, 1]);
+}
+
+#[test]
+fn a_site_is_never_lost_however_little_its_stack_says() {
+    let mut cut = site(Some("crypto/x.c"), 7, &[], 3);
+    cut.truncated = true;
+    let unnamed = site(Some("ssl/y.c"), 8, &[0xdead], 2);
+    let only_wrappers = site(Some("ssl/z.c"), 9, &[1], 1);
+    let profile = with_named_addresses(&snapshot(vec![only_wrappers, unnamed, cut]));
+    assert_eq!(
+        stacks(&profile),
+        [
+            vec!["[no stack] crypto/x.c:7", "[truncated] :0"],
+            vec![" ssl/y.c:8"],
+            vec!["[no stack] ssl/z.c:9"],
+        ]
+    );
+}
+
+#[test]
+fn what_was_dropped_is_a_sample_of_its_own() {
+    let mut snapshot = snapshot(vec![site(Some("crypto/x.c"), 7, &[4], 3)]);
+    snapshot.statistics = Statistics { dropped: counts(1_000), ..Statistics::default() };
+    let profile = with_named_addresses(&snapshot);
+    assert_eq!(stacks(&profile)[0], ["[dropped sites] :0"]);
+    assert_eq!(profile.samples()[0].values, [1, 1_000, 2, 2_000, 1, 1_001]);
+}
+
+fn any_counts() -> impl Strategy<Value = Counts> {
+    vec(0..1_u64 << 40, 6).prop_map(|n| Counts {
+        inuse_blocks: n[0],
+        inuse_bytes: n[1],
+        alloc_blocks: n[2],
+        alloc_bytes: n[3],
+        peak_blocks: n[4],
+        peak_bytes: n[5],
+    })
+}
+
+fn any_site() -> impl Strategy<Value = Site> {
+    let file = proptest::option::of(prop_oneof!["crypto/[ab].c", Just(String::new())]);
+    (file, 0..3_u32, vec(0..6_u64, 0..6), any::<bool>(), any_counts()).prop_map(
+        |(file, line, stack, truncated, counts)| Site {
+            file: file.map(Arc::from),
+            line,
+            stack,
+            truncated,
+            counts,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn each_column_adds_up_to_the_ledgers_totals(
+        sites in vec(any_site(), 0..20),
+        dropped in any_counts(),
+    ) {
+        let mut snapshot = snapshot(sites);
+        snapshot.statistics.dropped = dropped;
+        let profile = with_named_addresses(&snapshot);
+        let totals: Vec<i64> = (0..6).map(|column| profile.total(column)).collect();
+        prop_assert_eq!(totals, values_of(&snapshot.totals()).to_vec());
+        prop_assert!(profile.samples().is_sorted_by_key(|s| std::cmp::Reverse(s.values[1])));
+    }
+
+    #[test]
+    fn the_order_of_the_sites_does_not_matter(sites in vec(any_site(), 0..12)) {
+        let mut reversed = sites.clone();
+        reversed.reverse();
+        let one = with_named_addresses(&snapshot(sites));
+        let other = with_named_addresses(&snapshot(reversed));
+        prop_assert_eq!(stacks(&one), stacks(&other));
+        prop_assert_eq!(one.total(1), other.total(1));
+    }
+}

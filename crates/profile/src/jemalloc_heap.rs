@@ -1,0 +1,120 @@
+//! jemalloc's heap dumps, `heap_v2/<period>`.
+//!
+//! ```text
+//! heap_v2/131072                 one byte in so many is sampled, on average
+//!   t*: 3: 48 [0: 0]             all stacks: blocks: bytes [blocks ever: bytes ever]
+//!   t1: 3: 48 [0: 0]             one thread of them
+//! @ 0x55d01 0x55d02              a stack, innermost return address first
+//!   t*: 3: 48 [0: 0]
+//!   t1: 3: 48 [0: 0]
+//!
+//! MAPPED_LIBRARIES:
+//! 00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/program
+//! ```
+//!
+//! A block is in the sample with a probability that grows with its size, so counts have to be
+//! scaled by the inverse of that probability, stack by stack, before anything is added up. The
+//! dump has no sizes of single blocks, only each stack's average. That is enough: since 5.3
+//! jemalloc itself keeps the right totals by size class, and prints for each stack the numbers
+//! that become those totals when a reader scales by the average.
+
+mod maps;
+mod parser;
+
+use ledger::Module;
+
+use crate::symbols::{AddressKind, Symbols};
+use crate::{Metric, Profile, ReadError, Sample, ValueType};
+
+pub use self::parser::parse;
+
+/// The value of the label `domain` on every sample made here.
+const DOMAIN: &str = "rust";
+
+/// A dump as it is written, nothing scaled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeapDump {
+    /// The mean number of bytes from one sampled block to the next; 0 and 1 mean that every block
+    /// is in the dump.
+    pub period: u64,
+    /// What each stack holds.
+    pub stacks: Vec<DumpedStack>,
+    /// The files mapped into the process.
+    pub modules: Vec<Module>,
+}
+
+/// One stack of a dump.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DumpedStack {
+    /// Return addresses, innermost first.
+    pub addresses: Vec<u64>,
+    /// Sampled blocks and bytes in use.
+    pub inuse: Sampled,
+    /// Sampled blocks and bytes ever allocated; 0 unless the program accumulates them.
+    pub alloc: Sampled,
+}
+
+/// Blocks and bytes that the sampler saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sampled {
+    /// Number of blocks.
+    pub blocks: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+}
+
+impl Sampled {
+    /// The blocks and bytes that these stand for, when one byte in `period` is sampled.
+    pub fn unbiased(self, period: u64) -> (i64, i64) {
+        if self.blocks == 0 || self.bytes == 0 || period <= 1 {
+            return (in_range(self.blocks), in_range(self.bytes));
+        }
+        let average = self.bytes as f64 / self.blocks as f64;
+        // 1 - exp(-x) without losing the digits of a small x.
+        let probability = -(-average / period as f64).exp_m1();
+        let scaled = |value: u64| (value as f64 / probability).round() as i64; // saturates
+        (scaled(self.blocks), scaled(self.bytes))
+    }
+}
+
+fn in_range(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl HeapDump {
+    /// The profile of the dump: `inuse_` columns, and `alloc_` columns when the program
+    /// accumulated them. Stacks are named as far as the mapped files are there.
+    pub fn profile(&self, symbols: &mut Symbols) -> Profile {
+        let accumulated = self.stacks.iter().any(|stack| stack.alloc != Sampled::default());
+        let columns = if accumulated { 4 } else { 2 };
+        let types = Metric::ALL[..columns]
+            .iter()
+            .map(|m| ValueType { kind: m.kind().to_owned(), unit: m.unit().to_owned() })
+            .collect();
+        let mut profile = Profile::new(types, Some(1));
+        let mut space = symbols.address_space(&self.modules);
+        for dumped in &self.stacks {
+            let stack = dumped
+                .addresses
+                .iter()
+                .map(|address| space.location(&mut profile, *address, AddressKind::Return))
+                .collect();
+            let (inuse_blocks, inuse_bytes) = dumped.inuse.unbiased(self.period);
+            let (alloc_blocks, alloc_bytes) = dumped.alloc.unbiased(self.period);
+            let mut values = vec![inuse_blocks, inuse_bytes, alloc_blocks, alloc_bytes];
+            values.truncate(columns);
+            let mut sample = Sample { stack, values, labels: Vec::new() };
+            sample.set_label("domain", DOMAIN);
+            profile.push(sample);
+        }
+        profile
+    }
+}
+
+/// Reads a dump and names its stacks. `name` is what errors call the file.
+pub fn read(bytes: &[u8], name: &str) -> Result<Profile, ReadError> {
+    Ok(parse(bytes, name)?.profile(&mut Symbols::new()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! Profiles: the model, the symbols of a process, and the file formats.
+//!
+//! * [`Profile`] is what everything else works on: samples over stacks.
+//! * [`from_ledger`] makes one of what a recorder counted, with the names that [`Symbols`] finds.
+//! * [`pprof`] is the native file format; [`folded`] and [`jemalloc_heap`] are read as well.
+//!   [`read_any`] tells the formats apart by their content.
+//!
+//! Every reader takes its input as hostile: what is wrong with it comes back as a [`ReadError`].
+
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod arbitrary;
+mod column_sums;
+mod error;
+pub mod folded;
+mod from_ledger;
+mod interner;
+pub mod jemalloc_heap;
+mod model;
+pub mod openssl_wrappers;
+pub mod pprof;
+mod read_any;
+pub mod source_path;
+pub mod symbols;
+
+pub use error::{Position, ReadError};
+pub use from_ledger::{DROPPED_SITES, TRUNCATED, from_ledger, from_ledger_with};
+pub use model::*;
+pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any};
+pub use symbols::{Symbolisation, Symbols};

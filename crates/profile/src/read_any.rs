@@ -1,0 +1,154 @@
+//! Files of any format that we know, told apart by their content.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::error::quote;
+use crate::{Profile, ReadError, ValueType, folded, jemalloc_heap, pprof};
+
+/// The largest file that is read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 2 << 30;
+
+/// How a ledger begins, in every version of its layout.
+const LEDGER_MAGIC: &[u8] = b"tlsheap\0";
+
+/// The formats, for error messages.
+const EXPECTED: &str =
+    "a pprof profile, a jemalloc heap dump (heap_v2), folded stacks, or a ledger of tlsheap";
+
+/// What a file holds.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a whole file")]
+pub enum Content {
+    /// A profile, from whatever format.
+    Profile(Profile),
+    /// A ledger, unread: it is the caller's to take a [`ledger::Snapshot`] of it and to have its
+    /// addresses named by [`crate::from_ledger`].
+    Ledger,
+}
+
+/// Reads the file at `path` in whatever format it is.
+pub fn read_any(path: &Path) -> Result<Content, ReadError> {
+    let name = path.display().to_string();
+    let unreadable = |source: io::Error| ReadError::Io { name: name.clone(), source };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    let start = LEDGER_MAGIC.len() as u64;
+    file.by_ref().take(start).read_to_end(&mut bytes).map_err(unreadable)?;
+    // A ledger is large and mostly holes: reading it whole is not for us.
+    if bytes == LEDGER_MAGIC {
+        return Ok(Content::Ledger);
+    }
+    file.take(MAX_FILE_BYTES + 1 - start).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(ReadError::TooLarge { name, what: "in the file", limit: MAX_FILE_BYTES });
+    }
+    parse_any(&bytes, &name)
+}
+
+/// Reads content in whatever format it is. `name` is what errors call it. Folded stacks become
+/// `samples/count`: their format does not say what they count.
+pub fn parse_any(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
+    if bytes.is_empty() {
+        return Err(ReadError::Empty { name: name.to_owned(), expected: EXPECTED });
+    }
+    if bytes.starts_with(LEDGER_MAGIC) {
+        return Ok(Content::Ledger);
+    }
+    if !pprof::is_gzip(bytes) {
+        return parse_plain(bytes, name);
+    }
+    let unpacked = pprof::unpack(bytes, name)?;
+    if looks_like_text(&unpacked) && !unpacked.is_empty() {
+        return parse_plain(&unpacked, name);
+    }
+    pprof::read_unpacked(&unpacked, name).map(Content::Profile)
+}
+
+fn parse_plain(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
+    if bytes.starts_with(b"heap_v2/") {
+        return jemalloc_heap::read(bytes, name).map(Content::Profile);
+    }
+    let found = match known_stranger(bytes) {
+        Some(stranger) => stranger.to_owned(),
+        None if looks_like_text(bytes) => {
+            let line = first_line(bytes);
+            if is_folded(line) {
+                let value_type = ValueType { kind: "samples".into(), unit: "count".into() };
+                return folded::read(bytes, name, value_type).map(Content::Profile);
+            }
+            format!("a text that begins with {}", quote(line))
+        }
+        None if begins_like_pprof(bytes) => {
+            return pprof::read(bytes, name).map(Content::Profile);
+        }
+        None => format!("unknown content that begins with the bytes {:02x?}", head(bytes)),
+    };
+    Err(ReadError::Foreign { name: name.to_owned(), expected: EXPECTED, found })
+}
+
+/// Files that are often handed over by mistake.
+fn known_stranger(bytes: &[u8]) -> Option<&'static str> {
+    let signatures: [(&[u8], &str); 9] = [
+        (b"\x7fELF", "a program or library (ELF)"),
+        (b"\x89PNG", "a picture (PNG)"),
+        (b"PK\x03\x04", "a zip file"),
+        (b"\x28\xb5\x2f\xfd", "a file compressed with zstd"),
+        (b"\xfd7zXZ", "a file compressed with xz"),
+        (b"heap_v", "a jemalloc heap dump of another version"),
+        (b"heap profile:", "a heap profile of gperftools"),
+        (b"heaptrack", "a recording of heaptrack"),
+        (b"SQLite format 3", "a database (SQLite)"),
+    ];
+    let by_signature = signatures.iter().find(|(start, _)| bytes.starts_with(start));
+    by_signature.map(|(_, what)| *what).or_else(|| {
+        let text = bytes.trim_ascii_start();
+        match text.first()? {
+            b'{' | b'[' if looks_like_text(bytes) && !is_folded(first_line(bytes)) => {
+                Some("a JSON text")
+            }
+            b'<' if looks_like_text(bytes) && !is_folded(first_line(bytes)) => {
+                Some("an HTML or SVG page")
+            }
+            _ => None,
+        }
+    })
+}
+
+fn head(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(8)]
+}
+
+/// Whether the content is text: UTF-8 without control characters, as far as its beginning shows.
+fn looks_like_text(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(4096)];
+    let valid = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        // A character may be cut where the beginning ends.
+        Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    valid.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
+}
+
+/// The first line that is not blank.
+fn first_line(bytes: &[u8]) -> &str {
+    let line = bytes.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    std::str::from_utf8(line).unwrap_or_default().trim_end()
+}
+
+fn is_folded(line: &str) -> bool {
+    line.rsplit_once(' ').is_some_and(|(_, value)| value.parse::<i64>().is_ok())
+}
+
+/// A message of pprof's begins with one of its fields; writers start with the sample types.
+fn begins_like_pprof(bytes: &[u8]) -> bool {
+    const LENGTH_DELIMITED: u8 = 2;
+    bytes.first().is_some_and(|key| key & 7 == LENGTH_DELIMITED && (1..=6).contains(&(key >> 3)))
+}
+
+#[cfg(test)]
+mod tests;

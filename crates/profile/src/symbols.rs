@@ -1,0 +1,160 @@
+//! Names for the addresses of a process.
+//!
+//! ```text
+//! address ─ module ─► file offset ─ program headers ─► address in the ELF file
+//!         ─ DWARF ─► functions with inlined ones, source lines
+//!         ─ else symbol table ─► function      ─ else ─► `module+0xaddress`
+//! ```
+//!
+//! Nothing about a module can make the whole fail: a file that is gone, unreadable or damaged
+//! leaves its addresses unnamed, and [`Symbols::summary`] says so.
+
+mod address_space;
+mod debug_file;
+mod elf;
+mod readable_name;
+mod rust_module;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use ledger::Module;
+
+pub use self::address_space::{AddressKind, AddressSpace};
+pub use self::elf::{Elf, ElfError, SymbolFrame};
+pub use self::readable_name::readable_name;
+
+/// The largest file that is searched for symbols, in bytes.
+pub const MAX_MODULE_BYTES: u64 = 4 << 30;
+
+/// The symbols of every file that was asked for so far, and every answer given. One value serves
+/// any number of snapshots and processes.
+#[derive(Default)]
+pub struct Symbols {
+    files: Vec<ModuleFile>,
+    /// Where in `files` a path is.
+    by_path: HashMap<String, usize>,
+    /// By file and offset in it.
+    answers: HashMap<(usize, u64), Arc<[SymbolFrame]>>,
+    summary: Symbolisation,
+}
+
+/// How well addresses could be named: the caller prints it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Symbolisation {
+    /// Distinct addresses that got a name.
+    pub resolved: u64,
+    /// Distinct addresses in a module that got none.
+    pub unresolved: u64,
+    /// Lookups of addresses that lie in no module.
+    pub outside: u64,
+    /// The modules that could not be used, with the reason, by path.
+    pub unusable_modules: BTreeMap<String, String>,
+    /// The modules that were read but left addresses unnamed, with how many, by path.
+    pub modules_without_names: BTreeMap<String, u64>,
+}
+
+/// What became of one module's file.
+struct ModuleFile {
+    /// `None` when it could not be used.
+    elf: Option<Elf>,
+    build_id: String,
+}
+
+impl Symbols {
+    /// No file read yet.
+    pub fn new() -> Symbols {
+        Symbols::default()
+    }
+
+    /// The addresses of a process with these modules, to be named by these symbols.
+    pub fn address_space<'a>(&'a mut self, modules: &'a [Module]) -> AddressSpace<'a> {
+        AddressSpace::new(self, modules)
+    }
+
+    /// What could be named up to now, and what could not.
+    pub fn summary(&self) -> &Symbolisation {
+        &self.summary
+    }
+
+    /// The build id of the file at `path` in hexadecimal; empty when it has none.
+    fn build_id(&mut self, path: &str) -> String {
+        let file = self.file(path);
+        self.files[file].build_id.clone()
+    }
+
+    /// The functions at `file_offset` of the file at `path`, innermost first.
+    fn frames(&mut self, path: &str, file_offset: u64) -> Arc<[SymbolFrame]> {
+        let key = (self.file(path), file_offset);
+        if let Some(answer) = self.answers.get(&key) {
+            return Arc::clone(answer);
+        }
+        let file = &self.files[key.0];
+        let address = file.elf.as_ref().and_then(|elf| elf.address_of(file_offset));
+        let named = match (&file.elf, address) {
+            (Some(elf), Some(address)) => elf.frames(address),
+            _ => Vec::new(),
+        };
+        let answer: Arc<[SymbolFrame]> = if named.is_empty() {
+            self.summary.unresolved += 1;
+            if file.elf.is_some() {
+                *self.summary.modules_without_names.entry(path.to_owned()).or_default() += 1;
+            }
+            [SymbolFrame::unnamed(path, address.unwrap_or(file_offset))].into()
+        } else {
+            self.summary.resolved += 1;
+            named.into()
+        };
+        self.answers.insert(key, Arc::clone(&answer));
+        answer
+    }
+
+    fn outside(&mut self) {
+        self.summary.outside += 1;
+    }
+
+    /// Where in `files` the file at `path` is; it is read when it is asked for first.
+    fn file(&mut self, path: &str) -> usize {
+        if let Some(at) = self.by_path.get(path) {
+            return *at;
+        }
+        let elf = match load(path) {
+            Ok(elf) => Some(elf),
+            Err(error) => {
+                self.summary.unusable_modules.insert(path.to_owned(), error.to_string());
+                None
+            }
+        };
+        let build_id = elf.as_ref().map_or_else(String::new, |elf| elf.build_id().to_owned());
+        let at = self.files.len();
+        self.files.push(ModuleFile { elf, build_id });
+        self.by_path.insert(path.to_owned(), at);
+        at
+    }
+}
+
+fn load(path: &str) -> Result<Elf, ElfError> {
+    // The kernel marks a file that was removed or replaced like this. What is at the path now, if
+    // anything, is another file, and its names would be wrong.
+    if path.ends_with(" (deleted)") {
+        return Err(ElfError::Deleted);
+    }
+    let metadata = fs::metadata(path).map_err(ElfError::Unreadable)?;
+    // Opening a pipe would wait for its other end, and a device has no end.
+    if !metadata.is_file() {
+        return Err(ElfError::NotAFile);
+    }
+    if metadata.len() > MAX_MODULE_BYTES {
+        return Err(ElfError::TooLarge);
+    }
+    let bytes = fs::read(path).map_err(ElfError::Unreadable)?;
+    let elf = Elf::parse(&bytes)?;
+    drop(bytes);
+    Ok(match debug_file::of(&elf, Path::new(debug_file::DEBUG_ROOT)) {
+        Some(debug) => elf.with_debug_file(debug),
+        None => elf,
+    })
+}

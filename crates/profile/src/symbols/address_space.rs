@@ -1,0 +1,107 @@
+//! The addresses of one process: which module each lies in, and what it is called there.
+
+use std::collections::HashMap;
+
+use ledger::Module;
+
+use super::Symbols;
+use crate::{Function, Line, Location, LocationId, Mapping, MappingId, Profile};
+
+/// The modules of one process, ready for lookups.
+pub struct AddressSpace<'a> {
+    symbols: &'a mut Symbols,
+    /// In order of their start addresses.
+    modules: Vec<&'a Module>,
+    /// Answers for the profile that is being built.
+    locations: HashMap<(u64, AddressKind), LocationId>,
+    mappings: HashMap<u64, MappingId>,
+}
+
+/// What an address on a stack points at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AddressKind {
+    /// The instruction after a call. The call itself, whose line is wanted, ends one byte before:
+    /// after a call that never returns, even another function may begin there.
+    Return,
+    /// The instruction itself.
+    Exact,
+}
+
+impl<'a> AddressSpace<'a> {
+    pub(super) fn new(symbols: &'a mut Symbols, modules: &'a [Module]) -> AddressSpace<'a> {
+        let mut modules: Vec<&Module> =
+            modules.iter().filter(|module| module.start < module.end).collect();
+        modules.sort_by_key(|module| (module.start, module.end));
+        AddressSpace { symbols, modules, locations: HashMap::new(), mappings: HashMap::new() }
+    }
+
+    /// The location of `address` in `profile`, named as far as the modules allow. All calls on
+    /// one address space must be for the same profile: handles are remembered.
+    pub fn location(
+        &mut self,
+        profile: &mut Profile,
+        address: u64,
+        kind: AddressKind,
+    ) -> LocationId {
+        if let Some(id) = self.locations.get(&(address, kind)) {
+            return *id;
+        }
+        let location = self.look_up(profile, address, kind);
+        let id = profile.location(location);
+        self.locations.insert((address, kind), id);
+        id
+    }
+
+    /// Answers `id` for `address` from now on.
+    #[cfg(test)]
+    pub(crate) fn remember(&mut self, address: u64, kind: AddressKind, id: LocationId) {
+        self.locations.insert((address, kind), id);
+    }
+
+    fn look_up(&mut self, profile: &mut Profile, address: u64, kind: AddressKind) -> Location {
+        let instruction = match kind {
+            AddressKind::Return => address.saturating_sub(1),
+            AddressKind::Exact => address,
+        };
+        let Some(module) = self.module_at(instruction) else {
+            self.symbols.outside();
+            return Location { address, ..Location::default() };
+        };
+        let mapping = self.mapping(profile, module);
+        let file_offset = (instruction - module.start).saturating_add(module.file_offset);
+        let frames = self.symbols.frames(&module.path, file_offset);
+        let lines = frames
+            .iter()
+            .map(|frame| Line {
+                function: profile.function(Function {
+                    name: frame.name.clone(),
+                    system_name: frame.system_name.clone(),
+                    file: frame.file.clone(),
+                }),
+                line: frame.line,
+            })
+            .collect();
+        Location { mapping: Some(mapping), address, lines }
+    }
+
+    fn module_at(&self, address: u64) -> Option<&'a Module> {
+        let after = self.modules.partition_point(|module| module.start <= address);
+        let module = self.modules[after.checked_sub(1)?];
+        (address < module.end).then_some(module)
+    }
+
+    fn mapping(&mut self, profile: &mut Profile, module: &Module) -> MappingId {
+        if let Some(id) = self.mappings.get(&module.start) {
+            return *id;
+        }
+        let id = profile.mapping(Mapping {
+            start: module.start,
+            end: module.end,
+            file_offset: module.file_offset,
+            file: module.path.clone(),
+            build_id: self.symbols.build_id(&module.path),
+        });
+        self.mappings.insert(module.start, id);
+        id
+    }
+}

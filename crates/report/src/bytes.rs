@@ -1,0 +1,111 @@
+//! Numbers for people: exact with separators in tables, short in sentences.
+
+/// A whole number with separators: `583,312`.
+pub fn exact(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if number < 0 {
+        text.push('-');
+    }
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A figure rounded to a whole number, with separators.
+pub fn rounded(figure: f64) -> String {
+    exact(figure.round() as i64)
+}
+
+/// A figure with one decimal: `13.0`.
+pub fn one_decimal(figure: f64) -> String {
+    let tenths = (figure * 10.0).round() as i64;
+    let sign = if tenths < 0 && tenths > -10 { "-" } else { "" };
+    format!("{sign}{}.{}", exact(tenths / 10), (tenths % 10).abs())
+}
+
+/// A figure rounded to a whole number with its sign: `+1,024`, `-16,716`, and `0`.
+pub fn signed(figure: f64) -> String {
+    let text = rounded(figure);
+    if figure.round() > 0.0 { format!("+{text}") } else { text }
+}
+
+/// A share of the whole: `88.9 %` for 0.889.
+pub fn percent(share: f64) -> String {
+    format!("{} %", one_decimal(share * 100.0))
+}
+
+/// Bytes for a sentence, in three or four digits: `44 B`, `583.3 KB`, `1.2 MB`. KB is 1,000 bytes.
+pub fn human(bytes: f64) -> String {
+    let units = ["B", "KB", "MB", "GB", "TB", "PB", "EB"];
+    let mut size = bytes;
+    let mut unit = 0;
+    // 999.95 and more would round up to 1000.0.
+    while size.abs() >= 999.95 && unit + 1 < units.len() {
+        size /= 1_000.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{} B", rounded(size))
+    } else {
+        format!("{} {}", one_decimal(size), units[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_stand_between_thousands() {
+        let numbers = [0, 7, 999, 1_000, 583_312, 1_241_868, -1_000, i64::MIN];
+        assert_eq!(
+            numbers.map(exact),
+            [
+                "0",
+                "7",
+                "999",
+                "1,000",
+                "583,312",
+                "1,241,868",
+                "-1,000",
+                "-9,223,372,036,854,775,808"
+            ]
+        );
+    }
+
+    #[test]
+    fn small_negative_figures_keep_their_sign() {
+        assert_eq!(one_decimal(-0.5), "-0.5");
+        assert_eq!(one_decimal(-13.04), "-13.0");
+        assert_eq!(one_decimal(1_234.56), "1,234.6");
+        assert_eq!(one_decimal(-0.04), "0.0");
+    }
+
+    #[test]
+    fn changes_carry_a_sign_and_no_change_has_none() {
+        assert_eq!([12.4, -12.6, 0.3, -0.3].map(signed), ["+12", "-13", "0", "0"]);
+    }
+
+    #[test]
+    fn sentences_get_short_decimal_units() {
+        let sizes =
+            [0.0, 44.0, 999.0, 999.96, 1_000.0, 583_312.0, 999_960.0, 1_241_868.0, -61_301.0];
+        assert_eq!(
+            sizes.map(human),
+            [
+                "0 B", "44 B", "999 B", "1.0 KB", "1.0 KB", "583.3 KB", "1.0 MB", "1.2 MB",
+                "-61.3 KB"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_share_is_said_in_percent() {
+        assert_eq!(percent(0.8894), "88.9 %");
+    }
+}

@@ -1,0 +1,167 @@
+//! Differential flamegraphs: what grew, what shrank.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::num::NonZeroU64;
+
+use inferno::differential::Options;
+use profile::Profile;
+
+use crate::flamegraph::{Caption, Direction, FlameError, background, draw, kind_of, layout};
+use crate::folded;
+use crate::palette::Rgb;
+
+/// Colours that inferno gives to the extremes.
+const GROWN: Rgb = Rgb(0xff, 0x64, 0x64);
+const SHRUNK: Rgb = Rgb(0x64, 0x64, 0xff);
+const SAME: Rgb = Rgb(0xfa, 0xfa, 0xfa);
+
+/// An exact factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratio {
+    /// Multiply by this,
+    pub numerator: u64,
+    /// then divide by this.
+    pub denominator: NonZeroU64,
+}
+
+impl Ratio {
+    /// Leaves everything as it is.
+    pub const ONE: Ratio = Ratio { numerator: 1, denominator: NonZeroU64::MIN };
+
+    /// `value` scaled, rounded to the nearest whole number.
+    fn scale(self, value: u64) -> u64 {
+        let denominator = u128::from(self.denominator.get());
+        let scaled = u128::from(value) * u128::from(self.numerator) + denominator / 2;
+        u64::try_from(scaled / denominator).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whose values make the widths. A stack without width cannot be seen: with the widths of one
+/// side, stacks that only the other side has are missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Widths {
+    /// The profile before: shows what went away.
+    Before,
+    /// The profile after: shows what is new.
+    After,
+    /// The side with the larger total after scaling.
+    #[default]
+    Larger,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct SideOf<'a> {
+    /// The samples.
+    pub profile: &'a Profile,
+    /// Which column to compare.
+    pub column: usize,
+    /// What to call it, e.g. the configuration.
+    pub name: &'a str,
+    /// Scales its values, e.g. to the other side's number of connections.
+    pub scale: Ratio,
+}
+
+/// What a differential flamegraph looks like.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DifferentialOptions {
+    /// The heading; the names of the sides follow it.
+    pub title: String,
+    /// From where to where stacks grow.
+    pub direction: Direction,
+    /// Frames narrower than this percentage of the picture are left out.
+    pub min_width: f64,
+    /// Whose values make the widths.
+    pub widths: Widths,
+}
+
+impl DifferentialOptions {
+    /// A flame with that heading, as wide as the larger side.
+    pub fn titled(title: &str) -> DifferentialOptions {
+        DifferentialOptions {
+            title: title.to_owned(),
+            direction: Direction::Flame,
+            min_width: 0.05,
+            widths: Widths::Larger,
+        }
+    }
+}
+
+/// Draws what changed between two profiles: red sites grew, blue ones shrank.
+pub fn differential(
+    before: &SideOf<'_>,
+    after: &SideOf<'_>,
+    options: &DifferentialOptions,
+) -> Result<Vec<u8>, FlameError> {
+    let (old, new) = (scaled(before)?, scaled(after)?);
+    let counts = |side: &SideOf<'_>| {
+        let value_type = &side.profile.sample_types()[side.column];
+        format!("{} in {}", value_type.kind, value_type.unit)
+    };
+    if counts(before) != counts(after) {
+        return Err(FlameError::DifferentUnits { before: counts(before), after: counts(after) });
+    }
+    let (old_total, new_total) = (total(&old), total(&new));
+    let wide = match options.widths {
+        Widths::Larger if new_total >= old_total => Widths::After,
+        Widths::Larger => Widths::Before,
+        chosen => chosen,
+    };
+    // inferno takes widths from its second column, and the change from the first to the second.
+    let (first, second, which, drawn) = match wide {
+        Widths::Before => (&new, &old, "profile before", before),
+        Widths::After | Widths::Larger => (&old, &new, "profile after", after),
+    };
+    if total(second) == 0 {
+        let kind = kind_of(drawn.profile, drawn.column)?;
+        return Err(FlameError::NothingToDraw { which, kind });
+    }
+    let mut differences = Vec::new();
+    let reader = |stacks| Cursor::new(lines(stacks));
+    inferno::differential::from_readers(
+        Options::default(),
+        reader(first),
+        reader(second),
+        &mut differences,
+    )?;
+    let differences = String::from_utf8(differences)
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
+    let differences: Vec<String> = differences.lines().map(str::to_owned).collect();
+
+    let title = format!("{}: {} → {}", options.title, before.name, after.name);
+    let mut inferno = layout(&title, options.direction, options.min_width);
+    inferno.count_name.clone_from(&before.profile.sample_types()[before.column].unit);
+    inferno.negate_differentials = wide == Widths::Before;
+    let widths = format!("widths are those of {}", drawn.name);
+    let legend = [
+        (GROWN, format!("more in {}", after.name)),
+        (SHRUNK, format!("less in {}", after.name)),
+        (SAME, "callers, and sites without a change".to_owned()),
+    ];
+    // Frames without a change are nearly white.
+    inferno.bgcolors = Some(background(Rgb(0xde, 0xde, 0xde)));
+    let legend: Vec<(Rgb, &str)> =
+        legend.iter().map(|(colour, text)| (*colour, text.as_str())).collect();
+    draw(inferno, &differences, &Caption { subtitle: Some(&widths), legend: &legend })
+}
+
+fn scaled(side: &SideOf<'_>) -> Result<BTreeMap<String, u64>, FlameError> {
+    kind_of(side.profile, side.column)?;
+    let mut stacks = folded::fold(side.profile, side.column);
+    for value in stacks.values_mut() {
+        *value = side.scale.scale(*value);
+    }
+    Ok(stacks)
+}
+
+fn total(stacks: &BTreeMap<String, u64>) -> u64 {
+    stacks.values().fold(0, |sum, value| sum.saturating_add(*value))
+}
+
+fn lines(stacks: &BTreeMap<String, u64>) -> String {
+    stacks
+        .iter()
+        .fold(String::new(), |text, (stack, value)| text + stack + " " + &value.to_string() + "\n")
+}

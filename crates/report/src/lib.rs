@@ -1,0 +1,14 @@
+//! Flamegraphs, tables and pictures of what `analysis` found.
+//!
+//! Everything here turns figures into text or bytes; nothing is calculated beyond layout, read or
+//! written. One kilobyte is 1,000 bytes.
+#![forbid(unsafe_code)]
+
+pub mod bytes;
+pub mod differential;
+mod fit;
+pub mod flamegraph;
+mod folded;
+pub mod palette;
+pub mod table;
+pub mod timeline;

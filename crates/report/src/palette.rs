@@ -1,0 +1,73 @@
+//! Colours: one for each top-level group of categories, the same in every picture.
+
+/// A colour in red, green and blue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rgb(pub u8, pub u8, pub u8);
+
+impl Rgb {
+    /// As in CSS: `#f28e4b`.
+    pub fn hex(self) -> String {
+        format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
+    }
+}
+
+/// Functions of the program in Rust or C, outside of OpenSSL.
+pub const PROGRAM_CODE: Rgb = Rgb(0xcd, 0xcd, 0xc6);
+
+/// Runtimes, the standard library, and wrappers around OpenSSL.
+pub const RUNTIME_CODE: Rgb = Rgb(0xe4, 0xe4, 0xdf);
+
+/// The colour of a top-level group, light enough for black text on it. Unknown groups, which
+/// only a profile labelled by another version can have, look like `unknown`.
+pub fn of_group(group: &str) -> Rgb {
+    GROUPS.iter().find(|(name, _)| *name == group).map_or(UNKNOWN, |(_, colour)| *colour)
+}
+
+const UNKNOWN: Rgb = Rgb(0xf0, 0xee, 0xe6);
+
+/// In the order of the table of categories.
+const GROUPS: &[(&str, Rgb)] = &[
+    ("tls", Rgb(0x74, 0xab, 0xe0)),
+    ("dtls", Rgb(0x62, 0xc4, 0xc4)),
+    ("quic", Rgb(0x7f, 0xd6, 0xb4)),
+    ("compression", Rgb(0xf5, 0x97, 0x4e)),
+    ("x509", Rgb(0xe6, 0x7c, 0x7c)),
+    ("pkey", Rgb(0xf2, 0xc7, 0x4f)),
+    ("evp", Rgb(0xbd, 0xd4, 0x62)),
+    ("provider", Rgb(0x86, 0xc4, 0x83)),
+    ("rand", Rgb(0xa6, 0xd8, 0x9a)),
+    ("bio", Rgb(0xb4, 0x9b, 0xdf)),
+    ("containers", Rgb(0xcb, 0xae, 0x8c)),
+    ("err", Rgb(0xe0, 0x8d, 0xb8)),
+    ("process", Rgb(0x9c, 0xae, 0xc6)),
+    ("crypto", Rgb(0x93, 0xb5, 0xa8)),
+    ("program", Rgb(0xd8, 0xc9, 0xa8)),
+    ("rust", Rgb(0xb9, 0xbc, 0xc4)),
+    ("unknown", UNKNOWN),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use analysis::category;
+
+    use super::*;
+
+    #[test]
+    fn every_group_has_a_colour_of_its_own() {
+        let listed: Vec<_> = GROUPS.iter().map(|(name, _)| *name).collect();
+        let groups: Vec<_> = category::groups().map(|group| group.name).collect();
+        assert_eq!(listed, groups);
+        let colours: HashSet<_> = GROUPS.iter().map(|(_, colour)| colour.hex()).collect();
+        assert_eq!(colours.len(), GROUPS.len());
+    }
+
+    #[test]
+    fn black_text_is_readable_on_every_colour() {
+        for (group, Rgb(r, g, b)) in GROUPS {
+            let luminance = 299 * u32::from(*r) + 587 * u32::from(*g) + 114 * u32::from(*b);
+            assert!(luminance > 140_000, "{group} is too dark: {luminance}");
+        }
+    }
+}

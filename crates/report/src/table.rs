@@ -1,0 +1,306 @@
+//! Tables for a terminal of 100 columns.
+
+use analysis::diff::{Change, DiffRow, Side};
+use analysis::group::{By, Key};
+use analysis::top::{Figures, Top, TopRow};
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle, Width};
+
+use crate::bytes::{exact, one_decimal, percent, rounded, signed};
+use crate::fit::{join_story, shorten, shorten_path, width};
+
+/// How wide a table may be.
+pub const COLUMNS: usize = 100;
+
+/// Whether lines carry terminal colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// Escape sequences for headings, stories and changes.
+    Always,
+    /// Plain text.
+    #[default]
+    Never,
+}
+
+impl Colour {
+    fn paint(self, style: Style, text: &str) -> String {
+        match self {
+            Colour::Always => format!("{style}{text}{style:#}"),
+            Colour::Never => text.to_owned(),
+        }
+    }
+}
+
+/// Whether a row is followed by the functions that tell its story.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stories {
+    /// A line of functions below each row.
+    #[default]
+    Shown,
+    /// One line for each row.
+    Hidden,
+}
+
+/// What a table looks like.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct TableOptions {
+    /// What the rows stand for: decides which columns say something.
+    pub by: By,
+    /// At most so many rows; a last line says what is left out.
+    pub rows: usize,
+    /// Whether rows are followed by their stories.
+    pub stories: Stories,
+    /// Whether lines carry terminal colours.
+    pub colour: Colour,
+}
+
+impl TableOptions {
+    /// Ten rows with stories, without colours.
+    pub fn by(by: By) -> TableOptions {
+        TableOptions { by, rows: 10, stories: Stories::Shown, colour: Colour::Never }
+    }
+}
+
+/// The table of `top`: bytes, blocks, share, and what holds them.
+pub fn top(top: &Top, options: &TableOptions) -> String {
+    let (bytes, blocks) = match top.figures {
+        Figures::InUse => ("bytes", "blocks"),
+        Figures::PerConnection(_) => ("bytes/conn", "blocks/conn"),
+    };
+    let shown: Vec<&TopRow> = top.rows.iter().take(options.rows).collect();
+    let mut columns = vec![
+        Column::number(bytes, shown.iter().map(|row| figure(row.bytes, rounded))),
+        Column::number(
+            blocks,
+            shown.iter().map(|row| {
+                figure(row.blocks, |blocks| match top.figures {
+                    Figures::InUse => rounded(blocks),
+                    Figures::PerConnection(_) => one_decimal(blocks),
+                })
+            }),
+        ),
+        Column::number("share", shown.iter().map(|row| figure(row.share, percent))),
+    ];
+    columns.extend(key_columns(options.by, &shown.iter().map(|row| &row.key).collect::<Vec<_>>()));
+    let lines = shown.iter().map(|row| TableLine { story: &row.telling, style: Style::new() });
+    let mut text = render(&fit(columns), &lines.collect::<Vec<_>>(), options);
+    let (count, rest) = top.rest(options.rows);
+    if count > 0 {
+        let rest = format!("… and {}, {} bytes together", more_rows(count), rounded(rest));
+        text.push_str(&options.colour.paint(Style::new().dimmed(), &rest));
+        text.push('\n');
+    }
+    text
+}
+
+/// The table of `diff`: bytes before and after, changes, and what changed.
+pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
+    let shown: Vec<&DiffRow> = rows_of_diff.iter().take(options.rows).collect();
+    let delta = |change: Option<Change>| figure(change.map(Change::delta), signed);
+    let side = |row: &&DiffRow| match row.side {
+        Side::Both => "",
+        Side::OnlyBefore => "gone",
+        Side::OnlyAfter => "new",
+    };
+    let bytes = |row: &&DiffRow| row.inuse_bytes;
+    let mut columns = vec![
+        Column::number("before", shown.iter().map(|r| figure(bytes(r).map(|b| b.before), rounded))),
+        Column::number("after", shown.iter().map(|r| figure(bytes(r).map(|b| b.after), rounded))),
+        Column::number("change", shown.iter().map(|row| delta(row.inuse_bytes))),
+        Column::number(
+            "blocks",
+            shown.iter().map(|row| {
+                figure(row.inuse_blocks.map(Change::delta), |blocks| {
+                    let text = one_decimal(blocks);
+                    let text = text.strip_suffix(".0").unwrap_or(&text);
+                    if blocks > 0.0 { format!("+{text}") } else { text.to_owned() }
+                })
+            }),
+        ),
+        Column::text("", shown.iter().map(|row| side(row).to_owned())),
+    ];
+    columns.extend(key_columns(options.by, &shown.iter().map(|row| &row.key).collect::<Vec<_>>()));
+    let stories: Vec<Vec<String>> = shown.iter().map(|row| row.telling()).collect();
+    let lines = shown.iter().zip(&stories).map(|(row, story)| {
+        let delta = row.inuse_bytes.map_or(0.0, Change::delta);
+        let style = match delta {
+            grown if grown >= 0.5 => AnsiColor::Red.on_default(),
+            shrunk if shrunk <= -0.5 => AnsiColor::Green.on_default(),
+            _ => Style::new(),
+        };
+        TableLine { story, style }
+    });
+    let mut text = render(&fit(columns), &lines.collect::<Vec<_>>(), options);
+    let rest = rows_of_diff.len().saturating_sub(options.rows);
+    if rest > 0 {
+        let rest = format!("… and {} with smaller changes", more_rows(rest));
+        text.push_str(&options.colour.paint(Style::new().dimmed(), &rest));
+        text.push('\n');
+    }
+    text
+}
+
+/// Names and values in two columns, e.g. what a run was made with.
+pub fn facts(facts: &[(&str, String)], colour: Colour) -> String {
+    let longest = facts.iter().map(|(name, _)| width(name)).max().unwrap_or_default();
+    let mut text = String::new();
+    for (name, value) in facts {
+        let gap = " ".repeat(longest - width(name) + 2);
+        text.push_str(&colour.paint(Style::new().dimmed(), name));
+        text.push_str(&gap);
+        text.push_str(&shorten(value, COLUMNS.saturating_sub(longest + 2)));
+        text.push('\n');
+    }
+    text
+}
+
+/// A table of any columns: the first line of `columns` are headings. Numbers stand to the right.
+pub fn plain(headings: &[&str], cells: &[Vec<String>], colour: Colour) -> String {
+    let columns = headings.iter().enumerate().map(|(at, heading)| {
+        let column: Vec<String> =
+            cells.iter().map(|row| row.get(at).cloned().unwrap_or_default()).collect();
+        let number = column.iter().all(|cell| {
+            cell.is_empty() || cell.starts_with(|c: char| c.is_ascii_digit() || "+-–".contains(c))
+        });
+        if number && !column.is_empty() {
+            Column::number(heading, column.into_iter())
+        } else {
+            Column::text(heading, column.into_iter())
+        }
+    });
+    let lines: Vec<TableLine<'_>> =
+        cells.iter().map(|_| TableLine { story: &[], style: Style::new() }).collect();
+    let mut options = TableOptions::by(By::Site);
+    options.colour = colour;
+    options.stories = Stories::Hidden;
+    render(&fit(columns.collect()), &lines, &options)
+}
+
+/// A figure, or a dash where the profile has no such column.
+fn figure(figure: Option<f64>, text: impl Fn(f64) -> String) -> String {
+    figure.map_or_else(|| "–".to_owned(), text)
+}
+
+fn more_rows(count: usize) -> String {
+    format!("{} more row{}", exact(count as i64), if count == 1 { "" } else { "s" })
+}
+
+/// One column before layout.
+struct Column {
+    heading: String,
+    cells: Vec<String>,
+    alignment: CellAlignment,
+    /// How a cell that is too long is shortened; `None` for columns that must stay whole.
+    shorten: Option<fn(&str, usize) -> String>,
+}
+
+impl Column {
+    fn number(heading: &str, cells: impl Iterator<Item = String>) -> Column {
+        let alignment = CellAlignment::Right;
+        Column { heading: heading.to_owned(), cells: cells.collect(), alignment, shorten: None }
+    }
+
+    fn text(heading: &str, cells: impl Iterator<Item = String>) -> Column {
+        let alignment = CellAlignment::Left;
+        let shorten: Option<fn(&str, usize) -> String> = Some(shorten);
+        Column { heading: heading.to_owned(), cells: cells.collect(), alignment, shorten }
+    }
+
+    fn path(heading: &str, cells: impl Iterator<Item = String>) -> Column {
+        Column { shorten: Some(shorten_path), ..Column::text(heading, cells) }
+    }
+
+    fn width(&self) -> usize {
+        let cells = self.cells.iter().map(|cell| width(cell));
+        cells.max().unwrap_or_default().max(width(&self.heading))
+    }
+}
+
+/// The columns that say what a row stands for.
+fn key_columns(by: By, keys: &[&Key]) -> Vec<Column> {
+    let known = |text: &str| if text.is_empty() { "[unknown]".to_owned() } else { text.to_owned() };
+    let category = Column::text("category", keys.iter().map(|key| key.category.clone()));
+    let file = |heading| Column::path(heading, keys.iter().map(move |key| known(&key.file)));
+    match by {
+        By::Site => {
+            let site = keys.iter().map(|key| match key.line {
+                0 => known(&key.file),
+                line => format!("{}:{line}", key.file),
+            });
+            vec![category, Column::path("site", site)]
+        }
+        By::Function => {
+            let function = keys.iter().map(|key| known(&key.function));
+            vec![Column::text("function", function), file("file")]
+        }
+        By::File => vec![file("file")],
+        By::Category => vec![category],
+    }
+}
+
+/// Two blanks between columns.
+const GAP: usize = 2;
+
+/// Shortens the cells of columns that may be shortened until a row fits: the widest first.
+fn fit(mut columns: Vec<Column>) -> Vec<Column> {
+    let mut widths: Vec<usize> = columns.iter().map(Column::width).collect();
+    let gaps = GAP * columns.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > COLUMNS {
+        let widest = (0..columns.len())
+            .filter(|at| columns[*at].shorten.is_some() && widths[*at] > 8)
+            .max_by_key(|at| widths[*at]);
+        let Some(widest) = widest else { break };
+        widths[widest] -= 1;
+    }
+    for (column, width) in columns.iter_mut().zip(widths) {
+        if let Some(shorten) = column.shorten {
+            column.cells.iter_mut().for_each(|cell| *cell = shorten(cell, width));
+        }
+    }
+    columns
+}
+
+/// What belongs to one row beside its cells.
+struct TableLine<'a> {
+    story: &'a [String],
+    style: Style,
+}
+
+/// Lays columns out; stories stand below their rows, two blanks in.
+fn render(columns: &[Column], lines: &[TableLine<'_>], options: &TableOptions) -> String {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::default().fill('─')));
+    table.set_header(columns.iter().map(|column| column.heading.clone()).collect::<Vec<_>>());
+    for at in 0..lines.len() {
+        table.add_row(columns.iter().map(|column| column.cells[at].clone()).collect::<Vec<_>>());
+    }
+    for (at, column) in columns.iter().enumerate() {
+        let laid_out = table.column_mut(at).expect("the header made this column");
+        laid_out.set_cell_alignment(column.alignment);
+        let gap = if at == 0 { 0 } else { GAP as u16 };
+        laid_out.set_padding((gap, 0));
+        laid_out
+            .set_constraint(ColumnConstraint::Absolute(Width::Fixed(column.width() as u16 + gap)));
+    }
+    let mut text = String::new();
+    let mut put = |style: Style, line: &str| {
+        text.push_str(&options.colour.paint(style, line.trim_end()));
+        text.push('\n');
+    };
+    let mut table_lines = table.lines();
+    if let Some(heading) = table_lines.next() {
+        put(Style::new().bold(), &heading);
+    }
+    if let Some(separator) = table_lines.next() {
+        put(Style::new().dimmed(), &separator);
+    }
+    for (table_line, line) in table_lines.zip(lines) {
+        put(line.style, &table_line);
+        if options.stories == Stories::Shown && !line.story.is_empty() {
+            let story = format!("  {}", join_story(line.story, COLUMNS - 2));
+            put(Style::new().dimmed(), &story);
+        }
+    }
+    text
+}
