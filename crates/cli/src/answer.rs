@@ -24,7 +24,7 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
                 one_decimal(cost.blocks),
             );
             text += &format!(
-                "({}: {} with {connections} connections, less {} before the first; {} allocations \
+                "({}: {} with {connections} connections, less {} before them; {} allocations \
                  each)\n\n",
                 record.configuration,
                 human(record.at_rest.openssl.inuse_bytes as f64),
@@ -99,7 +99,7 @@ pub fn losses(recorder: &RecorderRecord) -> String {
     add(recorder.foreign_frees, "frees of blocks never seen allocated");
     add(recorder.stale_blocks, "blocks freed behind OpenSSL's back");
     add(recorder.nested_calls, "calls from within the hook, not counted");
-    add(recorder.truncated_stacks, "stacks cut at 64 frames");
+    add(recorder.truncated_stacks, "stacks cut at 128 frames");
     if recorder.hook_replaced {
         lost.push("another program part took the hook over: later allocations are missing".into());
     }

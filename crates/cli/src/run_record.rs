@@ -40,7 +40,9 @@ pub struct RunRecord {
     pub negotiated: Vec<Value>,
     /// OpenSSL's share of one connection: (at rest − baseline) / connections.
     pub per_connection: Option<PerConnection>,
-    /// OpenSSL's memory before the first connection.
+    /// OpenSSL's memory as soon as the server listened, before any connection.
+    pub at_start: CountsRecord,
+    /// OpenSSL's memory after the warm-up, before the first connection that counts.
     pub baseline: Moment,
     /// OpenSSL's memory with every connection open and echoed; without a rest, the last reading.
     pub at_rest: Moment,
@@ -141,8 +143,8 @@ impl RunRecord {
     pub fn read(path: &Path) -> Result<RunRecord, Failure> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let value: Value = serde_json::from_str(&text)
-            .with_context(|| format!("{}: not JSON", path.display()))?;
+        let value: Value =
+            serde_json::from_str(&text).with_context(|| format!("{}: not JSON", path.display()))?;
         let schema = value["schema"].as_u64();
         if schema != Some(u64::from(SCHEMA)) {
             let found = schema.map_or("none".to_owned(), |schema| schema.to_string());

@@ -116,10 +116,7 @@ impl<'a> TopJson<'a> {
         let mut sites: Vec<SiteJson> = rows.iter().map(|row| site(&row.key, row.counts)).collect();
         // What only the baseline held is gone, and takes its share off.
         sites.extend(
-            top.rows
-                .iter()
-                .filter(|row| !known.contains(&row.key))
-                .map(|row| site(&row.key, zero)),
+            top.rows.iter().filter(|row| !known.contains(&row.key)).map(|row| site(&row.key, zero)),
         );
         TopJson {
             schema: SCHEMA,

@@ -34,7 +34,7 @@ const FOLDER: &str = "TLSHEAP_TEST_FOLDER";
 
 fn main() {
     if let (Ok(configuration), Some(folder)) = (env::var(CONFIGURATION), env::var_os(FOLDER)) {
-        serve(&configuration, &Files::in_folder(folder.into()));
+        serve(&configuration, &Files::in_folder(Path::new(&folder)));
         return;
     }
     let chosen = env::args().skip(1).find(|argument| !argument.starts_with('-'));
@@ -51,7 +51,7 @@ struct Files {
 }
 
 impl Files {
-    fn in_folder(folder: PathBuf) -> Files {
+    fn in_folder(folder: &Path) -> Files {
         Files { ledger: folder.join("ledger"), client_identity: folder.join("client.pem") }
     }
 }
@@ -197,7 +197,7 @@ impl Serving {
             answers: BufReader::new(process.stdout.take().unwrap()),
             process,
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
-            files: Files::in_folder(folder.to_owned()),
+            files: Files::in_folder(folder),
         };
         serving.address = serving.answer().parse().unwrap();
         serving

@@ -138,3 +138,93 @@ fn find_bounds() -> Bounds {
         Bounds { low: 1, high: 1 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frame records made by hand, on the stack of the test: record n returns to address n + 1
+    /// and leads to record n + 1; the last one leads to `end`.
+    fn chain<const WORDS: usize>(records: &mut [usize; WORDS], end: usize) -> usize {
+        let start = records.as_ptr() as usize;
+        for record in 0..WORDS / 2 {
+            let next = if record + 1 < WORDS / 2 { start + (record + 1) * 16 } else { end };
+            records[record * 2] = next;
+            records[record * 2 + 1] = record + 1;
+        }
+        // What the walk reads through the address is written before it walks.
+        std::hint::black_box(records).as_ptr() as usize
+    }
+
+    #[test]
+    fn the_records_are_followed_from_the_innermost_outwards() {
+        let mut records = [0; 6];
+        let stack = walk(chain(&mut records, 0));
+        assert_eq!(stack.frames(), [1, 2, 3]);
+        assert!(!stack.truncated());
+    }
+
+    #[test]
+    fn a_frame_pointer_that_leads_nowhere_ends_the_stack() {
+        let on_the_heap = Box::new([7_usize; 2]);
+        let bounds = bounds();
+        let mut records = [0; 6];
+        let start = records.as_ptr() as usize;
+        let garbage = [
+            0,
+            1,
+            8,
+            usize::MAX,
+            usize::MAX - 7,
+            usize::MAX - 15,
+            start,      // a loop
+            start + 16, // the record before it
+            start + 32, // itself
+            start - 64, // further in
+            start + 49, // outwards, but not aligned
+            start + 52,
+            on_the_heap.as_ptr() as usize,
+            walk as *const () as usize,
+            bounds.low,
+            bounds.low - 16,
+            bounds.high, // the stack's last word, and what comes after it
+            bounds.high + 8,
+            bounds.high + (1 << 40),
+            1 << 47, // not an address at all
+        ];
+        for end in garbage {
+            let stack = walk(chain(&mut records, end));
+            assert_eq!(stack.frames(), [1, 2, 3], "after a frame pointer of {end:#x}");
+            assert!(!stack.truncated());
+        }
+    }
+
+    #[test]
+    fn garbage_in_place_of_the_first_frame_pointer_is_an_empty_stack() {
+        for frame in [0, 1, 4096, usize::MAX, usize::MAX - 7, walk as *const () as usize] {
+            assert_eq!(walk(frame).frames(), [], "from a frame pointer of {frame:#x}");
+        }
+    }
+
+    #[test]
+    fn a_return_address_of_zero_is_the_root() {
+        let mut records = [0; 6];
+        chain(&mut records, 0);
+        records[3] = 0;
+        assert_eq!(walk(std::hint::black_box(&mut records).as_ptr() as usize).frames(), [1]);
+    }
+
+    #[test]
+    fn only_more_frames_than_are_kept_make_a_stack_truncated() {
+        let mut fits = [0; 2 * FRAMES_PER_SITE];
+        let stack = walk(chain(&mut fits, 0));
+        assert_eq!(stack.frames().len(), FRAMES_PER_SITE);
+        assert!(!stack.truncated());
+
+        let mut too_many = [0; 2 * (FRAMES_PER_SITE + 1)];
+        let stack = walk(chain(&mut too_many, 0));
+        assert_eq!(stack.frames().last(), Some(&FRAMES_PER_SITE));
+        assert_eq!(stack.frames().len(), FRAMES_PER_SITE);
+        assert!(stack.truncated());
+    }
+}

@@ -70,19 +70,10 @@ fn heading(before: &Capture, after: &Capture, rows: &[DiffRow], per_connection: 
         rows.iter().filter_map(|row| row.inuse_bytes.as_ref().map(of)).sum()
     };
     let (old, new) = (sum(|change| change.before), sum(|change| change.after));
-    let change = if old == 0.0 {
-        String::new()
-    } else {
-        format!(" ({:+.1} %)", (new - old) / old * 100.0)
-    };
+    let change =
+        if old == 0.0 { String::new() } else { format!(" ({:+.1} %)", (new - old) / old * 100.0) };
     let what = if per_connection { "a connection" } else { "in use" };
-    format!(
-        "{} → {}: {} → {} {what}{change}\n\n",
-        before.name,
-        after.name,
-        human(old),
-        human(new),
-    )
+    format!("{} → {}: {} → {} {what}{change}\n\n", before.name, after.name, human(old), human(new),)
 }
 
 fn draw(

@@ -30,6 +30,10 @@ pub struct Options {
     /// How long to wait between the last connection's first echo and the capture
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub hold: Duration,
+    /// Connections to make and close before the baseline is taken, so that what OpenSSL does once
+    /// (caches of algorithms, state of each thread) is not charged to the connections that count
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub warm_up: usize,
     /// The folder to make; without it, a new one in profiles/runs
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -45,9 +49,8 @@ pub struct Options {
 /// Runs, writes the folder, and says what came of it.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let configuration = Configuration::find(&options.config)?;
-    load::fd_limit::make_room_for(options.connections)?;
-    let path =
-        options.out.clone().unwrap_or_else(|| run_folder::default_path(&configuration.name));
+    load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
+    let path = options.out.clone().unwrap_or_else(|| run_folder::default_path(&configuration.name));
     let folder = NewFolder::prepare(&path)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

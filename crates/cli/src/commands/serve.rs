@@ -100,7 +100,8 @@ fn server_options(options: &Options) -> Result<echo_server::Options, Failure> {
 
 async fn serve(server: Server, json: bool) -> Result<(), Failure> {
     let stop = signal::stop_requested()?;
-    let totals = server.run(watch_recorder(stop), move |event: Event<'_>| tell(&event, json)).await?;
+    let totals =
+        server.run(watch_recorder(stop), move |event: Event<'_>| tell(&event, json)).await?;
     if json {
         let totals = serde_json::to_value(&totals)?;
         output::print_json_line(&ServerEvent::Stopped { totals })?;

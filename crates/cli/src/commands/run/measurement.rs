@@ -24,6 +24,9 @@ use crate::timeline::{EVERY, Timeline};
 /// How long the server's memory is watched after the last connection was closed.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
+/// For how many ticks a server that does not come to rest is waited for.
+const QUIET_TICKS: usize = 20;
+
 /// Where the server writes the certificate that clients have to show.
 const IDENTITY: &str = "client.pem";
 
@@ -51,6 +54,9 @@ pub struct Measured {
     pub openssl: String,
     pub started: String,
     pub negotiated: Vec<Value>,
+    /// As soon as the server listened.
+    pub at_start: Moment,
+    /// After the warm-up, before the first connection that counts.
     pub baseline: Moment,
     /// With every connection open and echoed, and how many those are.
     pub at_rest: Option<(Moment, usize)>,
@@ -74,10 +80,14 @@ pub async fn measure(
     let mut server =
         Helper::start("server", &server_arguments(options, configuration, &ledger, &identity)?)?;
     let (address, openssl) = listening(&mut server).await?;
-    let baseline = look(&ledger, server.pid())?;
+    let at_start = look(&ledger, server.pid())?;
+    let clients = client_arguments(configuration, &address, &identity);
+    if options.warm_up > 0 {
+        warm_up(options.warm_up, &clients, &mut server).await?;
+    }
+    let baseline = quiet(&ledger, server.pid()).await?;
 
-    let arguments = load_arguments(options, configuration, &address, &identity);
-    let load = Helper::start("load", &arguments)?;
+    let load = Helper::start("load", &[clients, load_arguments(options)].concat())?;
     let mut run = Run {
         options,
         ledger: &ledger,
@@ -94,6 +104,7 @@ pub async fn measure(
             started,
             negotiated: Vec::new(),
             last: baseline.clone(),
+            at_start,
             baseline,
             at_rest: None,
             closed: None,
@@ -140,7 +151,7 @@ impl Run<'_> {
         self.load.ask_to_stop();
         self.until_closed().await?;
         self.aftermath().await?;
-        self.measured.closed = Some(self.look()?);
+        self.measured.closed = Some(quiet(self.ledger, self.server.pid()).await?);
         self.stop_server().await
     }
 
@@ -326,7 +337,8 @@ fn server_arguments(
         format!("--config={}", options.config),
         format!("--ledger={}", text(ledger)?),
         format!("--sites={}", options.sites),
-        format!("--limit={}", options.connections),
+        // Those of the warm-up may still be saying goodbye.
+        format!("--limit={}", options.connections + options.warm_up),
     ];
     if configuration.client().client_certificates == ClientCertificates::Required {
         arguments.push(format!("--client-identity={}", text(identity)?));
@@ -334,18 +346,12 @@ fn server_arguments(
     Ok(arguments)
 }
 
-fn load_arguments(
-    options: &Options,
-    configuration: &Configuration,
-    address: &str,
-    identity: &Path,
-) -> Vec<String> {
+/// What clients have to do for the configuration to happen.
+fn client_arguments(configuration: &Configuration, address: &str, identity: &Path) -> Vec<String> {
     let needs = configuration.client();
     let mut arguments = vec![
         "load".to_owned(),
         address.to_owned(),
-        format!("--connections={}", options.connections),
-        format!("--interval={}s", options.interval.as_secs_f64()),
         match needs.protocol {
             Protocol::Tls12 => "--tls=1.2".to_owned(),
             Protocol::Tls13 => "--tls=1.3".to_owned(),
@@ -358,6 +364,55 @@ fn load_arguments(
         arguments.push(format!("--identity={}", identity.display()));
     }
     arguments
+}
+
+fn load_arguments(options: &Options) -> Vec<String> {
+    vec![
+        format!("--connections={}", options.connections),
+        format!("--interval={}s", options.interval.as_secs_f64()),
+    ]
+}
+
+/// A short load before the one that counts.
+async fn warm_up(
+    connections: usize,
+    clients: &[String],
+    server: &mut Helper,
+) -> Result<(), Failure> {
+    let arguments = [
+        format!("--connections={connections}"),
+        "--interval=100ms".to_owned(),
+        "--hold=0s".to_owned(),
+    ];
+    let mut load = Helper::start("warm-up", &[clients, &arguments].concat())?;
+    while let Some(event) = load.next().await? {
+        if let LoadEvent::Finished { report, clean: false } = event {
+            let why = first(&report["failures"]);
+            return Err(Failure::program(format!("the warm-up failed: {why}")));
+        }
+    }
+    let status = load.ended().await?;
+    if status.success() {
+        return Ok(());
+    }
+    match tokio::time::timeout(Duration::from_millis(500), server.ended()).await {
+        Ok(Ok(status)) => Err(Failure::program(format!("the server {}", describe(status)))),
+        _ => Err(Failure::program(format!("the warm-up {}", describe(status)))),
+    }
+}
+
+/// Looks when nothing has changed for two ticks: the last connections are gone by then.
+async fn quiet(ledger: &Path, server: u32) -> Result<Moment, Failure> {
+    let mut before = look(ledger, server)?;
+    for _ in 0..QUIET_TICKS {
+        sleep(EVERY).await;
+        let now = look(ledger, server)?;
+        if now.snapshot.totals() == before.snapshot.totals() {
+            return Ok(now);
+        }
+        before = now;
+    }
+    Ok(before)
 }
 
 fn progress(options: &Options) -> ProgressBar {

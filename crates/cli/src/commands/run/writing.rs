@@ -72,15 +72,15 @@ pub fn write(
         command: std::env::args().collect(),
         negotiated: measured.negotiated.clone(),
         per_connection: connections.map(|connections| {
-            let share = |now: u64, before: u64| {
-                (now as f64 - before as f64) / connections.get() as f64
-            };
+            let share =
+                |now: u64, before: u64| (now as f64 - before as f64) / connections.get() as f64;
             PerConnection {
                 bytes: share(rest_totals.inuse_bytes, before.inuse_bytes),
                 blocks: share(rest_totals.inuse_blocks, before.inuse_blocks),
                 allocations: share(rest_totals.alloc_blocks, before.alloc_blocks),
             }
         }),
+        at_start: measured.at_start.snapshot.totals().into(),
         baseline: Moment::new(&measured.baseline.snapshot, &baseline, measured.baseline.rss_bytes),
         at_rest: Moment::new(&rest.snapshot, &heap, rest.rss_bytes),
         closed: measured
