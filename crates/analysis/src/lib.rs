@@ -14,6 +14,7 @@ pub mod per_connection;
 pub mod short_name;
 pub mod telling;
 pub mod top;
+pub mod under;
 
 #[cfg(test)]
 mod sample_profile;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use analysis::category::label_categories;
 use analysis::group::{By, Row, group};
 use analysis::per_connection::growth;
+use analysis::under::keep_under;
 use clap::{Args, ValueEnum};
 use ledger::{Snapshot, Statistics};
 use profile::{Content, Metric, Profile, Symbols, from_ledger, read_any};
@@ -23,6 +24,10 @@ pub struct ViewOptions {
     /// How many rows to show; 0 for all
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     pub rows: usize,
+    /// Only what was reached through source files that begin with PATH, such as crypto/x509; may
+    /// be given several times
+    #[arg(long, value_name = "PATH")]
+    pub under: Vec<String>,
     /// Print everything as JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
@@ -132,6 +137,19 @@ impl Capture {
     #[must_use]
     pub fn or_connections(mut self, connections: Option<NonZeroU64>) -> Capture {
         self.connections = self.connections.or(connections);
+        self
+    }
+
+    /// Leaves out what was not reached through files that begin with one of `paths`, if there are
+    /// any.
+    #[must_use]
+    pub fn under(mut self, paths: &[String]) -> Capture {
+        if !paths.is_empty() {
+            keep_under(&mut self.profile, paths);
+            if let Some(baseline) = &mut self.baseline {
+                keep_under(baseline, paths);
+            }
+        }
         self
     }
 

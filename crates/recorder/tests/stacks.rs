@@ -32,6 +32,7 @@ unsafe extern "C" fn unwinding_malloc(size: usize) -> *mut c_void {
         addresses.push(frame.ip() as u64);
         true
     });
+    addresses.retain(|address| *address != 0); // beyond the root
     UNWOUND.set(addresses);
     // SAFETY: libc's malloc takes any size.
     unsafe { libc::malloc(size) }
@@ -119,7 +120,7 @@ fn it_is_the_unwinders_stack_down_to_the_threads_root() {
 
 #[test]
 fn of_a_deep_stack_the_innermost_frames_are_kept() {
-    let seen = see(3, || recurse(3, 100));
+    let seen = see(3, || recurse(3, 2 * FRAMES_PER_SITE));
     assert!(seen.site.truncated);
     assert_eq!(seen.site.stack.len(), FRAMES_PER_SITE);
     assert_eq!(seen.site.stack, seen.unwound[..FRAMES_PER_SITE]);
@@ -133,7 +134,7 @@ fn a_deep_stack_counts_as_truncated_and_a_shallow_one_does_not() {
     let shallow = see(5, || recurse(5, 10));
     assert!(!shallow.site.truncated);
     assert_no_contradiction(&shallow);
-    let deep = see(6, || recurse(6, 70));
+    let deep = see(6, || recurse(6, FRAMES_PER_SITE));
     assert!(deep.site.truncated);
     assert_no_contradiction(&deep);
 }

@@ -35,8 +35,8 @@ pub struct Options {
 
 /// Prints the table, and draws the picture if asked.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let before = Capture::open(&options.before)?;
-    let after = Capture::open(&options.after)?;
+    let before = Capture::open(&options.before)?.under(&options.view.under);
+    let after = Capture::open(&options.after)?.under(&options.view.under);
     let connections = before.connections.zip(after.connections).filter(|_| !options.whole);
     let by = options.view.by;
     // Per connection, what was there before the first one is nobody's.

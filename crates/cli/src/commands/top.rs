@@ -27,7 +27,9 @@ pub struct Options {
 
 /// Prints the table.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let capture = Capture::open(&options.capture)?.or_connections(options.connections);
+    let capture = Capture::open(&options.capture)?
+        .or_connections(options.connections)
+        .under(&options.view.under);
     let by = options.view.by;
     let rows = capture.rows(by.by());
     let top = top_of(&capture, by.by());

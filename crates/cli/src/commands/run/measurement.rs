@@ -24,6 +24,9 @@ use crate::timeline::{EVERY, Timeline};
 /// How long the server's memory is watched after the last connection was closed.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
+/// How long after its clients a server's end may be noticed.
+const SOON: Duration = Duration::from_millis(500);
+
 /// For how many ticks a server that does not come to rest is waited for.
 const QUIET_TICKS: usize = 20;
 
@@ -169,7 +172,7 @@ impl Run<'_> {
                         self.bar.set_message("at rest");
                         return Ok(connections);
                     }
-                    Some(event) => self.finished(event)?,
+                    Some(event) => self.finished(event).await?,
                     None => return Err(self.load_ended().await),
                 },
                 event = self.server.next() => self.heard(event?).await?,
@@ -198,7 +201,7 @@ impl Run<'_> {
         while self.measured.load.is_none() {
             tokio::select! {
                 event = self.load.next() => match event? {
-                    Some(event) => self.finished(event)?,
+                    Some(event) => self.finished(event).await?,
                     None => return Err(self.load_ended().await),
                 },
                 event = self.server.next() => self.heard(event?).await?,
@@ -241,12 +244,13 @@ impl Run<'_> {
     }
 
     /// The load's last word.
-    fn finished(&mut self, event: LoadEvent) -> Result<(), Failure> {
+    async fn finished(&mut self, event: LoadEvent) -> Result<(), Failure> {
         if let LoadEvent::Finished { report, clean } = event {
             let failures = report["failures"].clone();
             self.measured.load = Some(report);
             if !clean {
-                return Err(Failure::program(format!("the load failed: {}", first(&failures))));
+                let sentence = format!("the load failed: {}", first(&failures));
+                return Err(self.server_ended().await.unwrap_or(Failure::program(sentence)));
             }
         }
         Ok(())
@@ -270,16 +274,20 @@ impl Run<'_> {
     }
 
     async fn load_ended(&mut self) -> Failure {
-        // When the server dies its clients fail in the same moment: it is the server's failure.
-        if let Ok(Ok(status)) =
-            tokio::time::timeout(Duration::from_millis(500), self.server.ended()).await
-        {
-            return Failure::program(format!("the server {}", describe(status)));
+        if let Some(failure) = self.server_ended().await {
+            return failure;
         }
         match self.load.ended().await {
             Ok(status) => Failure::program(format!("the load {}", describe(status))),
             Err(failure) => failure,
         }
+    }
+
+    /// The server's failure, if it has ended: when it dies its clients fail in the same moment.
+    async fn server_ended(&mut self) -> Option<Failure> {
+        let soon = tokio::time::timeout(SOON, self.server.ended()).await;
+        let status = soon.ok()?.ok()?;
+        Some(Failure::program(format!("the server {}", describe(status))))
     }
 
     /// A look that may fail: a missed tick is a gap in the time line and nothing worse.
@@ -395,7 +403,7 @@ async fn warm_up(
     if status.success() {
         return Ok(());
     }
-    match tokio::time::timeout(Duration::from_millis(500), server.ended()).await {
+    match tokio::time::timeout(SOON, server.ended()).await {
         Ok(Ok(status)) => Err(Failure::program(format!("the server {}", describe(status)))),
         _ => Err(Failure::program(format!("the warm-up {}", describe(status)))),
     }
