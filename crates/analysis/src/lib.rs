@@ -12,6 +12,7 @@ pub mod objects;
 pub mod origin;
 pub mod per_connection;
 pub mod short_name;
+pub mod slope;
 pub mod telling;
 pub mod top;
 pub mod under;

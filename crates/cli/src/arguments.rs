@@ -29,6 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run the reference server under load, and say what a connection costs
     Run(commands::run::Options),
+    /// Measure configurations against each other: the staircase of 2011, or any others
+    Compare(commands::compare::Options),
     /// Show what holds memory, heaviest first
     Top(commands::top::Options),
     /// Draw a flamegraph

@@ -1,6 +1,7 @@
 //! The machine and the versions behind a figure.
 
 use std::fs;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,4 +52,15 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
 /// The commit of a figure: that of the checkout the program was built from, if it said so.
 pub fn commit() -> Option<&'static str> {
     option_env!("TLSHEAP_COMMIT")
+}
+
+/// The processor time that a process has used, user and system, to a hundredth of a second;
+/// `None` once it is gone.
+pub fn processor_time(pid: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold blanks; fields 14 and 15 are counted from behind it.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    let per_second = rustix::param::clock_ticks_per_second();
+    Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }

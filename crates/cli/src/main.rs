@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Run(options) => commands::run::run(&options),
+        Command::Compare(options) => commands::compare::run(&options),
         Command::Serve(options) => commands::serve::run(&options),
         Command::Load(options) => commands::load::run(&options),
         Command::Top(options) => commands::top::run(&options),

@@ -57,7 +57,7 @@ pub struct RunRecord {
 }
 
 /// Programs and their versions.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Versions {
     /// This program.
     pub tlsheap: String,

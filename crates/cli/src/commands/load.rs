@@ -9,7 +9,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use load::{
-    ClientOptions, CompressionOffer, Control, Event, Identity, Protocol, Report, Verification,
+    ClientOptions, ClosedLoopOptions, CompressionOffer, Control, Event, Goal, Identity, Protocol,
+    Report, Verification,
 };
 
 use crate::arguments::{connections, duration};
@@ -50,6 +51,14 @@ pub struct Options {
     /// Check the server's certificate against these authorities, PEM
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Keep no connections: do full handshakes one after another for this long, and say how many
+    /// there were in a second
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "hold")]
+    pub closed_loop: Option<Duration>,
+    /// Handshakes under way at a time in a closed loop
+    #[arg(long, value_name = "N", default_value = "8", value_parser = connections,
+          requires = "closed_loop")]
+    pub workers: usize,
     /// Say what happens as JSON, one object a line
     #[arg(long)]
     pub json: bool,
@@ -92,6 +101,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
              only when 1.3 is out of the question",
         ));
     }
+    if let Some(time) = options.closed_loop {
+        return closed_loop(options, time);
+    }
     load::fd_limit::make_room_for(options.connections)?;
     let mut load = load::Options::to(options.address);
     load.connections = options.connections;
@@ -110,6 +122,37 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::program(format!("{} of the connections failed", failed(&report))))
+    }
+}
+
+/// Handshakes and nothing else.
+fn closed_loop(options: &Options, time: Duration) -> Result<(), Failure> {
+    load::fd_limit::make_room_for(options.workers)?;
+    let mut work = ClosedLoopOptions::to(options.address);
+    work.workers = options.workers;
+    work.goal = Goal::Time(time);
+    work.patience = options.patience;
+    work.client = client(options)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let report = runtime.block_on(load::closed_loop(work))?;
+    let clean = report.failures.is_empty();
+    if options.json {
+        output::print_json_line(&LoadEvent::Finished {
+            report: serde_json::to_value(&report)?,
+            clean,
+        })?;
+    } else {
+        output::print(&format!(
+            "{} full handshakes in {:.2} s: {:.0} handshakes/s",
+            report.handshakes, report.seconds, report.handshakes_per_second
+        ))?;
+    }
+    match report.failures.first() {
+        None => Ok(()),
+        Some(failure) => Err(Failure::program(format!(
+            "{} handshakes failed, {}: {}",
+            failure.count, failure.kind, failure.example
+        ))),
     }
 }
 

@@ -1,12 +1,13 @@
 //! `tlsheap run`: the reference server in one process, load in another, a capture at rest.
 
-mod measurement;
+pub mod measurement;
 mod writing;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use analysis::top::Top;
 use clap::Args;
 use echo_server::Configuration;
 
@@ -14,6 +15,7 @@ use crate::arguments::{connections, duration};
 use crate::commands::run::measurement::{Ended, measure};
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
+use crate::run_record::RunRecord;
 use crate::{answer, output};
 
 #[derive(Debug, Args)]
@@ -46,33 +48,69 @@ pub struct Options {
     pub json: bool,
 }
 
+impl Options {
+    /// What the command line gives when nothing is said.
+    pub fn defaults() -> Options {
+        #[derive(clap::Parser)]
+        struct Nothing {
+            #[command(flatten)]
+            options: Options,
+        }
+        <Nothing as clap::Parser>::parse_from(["run"]).options
+    }
+}
+
 /// Runs, writes the folder, and says what came of it.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let configuration = Configuration::find(&options.config)?;
-    load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path(&configuration.name));
-    let folder = NewFolder::prepare(&path)?;
+    let done = run_into(options, &configuration, &path)?;
+    if options.json {
+        output::print_json(&done.record)?;
+    } else {
+        output::print(&answer::of_run(&done.record, &done.top, &path, output::colour()))?;
+    }
+    done.ended_well(&path)
+}
 
+/// A run that has left its folder, whether it ended well or not.
+pub struct Done {
+    /// What `run.json` says.
+    pub record: RunRecord,
+    /// The sites.
+    pub top: Top,
+    ended: Ended,
+}
+
+impl Done {
+    /// The failure of a run that ended early.
+    pub fn ended_well(&self, path: &Path) -> Result<(), Failure> {
+        match &self.ended {
+            Ended::Clean => Ok(()),
+            Ended::Early(sentence) => Err(Failure::program(format!(
+                "{sentence}; what was counted up to then is in {}",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// Runs, and makes the folder at `path`.
+pub fn run_into(
+    options: &Options,
+    configuration: &Configuration,
+    path: &Path,
+) -> Result<Done, Failure> {
+    load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
+    let folder = NewFolder::prepare(path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let measured = runtime.block_on(measure(options, &configuration, &folder))?;
-    let ended = measured.ended.clone();
+    let measured = runtime.block_on(measure(options, configuration, &folder))?;
 
     let spinner = writing_spinner();
     let written = writing::write(options, &measured, &folder)?;
     spinner.finish_and_clear();
-    let path = folder.finish()?;
-    if options.json {
-        output::print_json(&written.record)?;
-    } else {
-        output::print(&answer::of_run(&written.record, &written.top, &path, output::colour()))?;
-    }
-    match ended {
-        Ended::Clean => Ok(()),
-        Ended::Early(sentence) => Err(Failure::program(format!(
-            "{sentence}; what was counted up to then is in {}",
-            path.display()
-        ))),
-    }
+    folder.finish()?;
+    Ok(Done { record: written.record, top: written.top, ended: measured.ended })
 }
 
 /// Names take a second or two to find.

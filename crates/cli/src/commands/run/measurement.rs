@@ -31,7 +31,7 @@ const SOON: Duration = Duration::from_millis(500);
 const QUIET_TICKS: usize = 20;
 
 /// Where the server writes the certificate that clients have to show.
-const IDENTITY: &str = "client.pem";
+pub const IDENTITY: &str = "client.pem";
 
 /// The ledger and the resident memory at one moment.
 #[derive(Clone, Debug)]
@@ -355,7 +355,11 @@ fn server_arguments(
 }
 
 /// What clients have to do for the configuration to happen.
-fn client_arguments(configuration: &Configuration, address: &str, identity: &Path) -> Vec<String> {
+pub fn client_arguments(
+    configuration: &Configuration,
+    address: &str,
+    identity: &Path,
+) -> Vec<String> {
     let needs = configuration.client();
     let mut arguments = vec![
         "load".to_owned(),

@@ -1,0 +1,259 @@
+//! `tlsheap compare`: the same load on each configuration, in fresh processes.
+
+mod bare_server;
+mod figures;
+mod scale;
+mod table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use analysis::group::By;
+use clap::{Args, ValueEnum};
+use echo_server::Configuration;
+use echo_server::configuration::staircase;
+use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
+
+use crate::arguments::{connections, duration};
+use crate::capture::Capture;
+use crate::commands::compare::bare_server::Rates;
+use crate::commands::compare::figures::{Comparison, Figures};
+use crate::commands::run::{self, Done};
+use crate::failure::Failure;
+use crate::run_folder::{self, NewFolder};
+use crate::{output, whole_file};
+
+/// The comparison's figures.
+pub const COMPARISON: &str = "compare.json";
+
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Standard configurations, or paths of TOML files; without any, the staircase of 2011
+    #[arg(value_name = "CONFIG")]
+    pub configurations: Vec<String>,
+    /// How many connections to open
+    #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
+    pub connections: usize,
+    /// How often each connection says hello
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub interval: Duration,
+    /// How long to wait between the last connection's first echo and the capture
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub hold: Duration,
+    /// Connections to make and close before each baseline is taken
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub warm_up: usize,
+    /// How often to measure handshakes per second and resident memory, turn by turn over the
+    /// configurations; 0 leaves both out
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub repeat: usize,
+    /// How long each of these measurements does full handshakes
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub rate_time: Duration,
+    /// Measure at these numbers of connections too, and fit a line: bytes = fixed + slope × N
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', value_parser = connections)]
+    pub scale: Vec<usize>,
+    /// The folder to make; without it, a new one in profiles/runs
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How to print the figures
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: Format,
+    /// Print the figures as JSON (docs/json.md)
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// How figures are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for the terminal
+    Table,
+    /// JSON, as in docs/json.md
+    Json,
+    /// Comma-separated values
+    Csv,
+    /// A Markdown table
+    Markdown,
+}
+
+/// Measures, writes the folder, and prints the figures.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let subjects = subjects(options)?;
+    load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
+    let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("compare"));
+    let folder = NewFolder::prepare(&path)?;
+    let steps = 1 + options.scale.len() + options.repeat;
+    let progress = progress(subjects.len() * steps);
+
+    let mut runs = Vec::new();
+    let mut slopes = Vec::new();
+    for subject in &subjects {
+        let name = subject.name();
+        progress.set_message(format!("{name}: {} connections", options.connections));
+        let done = capture(options, subject, options.connections, &folder.file(name))?;
+        runs.push(done);
+        progress.inc(1);
+        slopes.push(scale::measure(options, subject, &folder, &progress)?);
+    }
+    let rates = rates(options, &subjects, &folder, &progress)?;
+    draw_steps(&subjects, &folder)?;
+    progress.finish_and_clear();
+
+    let figures = runs
+        .iter()
+        .zip(&subjects)
+        .zip(&rates)
+        .zip(slopes)
+        .map(|(((done, subject), rates), slopes)| {
+            Figures::new(&subject.configuration, done, rates, slopes)
+        })
+        .collect();
+    let comparison = Comparison::new(figures);
+    let mut json = serde_json::to_vec_pretty(&comparison)?;
+    json.push(b'\n');
+    whole_file::write(&folder.file(COMPARISON), &json)?;
+    let path = folder.finish()?;
+    print(options, &comparison, &path)
+}
+
+/// A configuration to measure.
+pub struct Subject {
+    /// As the user named it: a name or a path, by which a server process finds it too.
+    given: String,
+    configuration: Configuration,
+}
+
+impl Subject {
+    fn name(&self) -> &str {
+        &self.configuration.name
+    }
+}
+
+/// Those that were named, each once, or the staircase.
+fn subjects(options: &Options) -> Result<Vec<Subject>, Failure> {
+    let named: Vec<String> = if options.configurations.is_empty() {
+        staircase().map(str::to_owned).collect()
+    } else {
+        options.configurations.clone()
+    };
+    let mut found: Vec<Subject> = Vec::new();
+    for given in named {
+        let configuration = Configuration::find(&given)?;
+        if found.iter().any(|other| other.name() == configuration.name) {
+            return Err(Failure::usage(format!(
+                "the configuration {} is named twice: each has a folder of its own name",
+                configuration.name
+            )));
+        }
+        found.push(Subject { given, configuration });
+    }
+    Ok(found)
+}
+
+/// One profiled run into a folder of its own.
+fn capture(
+    options: &Options,
+    subject: &Subject,
+    connections: usize,
+    path: &Path,
+) -> Result<Done, Failure> {
+    let run = run::Options {
+        config: subject.given.clone(),
+        connections,
+        interval: options.interval,
+        hold: options.hold,
+        warm_up: options.warm_up,
+        ..run::Options::defaults()
+    };
+    let done = run::run_into(&run, &subject.configuration, path)?;
+    done.ended_well(path)?;
+    Ok(done)
+}
+
+/// Rates and resident memory without the recorder: one round over all configurations after the
+/// other, so that a machine that grows slower does so for all of them.
+fn rates(
+    options: &Options,
+    subjects: &[Subject],
+    folder: &NewFolder,
+    progress: &indicatif::ProgressBar,
+) -> Result<Vec<Rates>, Failure> {
+    let mut rates = vec![Rates::default(); subjects.len()];
+    for round in 1..=options.repeat {
+        for (subject, rates) in subjects.iter().zip(&mut rates) {
+            progress.set_message(format!("{}: handshakes, round {round}", subject.name()));
+            bare_server::measure(options, subject, folder, rates)?;
+            progress.inc(1);
+        }
+    }
+    Ok(rates)
+}
+
+/// A differential flamegraph for each step from one configuration to the next.
+fn draw_steps(subjects: &[Subject], folder: &NewFolder) -> Result<(), Failure> {
+    for pair in subjects.windows(2) {
+        let before = Capture::open(&folder.file(pair[0].name()))?;
+        let after = Capture::open(&folder.file(pair[1].name()))?;
+        let scale = match (before.connections, after.connections) {
+            (Some(before), Some(after)) => Ratio { numerator: after.get(), denominator: before },
+            _ => Ratio::ONE,
+        };
+        let sides = [(&before, scale), (&after, Ratio::ONE)].map(|(capture, scale)| {
+            Ok::<_, Failure>(SideOf {
+                profile: &capture.profile,
+                column: capture.column(None)?,
+                name: &capture.name,
+                scale,
+            })
+        });
+        let [old, new] = sides;
+        let title = DifferentialOptions::titled("OpenSSL bytes in use");
+        let svg = differential(&old?, &new?, &title)?;
+        let name = step_name(pair[0].name(), pair[1].name());
+        whole_file::write(&folder.file(&name), &svg)?;
+    }
+    Ok(())
+}
+
+/// The file of a step's differential flamegraph.
+pub fn step_name(before: &str, after: &str) -> String {
+    format!("{before}-to-{after}.svg")
+}
+
+fn print(options: &Options, comparison: &Comparison, path: &Path) -> Result<(), Failure> {
+    match if options.json { Format::Json } else { options.format } {
+        Format::Json => output::print_json(comparison),
+        Format::Csv => output::print(&table::csv(comparison)?),
+        Format::Markdown => output::print(&table::markdown(comparison)),
+        Format::Table => {
+            let mut text = table::terminal(comparison, output::colour());
+            text += &format!("\nin {}: {COMPARISON}", path.display());
+            text += ", a run folder for each, a differential flamegraph for each step\n";
+            output::print(&text)
+        }
+    }
+}
+
+fn progress(steps: usize) -> indicatif::ProgressBar {
+    use std::io::IsTerminal;
+
+    if !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let style = indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
+        .expect("the template is a literal that parses");
+    let bar = indicatif::ProgressBar::new(steps as u64).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// How rows are added up wherever compare looks at sites.
+const BY: By = By::Site;
+
+/// Removes a folder that was needed for the figures alone.
+fn remove(path: &Path) {
+    // What cannot be removed stays in the comparison's folder and does no harm.
+    let _ = fs::remove_dir_all(path);
+}

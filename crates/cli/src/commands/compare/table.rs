@@ -1,0 +1,203 @@
+//! The comparison as a table: for the terminal, for Markdown, for spreadsheets.
+
+use analysis::slope::Growth;
+use report::bytes::{exact, one_decimal, rounded, signed};
+use report::table::{self, Colour};
+
+use crate::commands::compare::figures::{Comparison, Figures, Scale};
+use crate::failure::Failure;
+
+/// Sites shown of a slope.
+const SITES: usize = 10;
+
+const HEADINGS: [&str; 8] =
+    ["configuration", "bytes/conn", "change", "%", "blocks", "allocs", "RSS/conn", "handshakes/s"];
+
+/// The table, the changes against the row before, and what the columns mean.
+pub fn terminal(comparison: &Comparison, colour: Colour) -> String {
+    let mut text = table::plain(&HEADINGS, &rows(comparison), colour);
+    text += "\nbytes, blocks, allocs: OpenSSL's, exact, per connection; RSS and handshakes/s: on a \
+             server without\nthe recorder, medians with spread";
+    let rounds = comparison.configurations.iter().any(|c| c.handshakes_per_second.is_some());
+    text += if rounds { ".\n" } else { "; not measured (--repeat 0).\n" };
+    for figures in &comparison.configurations {
+        if let Some(objects) = objects(figures) {
+            text += &format!("each connection of {} has its own {objects}\n", figures.name);
+        }
+    }
+    for figures in &comparison.configurations {
+        if let Some(scale) = &figures.scale {
+            text += &slope(figures, scale, colour);
+        }
+    }
+    text
+}
+
+/// The same table in Markdown.
+pub fn markdown(comparison: &Comparison) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let headings: Vec<String> = HEADINGS.map(str::to_owned).to_vec();
+    let rule: Vec<String> = HEADINGS
+        .iter()
+        .enumerate()
+        .map(|(at, _)| if at == 0 { "---" } else { "--:" }.to_owned())
+        .collect();
+    let mut text = line(&headings) + &line(&rule);
+    for row in rows(comparison) {
+        text += &line(&row);
+    }
+    text
+}
+
+/// The figures as comma-separated values, unrounded, named as in the JSON.
+pub fn csv(comparison: &Comparison) -> Result<String, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "name",
+        "connections",
+        "openssl_bytes_per_connection",
+        "blocks_per_connection",
+        "allocs_per_handshake",
+        "rss_per_connection",
+        "handshakes_per_second",
+        "server_cpu_us_per_handshake",
+        "zlib_bytes_per_connection",
+        "SSL",
+        "SSL_CTX",
+        "X509_STORE",
+        "X509",
+    ])?;
+    for figures in &comparison.configurations {
+        let number = |figure: Option<f64>| figure.map_or(String::new(), |f| f.to_string());
+        let object = |name: &str| figures.objects.get(name).map_or(String::new(), i64::to_string);
+        writer.write_record([
+            figures.name.clone(),
+            figures.connections.map_or(String::new(), |n| n.to_string()),
+            number(figures.openssl_bytes_per_connection),
+            number(figures.blocks_per_connection),
+            number(figures.allocs_per_handshake),
+            number(figures.rss_per_connection),
+            number(figures.handshakes_per_second),
+            number(figures.server_cpu_us_per_handshake),
+            number(figures.zlib_bytes_per_connection),
+            object("SSL"),
+            object("SSL_CTX"),
+            object("X509_STORE"),
+            object("X509"),
+        ])?;
+    }
+    let bytes = writer.into_inner().map_err(|error| anyhow::Error::msg(error.to_string()))?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
+    let mut before: Option<f64> = None;
+    comparison
+        .configurations
+        .iter()
+        .map(|figures| {
+            let bytes = figures.openssl_bytes_per_connection;
+            let step = bytes.zip(before);
+            before = bytes;
+            vec![
+                figures.name.clone(),
+                say(bytes, rounded),
+                say(step.map(|(now, before)| now - before), signed),
+                say(
+                    step.filter(|(_, before)| *before != 0.0)
+                        .map(|(now, before)| (now - before) / before * 100.0),
+                    |percent| format!("{percent:+.1}"),
+                ),
+                say(figures.blocks_per_connection, rounded),
+                say(figures.allocs_per_handshake, rounded),
+                say(figures.rss_per_connection, rounded),
+                with_spread(figures.handshakes_per_second, figures.handshakes_per_second_spread),
+            ]
+        })
+        .collect()
+}
+
+/// What each connection has of its own that could be shared: `SSL_CTX, X509_STORE, 118 X509`.
+fn objects(figures: &Figures) -> Option<String> {
+    let connections = figures.connections.unwrap_or(1).max(1) as f64;
+    let each = |name: &str| {
+        (figures.objects.get(name).copied().unwrap_or_default() as f64 / connections).floor()
+    };
+    let own: Vec<String> = ["SSL_CTX", "X509_STORE", "X509"]
+        .into_iter()
+        .filter(|name| each(name) >= 1.0)
+        .map(|name| match each(name) {
+            1.0 => name.to_owned(),
+            count => format!("{} {name}", rounded(count)),
+        })
+        .collect();
+    (!own.is_empty()).then(|| own.join(", "))
+}
+
+fn say(figure: Option<f64>, format: impl Fn(f64) -> String) -> String {
+    figure.map_or_else(|| "-".to_owned(), format)
+}
+
+fn with_spread(figure: Option<f64>, spread: Option<(f64, f64)>) -> String {
+    match (figure, spread) {
+        (Some(figure), Some((least, most))) => {
+            format!("{} ({}–{})", rounded(figure), rounded(least), rounded(most))
+        }
+        (Some(figure), None) => rounded(figure),
+        (None, _) => "-".to_owned(),
+    }
+}
+
+/// The line through several numbers of connections, and the sites that make it up.
+fn slope(figures: &Figures, scale: &Scale, colour: Colour) -> String {
+    let at: Vec<String> = scale.connections.iter().map(u64::to_string).collect();
+    let mut text = format!(
+        "\n{}, at {} connections: {} bytes + {} × N (R² {:.5}); {} blocks + {} × N (R² {:.5})\n",
+        figures.name,
+        at.join(", "),
+        rounded(scale.bytes.fixed),
+        rounded(scale.bytes.per_connection),
+        scale.bytes.r_squared,
+        rounded(scale.blocks.fixed),
+        one_decimal(scale.blocks.per_connection),
+        scale.blocks.r_squared,
+    );
+    let growing = scale.sites.iter().filter(|site| site.grows).count();
+    text += &format!(
+        "{growing} sites grow with N, {} are constant, {} change without rule\n",
+        exact(scale.constant_sites as i64),
+        scale.sites.len() - growing,
+    );
+    let cells: Vec<Vec<String>> = scale
+        .sites
+        .iter()
+        .take(SITES)
+        .map(|site| {
+            vec![
+                rounded(site.bytes.per_connection),
+                rounded(site.bytes.fixed),
+                format!("{:.5}", site.bytes.r_squared),
+                if site.grows { "grows" } else { "" }.to_owned(),
+                site.category.clone(),
+                format!("{}:{}", site.file, site.line),
+            ]
+        })
+        .collect();
+    text += &table::plain(
+        &["bytes × N", "+ fixed", "R²", growth_word(Growth::Grows), "category", "site"],
+        &cells,
+        colour,
+    );
+    if scale.sites.len() > SITES {
+        text += &format!("… and {} more\n", scale.sites.len() - SITES);
+    }
+    text
+}
+
+fn growth_word(growth: Growth) -> &'static str {
+    match growth {
+        Growth::Grows => "with N",
+        Growth::Constant => "constant",
+        Growth::Irregular => "irregular",
+    }
+}
