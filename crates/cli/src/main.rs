@@ -13,6 +13,7 @@ mod output;
 mod processes;
 mod run_folder;
 mod run_record;
+mod scale;
 mod timeline;
 mod top_json;
 mod whole_file;

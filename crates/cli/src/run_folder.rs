@@ -19,6 +19,8 @@ pub const CLOSED: &str = "closed.pb.gz";
 pub const TIMELINE: &str = "timeline.csv";
 /// The flamegraph of `heap.pb.gz`.
 pub const FLAME: &str = "flame.svg";
+/// The slope over several numbers of connections.
+pub const SCALE: &str = "scale.json";
 /// The ledger, while the server runs.
 pub const LEDGER: &str = "ledger";
 
@@ -56,6 +58,11 @@ impl NewFolder {
         let temporary = parent.join(format!(".{name}.{}", std::process::id()));
         fs::create_dir(&temporary).with_context(cannot)?;
         Ok(NewFolder { temporary, path: path.to_owned(), finished: false })
+    }
+
+    /// Where the folder is while it is being filled.
+    pub fn path(&self) -> &Path {
+        &self.temporary
     }
 
     /// Where a file of the folder is while it is being filled.

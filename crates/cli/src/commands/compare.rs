@@ -2,14 +2,11 @@
 
 mod bare_server;
 mod figures;
-mod scale;
 mod table;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use analysis::group::By;
 use clap::{Args, ValueEnum};
 use echo_server::Configuration;
 use echo_server::configuration::staircase;
@@ -22,7 +19,7 @@ use crate::commands::compare::figures::{Comparison, Figures};
 use crate::commands::run::{self, Done};
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
-use crate::{output, whole_file};
+use crate::{output, scale, whole_file};
 
 /// The comparison's figures.
 pub const COMPARISON: &str = "compare.json";
@@ -81,6 +78,7 @@ pub enum Format {
 /// Measures, writes the folder, and prints the figures.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let subjects = subjects(options)?;
+    scale::check(&options.scale)?;
     load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("compare"));
     let folder = NewFolder::prepare(&path)?;
@@ -92,10 +90,16 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     for subject in &subjects {
         let name = subject.name();
         progress.set_message(format!("{name}: {} connections", options.connections));
-        let done = capture(options, subject, options.connections, &folder.file(name))?;
+        let done = capture(options, subject, &folder.file(name))?;
         runs.push(done);
         progress.inc(1);
-        slopes.push(scale::measure(options, subject, &folder, &progress)?);
+        slopes.push(scale::measure(
+            &template(options, subject),
+            &subject.configuration,
+            &options.scale,
+            folder.path(),
+            &progress,
+        )?);
     }
     let rates = rates(options, &subjects, &folder, &progress)?;
     draw_steps(&subjects, &folder)?;
@@ -152,22 +156,21 @@ fn subjects(options: &Options) -> Result<Vec<Subject>, Failure> {
     Ok(found)
 }
 
-/// One profiled run into a folder of its own.
-fn capture(
-    options: &Options,
-    subject: &Subject,
-    connections: usize,
-    path: &Path,
-) -> Result<Done, Failure> {
-    let run = run::Options {
+/// How each configuration is run.
+fn template(options: &Options, subject: &Subject) -> run::Options {
+    run::Options {
         config: subject.given.clone(),
-        connections,
+        connections: options.connections,
         interval: options.interval,
         hold: options.hold,
         warm_up: options.warm_up,
         ..run::Options::defaults()
-    };
-    let done = run::run_into(&run, &subject.configuration, path)?;
+    }
+}
+
+/// One profiled run into a folder of its own.
+fn capture(options: &Options, subject: &Subject, path: &Path) -> Result<Done, Failure> {
+    let done = run::run_into(&template(options, subject), &subject.configuration, path)?;
     done.ended_well(path)?;
     Ok(done)
 }
@@ -247,13 +250,4 @@ fn progress(steps: usize) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(steps as u64).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-/// How rows are added up wherever compare looks at sites.
-const BY: By = By::Site;
-
-/// Removes a folder that was needed for the figures alone.
-fn remove(path: &Path) {
-    // What cannot be removed stays in the comparison's folder and does no harm.
-    let _ = fs::remove_dir_all(path);
 }

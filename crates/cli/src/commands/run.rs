@@ -16,9 +16,9 @@ use crate::commands::run::measurement::{Ended, measure};
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
 use crate::run_record::RunRecord;
-use crate::{answer, output};
+use crate::{answer, output, scale, whole_file};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Options {
     /// A standard configuration (see `tlsheap configs`), or the path of a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "node-0.4")]
@@ -43,6 +43,9 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(1..=16_777_214))]
     pub sites: u32,
+    /// Run at these numbers of connections too, and fit a line: bytes = fixed + slope × N
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', value_parser = connections)]
+    pub scale: Vec<usize>,
     /// Print run.json instead of the answer
     #[arg(long)]
     pub json: bool,
@@ -64,13 +67,35 @@ impl Options {
 pub fn run(options: &Options) -> Result<(), Failure> {
     let configuration = Configuration::find(&options.config)?;
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path(&configuration.name));
+    scale::check(&options.scale)?;
     let done = run_into(options, &configuration, &path)?;
     if options.json {
         output::print_json(&done.record)?;
     } else {
         output::print(&answer::of_run(&done.record, &done.top, &path, output::colour()))?;
     }
-    done.ended_well(&path)
+    done.ended_well(&path)?;
+    find_slope(options, &configuration, &path)
+}
+
+/// The line through further runs, in a file of the run's folder and, but for JSON, in words.
+fn find_slope(
+    options: &Options,
+    configuration: &Configuration,
+    path: &Path,
+) -> Result<(), Failure> {
+    let progress = indicatif::ProgressBar::hidden();
+    let Some(slope) = scale::measure(options, configuration, &options.scale, path, &progress)?
+    else {
+        return Ok(());
+    };
+    let mut json = serde_json::to_vec_pretty(&slope)?;
+    json.push(b'\n');
+    whole_file::write(&path.join(run_folder::SCALE), &json)?;
+    if options.json {
+        return Ok(());
+    }
+    output::print(&slope.describe(&configuration.name, output::colour()))
 }
 
 /// A run that has left its folder, whether it ended well or not.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use analysis::slope::{Fit, Growth, Slopes};
 use echo_server::Configuration;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,7 @@ use crate::commands::compare::bare_server::Rates;
 use crate::commands::run::Done;
 use crate::machine::Machine;
 use crate::run_record::Versions;
+use crate::scale::Scale;
 
 /// The version of this shape.
 const SCHEMA: u32 = 1;
@@ -48,40 +48,6 @@ pub struct Figures {
     pub scale: Option<Scale>,
     #[serde(skip)]
     pub versions: Option<Versions>,
-}
-
-/// The line through several numbers of connections.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Scale {
-    /// At how many connections.
-    pub connections: Vec<u64>,
-    pub bytes: FitRecord,
-    pub blocks: FitRecord,
-    /// The sites that are not constant, the largest slope first.
-    pub sites: Vec<SiteSlope>,
-    /// How many sites do not change with the connections.
-    pub constant_sites: usize,
-}
-
-/// One site's line.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SiteSlope {
-    pub file: String,
-    pub line: u32,
-    pub function: String,
-    pub category: String,
-    /// It holds more at each larger number of connections.
-    pub grows: bool,
-    pub bytes: FitRecord,
-    pub blocks: FitRecord,
-}
-
-/// value = fixed + per_connection × connections.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct FitRecord {
-    pub fixed: f64,
-    pub per_connection: f64,
-    pub r_squared: f64,
 }
 
 impl Comparison {
@@ -131,36 +97,6 @@ impl Figures {
             scale,
             versions: Some(record.versions.clone()),
         }
-    }
-}
-
-impl Scale {
-    /// The lines through captures at these numbers of connections.
-    pub fn new(connections: Vec<u64>, slopes: &Slopes) -> Scale {
-        let changing = slopes.rows.iter().filter(|row| row.growth != Growth::Constant);
-        Scale {
-            connections,
-            bytes: slopes.bytes.into(),
-            blocks: slopes.blocks.into(),
-            sites: changing
-                .map(|row| SiteSlope {
-                    file: row.key.file.clone(),
-                    line: row.key.line,
-                    function: row.key.function.clone(),
-                    category: row.key.category.clone(),
-                    grows: row.growth == Growth::Grows,
-                    bytes: row.bytes.into(),
-                    blocks: row.blocks.into(),
-                })
-                .collect(),
-            constant_sites: slopes.rows.iter().filter(|row| row.growth == Growth::Constant).count(),
-        }
-    }
-}
-
-impl From<Fit> for FitRecord {
-    fn from(fit: Fit) -> FitRecord {
-        FitRecord { fixed: fit.fixed, per_connection: fit.per_connection, r_squared: fit.r_squared }
     }
 }
 

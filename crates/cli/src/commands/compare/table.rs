@@ -1,14 +1,10 @@
 //! The comparison as a table: for the terminal, for Markdown, for spreadsheets.
 
-use analysis::slope::Growth;
-use report::bytes::{exact, one_decimal, rounded, signed};
+use report::bytes::{rounded, signed};
 use report::table::{self, Colour};
 
-use crate::commands::compare::figures::{Comparison, Figures, Scale};
+use crate::commands::compare::figures::{Comparison, Figures};
 use crate::failure::Failure;
-
-/// Sites shown of a slope.
-const SITES: usize = 10;
 
 const HEADINGS: [&str; 8] =
     ["configuration", "bytes/conn", "change", "%", "blocks", "allocs", "RSS/conn", "handshakes/s"];
@@ -27,7 +23,7 @@ pub fn terminal(comparison: &Comparison, colour: Colour) -> String {
     }
     for figures in &comparison.configurations {
         if let Some(scale) = &figures.scale {
-            text += &slope(figures, scale, colour);
+            text += &scale.describe(&figures.name, colour);
         }
     }
     text
@@ -145,59 +141,5 @@ fn with_spread(figure: Option<f64>, spread: Option<(f64, f64)>) -> String {
         }
         (Some(figure), None) => rounded(figure),
         (None, _) => "-".to_owned(),
-    }
-}
-
-/// The line through several numbers of connections, and the sites that make it up.
-fn slope(figures: &Figures, scale: &Scale, colour: Colour) -> String {
-    let at: Vec<String> = scale.connections.iter().map(u64::to_string).collect();
-    let mut text = format!(
-        "\n{}, at {} connections: {} bytes + {} × N (R² {:.5}); {} blocks + {} × N (R² {:.5})\n",
-        figures.name,
-        at.join(", "),
-        rounded(scale.bytes.fixed),
-        rounded(scale.bytes.per_connection),
-        scale.bytes.r_squared,
-        rounded(scale.blocks.fixed),
-        one_decimal(scale.blocks.per_connection),
-        scale.blocks.r_squared,
-    );
-    let growing = scale.sites.iter().filter(|site| site.grows).count();
-    text += &format!(
-        "{growing} sites grow with N, {} are constant, {} change without rule\n",
-        exact(scale.constant_sites as i64),
-        scale.sites.len() - growing,
-    );
-    let cells: Vec<Vec<String>> = scale
-        .sites
-        .iter()
-        .take(SITES)
-        .map(|site| {
-            vec![
-                rounded(site.bytes.per_connection),
-                rounded(site.bytes.fixed),
-                format!("{:.5}", site.bytes.r_squared),
-                if site.grows { "grows" } else { "" }.to_owned(),
-                site.category.clone(),
-                format!("{}:{}", site.file, site.line),
-            ]
-        })
-        .collect();
-    text += &table::plain(
-        &["bytes × N", "+ fixed", "R²", growth_word(Growth::Grows), "category", "site"],
-        &cells,
-        colour,
-    );
-    if scale.sites.len() > SITES {
-        text += &format!("… and {} more\n", scale.sites.len() - SITES);
-    }
-    text
-}
-
-fn growth_word(growth: Growth) -> &'static str {
-    match growth {
-        Growth::Grows => "with N",
-        Growth::Constant => "constant",
-        Growth::Irregular => "irregular",
     }
 }
