@@ -84,7 +84,7 @@ pub struct Mapping {
     pub end: u64,
     /// Offset in the file of its first byte.
     pub file_offset: u64,
-    /// Path of the file, as the kernel gave it.
+    /// The file: its path in other programs' profiles, its name alone in ours.
     pub file: String,
     /// GNU build id in lower-case hexadecimal; empty when the file has none.
     pub build_id: String,

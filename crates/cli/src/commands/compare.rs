@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use echo_server::Configuration;
-use echo_server::configuration::staircase;
+use echo_server::configuration::{staircase, standard_names};
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
 
 use crate::arguments::{connections, duration};
@@ -29,6 +29,12 @@ pub struct Options {
     /// Standard configurations, or paths of TOML files; without any, the staircase of 2011
     #[arg(value_name = "CONFIG")]
     pub configurations: Vec<String>,
+    /// Every standard configuration
+    #[arg(long, conflicts_with = "configurations")]
+    pub all: bool,
+    /// Measure nothing: print the figures of a comparison made before
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["configurations", "all", "out"])]
+    pub show: Option<PathBuf>,
     /// How many connections to open
     #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
     pub connections: usize,
@@ -77,6 +83,10 @@ pub enum Format {
 
 /// Measures, writes the folder, and prints the figures.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    if let Some(folder) = &options.show {
+        let comparison = Comparison::read(&folder.join(COMPARISON))?;
+        return print(options, &comparison, folder);
+    }
     let subjects = subjects(options)?;
     scale::check(&options.scale)?;
     load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
@@ -137,10 +147,10 @@ impl Subject {
 
 /// Those that were named, each once, or the staircase.
 fn subjects(options: &Options) -> Result<Vec<Subject>, Failure> {
-    let named: Vec<String> = if options.configurations.is_empty() {
-        staircase().map(str::to_owned).collect()
-    } else {
-        options.configurations.clone()
+    let named: Vec<String> = match (options.all, options.configurations.as_slice()) {
+        (true, _) => standard_names().map(str::to_owned).collect(),
+        (false, []) => staircase().map(str::to_owned).collect(),
+        (false, names) => names.to_vec(),
     };
     let mut found: Vec<Subject> = Vec::new();
     for given in named {

@@ -94,11 +94,14 @@ impl<'a> AddressSpace<'a> {
         if let Some(id) = self.mappings.get(&module.start) {
             return *id;
         }
+        // The file's name without its folder: profiles are passed on, and a folder tells of the
+        // machine and its user, not of the program. The build id finds the file.
+        let file = module.path.rsplit('/').next().unwrap_or(&module.path).to_owned();
         let id = profile.mapping(Mapping {
             start: module.start,
             end: module.end,
             file_offset: module.file_offset,
-            file: module.path.clone(),
+            file,
             build_id: self.symbols.build_id(&module.path),
         });
         self.mappings.insert(module.start, id);

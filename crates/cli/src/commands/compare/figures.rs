@@ -1,12 +1,15 @@
 //! `compare.json`: the figures of each configuration. Documented in docs/json.md.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Context;
 use echo_server::Configuration;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::compare::bare_server::Rates;
 use crate::commands::run::Done;
+use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::run_record::Versions;
 use crate::scale::Scale;
@@ -51,6 +54,22 @@ pub struct Figures {
 }
 
 impl Comparison {
+    /// Reads the figures of a comparison made before.
+    pub fn read(path: &Path) -> Result<Comparison, Failure> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let comparison: Comparison = serde_json::from_str(&text)
+            .with_context(|| format!("{}: not the figures of a comparison", path.display()))?;
+        if comparison.schema == SCHEMA {
+            return Ok(comparison);
+        }
+        Err(Failure::usage(format!(
+            "{}: expected a comparison of schema {SCHEMA}, found {}",
+            path.display(),
+            comparison.schema
+        )))
+    }
+
     /// The comparison, made now on this machine.
     pub fn new(configurations: Vec<Figures>) -> Comparison {
         Comparison {
@@ -79,7 +98,7 @@ impl Figures {
             .iter()
             .filter(|row| row.key.category == "compression.zlib")
             .filter_map(|row| row.bytes)
-            .sum();
+            .fold(0.0, |sum, bytes| sum + bytes);
         Figures {
             name: configuration.name.clone(),
             summary: configuration.summary.clone(),
