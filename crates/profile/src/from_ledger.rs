@@ -31,15 +31,7 @@ const DOMAIN: &str = "openssl";
 ///
 /// The heaviest stack in use comes first; equal ones are ordered by their frames.
 pub fn from_ledger(snapshot: &Snapshot, symbols: &mut Symbols) -> Profile {
-    let mut builder = Builder::new(snapshot, symbols, Profile::of_heap());
-    for site in snapshot.sites.iter().filter(|site| site.counts != Counts::default()) {
-        builder.add_site(site, values_of(&site.counts).to_vec());
-    }
-    if snapshot.statistics.dropped != Counts::default() {
-        let frame = builder.named_frame(DROPPED_SITES);
-        builder.add(vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
-    }
-    builder.finish()
+    Builder::new(snapshot, symbols, Profile::of_heap()).build(snapshot)
 }
 
 /// The sites of a ledger with values of the caller's own: `values` gives one value for each
@@ -75,6 +67,17 @@ impl<'a> Builder<'a> {
         profile.time_nanos = i64::try_from(snapshot.started_nanos).unwrap_or(0);
         let space = symbols.address_space(&snapshot.modules);
         Builder { profile, space, by_stack: HashMap::new(), samples: Vec::new() }
+    }
+
+    fn build(mut self, snapshot: &Snapshot) -> Profile {
+        for site in snapshot.sites.iter().filter(|site| site.counts != Counts::default()) {
+            self.add_site(site, values_of(&site.counts).to_vec());
+        }
+        if snapshot.statistics.dropped != Counts::default() {
+            let frame = self.named_frame(DROPPED_SITES);
+            self.add(vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
+        }
+        self.finish()
     }
 
     fn add_site(&mut self, site: &Site, values: Vec<i64>) {
