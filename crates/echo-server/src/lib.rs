@@ -24,12 +24,14 @@ mod connection;
 mod context;
 mod counters;
 mod event;
+mod heap_statistics;
 mod negotiation;
 mod serve_error;
 mod server;
 mod trust_store;
 
 pub mod configuration;
+pub mod heap_profile;
 pub mod profiling;
 pub mod signal;
 
@@ -39,6 +41,7 @@ pub use compression::{is_available as zlib_is_available, method_count as compres
 pub use configuration::{Configuration, ConfigurationError};
 pub use counters::{Counters, ErrorCount, ErrorKind, Totals};
 pub use event::{Event, Observer};
+pub use heap_statistics::{HeapStatistics, openssl_usable_bytes};
 pub use negotiation::{Negotiation, NegotiationCount};
 pub use serve_error::ServeError;
 pub use server::{Options, Server};

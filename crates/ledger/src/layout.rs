@@ -8,7 +8,7 @@ use crate::peak::Peak;
 pub(crate) const MAGIC: [u8; 8] = *b"tlsheap\0";
 
 /// Changes with every change of the layout; a reader reads its own version only.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Frames kept of one stack. Most have 32 to 45; parsing a certificate on a tokio task takes up to
 /// about 80, through OpenSSL 4.0's decoders. Unused room costs nothing: stacks lie end to end.
@@ -85,6 +85,19 @@ pub(crate) struct Header {
     pub statistics: [AtomicU64; STATISTICS],
     /// On cache lines of its own: every event of every thread changes it.
     pub peak: Peak,
+    /// Entries of `tables` handed out.
+    pub tables_used: AtomicU64,
+    pub tables: [TableRecord; TABLES],
+}
+
+/// Tables of the recorder that the header can list: a TLS server has three and one for each thread.
+pub(crate) const TABLES: usize = 128;
+
+/// Where a private table of the recorder lies. 0 and 0 until it is written.
+#[repr(C)]
+pub(crate) struct TableRecord {
+    pub start: AtomicU64,
+    pub bytes: AtomicU64,
 }
 
 /// Room for statistics in the header; a multiple of eight keeps `peak` on its own line.

@@ -31,5 +31,5 @@ mod writer;
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
 pub use peak::Peak;
-pub use snapshot::{Counts, Module, Site, Snapshot, Statistics};
+pub use snapshot::{Counts, Module, Site, Snapshot, Statistics, Table};
 pub use writer::{Cell, CreateError, Ledger, SiteId, Statistic};

@@ -10,12 +10,15 @@ use std::sync::Arc;
 
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
-    SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, VERSION,
+    SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, TableRecord, VERSION,
 };
 use crate::peak::Peak;
-use crate::snapshot::{Counts, Site, Snapshot, Statistics};
+use crate::snapshot::{Counts, Site, Snapshot, Statistics, Table};
 use crate::writer::{DROPPED_CELL, Statistic};
 use crate::{Capacities, LedgerError, modules};
+
+/// The largest region that is read, in bytes: the cells of 16 million pairs of thread and site.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// How often a live ledger is read again when its counts moved while they were read.
 const ATTEMPTS: usize = 50;
@@ -179,6 +182,7 @@ impl Reader<'_> {
             pid: layout.pid,
             started_nanos: layout.started_nanos,
             modules,
+            tables: tables(header),
             sites,
             statistics,
         })
@@ -248,8 +252,7 @@ impl Reader<'_> {
     }
 
     fn statistics(layout: &Layout, header: &[u8], sites: &[Site], dropped: Counts) -> Statistics {
-        let statistic =
-            |which: Statistic| u64_at(header, offset_of!(Header, statistics) + 8 * which as usize);
+        let statistic = |which| statistic(header, which);
         Statistics {
             dropped,
             untracked_blocks: statistic(Statistic::UntrackedBlocks),
@@ -260,20 +263,20 @@ impl Reader<'_> {
             truncated_stacks: statistic(Statistic::TruncatedStacks),
             sites: sites.len() as u64,
             site_capacity: u64::from(layout.capacities.sites),
-            ledger_bytes: Self::used_bytes(header),
+            ledger_bytes: Self::used_bytes(layout, header),
             private_bytes: statistic(Statistic::PrivateBytes),
             hook_replaced: statistic(Statistic::HookReplaced) != 0,
         }
     }
 
     /// Bytes of the regions that are in use.
-    fn used_bytes(header: &[u8]) -> u64 {
-        let used = |offset: usize, size: u64| u64_at(header, offset).saturating_mul(size);
-        PAGE + used(offset_of!(Header, modules_used), 1)
-            + used(offset_of!(Header, strings_used), 1)
-            + used(offset_of!(Header, sites_used), size_of::<SiteRecord>() as u64)
-            + used(offset_of!(Header, frames_used), 8)
-            + used(offset_of!(Header, cells_used), size_of::<CellRecord>() as u64)
+    fn used_bytes(layout: &Layout, header: &[u8]) -> u64 {
+        let Capacities { sites, frames, cells } = layout.capacities;
+        PAGE + used(header, offset_of!(Header, modules_used), MODULES_BYTES as u32)
+            + used(header, offset_of!(Header, strings_used), STRINGS_BYTES as u32)
+            + used(header, offset_of!(Header, sites_used), sites) * size_of::<SiteRecord>() as u64
+            + used(header, offset_of!(Header, frames_used), frames) * 8
+            + used(header, offset_of!(Header, cells_used), cells) * size_of::<CellRecord>() as u64
     }
 
     fn length(&self) -> Result<u64, LedgerError> {
@@ -294,6 +297,11 @@ impl Reader<'_> {
                     let expected = format!("{length} bytes");
                     self.invalid(offset, "end of the file", expected, bytes.len())
                 })
+            }
+            // A sparse file of no size on disk can claim any: believing it would end the tool.
+            Source::File(_) if length > MOST_BYTES => {
+                let range = format!("at most {MOST_BYTES}");
+                Err(self.invalid(offset, "length of the used part of a region", range, length))
             }
             Source::File(file) => {
                 let mut buffer = vec![0; length as usize];
@@ -347,10 +355,15 @@ impl Totals {
     fn new(counters: &Counters) -> Totals {
         let sites = counters.sites.len() / size_of::<SiteRecord>();
         let at = offset_of!(Header, peak) + Peak::EPOCH_OFFSET;
+        let header = &counters.header;
         Totals {
-            epoch: u64_at(&counters.header, at),
+            epoch: u64_at(header, at),
             signed: vec![Signed::default(); sites + 1],
-            dropped: Signed::default(),
+            dropped: Signed {
+                free_blocks: statistic(header, Statistic::SpilledDroppedBlocks),
+                free_bytes: statistic(header, Statistic::SpilledDroppedBytes),
+                ..Signed::default()
+            },
         }
     }
 
@@ -435,6 +448,24 @@ fn used(header: &[u8], offset: usize, capacity: u32) -> u64 {
     u64_at(header, offset).min(u64::from(capacity))
 }
 
+/// The recorder's tables. Places and lengths are only ever compared with, never followed.
+fn tables(header: &[u8]) -> Vec<Table> {
+    let used = used(header, offset_of!(Header, tables_used), TABLES as u32) as usize;
+    let first = offset_of!(Header, tables);
+    header[first..first + used * size_of::<TableRecord>()]
+        .chunks_exact(size_of::<TableRecord>())
+        .map(|record| Table {
+            start: u64_at(record, offset_of!(TableRecord, start)),
+            bytes: u64_at(record, offset_of!(TableRecord, bytes)),
+        })
+        .filter(|table| table.start != 0)
+        .collect()
+}
+
+fn statistic(header: &[u8], which: Statistic) -> u64 {
+    u64_at(header, offset_of!(Header, statistics) + 8 * which as usize)
+}
+
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_ne_bytes(bytes[offset..offset + 4].try_into().expect("four bytes"))
 }
@@ -442,3 +473,6 @@ fn u32_at(bytes: &[u8], offset: usize) -> u32 {
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from_ne_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
 }
+
+#[cfg(test)]
+mod tests;

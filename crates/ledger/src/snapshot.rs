@@ -29,7 +29,8 @@ pub struct Site {
     /// Return addresses, innermost first. The first lies in the function that called the hook
     /// (usually CRYPTO_malloc).
     pub stack: Vec<u64>,
-    /// The stack had more frames than are kept, or the walk had to stop before its root.
+    /// The stack had more frames than are kept. A stack that a function without frame pointers
+    /// cuts short looks like a whole one.
     pub truncated: bool,
     /// What the site holds and held.
     pub counts: Counts,
@@ -51,7 +52,7 @@ pub struct Statistics {
     pub stale_blocks: u64,
     /// Calls of the hook from within the hook (a signal handler), passed through uncounted.
     pub nested_calls: u64,
-    /// Stacks that are cut: too deep, or a frame pointer led nowhere.
+    /// Sites whose stack had more frames than are kept.
     pub truncated_stacks: u64,
     /// Sites recorded, and for how many there is room.
     pub sites: u64,
@@ -81,6 +82,22 @@ pub struct Module {
     pub path: String,
 }
 
+/// Memory that the recorder has mapped for itself, apart from the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// First address.
+    pub start: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Table {
+    /// Whether `address` lies in it.
+    pub fn holds(&self, address: u64) -> bool {
+        address.checked_sub(self.start).is_some_and(|offset| offset < self.bytes)
+    }
+}
+
 /// The ledger at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -90,6 +107,9 @@ pub struct Snapshot {
     pub started_nanos: u64,
     /// Files mapped into the process when the recorder was installed.
     pub modules: Vec<Module>,
+    /// The recorder's private tables. The header lists as many as a server of usual size has; with
+    /// more than about a hundred threads, [`Statistics::private_bytes`] exceeds their sum.
+    pub tables: Vec<Table>,
     /// Every site, in order of first use: a later snapshot of the same ledger has the same site at
     /// the same place. A site that was just being made is an empty one, with nothing in it.
     pub sites: Vec<Site>,
@@ -98,14 +118,16 @@ pub struct Snapshot {
 }
 
 impl Counts {
-    /// Adds `other` to these counts.
+    /// Adds `other` to these counts. A sum that does not fit, of counts that no process can have,
+    /// stays at the largest number.
     pub fn add(&mut self, other: &Counts) {
-        self.inuse_blocks += other.inuse_blocks;
-        self.inuse_bytes += other.inuse_bytes;
-        self.alloc_blocks += other.alloc_blocks;
-        self.alloc_bytes += other.alloc_bytes;
-        self.peak_blocks += other.peak_blocks;
-        self.peak_bytes += other.peak_bytes;
+        let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
+        add(&mut self.inuse_blocks, other.inuse_blocks);
+        add(&mut self.inuse_bytes, other.inuse_bytes);
+        add(&mut self.alloc_blocks, other.alloc_blocks);
+        add(&mut self.alloc_bytes, other.alloc_bytes);
+        add(&mut self.peak_blocks, other.peak_blocks);
+        add(&mut self.peak_bytes, other.peak_bytes);
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Capacities;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
-    SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, VERSION,
+    SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
 };
 use crate::peak::Change;
 
@@ -58,9 +58,13 @@ pub enum Statistic {
     PrivateBytes = 6,
     /// 1 once somebody else's functions were found in OpenSSL in place of the recorder's.
     HookReplaced = 7,
+    /// Blocks without a site that were freed by threads for which no cell was left.
+    SpilledDroppedBlocks = 8,
+    /// Bytes in them.
+    SpilledDroppedBytes = 9,
 }
 
-const _: () = assert!((Statistic::HookReplaced as usize) < STATISTICS);
+const _: () = assert!((Statistic::SpilledDroppedBytes as usize) < STATISTICS);
 
 /// A ledger cannot be created. All cases are the environment's.
 #[derive(Debug, thiserror::Error)]
@@ -237,6 +241,18 @@ impl Ledger {
         self.header().statistics[statistic as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
+    /// Says where a private table of the recorder lies, for the account of resident memory. One
+    /// for which the list has no room is in [`Statistic::PrivateBytes`] all the same.
+    pub fn add_table(&self, start: usize, bytes: usize) {
+        self.add(Statistic::PrivateBytes, bytes as u64);
+        let header = self.header();
+        if let Some(at) = take(&header.tables_used, 1, TABLES as u64) {
+            let table = &header.tables[at as usize];
+            table.bytes.store(bytes as u64, Ordering::Relaxed);
+            table.start.store(start as u64, Ordering::Release);
+        }
+    }
+
     /// Sets a statistic.
     pub fn set(&self, statistic: Statistic, value: u64) {
         self.header().statistics[statistic as usize].store(value, Ordering::Relaxed);
@@ -375,6 +391,9 @@ impl Ledger {
         if let Some(record) = self.site(site) {
             record.spilled_free_blocks.fetch_add(1, Ordering::Relaxed);
             record.spilled_free_bytes.fetch_add(bytes, Ordering::Relaxed);
+        } else {
+            self.add(Statistic::SpilledDroppedBlocks, 1);
+            self.add(Statistic::SpilledDroppedBytes, bytes);
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use ledger::SiteId;
 
-use crate::memory;
+use crate::memory::{self, Table};
 
 /// What is known of a live block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +74,20 @@ impl Blocks {
             newest: AtomicUsize::new(0),
             last: last.unwrap_or(LEVELS) - 1,
         };
-        let first = memory::map(FIRST_BUCKETS * size_of::<Bucket>())?;
+        let first = memory::map(level_bytes(0))?;
         blocks.levels[0].store(first.as_ptr().cast(), Ordering::Release);
         Some(blocks)
     }
 
-    /// Bytes mapped for the newest level.
-    pub(crate) fn newest_level_bytes(&self) -> u64 {
-        ((FIRST_BUCKETS << self.newest.load(Ordering::Relaxed)) * size_of::<Bucket>()) as u64
+    /// The first level.
+    pub(crate) fn first_level(&self) -> Table {
+        let start = self.levels[0].load(Ordering::Relaxed) as usize;
+        Table { start, bytes: level_bytes(0) }
     }
 
-    /// Enters a block. `grown` is called after a level was added.
+    /// Enters a block. `grown` is told of a level that was added for it.
     #[inline]
-    pub(crate) fn insert(&self, pointer: usize, block: Block, grown: impl Fn()) -> Inserted {
+    pub(crate) fn insert(&self, pointer: usize, block: Block, grown: impl Fn(Table)) -> Inserted {
         let word = u64::from(block.site.number()) << SIZE_BITS | block.bytes;
         if block.bytes >= 1 << SIZE_BITS {
             return Inserted::Full;
@@ -94,7 +95,7 @@ impl Blocks {
         loop {
             let newest = self.newest.load(Ordering::Acquire);
             match self.insert_into(newest, pointer, word) {
-                Inserted::Full if self.grow(newest) => grown(),
+                Inserted::Full if self.grow(newest, &grown) => {}
                 inserted => return inserted,
             }
         }
@@ -144,13 +145,13 @@ impl Blocks {
 
     /// Adds the level after `full`, unless another thread has. `false`: no further level.
     #[cold]
-    fn grow(&self, full: usize) -> bool {
+    fn grow(&self, full: usize, grown: impl Fn(Table)) -> bool {
         let next = full + 1;
         if next > self.last {
             return false;
         }
         if self.levels[next].load(Ordering::Acquire).is_null() {
-            let bytes = (FIRST_BUCKETS << next) * size_of::<Bucket>();
+            let bytes = level_bytes(next);
             let Some(memory) = memory::map(bytes) else { return false };
             let (null, new) = (std::ptr::null_mut(), memory.as_ptr().cast());
             let lost = self.levels[next]
@@ -159,10 +160,27 @@ impl Blocks {
             if lost {
                 // SAFETY: mapped above with this length, and never shown to anybody.
                 unsafe { memory::unmap(memory, bytes) };
+            } else {
+                grown(Table { start: memory.as_ptr() as usize, bytes });
             }
         }
         self.newest.fetch_max(next, Ordering::AcqRel);
         true
+    }
+
+    /// Calls `visit` with the size of every block in the table. Blocks that come or go meanwhile
+    /// may be seen or not.
+    pub(crate) fn for_each_size(&self, mut visit: impl FnMut(u64)) {
+        for level in 0..=self.newest.load(Ordering::Acquire) {
+            let start = self.levels[level].load(Ordering::Acquire);
+            // SAFETY: a level up to the newest is in place, as long as this, and never taken down.
+            let buckets = unsafe { std::slice::from_raw_parts(start, FIRST_BUCKETS << level) };
+            for slot in buckets.iter().flat_map(|bucket| &bucket.0) {
+                if slot.pointer.load(Ordering::Relaxed) != 0 {
+                    visit(unpack(slot.block.load(Ordering::Relaxed)).bytes);
+                }
+            }
+        }
     }
 
     /// The two buckets of `pointer` in a level that exists.
@@ -181,6 +199,10 @@ impl Blocks {
     }
 }
 
+fn level_bytes(level: usize) -> usize {
+    (FIRST_BUCKETS << level) * size_of::<Bucket>()
+}
+
 fn unpack(word: u64) -> Block {
     let site = SiteId::from_number((word >> SIZE_BITS) as u32);
     Block { site, bytes: word & ((1 << SIZE_BITS) - 1) }
@@ -197,7 +219,7 @@ mod tests {
     #[test]
     fn what_goes_in_comes_out_once() {
         let blocks = Blocks::with_capacity(1_000).expect("a megabyte");
-        assert_eq!(blocks.insert(0x1000, block(7, 33), || {}), Inserted::New);
+        assert_eq!(blocks.insert(0x1000, block(7, 33), |_| {}), Inserted::New);
         assert_eq!(blocks.remove(0x1000), Some(block(7, 33)));
         assert_eq!(blocks.remove(0x1000), None);
     }
@@ -206,16 +228,16 @@ mod tests {
     fn the_largest_site_and_size_survive_packing() {
         let blocks = Blocks::with_capacity(1).expect("a megabyte");
         let largest = block(ledger::Capacities::MOST_SITES, (1 << SIZE_BITS) - 1);
-        blocks.insert(0x20, largest, || {});
+        blocks.insert(0x20, largest, |_| {});
         assert_eq!(blocks.remove(0x20), Some(largest));
-        assert_eq!(blocks.insert(0x20, block(1, 1 << SIZE_BITS), || {}), Inserted::Full);
+        assert_eq!(blocks.insert(0x20, block(1, 1 << SIZE_BITS), |_| {}), Inserted::Full);
     }
 
     #[test]
     fn an_address_that_is_live_already_gives_up_its_old_block() {
         let blocks = Blocks::with_capacity(1).expect("a megabyte");
-        blocks.insert(0x40, block(1, 10), || {});
-        assert_eq!(blocks.insert(0x40, block(2, 20), || {}), Inserted::Replaced(block(1, 10)));
+        blocks.insert(0x40, block(1, 10), |_| {});
+        assert_eq!(blocks.insert(0x40, block(2, 20), |_| {}), Inserted::Replaced(block(1, 10)));
         assert_eq!(blocks.remove(0x40), Some(block(2, 20)));
         assert_eq!(blocks.remove(0x40), None);
     }
@@ -225,8 +247,14 @@ mod tests {
         let capacity = 300_000;
         let blocks = Blocks::with_capacity(capacity).expect("a megabyte");
         for i in 1..=capacity as usize {
-            assert_eq!(blocks.insert(i * 48, block(i as u32 % 99, i as u64), || {}), Inserted::New);
+            assert_eq!(
+                blocks.insert(i * 48, block(i as u32 % 99, i as u64), |_| {}),
+                Inserted::New
+            );
         }
+        let mut sum = (0, 0);
+        blocks.for_each_size(|bytes| sum = (sum.0 + 1, sum.1 + bytes));
+        assert_eq!(sum, (capacity, capacity * (capacity + 1) / 2));
         for i in 1..=capacity as usize {
             assert_eq!(blocks.remove(i * 48), Some(block(i as u32 % 99, i as u64)));
         }
@@ -236,7 +264,7 @@ mod tests {
     fn beyond_its_capacity_it_says_full() {
         let blocks = Blocks::with_capacity(1).expect("a megabyte");
         let full =
-            (1..200_000).any(|i| blocks.insert(i * 16, block(1, 1), || {}) == Inserted::Full);
+            (1..200_000).any(|i| blocks.insert(i * 16, block(1, 1), |_| {}) == Inserted::Full);
         assert!(full, "one level of 65,536 slots took 200,000 blocks");
     }
 }

@@ -33,4 +33,4 @@ mod stack;
 mod threads;
 
 pub use heap::{FreeFn, Getter, Heap, MallocFn, OpensslFunctions, ReallocFn, Setter};
-pub use install::{InstallError, Options, check_in_place, install};
+pub use install::{InstallError, Options, check_in_place, for_each_live_block, install};

@@ -7,6 +7,7 @@ use ledger::{Ledger, SiteId, Statistic};
 
 use crate::blocks::{Block, Blocks, Inserted};
 use crate::heap::{Heap, OpensslFunctions};
+use crate::memory::Table;
 use crate::sites::{Key, Sites};
 use crate::stack;
 use crate::threads::{Inside, Seat, Threads};
@@ -65,8 +66,9 @@ impl Recorder {
             self.untracked(bytes);
             return;
         };
-        let stack = stack::walk(caller.frame);
-        let key = Key { file: caller.file, line: caller.line, stack: &stack };
+        let mut room = stack::EMPTY;
+        let stack = stack::walk(caller.frame, &mut room);
+        let key = Key { file: caller.file, line: caller.line, stack };
         let mut site = self.site(&mut seat, key);
         let cell = seat.cell(&self.ledger, site).or_else(|| {
             site = SiteId::DROPPED;
@@ -76,7 +78,8 @@ impl Recorder {
             self.untracked(bytes);
             return;
         };
-        match self.blocks.insert(pointer, Block { site, bytes }, || self.report_memory()) {
+        match self.blocks.insert(pointer, Block { site, bytes }, |table| self.report_memory(table))
+        {
             Inserted::New => {}
             Inserted::Replaced(old) => {
                 self.ledger.add(Statistic::StaleBlocks, 1);
@@ -127,7 +130,7 @@ impl Recorder {
     /// The heap refused to move the block: it is where it was.
     pub(crate) fn not_moved(&self, pointer: usize, block: Block) {
         let Some(mut inside) = Inside::enter() else { return };
-        if self.blocks.insert(pointer, block, || self.report_memory()) == Inserted::Full {
+        if self.blocks.insert(pointer, block, |table| self.report_memory(table)) == Inserted::Full {
             self.free_block(block, &mut inside);
             self.untracked(block.bytes);
         }
@@ -147,8 +150,8 @@ impl Recorder {
     }
 
     /// Says in the ledger that the table of blocks has grown by a level.
-    fn report_memory(&self) {
-        self.ledger.add(Statistic::PrivateBytes, self.blocks.newest_level_bytes());
+    fn report_memory(&self, level: Table) {
+        self.ledger.add_table(level.start, level.bytes);
     }
 
     fn untracked(&self, bytes: u64) {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use ledger::{Ledger, SiteId};
 
-use crate::memory;
+use crate::memory::{self, Table};
 use crate::stack::Stack;
 
 /// What tells one site from another.
@@ -19,7 +19,7 @@ pub(crate) struct Key<'a> {
     /// OpenSSL's file name, a literal in its code or data; may be NULL.
     pub file: *const c_char,
     pub line: u32,
-    pub stack: &'a Stack,
+    pub stack: Stack<'a>,
 }
 
 /// The sites known so far.
@@ -40,9 +40,13 @@ impl Sites {
         Some(Sites { index, mask: entries - 1, files: Files::new()? })
     }
 
-    /// Bytes mapped.
-    pub(crate) fn mapped_bytes(&self) -> u64 {
-        ((self.mask + 1) * size_of::<AtomicU64>() + Files::BYTES) as u64
+    /// The index, and the table of file names.
+    pub(crate) fn tables(&self) -> [Table; 2] {
+        let index = (self.mask + 1) * size_of::<AtomicU64>();
+        [
+            Table { start: self.index.as_ptr() as usize, bytes: index },
+            Table { start: self.files.0.as_ptr() as usize, bytes: Files::BYTES },
+        ]
     }
 
     /// The number of the site, which is made when it is new. [`SiteId::DROPPED`] when there is no

@@ -6,24 +6,28 @@ use std::mem::MaybeUninit;
 use ledger::FRAMES_PER_SITE;
 
 /// Return addresses, innermost first.
-pub(crate) struct Stack {
-    /// Initialised up to `depth`.
-    frames: [MaybeUninit<usize>; FRAMES_PER_SITE],
-    depth: usize,
+#[derive(Clone, Copy)]
+pub(crate) struct Stack<'a> {
+    frames: &'a [usize],
     truncated: bool,
 }
 
-impl Stack {
+/// Room for a stack. It belongs to the caller, and is written only as far as there are frames: a
+/// stack returned by value would be cleared and copied whole at each allocation.
+pub(crate) type Room = [MaybeUninit<usize>; FRAMES_PER_SITE];
+
+/// Room with nothing in it.
+pub(crate) const EMPTY: Room = [MaybeUninit::uninit(); FRAMES_PER_SITE];
+
+impl<'a> Stack<'a> {
     /// The addresses.
     #[inline]
-    pub(crate) fn frames(&self) -> &[usize] {
-        // SAFETY: `walk` writes each of the first `depth` entries before it raises `depth`, which
-        // never exceeds the array; MaybeUninit<usize> has usize's layout.
-        unsafe { std::slice::from_raw_parts(self.frames.as_ptr().cast(), self.depth) }
+    pub(crate) fn frames(self) -> &'a [usize] {
+        self.frames
     }
 
     /// There were more frames than are kept.
-    pub(crate) fn truncated(&self) -> bool {
+    pub(crate) fn truncated(self) -> bool {
         self.truncated
     }
 }
@@ -50,12 +54,14 @@ pub(crate) fn frame_pointer() -> usize {
 /// without frame pointers cuts the stack short, and never leads the walk astray to memory that is
 /// not the thread's own.
 #[inline]
-pub(crate) fn walk(frame: usize) -> Stack {
+pub(crate) fn walk(frame: usize, room: &mut Room) -> Stack<'_> {
     let bounds = bounds();
-    let mut stack =
-        Stack { frames: [MaybeUninit::uninit(); FRAMES_PER_SITE], depth: 0, truncated: false };
     let mut frame = frame;
-    while bounds.holds(frame) {
+    let mut depth = 0;
+    let truncated = loop {
+        if !bounds.holds(frame) {
+            break false;
+        }
         // SAFETY: `holds` says that the two words at `frame` lie on this thread's stack, which is
         // mapped and initialised from the current stack pointer outwards.
         let (next, address) = unsafe {
@@ -63,20 +69,20 @@ pub(crate) fn walk(frame: usize) -> Stack {
             (words.read(), words.add(1).read())
         };
         if address == 0 {
-            break;
+            break false;
         }
-        if stack.depth == FRAMES_PER_SITE {
-            stack.truncated = true;
-            break;
-        }
-        stack.frames[stack.depth].write(address);
-        stack.depth += 1;
+        let Some(place) = room.get_mut(depth) else { break true };
+        place.write(address);
+        depth += 1;
         if next <= frame {
-            break;
+            break false;
         }
         frame = next;
-    }
-    stack
+    };
+    // SAFETY: the first `depth` places were written above, and MaybeUninit<usize> has usize's
+    // layout.
+    let frames = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), depth) };
+    Stack { frames, truncated }
 }
 
 /// The part of memory that is the calling thread's stack.
@@ -159,7 +165,8 @@ mod tests {
     #[test]
     fn the_records_are_followed_from_the_innermost_outwards() {
         let mut records = [0; 6];
-        let stack = walk(chain(&mut records, 0));
+        let mut room = EMPTY;
+        let stack = walk(chain(&mut records, 0), &mut room);
         assert_eq!(stack.frames(), [1, 2, 3]);
         assert!(!stack.truncated());
     }
@@ -193,7 +200,8 @@ mod tests {
             1 << 47, // not an address at all
         ];
         for end in garbage {
-            let stack = walk(chain(&mut records, end));
+            let mut room = EMPTY;
+            let stack = walk(chain(&mut records, end), &mut room);
             assert_eq!(stack.frames(), [1, 2, 3], "after a frame pointer of {end:#x}");
             assert!(!stack.truncated());
         }
@@ -202,7 +210,11 @@ mod tests {
     #[test]
     fn garbage_in_place_of_the_first_frame_pointer_is_an_empty_stack() {
         for frame in [0, 1, 4096, usize::MAX, usize::MAX - 7, walk as *const () as usize] {
-            assert_eq!(walk(frame).frames(), [], "from a frame pointer of {frame:#x}");
+            assert_eq!(
+                walk(frame, &mut { EMPTY }).frames(),
+                [],
+                "from a frame pointer of {frame:#x}"
+            );
         }
     }
 
@@ -211,18 +223,20 @@ mod tests {
         let mut records = [0; 6];
         chain(&mut records, 0);
         records[3] = 0;
-        assert_eq!(walk(std::hint::black_box(&mut records).as_ptr() as usize).frames(), [1]);
+        let start = std::hint::black_box(&mut records).as_ptr() as usize;
+        assert_eq!(walk(start, &mut { EMPTY }).frames(), [1]);
     }
 
     #[test]
     fn only_more_frames_than_are_kept_make_a_stack_truncated() {
         let mut fits = [0; 2 * FRAMES_PER_SITE];
-        let stack = walk(chain(&mut fits, 0));
+        let mut room = EMPTY;
+        let stack = walk(chain(&mut fits, 0), &mut room);
         assert_eq!(stack.frames().len(), FRAMES_PER_SITE);
         assert!(!stack.truncated());
 
         let mut too_many = [0; 2 * (FRAMES_PER_SITE + 1)];
-        let stack = walk(chain(&mut too_many, 0));
+        let stack = walk(chain(&mut too_many, 0), &mut room);
         assert_eq!(stack.frames().last(), Some(&FRAMES_PER_SITE));
         assert_eq!(stack.frames().len(), FRAMES_PER_SITE);
         assert!(stack.truncated());

@@ -140,7 +140,7 @@ impl Threads {
             unsafe { memory::unmap(memory, bytes) };
             return None;
         }
-        ledger.add(ledger::Statistic::PrivateBytes, bytes as u64);
+        ledger.add_table(desk.as_ptr() as usize, bytes);
         Some(desk)
     }
 
@@ -199,7 +199,7 @@ impl Seat<'_> {
     /// Where a guess for this allocation is kept: programs repeat themselves, so the innermost
     /// return address together with the thread's previous site nearly always tells the next one.
     #[inline]
-    pub(crate) fn guess(&mut self, stack: &Stack) -> &mut u32 {
+    pub(crate) fn guess(&mut self, stack: Stack) -> &mut u32 {
         let address = stack.frames().first().copied().unwrap_or(0) as u64;
         let caller = stack.frames().get(1).copied().unwrap_or(0) as u64;
         let previous = u64::from(self.0.previous_site.number());

@@ -38,7 +38,7 @@ fn plays_its_role_when_run_as_a_child() {
             if child == 0 {
                 let block = malloc_at(c"child.c", 1, 4_321);
                 // SAFETY: ends the child without running the parent's handlers.
-                unsafe { libc::_exit(if block.is_null() { 1 } else { 0 }) };
+                unsafe { libc::_exit(i32::from(block.is_null())) };
             }
             let mut status = 0;
             // SAFETY: a child of ours and a place for its status.

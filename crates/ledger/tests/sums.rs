@@ -1,0 +1,201 @@
+//! What the writer counts and the reader adds up, against a model that is too simple to be wrong.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use ledger::{Capacities, Cell, Counts, Ledger, SiteId, Snapshot};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const SITES: usize = 4;
+const THREADS: usize = 3;
+
+/// One event of one thread. The last site stands for those that were dropped.
+#[derive(Clone, Debug)]
+enum Event {
+    Allocate {
+        thread: usize,
+        site: usize,
+        bytes: u64,
+    },
+    /// Frees one of the live blocks, whoever allocated it.
+    Free {
+        thread: usize,
+        block: prop::sample::Index,
+    },
+    /// The same, by a thread without a cell.
+    Spill {
+        block: prop::sample::Index,
+    },
+}
+
+fn allocate() -> impl Strategy<Value = Event> {
+    // Few sizes, so that totals often meet their old maximum again; and enormous ones.
+    let bytes = prop_oneof![6 => 1..4_u64, 2 => 1..10_000_u64, 1 => Just(1_u64 << 40)];
+    (0..THREADS, 0..=SITES, bytes).prop_map(|(thread, site, bytes)| Event::Allocate {
+        thread,
+        site,
+        bytes,
+    })
+}
+
+fn free() -> impl Strategy<Value = Event> {
+    (0..THREADS, any::<prop::sample::Index>())
+        .prop_map(|(thread, block)| Event::Free { thread, block })
+}
+
+fn spill() -> impl Strategy<Value = Event> {
+    any::<prop::sample::Index>().prop_map(|block| Event::Spill { block })
+}
+
+/// Keeps a list of live blocks, and adds up anew whenever it is asked.
+#[derive(Default)]
+struct Model {
+    live: Vec<(usize, u64)>,
+    allocated: Vec<(usize, u64)>,
+    /// What was live at the first moment of the highest total.
+    peak: Vec<(usize, u64)>,
+}
+
+impl Model {
+    fn allocate(&mut self, site: usize, bytes: u64) {
+        self.live.push((site, bytes));
+        self.allocated.push((site, bytes));
+        let total = |blocks: &[(usize, u64)]| blocks.iter().map(|block| block.1).sum::<u64>();
+        if total(&self.live) > total(&self.peak) {
+            self.peak = self.live.clone();
+        }
+    }
+
+    /// The site and size of the block that goes.
+    fn free(&mut self, block: prop::sample::Index) -> Option<(usize, u64)> {
+        (!self.live.is_empty()).then(|| self.live.swap_remove(block.index(self.live.len())))
+    }
+
+    fn counts(&self, site: usize) -> Counts {
+        let of = |blocks: &[(usize, u64)]| {
+            let here = blocks.iter().filter(|block| block.0 == site);
+            here.fold((0, 0), |(blocks, bytes), block| (blocks + 1, bytes + block.1))
+        };
+        let (inuse_blocks, inuse_bytes) = of(&self.live);
+        let (alloc_blocks, alloc_bytes) = of(&self.allocated);
+        let (peak_blocks, peak_bytes) = of(&self.peak);
+        Counts { inuse_blocks, inuse_bytes, alloc_blocks, alloc_bytes, peak_blocks, peak_bytes }
+    }
+}
+
+/// A real ledger, with the cells of several threads; those are driven by this one, in turn.
+struct Counted {
+    ledger: Ledger,
+    sites: Vec<SiteId>,
+    cells: HashMap<(usize, usize), Cell>,
+    guesses: [u128; THREADS],
+}
+
+impl Counted {
+    fn in_new_file(path: &Path) -> Counted {
+        let capacities = Capacities { sites: 10, frames: 100, cells: 100 };
+        let ledger = Ledger::create(path, capacities).expect("a new file");
+        let mut sites: Vec<SiteId> = (0..SITES)
+            .map(|site| ledger.add_site(0, None, site as u32, &[1, 2, 3], false).expect("room"))
+            .collect();
+        sites.push(SiteId::DROPPED);
+        Counted { ledger, sites, cells: HashMap::new(), guesses: [0; THREADS] }
+    }
+
+    fn cell(&mut self, thread: usize, site: usize) -> Cell {
+        let claim = || self.ledger.claim_cell(self.sites[site]).expect("room");
+        *self.cells.entry((thread, site)).or_insert_with(claim)
+    }
+
+    /// Lets the event happen, here and in the model.
+    fn happen(&mut self, event: &Event, model: &mut Model) {
+        match event {
+            Event::Allocate { thread, site, bytes } => {
+                model.allocate(*site, *bytes);
+                let cell = self.cell(*thread, *site);
+                self.ledger.count_allocation(cell, *bytes, &mut self.guesses[*thread]);
+            }
+            Event::Free { thread, block } => {
+                let Some((site, bytes)) = model.free(*block) else { return };
+                let cell = self.cell(*thread, site);
+                self.ledger.count_free(cell, bytes, &mut self.guesses[*thread]);
+            }
+            Event::Spill { block } => {
+                let Some((site, bytes)) = model.free(*block) else { return };
+                self.ledger.spill_free(self.sites[site], bytes, &mut 0);
+            }
+        }
+    }
+}
+
+/// What the reader says of each site, the dropped ones last.
+fn read(path: &Path) -> Vec<Counts> {
+    let snapshot = Snapshot::read_file(path).expect("a ledger of ours");
+    let mut counts: Vec<Counts> = snapshot.sites.iter().map(|site| site.counts).collect();
+    counts.push(snapshot.statistics.dropped);
+    let mut sum = Counts::default();
+    for site in &counts {
+        sum.add(site);
+    }
+    assert_eq!(snapshot.totals(), sum);
+    counts
+}
+
+/// Found by the property below.
+#[test]
+fn a_dropped_block_freed_without_a_cell_is_no_longer_in_use() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("ledger");
+    let mut counted = Counted::in_new_file(&path);
+    let cell = counted.cell(0, SITES);
+    counted.ledger.count_allocation(cell, 70, &mut 0);
+    counted.ledger.spill_free(SiteId::DROPPED, 70, &mut 0);
+    let dropped = Snapshot::read_file(&path).expect("a ledger of ours").statistics.dropped;
+    assert_eq!((dropped.inuse_blocks, dropped.inuse_bytes), (0, 0));
+    assert_eq!((dropped.alloc_blocks, dropped.alloc_bytes), (1, 70));
+}
+
+proptest! {
+    // No file of failures: what is found becomes a test by name.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn every_figure_is_that_of_the_model(
+        before in vec(prop_oneof![3 => allocate(), 2 => free()], 0..100),
+        after in vec(prop_oneof![2 => allocate(), 3 => free()], 0..100),
+    ) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ledger");
+        let mut counted = Counted::in_new_file(&path);
+        let mut model = Model::default();
+        for events in [before, after] {
+            for event in &events {
+                counted.happen(event, &mut model);
+            }
+            let expected: Vec<Counts> = (0..=SITES).map(|site| model.counts(site)).collect();
+            prop_assert_eq!(read(&path), expected);
+        }
+    }
+
+    #[test]
+    fn frees_without_a_cell_leave_in_use_and_allocated_exact(
+        events in vec(prop_oneof![3 => allocate(), 1 => free(), 1 => spill()], 0..200),
+    ) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("ledger");
+        let mut counted = Counted::in_new_file(&path);
+        let mut model = Model::default();
+        for event in &events {
+            counted.happen(event, &mut model);
+        }
+        for (site, found) in read(&path).into_iter().enumerate() {
+            let expected = model.counts(site);
+            // Such a free is in no cell, and so in no peak: that may come out too high.
+            prop_assert!(found.peak_bytes >= expected.peak_bytes);
+            prop_assert!(found.peak_blocks >= expected.peak_blocks);
+            let Counts { peak_blocks, peak_bytes, .. } = found;
+            prop_assert_eq!(found, Counts { peak_blocks, peak_bytes, ..expected });
+        }
+    }
+}
