@@ -1,0 +1,249 @@
+//! docs/json.md names every field of the JSON that the program prints, and no other; snapshots
+//! hold the shapes. `INSTA_UPDATE=always cargo test --release -p tlsheap --test docs_json` writes
+//! the snapshots anew: review the difference, and raise `schema` when a field went away.
+
+mod program;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use program::{Running, SmallRun, printed_json, text, tlsheap};
+use serde_json::{Map, Value, json};
+
+/// Places whose content is documented once, under a name of its own: section, path, name.
+const SHARED: [(&str, &str, &str); 19] = [
+    ("top --json", "totals", "counts"),
+    ("diff --json", "before.totals", "counts"),
+    ("diff --json", "after.totals", "counts"),
+    ("run.json", "at_start", "counts"),
+    ("run.json", "baseline", "moment"),
+    ("run.json", "at_rest", "moment"),
+    ("run.json", "closed", "moment"),
+    ("moment", "openssl", "counts"),
+    ("run.json", "load", "load report"),
+    ("load --json", "finished.report", "load report"),
+    ("load report", "handshake_latency", "latency"),
+    ("load report", "echo_latency", "latency"),
+    ("closed loop report", "handshake_latency", "latency"),
+    ("serve --json", "stopped.totals", "server totals"),
+    ("compare --json", "configurations[].scale", "scale"),
+    ("scale", "bytes", "line"),
+    ("scale", "blocks", "line"),
+    ("scale", "sites[].bytes", "line"),
+    ("scale", "sites[].blocks", "line"),
+];
+
+/// Objects whose keys are names of things and no fields: section, path.
+const NAMED: [(&str, &str); 3] = [
+    ("moment", "objects"),
+    ("compare --json", "configurations[].objects"),
+    ("run.json", "symbols.unusable_modules"),
+];
+
+#[test]
+fn every_field_is_documented_and_every_documented_field_exists() {
+    let mut printed = Fields::default();
+    printed.read("top --json", &node().top(&[]));
+    printed.read("diff --json", &diff());
+    printed.read("configs --json", &printed_json(&["configs", "--json"]));
+    printed.read("run.json", &run_json());
+    printed.read("compare --json", &compare());
+    for event in server_events() {
+        printed.read_event("serve --json", &event);
+    }
+    let nobody = free_address();
+    for event in load_events().iter().chain(&load_on(&nobody, &["--hold=0s"], 3)) {
+        printed.read_event("load --json", event);
+    }
+    let closed_loop = load_on(&nobody, &["--closed-loop=50ms"], 3);
+    printed.read("closed loop report", &closed_loop[0]["report"]);
+    let documented = documented();
+    for (section, fields) in &printed.0 {
+        let known = documented.get(section).unwrap_or_else(|| panic!("no section {section:?}"));
+        let missing: Vec<_> = fields.difference(known).collect();
+        assert!(missing.is_empty(), "docs/json.md, {section}: not documented: {missing:?}");
+        let gone: Vec<_> = known.difference(fields).collect();
+        assert!(gone.is_empty(), "docs/json.md, {section}: never printed: {gone:?}");
+    }
+    for section in documented.keys() {
+        assert!(printed.0.contains_key(section), "docs/json.md: nothing prints {section:?}");
+    }
+}
+
+#[test]
+fn the_shape_of_top_is_stable() {
+    insta::assert_json_snapshot!(shape(&node().top(&[])));
+}
+
+#[test]
+fn the_shape_of_diff_is_stable() {
+    insta::assert_json_snapshot!(shape(&diff()));
+}
+
+#[test]
+fn the_shape_of_configs_is_stable() {
+    insta::assert_json_snapshot!(shape(&printed_json(&["configs", "--json"])));
+}
+
+#[test]
+fn the_shape_of_run_json_is_stable() {
+    let mut record = run_json();
+    // Known only to a program that was built in a clone of the repository.
+    record["versions"]["commit"] = Value::Null;
+    insta::assert_json_snapshot!(shape(&record));
+}
+
+#[test]
+fn what_grouping_leaves_out_is_null() {
+    let by_category = node().top(&["--by", "category"]);
+    let row = &by_category["sites"][0];
+    assert_eq!([&row["file"], &row["line"], &row["function"]], [&Value::Null; 3]);
+    assert!(row["category"].is_string());
+    let by_file = node().top(&["--by", "file"]);
+    assert!(by_file["sites"][0]["file"].is_string());
+    assert!(by_file["sites"][0]["category"].is_null());
+}
+
+#[test]
+fn a_profile_that_knows_no_connections_has_no_share_of_one() {
+    let heap = node().file("heap.pb.gz");
+    let arguments = ["top", program::path(&heap), "--json"];
+    let top = printed_json(&arguments);
+    assert!(top["connections"].is_null() && top["per_connection"].is_null());
+    assert!(top["sites"][0]["bytes_per_connection"].is_null());
+    let told = printed_json(&[&arguments[..], &["--connections", "20"]].concat());
+    assert_eq!(told["connections"], 20);
+    assert!(told["sites"][0]["bytes_per_connection"].is_number());
+}
+
+fn node() -> &'static SmallRun {
+    static RUN: OnceLock<SmallRun> = OnceLock::new();
+    RUN.get_or_init(|| SmallRun::of("node-0.4", "docs-json"))
+}
+
+fn run_json() -> Value {
+    serde_json::from_str(&fs::read_to_string(node().file("run.json")).unwrap()).unwrap()
+}
+
+fn diff() -> Value {
+    printed_json(&["diff", node().folder(), node().folder(), "--json"])
+}
+
+fn compare() -> Value {
+    let folder = tempfile::TempDir::new().unwrap();
+    let out = folder.path().join("comparison");
+    let small = ["--hold=0s", "--interval=100ms", "--repeat=1", "--rate-time=100ms", "-n=2"];
+    let arguments = ["compare", "tls13", "--json", "--scale=1,2", "--out", program::path(&out)];
+    printed_json(&[&arguments[..], &small].concat())
+}
+
+/// A server that takes a connection, fails on another, and stops.
+fn server_events() -> Vec<Value> {
+    let mut server = Running::start(&["serve", "--config=tls13", "--listen=127.0.0.1:0", "--json"]);
+    let mut events = vec![server.next_json().expect("a server says where it listens")];
+    let address = events[0]["address"].as_str().unwrap().to_owned();
+    let load = |options: &[&str]| tlsheap(&[&["load", &address, "-n=1"], options].concat());
+    assert!(load(&["--tls=1.3", "--hold=0s"]).status.success());
+    assert_eq!(load(&["--tls=1.2"]).status.code(), Some(3));
+    server.ask_to_stop();
+    while let Some(event) = server.next_json() {
+        events.push(event);
+    }
+    events
+}
+
+/// A load on a server of its own.
+fn load_events() -> Vec<Value> {
+    let mut server = Running::start(&["serve", "--config=tls13", "--listen=127.0.0.1:0", "--json"]);
+    let listening = server.next_json().expect("a server says where it listens");
+    load_on(listening["address"].as_str().unwrap(), &["--hold=0s"], 0)
+}
+
+fn load_on(address: &str, options: &[&str], code: i32) -> Vec<Value> {
+    let output = tlsheap(&[&["load", address, "-n=2", "--json"], options].concat());
+    assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// An address on which nobody listens: the port was free a moment ago.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Paths of fields by section, as `sites[].file`.
+#[derive(Default)]
+struct Fields(BTreeMap<String, BTreeSet<String>>);
+
+impl Fields {
+    fn read(&mut self, section: &str, value: &Value) {
+        self.walk(section, String::new(), value);
+    }
+
+    /// A line of a stream: its fields begin with the event's name.
+    fn read_event(&mut self, section: &str, event: &Value) {
+        let mut fields = event.as_object().unwrap().clone();
+        let name = fields.remove("event").expect("an event says which it is");
+        let name = name.as_str().unwrap().to_owned();
+        self.0.entry(section.to_owned()).or_default().insert(name.clone());
+        self.walk(section, name, &Value::Object(fields));
+    }
+
+    fn walk(&mut self, section: &str, path: String, value: &Value) {
+        let shared = SHARED.iter().find(|(at, place, _)| (*at, *place) == (section, &path));
+        if let Some((_, _, name)) = shared {
+            self.0.entry(section.to_owned()).or_default().insert(path);
+            return self.walk(name, String::new(), value);
+        }
+        let named = NAMED.contains(&(section, &path));
+        match value {
+            Value::Object(fields) if !named => {
+                for (name, field) in fields {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    self.walk(section, format!("{path}{dot}{name}"), field);
+                }
+            }
+            Value::Array(elements) => {
+                for element in elements {
+                    self.walk(section, format!("{path}[]"), element);
+                }
+            }
+            _ => {
+                self.0.entry(section.to_owned()).or_default().insert(path);
+            }
+        }
+    }
+}
+
+/// The tables of docs/json.md: after `<!-- fields of: X -->`, the first cell of each row.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let text = fs::read_to_string(path).unwrap();
+    let mut sections = BTreeMap::new();
+    for part in text.split("<!-- fields of: ").skip(1) {
+        let (name, rest) = part.split_once(" -->").unwrap();
+        let rows = rest.lines().skip_while(|line| !line.starts_with('|'));
+        let fields: BTreeSet<String> = rows
+            .take_while(|line| line.starts_with('|'))
+            .filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+            .collect();
+        assert!(sections.insert(name.to_owned(), fields).is_none(), "{name} twice");
+    }
+    sections
+}
+
+/// A value with types in the place of values, and one element in the place of many.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Null => json!("null"),
+        Value::Bool(_) => json!("bool"),
+        Value::Number(_) => json!("number"),
+        Value::String(_) => json!("string"),
+        Value::Array(elements) => elements.iter().take(1).map(shape).collect(),
+        Value::Object(fields) => Value::Object(
+            fields.iter().map(|(name, field)| (name.clone(), shape(field))).collect::<Map<_, _>>(),
+        ),
+    }
+}
