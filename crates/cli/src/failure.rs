@@ -34,10 +34,21 @@ impl Failure {
             Failure::BrokenPipe => return ExitCode::SUCCESS,
             Failure::Interrupted => return ExitCode::from(130),
         };
-        // The chain on one line: what failed, and after each colon why.
-        anstream::eprintln!("tlsheap: {error:#}");
+        anstream::eprintln!("tlsheap: {}", sentence(error));
         ExitCode::from(code)
     }
+}
+
+/// The chain on one line: what failed, and after each colon why. Some errors of libraries have
+/// their cause in their own words already; it is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !sentence.ends_with(&cause) {
+            sentence += &format!(": {cause}");
+        }
+    }
+    sentence
 }
 
 impl<E> From<E> for Failure
@@ -46,5 +57,18 @@ where
 {
     fn from(error: E) -> Failure {
         Failure::Use(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let error = anyhow!("no such file").context("cannot read x: no such file").context("top");
+        assert_eq!(sentence(&error), "top: cannot read x: no such file");
     }
 }

@@ -27,7 +27,7 @@ pub const LEDGER: &str = "ledger";
 /// A folder that is being filled. Dropped unfinished, it is removed with all that is in it.
 pub struct NewFolder {
     temporary: PathBuf,
-    path: PathBuf,
+    destination: PathBuf,
     finished: bool,
 }
 
@@ -38,7 +38,10 @@ impl NewFolder {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
             Err(error) => {
-                let sentence = format!("cannot use {} as the output folder", path.display());
+                let sentence = format!(
+                    "cannot use {} as the output folder: choose another with --out",
+                    path.display()
+                );
                 return Err(anyhow::Error::new(error).context(sentence).into());
             }
         };
@@ -57,7 +60,7 @@ impl NewFolder {
         fs::create_dir_all(parent).with_context(cannot)?;
         let temporary = parent.join(format!(".{name}.{}", std::process::id()));
         fs::create_dir(&temporary).with_context(cannot)?;
-        Ok(NewFolder { temporary, path: path.to_owned(), finished: false })
+        Ok(NewFolder { temporary, destination: path.to_owned(), finished: false })
     }
 
     /// Where the folder is while it is being filled.
@@ -73,10 +76,10 @@ impl NewFolder {
     /// Gives the folder its name, and returns it.
     pub fn finish(mut self) -> Result<PathBuf, Failure> {
         // An empty folder may be in the place; rename replaces it.
-        fs::rename(&self.temporary, &self.path)
-            .with_context(|| format!("cannot make {}", self.path.display()))?;
+        fs::rename(&self.temporary, &self.destination)
+            .with_context(|| format!("cannot make {}", self.destination.display()))?;
         self.finished = true;
-        Ok(self.path.clone())
+        Ok(self.destination.clone())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::heap_profile::JemallocError;
 /// allocated = blocks of OpenSSL and Rust + internal + cached
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::unsafe_derive_deserialize, reason = "what is unsafe is asking jemalloc")]
 pub struct HeapStatistics {
     /// Blocks, in usable sizes; without small blocks that the profiler has in its sample.
     pub allocated: u64,

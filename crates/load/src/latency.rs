@@ -23,13 +23,18 @@ pub struct Latency {
     pub max_us: u64,
 }
 
+/// The longest time that is told apart; longer ones count as this long.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// Latencies while they are gathered, to three significant digits.
 #[derive(Debug)]
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Latencies {
     pub(crate) fn new() -> Latencies {
-        Latencies(Histogram::new(3).expect("three significant digits are allowed"))
+        // With its bounds said: one that grows by itself does not when it saturates.
+        let longest = LONGEST.as_micros() as u64;
+        Latencies(Histogram::new_with_bounds(1, longest, 3).expect("the bounds are literals"))
     }
 
     pub(crate) fn record(&mut self, took: Duration) {
@@ -69,5 +74,14 @@ mod tests {
         let summary = latencies.summary();
         assert_eq!((summary.count, summary.p50_us, summary.p90_us), (1000, 500, 900));
         assert_eq!((summary.p99_us, summary.p999_us, summary.max_us), (990, 999, 1000));
+    }
+
+    #[test]
+    fn long_times_are_long() {
+        let mut latencies = Latencies::new();
+        latencies.record(Duration::from_millis(1500));
+        assert_eq!(latencies.summary().p50_us / 10_000, 150);
+        latencies.record(Duration::from_secs(90_000));
+        assert_eq!(latencies.summary().max_us / 1_000_000, 3_600);
     }
 }

@@ -118,7 +118,8 @@ fn require_zlib(version_header: &Path, install: &Path) -> Result<(), String> {
     let text = fs::read_to_string(&configuration)
         .map_err(|e| format!("{}: {e}", configuration.display()))?;
     let left_out = |word: &str| {
-        text.lines().any(|line| line.trim_start_matches(['#', ' ']).trim() == format!("define {word}"))
+        text.lines()
+            .any(|line| line.trim_start_matches(['#', ' ']).trim() == format!("define {word}"))
     };
     if !version_header.exists() || left_out("OPENSSL_NO_COMP") || left_out("OPENSSL_NO_ZLIB") {
         return Err(format!("{} says that zlib was left out", configuration.display()));

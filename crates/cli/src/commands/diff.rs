@@ -73,7 +73,7 @@ fn heading(before: &Capture, after: &Capture, rows: &[DiffRow], per_connection: 
     let change =
         if old == 0.0 { String::new() } else { format!(" ({:+.1} %)", (new - old) / old * 100.0) };
     let what = if per_connection { "a connection" } else { "in use" };
-    format!("{} → {}: {} → {} {what}{change}\n\n", before.name, after.name, human(old), human(new),)
+    format!("{} → {}: {} → {} {what}{change}\n\n", before.name, after.name, human(old), human(new))
 }
 
 fn draw(

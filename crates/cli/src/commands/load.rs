@@ -21,7 +21,7 @@ use crate::output;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The server
+    /// The server's IP address and port
     #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:4433")]
     pub address: SocketAddr,
     /// How many connections to keep open

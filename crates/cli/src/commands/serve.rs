@@ -21,7 +21,7 @@ pub struct Options {
     /// A standard configuration (see `tlsheap configs`), or the path of a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "node-0.4")]
     pub config: String,
-    /// Where to listen; port 0 takes one that is free
+    /// The IP address and port to listen on; port 0 takes one that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4433")]
     pub listen: SocketAddr,
     /// Count every OpenSSL allocation in this new file; `tlsheap top FILE` reads it at any time
@@ -66,6 +66,20 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         recorder.sites = options.sites;
         profiling::install(&recorder)?;
     }
+    let server = start(options).inspect_err(|_| {
+        if let Some(ledger) = &options.ledger {
+            // Made a moment ago, and of no use to anybody.
+            let _ = std::fs::remove_file(ledger);
+        }
+    })?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let stopped = runtime.block_on(serve(server, options.json));
+    profiling::check_in_place();
+    stopped
+}
+
+/// Everything up to the first connection.
+fn start(options: &Options) -> Result<Server, Failure> {
     load::fd_limit::make_room_for(options.limit).or_else(|error| {
         // A limit that nobody asked for is lowered by the system when it must be: connections
         // beyond it wait, with a warning.
@@ -81,10 +95,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         })?;
         whole_file::write_private(path, identity.as_bytes())?;
     }
-    let runtime = tokio::runtime::Runtime::new()?;
-    let stopped = runtime.block_on(serve(server, options.json));
-    profiling::check_in_place();
-    stopped
+    Ok(server)
 }
 
 fn server_options(options: &Options) -> Result<echo_server::Options, Failure> {

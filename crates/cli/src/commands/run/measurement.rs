@@ -117,7 +117,7 @@ pub async fn measure(
         },
     };
     let ended = tokio::select! {
-        ended = run.to_the_end() => ended,
+        ended = run.all_phases() => ended,
         _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted),
     };
     run.bar.finish_and_clear();
@@ -147,7 +147,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// All phases. A failure of server or load is `Failure::Program`; what was captured before
     /// stays.
-    async fn to_the_end(&mut self) -> Result<(), Failure> {
+    async fn all_phases(&mut self) -> Result<(), Failure> {
         let connections = self.until_rest().await?;
         self.hold().await?;
         self.measured.at_rest = Some((self.look()?, connections));
