@@ -22,6 +22,11 @@ impl Change {
     pub fn delta(self) -> f64 {
         self.after - self.before
     }
+
+    /// The change as a part of what was before: -0.5 for half; `None` where there was nothing.
+    pub fn relative(self) -> Option<f64> {
+        (self.before != 0.0).then(|| self.delta() / self.before)
+    }
 }
 
 /// One row of a comparison. A figure is `None` when either profile has no such column.
@@ -39,7 +44,7 @@ pub struct DiffRow {
     pub alloc_blocks: Option<Change>,
     /// Which profiles have the row.
     pub side: Side,
-    /// The heaviest stack, innermost first: after's, or before's where only that has the row.
+    /// The heaviest stack, innermost first: that of the side that holds more, after's if equal.
     pub stack: Vec<Call>,
 }
 
@@ -109,7 +114,7 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
                     (Some(_), None) => Side::OnlyBefore,
                     (None, _) => Side::OnlyAfter,
                 },
-                stack: new.or(old).map(|row| row.stack.clone()).unwrap_or_default(),
+                stack: heavier(old, new).map(|row| row.stack.clone()).unwrap_or_default(),
             }
         })
         .collect();
@@ -123,6 +128,15 @@ impl DiffRow {
     fn magnitude(&self) -> f64 {
         let size = |change: Option<Change>| change.map(|change| change.delta().abs());
         size(self.inuse_bytes).or(size(self.alloc_bytes)).unwrap_or_default()
+    }
+}
+
+/// The row that holds more bytes: its stack tells what went away, or what is new.
+fn heavier<'a>(old: Option<&'a Row>, new: Option<&'a Row>) -> Option<&'a Row> {
+    let bytes = |row: &Row| row.counts.inuse_bytes.unwrap_or_default();
+    match (old, new) {
+        (Some(old), Some(new)) if bytes(old) > bytes(new) => Some(old),
+        (old, new) => new.or(old),
     }
 }
 
@@ -165,6 +179,22 @@ mod tests {
                 ("ssl/b.c", 0.0, Side::Both),
             ]
         );
+    }
+
+    #[test]
+    fn a_row_is_told_by_the_side_that_holds_more() {
+        let with = |caller, bytes| {
+            let mut profile = Profile::of_heap();
+            let frames = sample_profile::stack(&[("f", "ssl/a.c"), (caller, "crates/x/src/x.rs")]);
+            let frames = [profile::Frame { line: 1, ..frames[0] }, frames[1]];
+            sample_profile::push(&mut profile, "openssl", &frames, 1, bytes);
+            profile
+        };
+        let told = |before, after| {
+            let rows = diff(&with("gone", before), &with("new", after), By::Site, None);
+            rows[0].stack[1].function.clone()
+        };
+        assert_eq!([told(5, 1), told(1, 5), told(5, 5)], ["gone", "new", "new"]);
     }
 
     #[test]

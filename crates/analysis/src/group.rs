@@ -104,7 +104,7 @@ impl Counts {
 }
 
 /// One function on a stack, on its own feet (a [`Frame`] borrows from its profile).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
     /// The readable function name; empty when unknown.
     pub function: String,

@@ -1,18 +1,26 @@
 //! What a heap profile means: pure functions from profiles to figures.
 //!
 //! Nothing here reads files or prints. [`category`] says what memory is for, [`group`] adds
-//! samples up to rows, [`per_connection`] and [`diff`] compare rows, [`objects`] counts OpenSSL's
-//! objects, and [`telling`] picks the few functions of a stack that explain it.
+//! samples up to rows, [`composition`] adds rows up by group and [`stacks`] samples by stack,
+//! [`per_connection`] and [`diff`] compare rows, [`objects`] counts OpenSSL's
+//! objects, [`rss_account`] explains resident memory, and [`telling`] picks the few functions of a
+//! stack that explain it.
 #![forbid(unsafe_code)]
 
 pub mod category;
+pub mod composition;
 pub mod diff;
+pub mod domain;
 pub mod group;
 pub mod objects;
 pub mod origin;
 pub mod per_connection;
+pub mod resident;
+pub mod rss_account;
 pub mod short_name;
+pub mod size_class;
 pub mod slope;
+pub mod stacks;
 pub mod telling;
 pub mod top;
 pub mod under;

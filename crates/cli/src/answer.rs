@@ -3,15 +3,19 @@
 use std::path::Path;
 
 use analysis::group::By;
+use analysis::rss_account::Group;
 use analysis::top::Top;
 use report::bytes::{exact, human, one_decimal, rounded};
 use report::table::{self, Colour, TableOptions};
 
 use crate::commands::serve::negotiation;
-use crate::run_record::{RecorderRecord, RunRecord};
+use crate::run_record::{AccountRecord, RecorderRecord, RunRecord};
 
 /// Sites shown in the answer.
 const SITES: usize = 8;
+
+/// Parts named of the memory that stays.
+const REASONS: usize = 3;
 
 /// The whole answer: what one connection costs, where, and what to do next.
 pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> String {
@@ -64,23 +68,56 @@ fn facts(record: &RunRecord) -> String {
     if !objects.is_empty() {
         text += &format!("live at rest: {}\n", objects.join(", "));
     }
-    if let (Some(before), Some(rest)) = (record.baseline.rss_bytes, record.at_rest.rss_bytes) {
-        text += &format!(
-            "resident memory of the server: {} before, {} at rest; {} of it is the recorder's, \
-             at most\n",
-            human(before as f64),
-            human(rest as f64),
-            human((record.recorder.ledger_bytes + record.recorder.private_bytes) as f64),
-        );
-    }
-    if let Some(closed) = &record.closed {
-        text += &format!(
-            "after all connections closed: OpenSSL {} in use (before: {})\n",
-            human(closed.openssl.inuse_bytes as f64),
-            human(record.baseline.openssl.inuse_bytes as f64),
-        );
-    }
+    text += &resident(record);
     text
+}
+
+/// Resident memory by parts, before the connections, with them, and after them.
+fn resident(record: &RunRecord) -> String {
+    let moments = [&record.rss.baseline, &record.rss.at_rest, &record.rss.closed];
+    if moments.iter().all(|account| account.is_none()) {
+        return String::new();
+    }
+    let row = |label: &str, figure: &dyn Fn(&AccountRecord) -> String| {
+        let cells = moments.map(|account| account.as_ref().map_or("-".to_owned(), figure));
+        let [before, rest, after] = cells;
+        format!("  {label:<28}{before:>10}{rest:>12}{after:>12}\n")
+    };
+    let mut text = format!(
+        "\nresident memory of the server{:>11}{:>12}{:>12}\n",
+        "before", "at rest", "closed"
+    );
+    for group in Group::ALL {
+        text += &row(group.label(), &|account| human(account.of_group(group.name()) as f64));
+    }
+    text += &row("not explained", &|account| human(account.not_explained_bytes as f64));
+    text += &row("all", &|account| human(account.rss_bytes as f64));
+    if let Some(closed) = &record.rss.closed {
+        text += &what_stays(closed);
+    }
+    text += "\n";
+    text
+}
+
+/// Why memory stays resident when nobody is connected any more: the largest parts.
+fn what_stays(closed: &AccountRecord) -> String {
+    let in_use = [Group::OpenSsl, Group::Rust].map(Group::name);
+    let held: i64 = in_use.iter().map(|group| closed.of_group(group)).sum();
+    let mut parts: Vec<_> =
+        closed.parts.iter().filter(|part| !in_use.contains(&part.group.as_str())).collect();
+    parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
+    let largest: Vec<String> = parts
+        .into_iter()
+        .take(REASONS)
+        .map(|part| format!("{} {}", human(part.bytes as f64), part.label))
+        .collect();
+    format!(
+        "after the last connection {} stay, of which OpenSSL and Rust hold {}; the most of the rest:\n\
+         {}\n",
+        human(closed.rss_bytes as f64),
+        human(held as f64),
+        largest.join(", "),
+    )
 }
 
 /// What the recorder could not see or keep apart, in one line; nothing lost is said too.
@@ -119,7 +156,7 @@ fn next_steps(record: &RunRecord, folder: &Path) -> String {
     };
     format!(
         "\nin {folder}: flame.svg (open it in a browser), heap.pb.gz (pprof), run.json, \
-         timeline.csv\nnext:\n  tlsheap top {folder} --by category\n  tlsheap run --config {other}\n  \
+         timeline.svg, timeline.csv\nnext:\n  tlsheap top {folder} --by category\n  tlsheap run --config {other}\n  \
          tlsheap diff {folder} PATH-OF-THAT-RUN --flame diff.svg\n"
     )
 }

@@ -31,12 +31,16 @@ pub enum Command {
     Run(commands::run::Options),
     /// Measure configurations against each other: the staircase of 2011, or any others
     Compare(commands::compare::Options),
+    /// Record a program that nobody rebuilt: every OpenSSL in it, and in what it starts
+    Record(commands::record::Options),
     /// Show what holds memory, heaviest first
     Top(commands::top::Options),
     /// Draw a flamegraph
     Flame(commands::flame::Options),
     /// Compare two captures
     Diff(commands::diff::Options),
+    /// Make one HTML page of runs or of a comparison
+    Report(commands::report::Options),
     /// List the server's configurations, or show one
     Configs(commands::configs::Options),
     /// Run the reference server on its own

@@ -3,7 +3,8 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use analysis::category::label_categories;
+use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN, label_categories};
+use analysis::domain;
 use analysis::group::{By, Row, group};
 use analysis::per_connection::growth;
 use analysis::under::keep_under;
@@ -12,6 +13,7 @@ use ledger::{Snapshot, Statistics};
 use profile::{Content, Metric, Profile, Symbols, from_ledger, read_any};
 
 use crate::failure::Failure;
+use crate::recording::Recording;
 use crate::run_folder;
 use crate::run_record::RunRecord;
 
@@ -28,6 +30,9 @@ pub struct ViewOptions {
     /// be given several times
     #[arg(long, value_name = "PATH")]
     pub under: Vec<String>,
+    /// Whose memory; without it, OpenSSL's, where the capture has any, so that totals are exact
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<Domain>,
     /// Print everything as JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
@@ -64,6 +69,70 @@ impl GroupBy {
             GroupBy::Function => "function",
             GroupBy::File => "file",
             GroupBy::Category => "category",
+        }
+    }
+}
+
+/// Whose memory to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Domain {
+    /// What OpenSSL asked for: exact
+    Openssl,
+    /// What Rust asked for: sampled by jemalloc, and scaled up
+    Rust,
+    /// Everything
+    All,
+}
+
+impl Domain {
+    /// The value of the label on samples; `None` for all of them.
+    fn label(self) -> Option<&'static str> {
+        match self {
+            Domain::Openssl => Some(OPENSSL_DOMAIN),
+            Domain::Rust => Some(RUST_DOMAIN),
+            Domain::All => None,
+        }
+    }
+
+    /// What to look at when nobody says: OpenSSL's memory where there is any.
+    fn usual(profile: &Profile) -> Domain {
+        let has_openssl = domain::present(profile).contains(OPENSSL_DOMAIN);
+        if has_openssl { Domain::Openssl } else { Domain::All }
+    }
+}
+
+/// Which part of a profile is exact and which is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exactness {
+    /// All of it is OpenSSL's.
+    Exact,
+    /// All of it is Rust's.
+    Sampled,
+    /// Both are in it.
+    Both,
+    /// Its samples do not say whose they are.
+    Unknown,
+}
+
+/// How exact a profile is, by the domains of its samples.
+pub fn exactness(profile: &Profile) -> Exactness {
+    let present = domain::present(profile);
+    match (present.contains(OPENSSL_DOMAIN), present.contains(RUST_DOMAIN)) {
+        (true, true) => Exactness::Both,
+        (true, false) => Exactness::Exact,
+        (false, true) => Exactness::Sampled,
+        (false, false) => Exactness::Unknown,
+    }
+}
+
+impl Exactness {
+    /// For a subtitle.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Exactness::Exact => "OpenSSL's part, exact",
+            Exactness::Sampled => "Rust's part, sampled",
+            Exactness::Both => "OpenSSL's part exact, Rust's sampled",
+            Exactness::Unknown => "whole process",
         }
     }
 }
@@ -121,11 +190,34 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Reads whatever is at `path`.
+    /// Reads whatever is at `path`, and keeps OpenSSL's part where there is one: its figures are
+    /// exact.
     pub fn open(path: &Path) -> Result<Capture, Failure> {
+        Capture::open_domain(path, None)
+    }
+
+    /// As [`Capture::open`], with the part of the caller's choice. A part that is not there is an
+    /// error, not an empty profile.
+    pub fn open_domain(path: &Path, wanted: Option<Domain>) -> Result<Capture, Failure> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut capture = if path.is_dir() { open_run(path)? } else { open_file(path)? };
         capture.name = name;
+        let wanted = wanted.unwrap_or_else(|| Domain::usual(&capture.profile));
+        if let Some(label) = wanted.label() {
+            let present = domain::present(&capture.profile);
+            if !present.contains(label) {
+                let has = match present.into_iter().collect::<Vec<_>>().join(", ") {
+                    has if has.is_empty() => "its samples name no domain".to_owned(),
+                    has => format!("it has {has}"),
+                };
+                let name = &capture.name;
+                return Err(Failure::usage(format!("{name} has no domain {label}: {has}")));
+            }
+            domain::keep(&mut capture.profile, label);
+            if let Some(baseline) = &mut capture.baseline {
+                domain::keep(baseline, label);
+            }
+        }
         label_categories(&mut capture.profile);
         if let Some(baseline) = &mut capture.baseline {
             label_categories(baseline);
@@ -196,8 +288,12 @@ fn open_run(path: &Path) -> Result<Capture, Failure> {
             run_folder::RUN
         )));
     }
-    let record = RunRecord::read(&record)?;
     let mut capture = open_file(&path.join(run_folder::HEAP))?;
+    if Recording::is_at(&record) {
+        capture.folder = Some(path.to_owned());
+        return Ok(capture);
+    }
+    let record = RunRecord::read(&record)?;
     capture.connections = record.connections;
     capture.baseline = Some(open_file(&path.join(run_folder::BASELINE))?.profile);
     capture.folder = Some(path.to_owned());

@@ -5,6 +5,8 @@ pub mod configs;
 pub mod diff;
 pub mod flame;
 pub mod load;
+pub mod record;
+pub mod report;
 pub mod run;
 pub mod serve;
 pub mod top;

@@ -1,7 +1,10 @@
-//! What `serve --json` and `load --json` write to standard output: one JSON object a line.
+//! What `serve --json` and `load --json` write to standard output, and what `serve --json` may be
+//! asked for on standard input: one JSON object a line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use echo_server::HeapStatistics;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,10 +34,42 @@ pub enum ServerEvent {
         /// What.
         message: String,
     },
+    /// Connections and jemalloc's figures, as asked for by `statistics`.
+    Statistics {
+        /// Connections that are open, handshaking ones among them.
+        open: usize,
+        /// The figures.
+        jemalloc: HeapStatistics,
+    },
+    /// jemalloc's figures, as asked for by `heap`; the dump is written.
+    Heap {
+        /// The figures.
+        jemalloc: HeapStatistics,
+        /// OpenSSL's blocks with each size rounded up to jemalloc's size class; 0 without a ledger.
+        openssl_usable_bytes: u64,
+    },
+    /// jemalloc could not do what `heap` asked for.
+    HeapFailed {
+        /// Why.
+        message: String,
+    },
     /// The server has stopped by itself.
     Stopped {
         /// What it did.
         totals: Value,
+    },
+}
+
+/// A line that `serve --json` understands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum ServerRequest {
+    /// Say jemalloc's figures. Costs some tens of microseconds.
+    Statistics,
+    /// Write a heap dump, and say jemalloc's figures. Costs milliseconds.
+    Heap {
+        /// Where to; without it, nothing is written.
+        path: Option<PathBuf>,
     },
 }
 

@@ -13,6 +13,8 @@ pub enum Failure {
     BrokenPipe,
     /// The user pressed Ctrl-C: exit code 130, as shells have it.
     Interrupted,
+    /// The recorded program's own exit code, passed on: no message.
+    PassedOn(u8),
 }
 
 impl Failure {
@@ -33,6 +35,7 @@ impl Failure {
             Failure::Program(error) => (error, 3),
             Failure::BrokenPipe => return ExitCode::SUCCESS,
             Failure::Interrupted => return ExitCode::from(130),
+            Failure::PassedOn(code) => return ExitCode::from(*code),
         };
         anstream::eprintln!("tlsheap: {}", sentence(error));
         ExitCode::from(code)

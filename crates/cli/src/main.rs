@@ -11,6 +11,7 @@ mod failure;
 mod machine;
 mod output;
 mod processes;
+mod recording;
 mod run_folder;
 mod run_record;
 mod scale;
@@ -31,9 +32,11 @@ fn main() -> ExitCode {
         Command::Compare(options) => commands::compare::run(&options),
         Command::Serve(options) => commands::serve::run(&options),
         Command::Load(options) => commands::load::run(&options),
+        Command::Record(options) => commands::record::run(&options),
         Command::Top(options) => commands::top::run(&options),
         Command::Flame(options) => commands::flame::run(&options),
         Command::Diff(options) => commands::diff::run(&options),
+        Command::Report(options) => commands::report::run(&options),
         Command::Configs(options) => commands::configs::run(&options),
     };
     match result {

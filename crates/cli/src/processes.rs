@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::failure::Failure;
 
@@ -18,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub struct Helper {
     name: &'static str,
     child: Child,
+    input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
     pid: u32,
 }
@@ -29,15 +31,16 @@ impl Helper {
         let mut child = Command::new(program)
             .args(arguments)
             .args(["--json", "--end-with-parent"])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start the {name}"))?;
         let output = child.stdout.take().context("a piped standard output is there")?;
+        let input = child.stdin.take().context("a piped standard input is there")?;
         let pid = child.id().context("a process that was not waited for has an id")?;
-        Ok(Helper { name, child, lines: BufReader::new(output).lines(), pid })
+        Ok(Helper { name, child, input, lines: BufReader::new(output).lines(), pid })
     }
 
     /// The process's id.
@@ -52,6 +55,17 @@ impl Helper {
         let event = serde_json::from_str(&line)
             .with_context(|| format!("the {} said something unexpected: {line}", self.name))?;
         Ok(Some(event))
+    }
+
+    /// Writes a request as one line of JSON. A process that has ended does not hear it: then
+    /// [`Helper::next`] has no more to say.
+    pub async fn tell(&mut self, request: &impl Serialize) -> Result<(), Failure> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        match self.input.write_all(&line).await {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Sends SIGTERM. A process that has ended already is left alone.

@@ -17,6 +17,8 @@ pub const BASELINE: &str = "baseline.pb.gz";
 pub const CLOSED: &str = "closed.pb.gz";
 /// Memory over time.
 pub const TIMELINE: &str = "timeline.csv";
+/// Memory over time, drawn.
+pub const TIMELINE_PICTURE: &str = "timeline.svg";
 /// The flamegraph of `heap.pb.gz`.
 pub const FLAME: &str = "flame.svg";
 /// The slope over several numbers of connections.

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 
 use analysis::objects;
+use analysis::rss_account::Account;
 use anyhow::Context;
 use ledger::{Counts, Snapshot, Statistics};
 use profile::{Profile, Symbolisation};
@@ -48,6 +49,10 @@ pub struct RunRecord {
     pub at_rest: Moment,
     /// OpenSSL's memory after the last connection was closed.
     pub closed: Option<Moment>,
+    /// What resident memory is made of; `null` at moments for which that is not known, and absent
+    /// in runs of older versions.
+    #[serde(default)]
+    pub rss: RssRecord,
     /// What the load found.
     pub load: Option<Value>,
     /// What the recorder says of itself.
@@ -96,8 +101,61 @@ pub struct Moment {
     pub openssl: CountsRecord,
     /// The server's resident memory, recorder and all.
     pub rss_bytes: Option<u64>,
+    /// Rust's memory; `null` when the server could not be asked.
+    #[serde(default)]
+    pub rust: Option<RustRecord>,
     /// Live OpenSSL objects by kind.
     pub objects: BTreeMap<String, i64>,
+}
+
+/// Rust's memory at one moment.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RustRecord {
+    /// All that jemalloc has given out and that is neither OpenSSL's nor its own, in size classes.
+    pub inuse_bytes: i64,
+    /// What jemalloc's sample stands for; `null` when it took none.
+    pub sample: Option<SampleRecord>,
+}
+
+/// What a sample of blocks stands for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SampleRecord {
+    /// One byte in so many was sampled, on average.
+    pub period_bytes: u64,
+    pub inuse_bytes: i64,
+    pub inuse_blocks: i64,
+}
+
+/// What resident memory is made of, at the three moments.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct RssRecord {
+    pub baseline: Option<AccountRecord>,
+    pub at_rest: Option<AccountRecord>,
+    pub closed: Option<AccountRecord>,
+}
+
+/// What resident memory is made of.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// Resident memory; equals the sum of the parts and of `not_explained_bytes`.
+    pub rss_bytes: u64,
+    /// The share that the parts explain, from 0 to 1.
+    pub explained: f64,
+    /// What no part explains; below zero when the parts are more than there is.
+    pub not_explained_bytes: i64,
+    /// Always the same parts in the same order.
+    pub parts: Vec<PartRecord>,
+}
+
+/// One named part of resident memory.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PartRecord {
+    pub name: String,
+    pub group: String,
+    /// A few words for people.
+    pub label: String,
+    /// Below zero for what is in other parts and not resident.
+    pub bytes: i64,
 }
 
 /// The six figures of a ledger.
@@ -159,14 +217,47 @@ impl RunRecord {
 
 impl Moment {
     /// The ledger at that moment, with the objects counted in its profile.
-    pub fn new(snapshot: &Snapshot, profile: &Profile, rss_bytes: Option<u64>) -> Moment {
+    pub fn new(
+        snapshot: &Snapshot,
+        profile: &Profile,
+        rss_bytes: Option<u64>,
+        rust: Option<RustRecord>,
+    ) -> Moment {
         let objects = objects::objects(profile).unwrap_or_default();
         Moment {
             openssl: snapshot.totals().into(),
             rss_bytes,
+            rust,
             objects: objects
                 .into_iter()
                 .map(|(object, count)| (object.name().to_owned(), count))
+                .collect(),
+        }
+    }
+}
+
+impl AccountRecord {
+    /// The bytes of all parts of a group.
+    pub fn of_group(&self, group: &str) -> i64 {
+        self.parts.iter().filter(|part| part.group == group).map(|part| part.bytes).sum()
+    }
+}
+
+impl From<&Account> for AccountRecord {
+    fn from(account: &Account) -> AccountRecord {
+        AccountRecord {
+            rss_bytes: account.rss,
+            explained: account.explained(),
+            not_explained_bytes: account.not_explained(),
+            parts: account
+                .parts
+                .iter()
+                .map(|part| PartRecord {
+                    name: part.name.to_owned(),
+                    group: part.group.name().to_owned(),
+                    label: part.label.to_owned(),
+                    bytes: part.bytes,
+                })
                 .collect(),
         }
     }

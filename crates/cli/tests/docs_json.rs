@@ -14,7 +14,7 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 19] = [
+const SHARED: [(&str, &str, &str); 24] = [
     ("top --json", "totals", "counts"),
     ("diff --json", "before.totals", "counts"),
     ("diff --json", "after.totals", "counts"),
@@ -22,6 +22,9 @@ const SHARED: [(&str, &str, &str); 19] = [
     ("run.json", "baseline", "moment"),
     ("run.json", "at_rest", "moment"),
     ("run.json", "closed", "moment"),
+    ("run.json", "rss.baseline", "account"),
+    ("run.json", "rss.at_rest", "account"),
+    ("run.json", "rss.closed", "account"),
     ("moment", "openssl", "counts"),
     ("run.json", "load", "load report"),
     ("load --json", "finished.report", "load report"),
@@ -29,6 +32,8 @@ const SHARED: [(&str, &str, &str); 19] = [
     ("load report", "echo_latency", "latency"),
     ("closed loop report", "handshake_latency", "latency"),
     ("serve --json", "stopped.totals", "server totals"),
+    ("serve --json", "statistics.jemalloc", "jemalloc"),
+    ("serve --json", "heap.jemalloc", "jemalloc"),
     ("compare --json", "configurations[].scale", "scale"),
     ("scale", "bytes", "line"),
     ("scale", "blocks", "line"),
@@ -148,6 +153,21 @@ fn server_events() -> Vec<Value> {
     let load = |options: &[&str]| tlsheap(&[&["load", &address, "-n=1"], options].concat());
     assert!(load(&["--tls=1.3", "--hold=0s"]).status.success());
     assert_eq!(load(&["--tls=1.2"]).status.code(), Some(3));
+    let requests = [
+        r#"{"command":"statistics"}"#,
+        r#"{"command":"heap"}"#,
+        r#"{"command":"heap","path":"/no/such/folder/x.heap"}"#,
+    ];
+    for request in requests {
+        server.tell(request);
+        let answers = ["statistics", "heap", "heap_failed"];
+        let answered = std::iter::from_fn(|| server.next_json()).find(|event| {
+            let answer = answers.contains(&event["event"].as_str().unwrap());
+            events.push(event.clone());
+            answer
+        });
+        assert!(answered.is_some(), "{request} was not answered");
+    }
     server.ask_to_stop();
     while let Some(event) = server.next_json() {
         events.push(event);

@@ -34,3 +34,12 @@ fn heap_profiling_can_be_switched_on_and_is_off() {
     };
     assert_eq!((possible, active, sample), (true, false, 17));
 }
+
+#[test]
+fn a_size_is_rounded_up_as_the_analysis_says() {
+    // SAFETY: sizes above zero and no flags; the function only calculates.
+    let usable = |bytes: u64| unsafe { tikv_jemalloc_sys::nallocx(bytes as usize, 0) } as u64;
+    for bytes in (1..100_000).chain([1 << 20, (1 << 20) + 1, 123_456_789]) {
+        assert_eq!(analysis::size_class::usable(bytes), usable(bytes), "{bytes}");
+    }
+}

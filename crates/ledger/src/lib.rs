@@ -20,6 +20,7 @@
 //!   reaches a new maximum, and a cell saves what it held before its first change in a new epoch.
 //!   So each event costs a comparison, and the sum over the cells is the highest total to the byte.
 
+mod coverage;
 mod error;
 mod layout;
 mod modules;
@@ -28,8 +29,9 @@ mod reader;
 mod snapshot;
 mod writer;
 
+pub use coverage::{Coverage, Found, Outcome, Way};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
 pub use peak::Peak;
-pub use snapshot::{Counts, Module, Site, Snapshot, Statistics, Table};
-pub use writer::{Cell, CreateError, Ledger, SiteId, Statistic};
+pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
+pub use writer::{Cell, CreateError, Ledger, SiteId, StackEnd, Statistic};

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::mem::offset_of;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::layout::{
     SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, TableRecord, VERSION,
 };
 use crate::peak::Peak;
-use crate::snapshot::{Counts, Site, Snapshot, Statistics, Table};
+use crate::snapshot::{Counts, Inherited, Site, Snapshot, Statistics};
 use crate::writer::{DROPPED_CELL, Statistic};
 use crate::{Capacities, LedgerError, modules};
 
@@ -266,6 +267,13 @@ impl Reader<'_> {
             ledger_bytes: Self::used_bytes(layout, header),
             private_bytes: statistic(Statistic::PrivateBytes),
             hook_replaced: statistic(Statistic::HookReplaced) != 0,
+            inherited: Inherited {
+                blocks: statistic(Statistic::InheritedBlocks),
+                bytes: statistic(Statistic::InheritedBytes),
+                freed_blocks: statistic(Statistic::InheritedFreedBlocks),
+                freed_bytes: statistic(Statistic::InheritedFreedBytes),
+            },
+            broken_stacks: statistic(Statistic::BrokenStacks),
         }
     }
 
@@ -449,14 +457,14 @@ fn used(header: &[u8], offset: usize, capacity: u32) -> u64 {
 }
 
 /// The recorder's tables. Places and lengths are only ever compared with, never followed.
-fn tables(header: &[u8]) -> Vec<Table> {
+fn tables(header: &[u8]) -> Vec<Range<u64>> {
     let used = used(header, offset_of!(Header, tables_used), TABLES as u32) as usize;
     let first = offset_of!(Header, tables);
     header[first..first + used * size_of::<TableRecord>()]
         .chunks_exact(size_of::<TableRecord>())
-        .map(|record| Table {
-            start: u64_at(record, offset_of!(TableRecord, start)),
-            bytes: u64_at(record, offset_of!(TableRecord, bytes)),
+        .map(|record| {
+            let start = u64_at(record, offset_of!(TableRecord, start));
+            start..start.saturating_add(u64_at(record, offset_of!(TableRecord, bytes)))
         })
         .filter(|table| table.start != 0)
         .collect()

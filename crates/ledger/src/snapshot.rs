@@ -1,5 +1,6 @@
 //! What a reader takes out of a ledger: plain data, checked, with no reference into the file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Blocks and bytes of one site, or of several added up.
@@ -29,8 +30,8 @@ pub struct Site {
     /// Return addresses, innermost first. The first lies in the function that called the hook
     /// (usually CRYPTO_malloc).
     pub stack: Vec<u64>,
-    /// The stack had more frames than are kept. A stack that a function without frame pointers
-    /// cuts short looks like a whole one.
+    /// The stack had more frames than are kept, or could not be followed to its root. A stack read
+    /// through frame pointers that a function without them cuts short looks like a whole one.
     pub truncated: bool,
     /// What the site holds and held.
     pub counts: Counts,
@@ -65,6 +66,23 @@ pub struct Statistics {
     /// Somebody else's functions were found in OpenSSL in place of the recorder's: what was
     /// allocated after that is missing.
     pub hook_replaced: bool,
+    /// What the process had from its parent, when it was forked.
+    pub inherited: Inherited,
+    /// Sites whose stack ends where the unwind tables could not be followed to its root.
+    pub broken_stacks: u64,
+}
+
+/// Blocks that a forked process has from its parent: they are in none of its other figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inherited {
+    /// Blocks that were live when the process's ledger began.
+    pub blocks: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Those of them that the process itself has freed since.
+    pub freed_blocks: u64,
+    /// Bytes in them.
+    pub freed_bytes: u64,
 }
 
 /// One line of /proc/PID/maps that has a file behind it.
@@ -82,22 +100,6 @@ pub struct Module {
     pub path: String,
 }
 
-/// Memory that the recorder has mapped for itself, apart from the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Table {
-    /// First address.
-    pub start: u64,
-    /// Its length.
-    pub bytes: u64,
-}
-
-impl Table {
-    /// Whether `address` lies in it.
-    pub fn holds(&self, address: u64) -> bool {
-        address.checked_sub(self.start).is_some_and(|offset| offset < self.bytes)
-    }
-}
-
 /// The ledger at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -107,9 +109,9 @@ pub struct Snapshot {
     pub started_nanos: u64,
     /// Files mapped into the process when the recorder was installed.
     pub modules: Vec<Module>,
-    /// The recorder's private tables. The header lists as many as a server of usual size has; with
+    /// Addresses of the recorder's private tables. The header lists as many as a server of usual size has; with
     /// more than about a hundred threads, [`Statistics::private_bytes`] exceeds their sum.
-    pub tables: Vec<Table>,
+    pub tables: Vec<Range<u64>>,
     /// Every site, in order of first use: a later snapshot of the same ledger has the same site at
     /// the same place. A site that was just being made is an empty one, with nothing in it.
     pub sites: Vec<Site>,

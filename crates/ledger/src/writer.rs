@@ -4,6 +4,7 @@
 //! their entries with one atomic addition, and pages are populated before they are touched, so
 //! that a full disk turns into dropped sites and not into SIGBUS.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -38,6 +39,17 @@ impl SiteId {
     }
 }
 
+/// Where a stack ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackEnd {
+    /// At its root, as far as could be seen.
+    Root,
+    /// Before that: there were more frames than are kept.
+    Cut,
+    /// Before that: it could not be followed further.
+    Lost,
+}
+
 /// A figure that the recorder keeps of itself. The discriminants are part of the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -62,9 +74,19 @@ pub enum Statistic {
     SpilledDroppedBlocks = 8,
     /// Bytes in them.
     SpilledDroppedBytes = 9,
+    /// Blocks that the process had from its parent when this ledger began.
+    InheritedBlocks = 10,
+    /// Bytes in them.
+    InheritedBytes = 11,
+    /// Those of them that this process has freed.
+    InheritedFreedBlocks = 12,
+    /// Bytes in them.
+    InheritedFreedBytes = 13,
+    /// Sites whose stack ends where the unwind tables could not be followed.
+    BrokenStacks = 14,
 }
 
-const _: () = assert!((Statistic::SpilledDroppedBytes as usize) < STATISTICS);
+const _: () = assert!((Statistic::BrokenStacks as usize) < STATISTICS);
 
 /// A ledger cannot be created. All cases are the environment's.
 #[derive(Debug, thiserror::Error)]
@@ -236,6 +258,36 @@ impl Ledger {
         self.header().modules_used.store(length as u64, Ordering::Release);
     }
 
+    /// Adds the lines of `text` (in the form of /proc/self/maps) that are not stored yet, as far as
+    /// they fit: files that were mapped since. Lines stored before stay as they are, so that a
+    /// reader never sees one half written. It allocates; one thread at a time may call it.
+    pub fn add_modules(&self, text: &[u8]) {
+        let used = self.header().modules_used.load(Ordering::Acquire) as usize;
+        // SAFETY: the first `used` bytes of the region were written before `modules_used` said so,
+        // and do not change any more.
+        let stored = unsafe {
+            std::slice::from_raw_parts(self.place::<u8>(self.regions.modules).cast_const(), used)
+        };
+        let known: HashSet<&[u8]> = stored.split(|byte| *byte == b'\n').collect();
+        let new: Vec<u8> = text
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| !known.contains(line.strip_suffix(b"\n").unwrap_or(line)))
+            .flatten()
+            .copied()
+            .collect();
+        let end = (used + new.len()).min(MODULES_BYTES as usize);
+        if used == end || !self.populate(self.regions.modules, end as u64) {
+            return;
+        }
+        // SAFETY: the places after the first `used` bytes lie in the region, are populated, and
+        // readers look at them only after `modules_used` says so.
+        unsafe {
+            let to = self.place::<u8>(self.regions.modules + used as u64);
+            std::ptr::copy_nonoverlapping(new.as_ptr(), to, end - used);
+        }
+        self.header().modules_used.store(end as u64, Ordering::Release);
+    }
+
     /// Adds `amount` to a statistic.
     pub fn add(&self, statistic: Statistic, amount: u64) {
         self.header().statistics[statistic as usize].fetch_add(amount, Ordering::Relaxed);
@@ -286,7 +338,7 @@ impl Ledger {
         file: Option<u32>,
         line: u32,
         frames: &[usize],
-        truncated: bool,
+        end: StackEnd,
     ) -> Option<SiteId> {
         let header = self.header();
         let depth = frames.len().min(FRAMES_PER_SITE);
@@ -313,11 +365,13 @@ impl Ledger {
             (*record).file = file.unwrap_or(FILE_NULL);
             (*record).frames_start = start as u32;
             (*record).depth = depth as u32;
-            (*record).flags = if truncated { SITE_TRUNCATED } else { 0 };
+            (*record).flags = if end == StackEnd::Root { 0 } else { SITE_TRUNCATED };
             (*record).state.store(SITE_READY, Ordering::Release);
         }
-        if truncated {
-            self.add(Statistic::TruncatedStacks, 1);
+        match end {
+            StackEnd::Root => {}
+            StackEnd::Cut => self.add(Statistic::TruncatedStacks, 1),
+            StackEnd::Lost => self.add(Statistic::BrokenStacks, 1),
         }
         Some(SiteId(number as u32))
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ledger::{Capacities, Cell, Counts, Ledger, SiteId, Snapshot};
+use ledger::{Capacities, Cell, Counts, Ledger, SiteId, Snapshot, StackEnd};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -97,7 +97,9 @@ impl Counted {
         let capacities = Capacities { sites: 10, frames: 100, cells: 100 };
         let ledger = Ledger::create(path, capacities).expect("a new file");
         let mut sites: Vec<SiteId> = (0..SITES)
-            .map(|site| ledger.add_site(0, None, site as u32, &[1, 2, 3], false).expect("room"))
+            .map(|site| {
+                ledger.add_site(0, None, site as u32, &[1, 2, 3], StackEnd::Root).expect("room")
+            })
             .collect();
         sites.push(SiteId::DROPPED);
         Counted { ledger, sites, cells: HashMap::new(), guesses: [0; THREADS] }

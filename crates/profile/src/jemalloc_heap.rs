@@ -21,8 +21,11 @@
 mod maps;
 mod parser;
 
+use std::collections::HashSet;
+
 use ledger::Module;
 
+use crate::allocator_frames::without_allocator;
 use crate::symbols::{AddressKind, Symbols};
 use crate::{Metric, Profile, ReadError, Sample, ValueType};
 
@@ -82,8 +85,26 @@ fn in_range(value: u64) -> i64 {
 }
 
 impl HeapDump {
+    /// Leaves out the stacks that have one of these return addresses on them.
+    pub fn leave_out(&mut self, callers: &HashSet<u64>) {
+        self.stacks.retain(|stack| stack.addresses.iter().all(|at| !callers.contains(at)));
+    }
+
+    /// Bytes of sampled blocks in use, as they are and not what they stand for, over the stacks
+    /// whose blocks have at most `largest` bytes on average.
+    pub fn sampled_bytes(&self, largest: u64) -> u64 {
+        let bytes = self
+            .stacks
+            .iter()
+            .map(|stack| stack.inuse)
+            .filter(|inuse| inuse.bytes <= inuse.blocks.saturating_mul(largest))
+            .map(|inuse| inuse.bytes);
+        bytes.fold(0, u64::saturating_add)
+    }
+
     /// The profile of the dump: `inuse_` columns, and `alloc_` columns when the program
-    /// accumulated them. Stacks are named as far as the mapped files are there.
+    /// accumulated them. Stacks are named as far as the mapped files are there, and begin at the
+    /// function that asked for the memory: the allocator's own frames are left out.
     pub fn profile(&self, symbols: &mut Symbols) -> Profile {
         let accumulated = self.stacks.iter().any(|stack| stack.alloc != Sampled::default());
         let columns = if accumulated { 4 } else { 2 };
@@ -94,11 +115,12 @@ impl HeapDump {
         let mut profile = Profile::new(types, Some(1));
         let mut space = symbols.address_space(&self.modules);
         for dumped in &self.stacks {
-            let stack = dumped
+            let stack: Vec<_> = dumped
                 .addresses
                 .iter()
                 .map(|address| space.location(&mut profile, *address, AddressKind::Return))
                 .collect();
+            let stack = without_allocator(&mut profile, &stack);
             let (inuse_blocks, inuse_bytes) = dumped.inuse.unbiased(self.period);
             let (alloc_blocks, alloc_bytes) = dumped.alloc.unbiased(self.period);
             let mut values = vec![inuse_blocks, inuse_bytes, alloc_blocks, alloc_bytes];

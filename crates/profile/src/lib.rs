@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod allocator_frames;
 #[cfg(test)]
 mod arbitrary;
 mod column_sums;
@@ -17,15 +18,18 @@ pub mod folded;
 mod from_ledger;
 mod interner;
 pub mod jemalloc_heap;
+mod merge;
 mod model;
 pub mod openssl_wrappers;
 pub mod pprof;
 mod read_any;
+pub mod smaps;
 pub mod source_path;
 pub mod symbols;
 
 pub use error::{Position, ReadError};
 pub use from_ledger::{DROPPED_SITES, TRUNCATED, from_ledger, from_ledger_with};
+pub use merge::merge;
 pub use model::*;
 pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any};
 pub use symbols::{Symbolisation, Symbols};

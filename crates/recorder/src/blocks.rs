@@ -116,7 +116,7 @@ impl Blocks {
             if slot.pointer.load(Ordering::Relaxed) == 0
                 && slot
                     .pointer
-                    .compare_exchange(0, pointer, Ordering::Relaxed, Ordering::Relaxed)
+                    .compare_exchange(0, pointer, Ordering::Acquire, Ordering::Relaxed)
                     .is_ok()
             {
                 // The owner of the pointer is the only one who looks for it, and that is us.
@@ -135,6 +135,9 @@ impl Blocks {
             for slot in self.buckets(level, pointer).iter().flat_map(|bucket| &bucket.0) {
                 if slot.pointer.load(Ordering::Relaxed) == pointer {
                     let word = slot.block.load(Ordering::Relaxed);
+                    // A slot that is claimed and not yet written has no block: a fork may copy it
+                    // at that moment.
+                    slot.block.store(0, Ordering::Relaxed);
                     slot.pointer.store(0, Ordering::Release);
                     return Some(unpack(word));
                 }
@@ -176,8 +179,9 @@ impl Blocks {
             // SAFETY: a level up to the newest is in place, as long as this, and never taken down.
             let buckets = unsafe { std::slice::from_raw_parts(start, FIRST_BUCKETS << level) };
             for slot in buckets.iter().flat_map(|bucket| &bucket.0) {
-                if slot.pointer.load(Ordering::Relaxed) != 0 {
-                    visit(unpack(slot.block.load(Ordering::Relaxed)).bytes);
+                let word = slot.block.load(Ordering::Relaxed);
+                if slot.pointer.load(Ordering::Relaxed) != 0 && word != 0 {
+                    visit(unpack(word).bytes);
                 }
             }
         }

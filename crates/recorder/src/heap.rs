@@ -1,6 +1,7 @@
 //! The allocator below the recorder, and OpenSSL's functions above it.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The allocator that OpenSSL's blocks come from.
 ///
@@ -23,6 +24,21 @@ impl Heap {
     }
 }
 
+static HEAP: AtomicPtr<Heap> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The heap below the hooks; `None` before the recorder is installed.
+#[inline]
+pub(crate) fn current() -> Option<&'static Heap> {
+    let heap = HEAP.load(Ordering::Acquire);
+    // SAFETY: NULL, or a leaked box that `publish` stored.
+    unsafe { heap.as_ref() }
+}
+
+/// Makes `heap` the one below the hooks, before any OpenSSL calls them.
+pub(crate) fn publish(heap: Heap) {
+    HEAP.store(Box::leak(Box::new(heap)), Ordering::Release);
+}
+
 /// OpenSSL's `CRYPTO_malloc_fn`.
 pub type MallocFn = unsafe extern "C" fn(usize, *const c_char, c_int) -> *mut c_void;
 /// OpenSSL's `CRYPTO_realloc_fn`.
@@ -37,7 +53,7 @@ pub type Setter =
 pub type Getter =
     unsafe extern "C" fn(*mut Option<MallocFn>, *mut Option<ReallocFn>, *mut Option<FreeFn>);
 
-/// The two functions of one OpenSSL through which its allocator is changed and asked for.
+/// The functions of one OpenSSL through which its allocator is changed and asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct OpensslFunctions {
     /// `CRYPTO_set_mem_functions`.

@@ -7,7 +7,9 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-use crate::recorder::{Caller, current};
+use crate::heap;
+use crate::process;
+use crate::recorder::{self, Caller, Recorder};
 use crate::stack::frame_pointer;
 
 /// OpenSSL's malloc.
@@ -20,10 +22,12 @@ pub(crate) unsafe extern "C" fn malloc(
     file: *const c_char,
     line: c_int,
 ) -> *mut c_void {
-    let Some(recorder) = current().filter(|_| size != 0) else { return null_mut() };
+    let Some(heap) = heap::current().filter(|_| size != 0) else { return null_mut() };
     // SAFETY: the heap's contract: a size above zero.
-    let block = unsafe { (recorder.heap.malloc)(size) };
-    if !block.is_null() {
+    let block = unsafe { (heap.malloc)(size) };
+    if !block.is_null()
+        && let Some(recorder) = at_work()
+    {
         let caller = Caller { file, line: line as u32, frame: frame_pointer() };
         recorder.allocated(block as usize, size as u64, caller);
     }
@@ -41,20 +45,22 @@ pub(crate) unsafe extern "C" fn realloc(
     file: *const c_char,
     line: c_int,
 ) -> *mut c_void {
-    let Some(recorder) = current() else { return null_mut() };
+    let Some(heap) = heap::current() else { return null_mut() };
     if size == 0 {
         // SAFETY: the caller's block, given up by this call.
         unsafe { free(block, file, line) };
         return null_mut();
     }
+    let recorder = at_work();
     let (moved, old) = if block.is_null() {
         // SAFETY: the heap's contract: a size above zero.
-        (unsafe { (recorder.heap.malloc)(size) }, None)
+        (unsafe { (heap.malloc)(size) }, None)
     } else {
-        let old = recorder.about_to_move(block as usize);
+        let old = recorder.and_then(|recorder| recorder.about_to_move(block as usize));
         // SAFETY: the caller's block and a size above zero.
-        (unsafe { (recorder.heap.realloc)(block, size) }, old)
+        (unsafe { (heap.realloc)(block, size) }, old)
     };
+    let Some(recorder) = recorder else { return moved };
     match (moved.is_null(), old) {
         (true, Some(old)) => recorder.not_moved(block as usize, old),
         (false, Some(old)) => recorder.moved(old),
@@ -73,8 +79,18 @@ pub(crate) unsafe extern "C" fn realloc(
 ///
 /// Called by OpenSSL: `block` is NULL or a block that the caller owns and gives up.
 pub(crate) unsafe extern "C" fn free(block: *mut c_void, _file: *const c_char, _line: c_int) {
-    let Some(recorder) = current().filter(|_| !block.is_null()) else { return };
-    recorder.freed(block as usize);
+    let Some(heap) = heap::current().filter(|_| !block.is_null()) else { return };
+    match recorder::current() {
+        Some(recorder) => recorder.freed(block as usize),
+        // Nothing to count in: a fork's ledger begins with its first allocation.
+        None => recorder::forget_inherited(block as usize),
+    }
     // SAFETY: the caller's block, given up by this call.
-    unsafe { (recorder.heap.free)(block) };
+    unsafe { (heap.free)(block) };
+}
+
+/// The recorder; the first allocation of a process starts it where [`crate::prepare`] said so.
+#[inline]
+fn at_work() -> Option<&'static Recorder> {
+    recorder::current().or_else(process::start)
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ledger::{Capacities, CreateError, Ledger};
 
 use crate::blocks::Blocks;
-use crate::heap::{FreeFn, Heap, MallocFn, OpensslFunctions, ReallocFn};
-use crate::hooks;
+use crate::heap::{self, Heap, OpensslFunctions};
+use crate::openssls;
 use crate::recorder::{self, Recorder};
 use crate::sites::Sites;
+use crate::stack::StackSource;
 use crate::threads::Threads;
 
 /// Where to count, and how much memory that may take.
@@ -48,6 +49,9 @@ pub enum InstallError {
     /// The ledger's file cannot be made.
     #[error(transparent)]
     Ledger(#[from] CreateError),
+    /// [`crate::prepare`] comes first.
+    #[error("the process is not prepared for recording")]
+    NotPrepared,
     /// The kernel or the C library gave no memory, key or handler.
     #[error("no {0} left for the recorder in this process")]
     Exhausted(&'static str),
@@ -68,9 +72,7 @@ pub unsafe fn install(
     heap: Heap,
     functions: OpensslFunctions,
 ) -> Result<(), InstallError> {
-    if CLAIMED.swap(true, Ordering::AcqRel) {
-        return Err(InstallError::AlreadyInstalled);
-    }
+    claim()?;
     // SAFETY: the caller's promises, passed on.
     let installed = unsafe { install_once(options, heap, functions) };
     if installed.is_err() {
@@ -79,46 +81,73 @@ pub unsafe fn install(
     installed
 }
 
+/// Makes sure that there is one recorder in the process.
+pub(crate) fn claim() -> Result<(), InstallError> {
+    if CLAIMED.swap(true, Ordering::AcqRel) {
+        return Err(InstallError::AlreadyInstalled);
+    }
+    Ok(())
+}
+
 unsafe fn install_once(
     options: &Options,
     heap: Heap,
     functions: OpensslFunctions,
 ) -> Result<(), InstallError> {
     let ledger = Ledger::create(&options.ledger, Capacities::for_sites(options.sites))?;
+    let parts =
+        Parts { blocks: options.blocks, stacks: StackSource::FramePointers, inherited: None };
+    let recorder = assemble(ledger, &parts)?;
+    // SAFETY: the handler only stores an atomic.
+    if unsafe { libc::pthread_atfork(None, None, Some(detach)) } != 0 {
+        return Err(InstallError::Exhausted("fork handler"));
+    }
+    // The hooks may be called from the moment the setter stores them.
+    heap::publish(heap);
+    recorder::publish(recorder);
+    // SAFETY: the caller's promises, passed on; the heap is published.
+    let hooked = unsafe { openssls::hook(functions.set, Some(functions.get)) };
+    if hooked.is_err() {
+        // Nobody calls the hooks, so the tables that stay behind are empty.
+        let _ = std::fs::remove_file(&options.ledger);
+    }
+    hooked
+}
+
+/// What a recorder is made of beside its ledger.
+pub(crate) struct Parts {
+    /// Blocks that can be live at once.
+    pub blocks: u64,
+    pub stacks: StackSource,
+    /// In a forked child: its parent's.
+    pub inherited: Option<&'static Recorder>,
+}
+
+/// A recorder that counts in `ledger`.
+pub(crate) fn assemble(ledger: Ledger, parts: &Parts) -> Result<Box<Recorder>, InstallError> {
     // The tool needs the map to name addresses, also after the process has gone. A process that
     // may not read its own map is recorded without names.
     if let Ok(map) = std::fs::read("/proc/self/maps") {
         ledger.store_modules(&map);
     }
     let sites = ledger.capacities().sites;
+    let threads = match parts.inherited {
+        Some(parent) => parent.threads.after_fork(),
+        None => Threads::new(sites).ok_or(InstallError::Exhausted("thread-specific key"))?,
+    };
     let recorder = Box::new(Recorder {
-        blocks: Blocks::with_capacity(options.blocks).ok_or(InstallError::Exhausted("memory"))?,
+        blocks: Blocks::with_capacity(parts.blocks).ok_or(InstallError::Exhausted("memory"))?,
         sites: Sites::with_capacity(sites).ok_or(InstallError::Exhausted("memory"))?,
-        threads: Threads::new(sites).ok_or(InstallError::Exhausted("thread-specific key"))?,
+        threads,
+        stacks: parts.stacks,
         detached: AtomicBool::new(false),
+        inherited: parts.inherited,
         ledger,
-        heap,
-        functions,
     });
     for table in [recorder.blocks.first_level()].into_iter().chain(recorder.sites.tables()) {
         recorder.ledger.add_table(table.start, table.bytes);
     }
-
-    // SAFETY: the handler only stores an atomic.
-    if unsafe { libc::pthread_atfork(None, None, Some(detach)) } != 0 {
-        return Err(InstallError::Exhausted("fork handler"));
-    }
-    // The hooks may be called from the moment the setter stores them.
-    recorder::publish(recorder);
-    // SAFETY: the caller's promise that this is CRYPTO_set_mem_functions; ours keep its contract.
-    let taken =
-        unsafe { (functions.set)(Some(hooks::malloc), Some(hooks::realloc), Some(hooks::free)) };
-    if taken == 0 {
-        // Nobody calls the hooks, so the tables that stay behind are empty.
-        let _ = std::fs::remove_file(&options.ledger);
-        return Err(InstallError::Refused);
-    }
-    Ok(())
+    Ok(recorder)
 }
 
 /// Asks OpenSSL whether it still calls the recorder, and notes in the ledger when it does not:
@@ -127,15 +156,7 @@ unsafe fn install_once(
 /// `true` also when no recorder is installed.
 pub fn check_in_place() -> bool {
     let Some(recorder) = recorder::current() else { return true };
-    let (mut malloc, mut realloc, mut free) = (None, None, None);
-    // SAFETY: the getter that `install` was promised; it stores three function pointers.
-    unsafe {
-        (recorder.functions.get)(&raw mut malloc, &raw mut realloc, &raw mut free);
-    }
-    let in_place = malloc.map(|f: MallocFn| f as usize)
-        == Some(hooks::malloc as *const () as usize)
-        && realloc.map(|f: ReallocFn| f as usize) == Some(hooks::realloc as *const () as usize)
-        && free.map(|f: FreeFn| f as usize) == Some(hooks::free as *const () as usize);
+    let in_place = openssls::all_in_place();
     if !in_place {
         recorder.report_replaced();
     }

@@ -9,10 +9,11 @@
 //! * Pointers pass through unchanged; there is no header in front of a block.
 //! * Nothing here allocates through the recorded path, takes a lock, or unwinds into C.
 //! * When a table is full, the program runs on and the ledger says what was dropped.
-//! * A forked child runs on unrecorded: the ledger is its parent's.
+//! * A forked child of [`install`] runs on unrecorded: the ledger is its parent's. One of
+//!   [`prepare`] gets a ledger of its own, in which what it has from its parent is kept apart.
 //!
-//! What the host owes: the program and its OpenSSL are built with frame pointers, and
-//! [`install`] comes before OpenSSL's first allocation.
+//! What the host owes: [`install`] or [`hook`] comes before OpenSSL's first allocation. For
+//! [`install`], the program and its OpenSSL are built with frame pointers.
 //!
 //! ```text
 //! hooks ─► stack ─► sites ─► threads (cells) ─► ledger
@@ -27,10 +28,15 @@ mod heap;
 mod hooks;
 mod install;
 mod memory;
+mod openssls;
+mod process;
 mod recorder;
 mod sites;
 mod stack;
 mod threads;
+mod unwind;
 
 pub use heap::{FreeFn, Getter, Heap, MallocFn, OpensslFunctions, ReallocFn, Setter};
 pub use install::{InstallError, Options, check_in_place, for_each_live_block, install};
+pub use process::{Preparation, has_begun, hook, note_new_modules, note_unloading, prepare};
+pub use stack::StackSource;

@@ -6,23 +6,24 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use ledger::{Ledger, SiteId, Statistic};
 
 use crate::blocks::{Block, Blocks, Inserted};
-use crate::heap::{Heap, OpensslFunctions};
 use crate::memory::Table;
 use crate::sites::{Key, Sites};
-use crate::stack;
+use crate::stack::{self, StackSource};
 use crate::threads::{Inside, Seat, Threads};
 
 /// The recorder of this process. It is made once and never goes away: hooks may run until the
 /// very end.
 pub(crate) struct Recorder {
     pub ledger: Ledger,
-    pub heap: Heap,
-    pub functions: OpensslFunctions,
     pub blocks: Blocks,
     pub sites: Sites,
     pub threads: Threads,
-    /// Set in a forked child: the ledger belongs to its parent.
+    pub stacks: StackSource,
+    /// Set in a forked child that gets no ledger of its own: this one belongs to its parent.
     pub detached: AtomicBool,
+    /// The recorder of the process that this one was forked from, as it was at that moment: its
+    /// table knows the blocks that this process has from there. Nothing is counted in it any more.
+    pub inherited: Option<&'static Recorder>,
 }
 
 static RECORDER: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
@@ -40,6 +41,46 @@ pub(crate) fn publish(recorder: Box<Recorder>) -> &'static Recorder {
     let recorder: &'static Recorder = Box::leak(recorder);
     RECORDER.store(std::ptr::from_ref(recorder).cast_mut(), Ordering::Release);
     recorder
+}
+
+/// In a forked child: the recorder that it was forked with.
+static PARENT: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
+
+/// In a forked child: takes the recorder out of work. The next one gets to know its blocks.
+pub(crate) fn retire() {
+    let recorder = RECORDER.swap(std::ptr::null_mut(), Ordering::AcqRel);
+    // A child that forks before its first allocation has none, and its parent's stays.
+    if !recorder.is_null() {
+        PARENT.store(recorder, Ordering::Release);
+    }
+}
+
+/// The recorder that [`retire`] took out of work.
+pub(crate) fn retired() -> Option<&'static Recorder> {
+    let recorder = PARENT.load(Ordering::Acquire);
+    // SAFETY: NULL, or a leaked box that `publish` stored.
+    unsafe { recorder.as_ref() }
+}
+
+/// A block is freed in a forked child that has no ledger yet: what it began with is counted when
+/// it gets one.
+pub(crate) fn forget_inherited(pointer: usize) {
+    if let Some(_inside) = Inside::enter() {
+        take_inherited(retired(), pointer);
+    }
+}
+
+/// A block taken out of the table it was in.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken {
+    block: Block,
+    from: &'static Recorder,
+}
+
+/// Takes a block out of the tables of the processes that this one was forked from.
+fn take_inherited(first: Option<&'static Recorder>, pointer: usize) -> Option<Taken> {
+    std::iter::successors(first, |recorder| recorder.inherited)
+        .find_map(|from| Some(Taken { block: from.blocks.remove(pointer)?, from }))
 }
 
 /// Where OpenSSL asked, as its hook sees it.
@@ -67,7 +108,7 @@ impl Recorder {
             return;
         };
         let mut room = stack::EMPTY;
-        let stack = stack::walk(caller.frame, &mut room);
+        let stack = self.stacks.walk(caller.frame, &mut room);
         let key = Key { file: caller.file, line: caller.line, stack };
         let mut site = self.site(&mut seat, key);
         let cell = seat.cell(&self.ledger, site).or_else(|| {
@@ -95,7 +136,7 @@ impl Recorder {
 
     /// Counts a block out that the heap is about to get back.
     #[inline]
-    pub(crate) fn freed(&self, pointer: usize) {
+    pub(crate) fn freed(&'static self, pointer: usize) {
         if self.detached.load(Ordering::Relaxed) {
             return;
         }
@@ -103,8 +144,8 @@ impl Recorder {
             self.ledger.add(Statistic::NestedCalls, 1);
             return;
         };
-        match self.blocks.remove(pointer) {
-            Some(block) => self.free_block(block, &mut inside),
+        match self.take(pointer) {
+            Some(taken) => self.free_taken(taken, &mut inside),
             None => self.ledger.add(Statistic::ForeignFrees, 1),
         }
     }
@@ -112,7 +153,7 @@ impl Recorder {
     /// Takes a block out of the table before the heap may move it, without counting: the heap may
     /// still refuse.
     #[inline]
-    pub(crate) fn about_to_move(&self, pointer: usize) -> Option<Block> {
+    pub(crate) fn about_to_move(&'static self, pointer: usize) -> Option<Taken> {
         if self.detached.load(Ordering::Relaxed) {
             return None;
         }
@@ -120,27 +161,57 @@ impl Recorder {
             self.ledger.add(Statistic::NestedCalls, 1);
             return None;
         };
-        let block = self.blocks.remove(pointer);
-        if block.is_none() {
+        let taken = self.take(pointer);
+        if taken.is_none() {
             self.ledger.add(Statistic::ForeignFrees, 1);
         }
-        block
+        taken
     }
 
     /// The heap refused to move the block: it is where it was.
-    pub(crate) fn not_moved(&self, pointer: usize, block: Block) {
+    pub(crate) fn not_moved(&self, pointer: usize, taken: Taken) {
         let Some(mut inside) = Inside::enter() else { return };
-        if self.blocks.insert(pointer, block, |table| self.report_memory(table)) == Inserted::Full {
-            self.free_block(block, &mut inside);
+        let Taken { block, from } = taken;
+        if from.blocks.insert(pointer, block, |table| self.report_memory(table)) == Inserted::Full {
+            self.free_taken(taken, &mut inside);
             self.untracked(block.bytes);
         }
     }
 
     /// The heap has moved the block: the old one is free.
     #[inline]
-    pub(crate) fn moved(&self, block: Block) {
+    pub(crate) fn moved(&self, taken: Taken) {
         if let Some(mut inside) = Inside::enter() {
-            self.free_block(block, &mut inside);
+            self.free_taken(taken, &mut inside);
+        }
+    }
+
+    /// Takes a block out of this process's table, or out of that of a process it was forked from.
+    #[inline]
+    fn take(&'static self, pointer: usize) -> Option<Taken> {
+        match self.blocks.remove(pointer) {
+            Some(block) => Some(Taken { block, from: self }),
+            None => take_inherited(self.inherited, pointer),
+        }
+    }
+
+    #[inline]
+    fn free_taken(&self, taken: Taken, inside: &mut Inside) {
+        if std::ptr::eq(taken.from, self) {
+            self.free_block(taken.block, inside);
+        } else {
+            self.ledger.add(Statistic::InheritedFreedBlocks, 1);
+            self.ledger.add(Statistic::InheritedFreedBytes, taken.block.bytes);
+        }
+    }
+
+    /// Says in the ledger what this process has from the ones it was forked from.
+    pub(crate) fn report_inherited(&self) {
+        for recorder in std::iter::successors(self.inherited, |recorder| recorder.inherited) {
+            recorder.blocks.for_each_size(|bytes| {
+                self.ledger.add(Statistic::InheritedBlocks, 1);
+                self.ledger.add(Statistic::InheritedBytes, bytes);
+            });
         }
     }
 

@@ -93,7 +93,7 @@ impl Sites {
             Some(name) => Some(self.files.place(ledger, name)?),
         };
         let stack = key.stack;
-        ledger.add_site(key.file as usize, file, key.line, stack.frames(), stack.truncated())
+        ledger.add_site(key.file as usize, file, key.line, stack.frames(), stack.end())
     }
 
     fn entry(&self, at: usize) -> &AtomicU64 {

@@ -1,15 +1,17 @@
-//! The call stack, read through frame pointers.
+//! The call stack, read through frame pointers or unwind tables.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 
-use ledger::FRAMES_PER_SITE;
+use ledger::{FRAMES_PER_SITE, StackEnd};
+
+use crate::unwind;
 
 /// Return addresses, innermost first.
 #[derive(Clone, Copy)]
 pub(crate) struct Stack<'a> {
     frames: &'a [usize],
-    truncated: bool,
+    end: StackEnd,
 }
 
 /// Room for a stack. It belongs to the caller, and is written only as far as there are frames: a
@@ -26,9 +28,48 @@ impl<'a> Stack<'a> {
         self.frames
     }
 
-    /// There were more frames than are kept.
-    pub(crate) fn truncated(self) -> bool {
-        self.truncated
+    /// Where it ends.
+    pub(crate) fn end(self) -> StackEnd {
+        self.end
+    }
+
+    /// The first `depth` places of `room`.
+    ///
+    /// # Safety
+    ///
+    /// They are written.
+    #[inline]
+    pub(crate) unsafe fn of(room: &'a Room, depth: usize, end: StackEnd) -> Stack<'a> {
+        // SAFETY: the caller's promise, and MaybeUninit<usize> has usize's layout.
+        let frames = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), depth) };
+        Stack { frames, end }
+    }
+}
+
+/// How stacks are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StackSource {
+    /// Through frame pointers, which the program and its OpenSSL must be built with.
+    FramePointers,
+    /// Through the unwind tables that programs carry for their exceptions and debuggers. It takes
+    /// about ten times as long, and ends where there are none.
+    UnwindTables,
+}
+
+impl StackSource {
+    /// Unwind tables where this processor and C library allow for them, else frame pointers.
+    pub fn best() -> StackSource {
+        if unwind::prepare() { StackSource::UnwindTables } else { StackSource::FramePointers }
+    }
+
+    /// The stack that led to the function whose frame pointer is `frame`.
+    #[inline]
+    pub(crate) fn walk(self, frame: usize, room: &mut Room) -> Stack<'_> {
+        match self {
+            StackSource::FramePointers => walk(frame, room),
+            StackSource::UnwindTables => unwind::walk(frame, bounds(), room),
+        }
     }
 }
 
@@ -58,9 +99,9 @@ pub(crate) fn walk(frame: usize, room: &mut Room) -> Stack<'_> {
     let bounds = bounds();
     let mut frame = frame;
     let mut depth = 0;
-    let truncated = loop {
+    let end = loop {
         if !bounds.holds(frame) {
-            break false;
+            break StackEnd::Root;
         }
         // SAFETY: `holds` says that the two words at `frame` lie on this thread's stack, which is
         // mapped and initialised from the current stack pointer outwards.
@@ -69,25 +110,23 @@ pub(crate) fn walk(frame: usize, room: &mut Room) -> Stack<'_> {
             (words.read(), words.add(1).read())
         };
         if address == 0 {
-            break false;
+            break StackEnd::Root;
         }
-        let Some(place) = room.get_mut(depth) else { break true };
+        let Some(place) = room.get_mut(depth) else { break StackEnd::Cut };
         place.write(address);
         depth += 1;
         if next <= frame {
-            break false;
+            break StackEnd::Root;
         }
         frame = next;
     };
-    // SAFETY: the first `depth` places were written above, and MaybeUninit<usize> has usize's
-    // layout.
-    let frames = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), depth) };
-    Stack { frames, truncated }
+    // SAFETY: the first `depth` places were written above.
+    unsafe { Stack::of(room, depth, end) }
 }
 
 /// The part of memory that is the calling thread's stack.
 #[derive(Clone, Copy)]
-struct Bounds {
+pub(crate) struct Bounds {
     low: usize,
     high: usize,
 }
@@ -97,7 +136,7 @@ impl Bounds {
 
     /// A frame record (two words) lies within, aligned.
     #[inline]
-    fn holds(self, frame: usize) -> bool {
+    pub(crate) fn holds(self, frame: usize) -> bool {
         frame >= self.low && frame < self.high && frame.is_multiple_of(size_of::<usize>())
     }
 }
@@ -168,7 +207,7 @@ mod tests {
         let mut room = EMPTY;
         let stack = walk(chain(&mut records, 0), &mut room);
         assert_eq!(stack.frames(), [1, 2, 3]);
-        assert!(!stack.truncated());
+        assert_eq!(stack.end(), StackEnd::Root);
     }
 
     #[test]
@@ -203,7 +242,7 @@ mod tests {
             let mut room = EMPTY;
             let stack = walk(chain(&mut records, end), &mut room);
             assert_eq!(stack.frames(), [1, 2, 3], "after a frame pointer of {end:#x}");
-            assert!(!stack.truncated());
+            assert_eq!(stack.end(), StackEnd::Root);
         }
     }
 
@@ -233,12 +272,12 @@ mod tests {
         let mut room = EMPTY;
         let stack = walk(chain(&mut fits, 0), &mut room);
         assert_eq!(stack.frames().len(), FRAMES_PER_SITE);
-        assert!(!stack.truncated());
+        assert_eq!(stack.end(), StackEnd::Root);
 
         let mut too_many = [0; 2 * (FRAMES_PER_SITE + 1)];
         let stack = walk(chain(&mut too_many, 0), &mut room);
         assert_eq!(stack.frames().last(), Some(&FRAMES_PER_SITE));
         assert_eq!(stack.frames().len(), FRAMES_PER_SITE);
-        assert!(stack.truncated());
+        assert_eq!(stack.end(), StackEnd::Cut);
     }
 }

@@ -27,6 +27,11 @@ thread_local! {
     static INSIDE: Slot<bool> = const { Slot::new(false) };
 }
 
+/// In a forked child: its one thread sits at no desk of its own recorder yet.
+pub(crate) fn stand_up() {
+    CURRENT.set(None);
+}
+
 /// Proof that the calling thread is in the hook, and for the first time.
 ///
 /// Everything that touches a thread's own tables asks for it, so that a signal handler that
@@ -81,6 +86,12 @@ impl Threads {
         let made = unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) };
         let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
         (made == 0).then_some(Threads { desks, key, sites: sites as usize })
+    }
+
+    /// Desks for a forked child, whose ledger has room for as many sites as its parent's.
+    pub(crate) fn after_fork(&self) -> Threads {
+        let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
+        Threads { desks, key: self.key, sites: self.sites }
     }
 
     /// The calling thread's desk. `None` when all are taken.

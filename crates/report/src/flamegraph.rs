@@ -290,7 +290,7 @@ impl Colours {
 }
 
 /// The colour of a function's frame, wherever it stands.
-fn frame_colour(frame: &Frame<'_>) -> Rgb {
+pub(crate) fn frame_colour(frame: &Frame<'_>) -> Rgb {
     match Origin::of(frame) {
         Origin::OpenSsl => {
             let category = category::of_source(frame.file, frame.function);
@@ -304,7 +304,7 @@ fn frame_colour(frame: &Frame<'_>) -> Rgb {
 
 /// Neighbours of one colour differ a little, so that they can be told apart: up to 8 % darker,
 /// by a hash of the name (FNV-1a, the same on every machine).
-fn shade(Rgb(r, g, b): Rgb, name: &str) -> Rgb {
+pub(crate) fn shade(Rgb(r, g, b): Rgb, name: &str) -> Rgb {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -9,6 +9,7 @@ pub mod differential;
 mod fit;
 pub mod flamegraph;
 mod folded;
+pub mod html;
 pub mod palette;
 pub mod table;
 pub mod timeline;

@@ -1,7 +1,7 @@
 //! `tlsheap compare`: the same load on each configuration, in fresh processes.
 
 mod bare_server;
-mod figures;
+pub mod figures;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use crate::arguments::{connections, duration};
 use crate::capture::Capture;
 use crate::commands::compare::bare_server::Rates;
 use crate::commands::compare::figures::{Comparison, Figures};
+use crate::commands::report::{REPORT, page_of};
 use crate::commands::run::{self, Done};
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
@@ -128,6 +129,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let mut json = serde_json::to_vec_pretty(&comparison)?;
     json.push(b'\n');
     whole_file::write(&folder.file(COMPARISON), &json)?;
+    // As `tlsheap report` makes it of the finished folder, byte for byte.
+    let page = page_of(&[folder.path().to_owned()])?;
+    whole_file::write(&folder.file(REPORT), page.as_bytes())?;
     let path = folder.finish()?;
     print(options, &comparison, &path)
 }
@@ -242,8 +246,11 @@ fn print(options: &Options, comparison: &Comparison, path: &Path) -> Result<(), 
         Format::Markdown => output::print(&table::markdown(comparison)),
         Format::Table => {
             let mut text = table::terminal(comparison, output::colour());
-            text += &format!("\nin {}: {COMPARISON}", path.display());
-            text += ", a run folder for each, a differential flamegraph for each step\n";
+            text += &format!(
+                "\nin {}: {REPORT} (open it in a browser), {COMPARISON}, a run folder for each\n\
+                 configuration, a differential flamegraph for each step\n",
+                path.display()
+            );
             output::print(&text)
         }
     }

@@ -1,7 +1,7 @@
 //! `tlsheap diff`: what changed between two captures.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use analysis::diff::{DiffRow, diff_rows};
 use clap::Args;
@@ -9,7 +9,7 @@ use report::bytes::human;
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
 use report::table;
 
-use crate::capture::{Capture, ViewOptions};
+use crate::capture::{Capture, Exactness, ViewOptions, exactness};
 use crate::commands::top::table_options;
 use crate::failure::Failure;
 use crate::top_json::DiffJson;
@@ -35,8 +35,10 @@ pub struct Options {
 
 /// Prints the table, and draws the picture if asked.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let before = Capture::open(&options.before)?.under(&options.view.under);
-    let after = Capture::open(&options.after)?.under(&options.view.under);
+    let open = |path: &Path| -> Result<Capture, Failure> {
+        Ok(Capture::open_domain(path, options.view.domain)?.under(&options.view.under))
+    };
+    let (before, after) = (open(&options.before)?, open(&options.after)?);
     let connections = before.connections.zip(after.connections).filter(|_| !options.whole);
     let by = options.view.by;
     // Per connection, what was there before the first one is nobody's.
@@ -95,6 +97,9 @@ fn draw(
             scale,
         })
     };
-    let options = DifferentialOptions::titled("OpenSSL bytes in use");
+    let options = DifferentialOptions::titled(match exactness(&after.profile) {
+        Exactness::Exact => "OpenSSL bytes in use",
+        _ => "bytes in use",
+    });
     Ok(differential(&side(before, scale)?, &side(after, Ratio::ONE)?, &options)?)
 }

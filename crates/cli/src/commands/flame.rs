@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use report::flamegraph::{Direction, FlameOptions, flamegraph};
 
-use crate::capture::{Capture, Column};
+use crate::capture::{Capture, Column, Domain, exactness};
 use crate::failure::Failure;
 use crate::{output, run_folder, whole_file};
 
@@ -22,6 +22,9 @@ pub struct Options {
     /// What to draw; without it, inuse_space or the file's own default
     #[arg(long, value_name = "COLUMN")]
     pub column: Option<Column>,
+    /// Whose memory
+    #[arg(long, value_name = "DOMAIN", default_value = "all")]
+    pub domain: Domain,
     /// Roots on top
     #[arg(long)]
     pub icicle: bool,
@@ -32,7 +35,7 @@ pub struct Options {
 
 /// Draws, and says where.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let capture = Capture::open(&options.capture)?;
+    let capture = Capture::open_domain(&options.capture, Some(options.domain))?;
     let svg = draw(&capture, options)?;
     let path = match (&options.output, &capture.folder) {
         (Some(path), _) => path.clone(),
@@ -65,17 +68,18 @@ fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
 /// What the widths mean.
 pub fn subtitle(capture: &Capture, kind: &str, unit: &str) -> String {
     let what = match kind {
-        "inuse_space" => "requested bytes in use".to_owned(),
+        "inuse_space" => "bytes in use".to_owned(),
         "inuse_objects" => "blocks in use".to_owned(),
         "alloc_space" => "bytes ever allocated".to_owned(),
         "alloc_objects" => "blocks ever allocated".to_owned(),
-        "peak_space" => "requested bytes in use at the highest total".to_owned(),
+        "peak_space" => "bytes in use at the highest total".to_owned(),
         "peak_objects" => "blocks in use at the highest total".to_owned(),
         other => format!("{other} in {unit}"),
     };
+    let exactness = exactness(&capture.profile).phrase();
     match capture.connections {
-        Some(connections) => format!("{what}, whole process, {connections} connections"),
-        None => what,
+        Some(connections) => format!("{what}, {connections} connections; {exactness}"),
+        None => format!("{what}; {exactness}"),
     }
 }
 

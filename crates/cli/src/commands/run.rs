@@ -1,6 +1,13 @@
 //! `tlsheap run`: the reference server in one process, load in another, a capture at rest.
 
+mod account_figures;
+mod clients;
+mod heap_sample;
 pub mod measurement;
+mod moment;
+mod rust_domain;
+mod server;
+mod watch;
 mod writing;
 
 use std::io::IsTerminal;
@@ -12,6 +19,7 @@ use clap::Args;
 use echo_server::Configuration;
 
 use crate::arguments::{connections, duration};
+use crate::commands::run::heap_sample::HeapSample;
 use crate::commands::run::measurement::{Ended, measure};
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
@@ -43,6 +51,10 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(1..=16_777_214))]
     pub sites: u32,
+    /// How finely jemalloc samples what Rust allocates: one byte in 2^LG, on average; `off` leaves
+    /// Rust out of the profile
+    #[arg(long, value_name = "LG|off", default_value_t = HeapSample::Lg(17))]
+    pub heap_sample: HeapSample,
     /// Run at these numbers of connections too, and fit a line: bytes = fixed + slope × N
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', value_parser = connections)]
     pub scale: Vec<usize>,

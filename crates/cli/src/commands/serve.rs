@@ -1,12 +1,16 @@
 //! `tlsheap serve`: the reference server on its own.
 
+mod requests;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use echo_server::{CertificateSource, Configuration, Event, Server, profiling, signal};
+use echo_server::{
+    CertificateSource, Configuration, Event, Server, heap_profile, profiling, signal,
+};
 
 use crate::arguments::{connections, duration};
 use crate::events::ServerEvent;
@@ -31,6 +35,10 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 65_536, requires = "ledger",
           value_parser = clap::value_parser!(u32).range(1..=16_777_214))]
     pub sites: u32,
+    /// Let jemalloc sample what Rust allocates, one byte in 2^LG on average; with --json, a line
+    /// {"command":"heap","path":"FILE"} on standard input asks for a dump
+    #[arg(long, value_name = "LG", value_parser = clap::value_parser!(u32).range(0..=40))]
+    pub heap_profile: Option<u32>,
     /// The server's certificate chain, PEM; made at start when left out
     #[arg(long, value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
@@ -47,7 +55,7 @@ pub struct Options {
     /// for one, to this file (PEM)
     #[arg(long, value_name = "FILE")]
     pub client_identity: Option<PathBuf>,
-    /// Say what happens as JSON, one object a line
+    /// Say what happens as JSON, one object a line, and take requests the same way (docs/json.md)
     #[arg(long)]
     pub json: bool,
     /// Stop when the process that started this one ends
@@ -66,12 +74,18 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         recorder.sites = options.sites;
         profiling::install(&recorder)?;
     }
+    if let Some(lg_sample) = options.heap_profile {
+        heap_profile::start(lg_sample)?;
+    }
     let server = start(options).inspect_err(|_| {
         if let Some(ledger) = &options.ledger {
             // Made a moment ago, and of no use to anybody.
             let _ = std::fs::remove_file(ledger);
         }
     })?;
+    if options.json {
+        requests::answer_in_background(server.counters())?;
+    }
     let runtime = tokio::runtime::Runtime::new()?;
     let stopped = runtime.block_on(serve(server, options.json));
     profiling::check_in_place();
@@ -152,7 +166,14 @@ fn tell(event: &Event<'_>, json: bool) {
             anstream::eprintln!("tlsheap: warning: {message}");
             Ok(())
         }
-        (ServerEvent::Stopped { .. }, false) => Ok(()),
+        // Told where they happen.
+        (
+            ServerEvent::Statistics { .. }
+            | ServerEvent::Heap { .. }
+            | ServerEvent::HeapFailed { .. }
+            | ServerEvent::Stopped { .. },
+            false,
+        ) => Ok(()),
     };
 }
 

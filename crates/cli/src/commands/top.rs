@@ -27,7 +27,7 @@ pub struct Options {
 
 /// Prints the table.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let capture = Capture::open(&options.capture)?
+    let capture = Capture::open_domain(&options.capture, options.view.domain)?
         .or_connections(options.connections)
         .under(&options.view.under);
     let by = options.view.by;

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
@@ -123,7 +123,7 @@ impl Running {
     pub fn start(arguments: &[&str]) -> Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program can be started");
@@ -140,6 +140,12 @@ impl Running {
     pub fn next_json(&mut self) -> Option<Value> {
         let line = self.lines.next()?.expect("its output can be read");
         Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+    }
+
+    /// Writes a line to its standard input.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("its input is piped");
+        writeln!(input, "{line}").expect("it reads its input");
     }
 
     /// Sends SIGTERM.

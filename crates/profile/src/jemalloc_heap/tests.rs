@@ -58,6 +58,20 @@ fn without_accumulated_counts_there_are_no_columns_for_them() {
 }
 
 #[test]
+fn stacks_through_given_callers_are_left_out() {
+    let mut dump = parse(DUMP.as_bytes(), "").unwrap();
+    dump.leave_out(&[0x40_1100, 0x1].into());
+    assert_eq!(dump.stacks.len(), 1);
+    assert_eq!(dump.stacks[0].addresses, [0x40_1300]);
+}
+
+#[test]
+fn sampled_bytes_are_those_of_small_blocks() {
+    let dump = parse(DUMP.as_bytes(), "").unwrap();
+    assert_eq!([47, 48, 199_999, 200_000].map(|n| dump.sampled_bytes(n)), [0, 96, 96, 200_096]);
+}
+
+#[test]
 fn addresses_keep_their_mapping_when_its_file_is_gone() {
     let mut symbols = Symbols::new();
     let dump = parse(DUMP.as_bytes(), "").unwrap();

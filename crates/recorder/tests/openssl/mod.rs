@@ -15,7 +15,12 @@ static FUNCTIONS: Mutex<Option<(MallocFn, ReallocFn, FreeFn)>> = Mutex::new(None
 /// Makes the setter refuse, as OpenSSL does after its first allocation.
 pub static TOO_LATE: AtomicBool = AtomicBool::new(false);
 
-unsafe extern "C" fn set(
+/// CRYPTO_set_mem_functions.
+///
+/// # Safety
+///
+/// None: it only stores.
+pub unsafe extern "C" fn set(
     malloc: Option<MallocFn>,
     realloc: Option<ReallocFn>,
     free: Option<FreeFn>,
@@ -28,7 +33,12 @@ unsafe extern "C" fn set(
     1
 }
 
-unsafe extern "C" fn get(
+/// CRYPTO_get_mem_functions.
+///
+/// # Safety
+///
+/// Three places to store to.
+pub unsafe extern "C" fn get(
     malloc: *mut Option<MallocFn>,
     realloc: *mut Option<ReallocFn>,
     free: *mut Option<FreeFn>,

@@ -4,16 +4,24 @@ use std::num::NonZeroU64;
 
 use analysis::category::label_categories;
 use analysis::group::{By, group};
+use analysis::rss_account::{Figures, account};
 use analysis::top::Top;
 use profile::{Metric, Profile, Symbols, from_ledger, pprof};
 use report::flamegraph::{FlameOptions, flamegraph};
 
-use crate::commands::run::Options;
+use crate::capture::exactness;
 use crate::commands::run::measurement::{Ended, Measured};
+use crate::commands::run::moment::Moment;
+use crate::commands::run::rust_domain::{self, RustDomain};
+use crate::commands::run::{Options, account_figures};
 use crate::failure::Failure;
 use crate::machine::{Machine, commit};
 use crate::run_folder::{self, NewFolder};
-use crate::run_record::{Moment, PerConnection, RunRecord, SCHEMA, Times, Versions};
+use crate::run_record::{
+    self, AccountRecord, PerConnection, RssRecord, RunRecord, RustRecord, SCHEMA, SampleRecord,
+    Times, Versions,
+};
+use crate::timeline::Correction;
 use crate::whole_file;
 
 /// What was written, for the answer.
@@ -33,19 +41,24 @@ pub fn write(
         Some((moment, connections)) => (moment, NonZeroU64::new(*connections as u64)),
         None => (&measured.last, None),
     };
-    let baseline = named(&measured.baseline.snapshot, &mut symbols);
-    let heap = named(&rest.snapshot, &mut symbols);
-    let closed = measured.closed.as_ref().map(|moment| named(&moment.snapshot, &mut symbols));
+    let baseline = Examined::new(&measured.baseline, &mut symbols);
+    let heap = Examined::new(rest, &mut symbols);
+    let closed = measured.closed.as_ref().map(|moment| Examined::new(moment, &mut symbols));
 
     let put = |name: &str, bytes: &[u8]| whole_file::write(&folder.file(name), bytes);
-    put(run_folder::BASELINE, &pprof::write(&baseline))?;
-    put(run_folder::HEAP, &pprof::write(&heap))?;
+    put(run_folder::BASELINE, &pprof::write(&baseline.whole()))?;
+    let whole = heap.whole();
+    put(run_folder::HEAP, &pprof::write(&whole))?;
     if let Some(closed) = &closed {
-        put(run_folder::CLOSED, &pprof::write(closed))?;
+        put(run_folder::CLOSED, &pprof::write(&closed.whole()))?;
     }
-    let timeline = measured.timeline.csv(&measured.last.snapshot, &mut symbols)?;
-    put(run_folder::TIMELINE, &timeline)?;
-    if let Some(svg) = draw(measured, &heap, connections)? {
+    let correction = heap.correction().or(baseline.correction());
+    let timeline = measured.timeline.table(&measured.last.snapshot, &mut symbols, correction);
+    put(run_folder::TIMELINE, &timeline.csv()?)?;
+    if let Some(svg) = timeline.svg(&format!("{}: memory over time", measured.configuration))? {
+        put(run_folder::TIMELINE_PICTURE, svg.as_bytes())?;
+    }
+    if let Some(svg) = draw(measured, &whole, connections)? {
         put(run_folder::FLAME, &svg)?;
     }
 
@@ -81,13 +94,14 @@ pub fn write(
             }
         }),
         at_start: measured.at_start.snapshot.totals().into(),
-        baseline: Moment::new(&measured.baseline.snapshot, &baseline, measured.baseline.rss_bytes),
-        at_rest: Moment::new(&rest.snapshot, &heap, rest.rss_bytes),
-        closed: measured
-            .closed
-            .as_ref()
-            .zip(closed.as_ref())
-            .map(|(moment, profile)| Moment::new(&moment.snapshot, profile, moment.rss_bytes)),
+        baseline: baseline.record(),
+        at_rest: heap.record(),
+        closed: closed.as_ref().map(Examined::record),
+        rss: RssRecord {
+            baseline: baseline.account(),
+            at_rest: heap.account().filter(|_| measured.at_rest.is_some()),
+            closed: closed.as_ref().and_then(Examined::account),
+        },
         load: measured.load.clone(),
         recorder: (&measured.last.snapshot.statistics).into(),
         symbols: symbols.summary().into(),
@@ -97,20 +111,77 @@ pub fn write(
     put(run_folder::RUN, &json)?;
     std::fs::remove_file(folder.file(run_folder::LEDGER))?;
 
-    let rows = group(&heap, By::Site);
+    let rows = group(&heap.openssl, By::Site);
     let top = match connections {
         Some(connections) => {
-            Top::per_connection(&rows, Some(&group(&baseline, By::Site)), connections)
+            Top::per_connection(&rows, Some(&group(&baseline.openssl, By::Site)), connections)
         }
         None => Top::in_use(&rows),
     };
     Ok(Written { record, top })
 }
 
-fn named(snapshot: &ledger::Snapshot, symbols: &mut Symbols) -> Profile {
-    let mut profile = from_ledger(snapshot, symbols);
-    label_categories(&mut profile);
-    profile
+/// A moment, made sense of.
+struct Examined<'a> {
+    moment: &'a Moment,
+    /// OpenSSL's part, exact.
+    openssl: Profile,
+    /// Rust's part, sampled.
+    rust: Option<RustDomain>,
+    figures: Option<Figures>,
+}
+
+impl Examined<'_> {
+    fn new<'a>(moment: &'a Moment, symbols: &mut Symbols) -> Examined<'a> {
+        let mut openssl = from_ledger(&moment.snapshot, symbols);
+        label_categories(&mut openssl);
+        let dumped = moment.heap.as_ref();
+        let rust =
+            dumped.and_then(|heap| known(rust_domain::read(heap, &moment.snapshot, symbols)));
+        let figures = known(account_figures::read(moment, rust.as_ref()));
+        Examined { moment, openssl, rust, figures }
+    }
+
+    /// OpenSSL's part and Rust's in one profile.
+    fn whole(&self) -> Profile {
+        let mut whole = self.openssl.clone();
+        if let Some(rust) = &self.rust {
+            rust.add_to(&mut whole);
+            label_categories(&mut whole);
+        }
+        whole
+    }
+
+    fn account(&self) -> Option<AccountRecord> {
+        self.figures.as_ref().map(|figures| (&account(figures)).into())
+    }
+
+    fn correction(&self) -> Option<Correction> {
+        let heap = self.moment.heap.as_ref()?;
+        let sampled = self.rust.as_ref().map_or(0, |rust| rust.small_sampled_bytes);
+        let usable = heap.openssl_usable_bytes;
+        Some(Correction::new(&heap.statistics, sampled, usable, &self.moment.snapshot))
+    }
+
+    fn record(&self) -> run_record::Moment {
+        let sample = self.rust.as_ref().map(|rust| SampleRecord {
+            period_bytes: rust.period,
+            inuse_bytes: rust.total(Metric::InuseSpace),
+            inuse_blocks: rust.total(Metric::InuseObjects),
+        });
+        let rust =
+            self.figures.map(|figures| RustRecord { inuse_bytes: figures.rust_in_use(), sample });
+        let Moment { snapshot, rss_bytes, .. } = self.moment;
+        run_record::Moment::new(snapshot, &self.openssl, *rss_bytes, rust)
+    }
+}
+
+/// What could not be made sense of is said and left out: the run's main figures do not need it.
+fn known<T>(found: anyhow::Result<Option<T>>) -> Option<T> {
+    found.unwrap_or_else(|error| {
+        anstream::eprintln!("tlsheap: warning: {error:#}");
+        None
+    })
 }
 
 /// The flamegraph; a process that held nothing has none.
@@ -125,8 +196,8 @@ fn draw(
     };
     let mut flame = FlameOptions::titled(&measured.configuration);
     flame.subtitle = Some(match connections {
-        Some(n) => format!("requested bytes in use, whole process, {n} connections at rest"),
-        None => "requested bytes in use when the run ended early".to_owned(),
+        Some(n) => format!("bytes in use, {n} connections at rest; {}", exactness(heap).phrase()),
+        None => format!("bytes in use when the run ended early; {}", exactness(heap).phrase()),
     });
     Ok(Some(flamegraph(heap, column, &flame)?))
 }

@@ -1,0 +1,39 @@
+//! A part of a profile: what one owner of memory holds.
+
+use std::collections::BTreeSet;
+
+use profile::Profile;
+
+use crate::category::DOMAIN_LABEL;
+
+/// Keeps the samples of one domain, such as [`crate::category::OPENSSL_DOMAIN`].
+pub fn keep(profile: &mut Profile, domain: &str) {
+    profile.samples_mut().retain(|sample| sample.label(DOMAIN_LABEL) == Some(domain));
+}
+
+/// The domains that samples of the profile name.
+pub fn present(profile: &Profile) -> BTreeSet<&str> {
+    profile.samples().iter().filter_map(|sample| sample.label(DOMAIN_LABEL)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::category::{OPENSSL_DOMAIN, RUST_DOMAIN};
+    use crate::group::Counts;
+    use crate::sample_profile::{push, stack};
+
+    #[test]
+    fn each_domain_is_kept_for_itself() {
+        let mut profile = Profile::of_heap();
+        push(&mut profile, OPENSSL_DOMAIN, &stack(&[("SSL_new", "ssl/ssl_lib.c")]), 1, 300);
+        push(&mut profile, RUST_DOMAIN, &stack(&[("accept", "src/server.rs")]), 2, 50);
+        assert_eq!(present(&profile), [OPENSSL_DOMAIN, RUST_DOMAIN].into());
+        let mut rust = profile.clone();
+        keep(&mut rust, RUST_DOMAIN);
+        assert_eq!(Counts::total(&rust).inuse_bytes, Some(50));
+        keep(&mut profile, OPENSSL_DOMAIN);
+        assert_eq!(Counts::total(&profile).inuse_bytes, Some(300));
+        assert_eq!(present(&profile), [OPENSSL_DOMAIN].into());
+    }
+}

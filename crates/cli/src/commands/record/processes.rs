@@ -1,0 +1,94 @@
+//! The recorded processes: their ledgers and coverage files, read back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ledger::{Coverage, LedgerError, Snapshot};
+
+use crate::failure::Failure;
+
+/// What one process left, or has left so far.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// What it counted; `None` when it never allocated in an OpenSSL.
+    pub ledger: Option<(PathBuf, Snapshot)>,
+    pub coverage: Coverage,
+}
+
+/// All processes, and what could not be read of them.
+#[derive(Clone, Debug, Default)]
+pub struct Processes {
+    /// In order of their ledgers' beginnings; those without a ledger come last.
+    pub all: Vec<Process>,
+    pub problems: Vec<String>,
+}
+
+impl Processes {
+    /// Those that counted something, in order of their beginnings.
+    pub fn recorded(&self) -> impl Iterator<Item = (&Path, &Snapshot, &Coverage)> {
+        self.all.iter().filter_map(|process| {
+            let (path, snapshot) = process.ledger.as_ref()?;
+            Some((path.as_path(), snapshot, &process.coverage))
+        })
+    }
+}
+
+/// Makes the folder that the recorded processes write to.
+pub fn make_folder(path: &Path) -> Result<PathBuf, Failure> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let cannot = || format!("cannot make {}", path.display());
+    fs::create_dir(path).with_context(cannot)?;
+    if rustix::process::geteuid().is_root() {
+        // Daemons that root starts become other users, and those make ledgers of their own: anybody
+        // may add files, nobody may remove another's or list them.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o1733)).with_context(cannot)?;
+    }
+    Ok(std::path::absolute(path).with_context(cannot)?)
+}
+
+/// Reads what is there now. Processes may go on running.
+pub fn read(folder: &Path) -> Result<Processes, Failure> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        paths.push(entry.with_context(cannot)?.path());
+    }
+    paths.sort();
+    let mut processes = Processes::default();
+    let with = |extension: &str| {
+        let has = |path: &&PathBuf| path.extension().is_some_and(|it| it == extension);
+        paths.iter().filter(has).cloned().collect::<Vec<_>>()
+    };
+    for path in with("ledger") {
+        match Snapshot::read_file(&path) {
+            Ok(snapshot) => processes.all.push(Process {
+                coverage: coverage_beside(&path, snapshot.pid, &mut processes.problems),
+                ledger: Some((path, snapshot)),
+            }),
+            // The file is no ledger until its header is complete: a process that was killed, or is
+            // read, at that very moment has counted nothing.
+            Err(LedgerError::Foreign { .. }) => {}
+            Err(error) => processes.problems.push(error.to_string()),
+        }
+    }
+    processes.all.sort_by_key(|process| {
+        process.ledger.as_ref().map(|(_, snapshot)| (snapshot.started_nanos, snapshot.pid))
+    });
+    for path in with("coverage").iter().filter(|path| !path.with_extension("ledger").exists()) {
+        match Coverage::read_file(path) {
+            Ok(coverage) => processes.all.push(Process { ledger: None, coverage }),
+            Err(error) => processes.problems.push(error.to_string()),
+        }
+    }
+    Ok(processes)
+}
+
+fn coverage_beside(ledger: &Path, pid: u32, problems: &mut Vec<String>) -> Coverage {
+    let path = ledger.with_extension("coverage");
+    Coverage::read_file(&path).unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        Coverage { pid, ..Coverage::default() }
+    })
+}

@@ -1,0 +1,257 @@
+//! What the page says of one capture.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::composition::composition;
+use analysis::diff::{Change, diff_rows};
+use analysis::group::{By, Row, group};
+use analysis::objects::objects;
+use analysis::per_connection::growth;
+use analysis::rss_account::Group;
+use analysis::stacks::{ColumnOf, Stack, grown_stacks};
+use analysis::top::Top;
+use anyhow::Context;
+use echo_server::Configuration;
+use echo_server::configuration::standard_names;
+use profile::Profile;
+use report::html::{Account, AccountLine, Beside, Spread, Step, Subject};
+use serde_json::Value;
+
+use crate::capture::{Capture, Domain};
+use crate::commands::compare::figures::Figures;
+use crate::commands::report::{measured, timeline_csv};
+use crate::failure::Failure;
+use crate::recording::Recording;
+use crate::run_folder;
+use crate::run_record::{AccountRecord, RunRecord};
+
+/// A capture with all that is known of it.
+pub struct Told {
+    pub name: String,
+    pub capture: Capture,
+    /// Of a run of the reference server.
+    pub record: Option<RunRecord>,
+    /// `run.json` of a recorded program.
+    pub recording: Option<Value>,
+    /// Of a comparison's configuration.
+    pub figures: Option<Figures>,
+}
+
+impl Told {
+    /// Reads what is at `path`.
+    pub fn open(path: &Path, figures: Option<Figures>) -> Result<Told, Failure> {
+        let capture = Capture::open_domain(path, Some(Domain::All))?;
+        let mut told =
+            Told { name: capture.name.clone(), capture, record: None, recording: None, figures };
+        if let Some(folder) = &told.capture.folder {
+            let path = folder.join(run_folder::RUN);
+            if Recording::is_at(&path) {
+                let text = std::fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                told.recording = Some(serde_json::from_str(&text)?);
+            } else {
+                let record = RunRecord::read(&path)?;
+                told.name.clone_from(&record.configuration);
+                told.record = Some(record);
+            }
+        }
+        Ok(told)
+    }
+
+    /// The rows that the figures are made of: OpenSSL's, where the capture knows which those are.
+    fn rows(&self, profile: &Profile) -> Vec<Row> {
+        let mut rows = group(profile, By::Site);
+        if self.knows_openssl() {
+            rows.retain(|row| row.key.domain == OPENSSL_DOMAIN);
+        }
+        rows
+    }
+
+    fn baseline_rows(&self) -> Vec<Row> {
+        self.capture.baseline.as_ref().map(|baseline| self.rows(baseline)).unwrap_or_default()
+    }
+
+    /// At rest less the baseline, which is empty where it is not known.
+    fn grown_rows(&self) -> Vec<Row> {
+        growth(&self.rows(&self.capture.profile), &self.baseline_rows())
+    }
+
+    fn knows_openssl(&self) -> bool {
+        let domain = |sample: &profile::Sample| sample.label("domain") == Some(OPENSSL_DOMAIN);
+        self.capture.profile.samples().iter().any(domain)
+    }
+
+    fn top(&self) -> Top {
+        let rows = self.rows(&self.capture.profile);
+        match self.capture.connections {
+            Some(connections) => {
+                Top::per_connection(&rows, Some(&self.baseline_rows()), connections)
+            }
+            None => Top::in_use(&rows),
+        }
+    }
+
+    /// The stacks of the figures, and those of other domains. Per connection they are less the
+    /// baseline, as the figures are.
+    fn stacks(&self) -> Result<(Vec<Stack>, Vec<Stack>), Failure> {
+        let column = self.capture.column(None)?;
+        let kind = &self.capture.profile.sample_types()[column].kind;
+        let baseline = match self.capture.connections {
+            Some(_) => self.capture.baseline.as_ref(),
+            None => None,
+        };
+        let baseline = baseline.and_then(|profile| {
+            let column = profile.sample_types().iter().position(|t| t.kind == *kind)?;
+            Some(ColumnOf { profile, column })
+        });
+        let stacks = grown_stacks(ColumnOf { profile: &self.capture.profile, column }, baseline);
+        Ok(if self.knows_openssl() {
+            stacks.into_iter().partition(|stack| stack.group != RUST_DOMAIN)
+        } else {
+            (stacks, Vec::new())
+        })
+    }
+}
+
+/// Calls captures by their folders where several are of one configuration, and counts what still
+/// has one name.
+pub fn name_apart(told: &mut [Told]) {
+    let count = |told: &[Told], name: &str| told.iter().filter(|one| one.name == name).count();
+    let repeated: Vec<bool> = told.iter().map(|one| count(told, &one.name) > 1).collect();
+    for (one, repeated) in told.iter_mut().zip(repeated) {
+        if repeated {
+            one.name.clone_from(&one.capture.name);
+        }
+    }
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for one in told {
+        let times = seen.entry(one.name.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            one.name = format!("{} ({times})", one.name);
+        }
+    }
+}
+
+/// What the page says of `told`, and of the step from `before` to it.
+pub fn subject(told: &Told, before: Option<&Told>) -> Result<Subject, Failure> {
+    let top = told.top();
+    let (stacks, other_stacks) = told.stacks()?;
+    let timeline = match &told.capture.folder {
+        Some(folder) => timeline_csv::read(&folder.join(run_folder::TIMELINE))?,
+        None => None,
+    };
+    Ok(Subject {
+        name: told.name.clone(),
+        summary: summary(told),
+        parts: composition(&top),
+        stacks,
+        other_stacks,
+        beside: beside(told),
+        objects: live_objects(told),
+        step: before.and_then(|before| step(before, told, &top)),
+        accounts: accounts(told),
+        timeline,
+        measured: measured::of(told),
+        top,
+    })
+}
+
+fn summary(told: &Told) -> String {
+    let Some(record) = &told.record else { return String::new() };
+    let name = &record.configuration;
+    let known = match &told.figures {
+        Some(figures) => figures.summary.clone(),
+        None if standard_names().any(|standard| standard == name) => {
+            Configuration::find(name).map(|found| found.summary.clone()).unwrap_or_default()
+        }
+        None => String::new(),
+    };
+    match record.ended.as_str() {
+        "clean" => known,
+        why => format!("{known} – the run ended early: {why}").trim_start_matches(" – ").to_owned(),
+    }
+}
+
+fn beside(told: &Told) -> Beside {
+    let measured = |median: Option<f64>, range: Option<(f64, f64)>| {
+        let range = range.filter(|(least, most)| least < most);
+        median.map(|median| Spread { median, range })
+    };
+    let record = told.record.as_ref().and_then(|record| record.per_connection.as_ref());
+    let allocations = record.map(|cost| cost.allocations);
+    let mut beside = Beside { allocations, ..Beside::default() };
+    if let Some(figures) = &told.figures {
+        beside.rss = measured(figures.rss_per_connection, figures.rss_per_connection_spread);
+        beside.handshakes_per_second =
+            measured(figures.handshakes_per_second, figures.handshakes_per_second_spread);
+    }
+    beside
+}
+
+fn live_objects(told: &Told) -> BTreeMap<String, i64> {
+    match &told.record {
+        Some(record) => record.at_rest.objects.clone(),
+        None => objects(&told.capture.profile)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(object, count)| (object.name().to_owned(), count))
+            .collect(),
+    }
+}
+
+/// What resident memory was made of while connections were open, and after they were closed.
+fn accounts(told: &Told) -> Vec<Account> {
+    let Some(record) = &told.record else { return Vec::new() };
+    let moments = [
+        (&record.rss.at_rest, "with every connection open"),
+        (&record.rss.closed, "after the last connection was closed"),
+    ];
+    moments
+        .into_iter()
+        .filter_map(|(account, moment)| Some(account_of(account.as_ref()?, moment)))
+        .collect()
+}
+
+fn account_of(account: &AccountRecord, moment: &str) -> Account {
+    let group = |name: &str| Group::ALL.into_iter().find(|group| group.name() == name);
+    let parts = account.parts.iter().filter(|part| part.bytes != 0).map(|part| AccountLine {
+        name: part.label.clone(),
+        bytes: part.bytes,
+        of: match group(&part.group) {
+            Some(group) if group.label() != part.label => group.label().to_owned(),
+            _ => String::new(),
+        },
+    });
+    let rest = AccountLine {
+        name: "not explained".to_owned(),
+        bytes: account.not_explained_bytes,
+        of: String::new(),
+    };
+    Account {
+        moment: moment.to_owned(),
+        resident: account.rss_bytes as i64,
+        lines: parts.chain([rest]).collect(),
+    }
+}
+
+/// Per connection where both sides know their connections; none between a figure per connection
+/// and one of a whole process.
+fn step(before: &Told, after: &Told, top: &Top) -> Option<Step> {
+    let connections: Option<(NonZeroU64, NonZeroU64)> =
+        match (before.capture.connections, after.capture.connections) {
+            (Some(old), Some(new)) => Some((old, new)),
+            (None, None) => None,
+            _ => return None,
+        };
+    let rows = if connections.is_some() {
+        diff_rows(&before.grown_rows(), &after.grown_rows(), connections)
+    } else {
+        let rows = |told: &Told| told.rows(&told.capture.profile);
+        diff_rows(&rows(before), &rows(after), None)
+    };
+    Some(Step { bytes: Change { before: before.top().bytes?, after: top.bytes? }, rows })
+}

@@ -1,0 +1,34 @@
+//! What the account of resident memory is made of, from what was seen at one moment.
+
+use analysis::resident::{Known, by_owner};
+use analysis::rss_account::Figures;
+use anyhow::Context;
+use profile::smaps;
+
+use crate::commands::run::moment::Moment;
+use crate::commands::run::rust_domain::RustDomain;
+
+/// The figures of a moment; `None` when the server was not asked, or had ended.
+pub fn read(moment: &Moment, rust: Option<&RustDomain>) -> anyhow::Result<Option<Figures>> {
+    let (Some(heap), Some(rss)) = (&moment.heap, moment.rss_bytes) else { return Ok(None) };
+    let Some(text) = &heap.smaps else { return Ok(None) };
+    let areas = smaps::parse(text, "/proc/PID/smaps")
+        .context("the server's resident memory cannot be accounted for")?;
+    let known = Known { ledger: &heap.ledger, tables: &moment.snapshot.tables };
+    let statistics = &heap.statistics;
+    Ok(Some(Figures {
+        rss,
+        openssl_requested: moment.snapshot.totals().inuse_bytes,
+        openssl_usable: heap.openssl_usable_bytes,
+        allocated: statistics.allocated,
+        active: statistics.active,
+        resident: statistics.resident,
+        internal: statistics.internal,
+        cached: statistics.cached,
+        dirty: statistics.dirty,
+        sampled_blocks: rust.map_or(0, |rust| rust.small_sampled_bytes),
+        sampled_pages: statistics.sampled_bytes,
+        address_space: statistics.mapped + statistics.retained,
+        owners: by_owner(&areas, &known),
+    }))
+}

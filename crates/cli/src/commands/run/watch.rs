@@ -1,0 +1,137 @@
+//! The server under observation: its memory every quarter of a second, through all phases.
+
+use echo_server::HeapStatistics;
+use indicatif::ProgressBar;
+use ledger::Snapshot;
+use serde_json::Value;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::commands::run::moment::Moment;
+use crate::commands::run::server::Server;
+use crate::events::ServerEvent;
+use crate::failure::Failure;
+use crate::processes::describe;
+use crate::timeline::{EVERY, Phase, Sight, Timeline};
+
+/// For how many ticks a server that does not come to rest is waited for.
+const QUIET_TICKS: usize = 20;
+
+/// The server, and what was seen of it.
+pub struct Watch {
+    pub server: Server,
+    pub timeline: Timeline,
+    pub phase: Phase,
+    /// What connections agreed on.
+    pub negotiated: Vec<Value>,
+    /// The newest sight.
+    pub last: Moment,
+    pub bar: ProgressBar,
+    /// What was seen when the server was asked for its figures.
+    asked: Option<Moment>,
+    /// How often it has answered.
+    answers: usize,
+    ticks: Interval,
+}
+
+impl Watch {
+    /// Begins with what is there now.
+    pub fn start(server: Server, bar: ProgressBar) -> Result<Watch, Failure> {
+        let last = server.look()?;
+        let mut ticks = interval(EVERY);
+        // Time that an examination took is lost, and not made up for.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Watch {
+            server,
+            timeline: Timeline::start(),
+            phase: Phase::Baseline,
+            negotiated: Vec::new(),
+            last,
+            bar,
+            asked: None,
+            answers: 0,
+            ticks,
+        })
+    }
+
+    /// The next event of the server, after it was asked for its figures at each tick. Safe to drop
+    /// half-way.
+    pub async fn next(&mut self) -> Result<Option<ServerEvent>, Failure> {
+        loop {
+            tokio::select! {
+                event = self.server.next() => return event,
+                _ = self.ticks.tick() => {
+                    // In this order: reading the ledger of a busy server takes longer than its
+                    // answer, and both are to be of the same moment. A look that fails is a gap in
+                    // the time line and nothing worse.
+                    self.asked = self.server.look().ok();
+                    self.server.ask_for_statistics().await?;
+                }
+            }
+        }
+    }
+
+    /// Takes in an event; the server's end is a failure.
+    pub async fn heard(&mut self, event: Option<ServerEvent>) -> Result<(), Failure> {
+        match event {
+            Some(ServerEvent::Statistics { open, jemalloc }) => {
+                self.answers += 1;
+                self.tick(open, jemalloc);
+            }
+            Some(ServerEvent::Negotiated { negotiated }) => self.negotiated.push(negotiated),
+            Some(ServerEvent::Warning { message }) => {
+                self.bar.suspend(|| anstream::eprintln!("tlsheap: server: {message}"));
+            }
+            Some(_) => {}
+            None => {
+                let status = self.server.ended().await?;
+                return Err(Failure::program(format!("the server {}", describe(status))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing has changed from one tick to the next: the last connections are gone by
+    /// then. Then looks from all sides.
+    pub async fn quiet(&mut self) -> Result<Moment, Failure> {
+        let mut before = self.one_tick().await?;
+        for _ in 0..QUIET_TICKS {
+            let now = self.one_tick().await?;
+            if now.totals() == before.totals() {
+                break;
+            }
+            before = now;
+        }
+        self.examine().await
+    }
+
+    /// Looks from all sides.
+    pub async fn examine(&mut self) -> Result<Moment, Failure> {
+        let moment = self.server.examine().await?;
+        self.last = Moment { heap: None, ..moment.clone() };
+        Ok(moment)
+    }
+
+    /// Waits for the next answer.
+    async fn one_tick(&mut self) -> Result<Snapshot, Failure> {
+        let before = self.answers;
+        while self.answers == before {
+            let event = self.next().await?;
+            self.heard(event).await?;
+        }
+        Ok(self.last.snapshot.clone())
+    }
+
+    /// The server's answer completes what was seen when it was asked.
+    fn tick(&mut self, connections: usize, statistics: HeapStatistics) {
+        if let Some(moment) = self.asked.take() {
+            self.timeline.add(&Sight {
+                phase: self.phase,
+                connections,
+                rss: moment.rss_bytes.unwrap_or_default(),
+                snapshot: &moment.snapshot,
+                statistics,
+            });
+            self.last = moment;
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `run.json` of `tlsheap record`: what was recorded, how much of it was seen, and what came of
+//! it. Documented in docs/json.md.
+
+use std::path::Path;
+
+use ledger::{Found, Outcome, Way};
+use serde::Serialize;
+
+use crate::machine::Machine;
+use crate::run_record::{CountsRecord, RecorderRecord, SymbolsRecord};
+
+/// What [`Recording::kind`] holds; runs of the reference server have no such field.
+const KIND: &str = "record";
+
+/// The version of this file's shape.
+pub const SCHEMA: u32 = 1;
+
+/// One recording.
+#[derive(Debug, Serialize)]
+pub struct Recording {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `record`.
+    pub kind: &'static str,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How the program ended, in words.
+    pub ended: String,
+    /// Its exit code; `null` when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// When the figures were read, in words.
+    pub captured: String,
+    /// This program's version.
+    pub tlsheap: String,
+    /// The commit it was built from, where it is known.
+    pub commit: Option<String>,
+    /// What it ran on.
+    pub machine: Machine,
+    /// When the program was started.
+    pub started: String,
+    /// From its start to its end.
+    pub seconds: f64,
+    /// All processes added up. Their peaks need not have come at one time.
+    pub openssl: CountsRecord,
+    /// Every process that allocated in an OpenSSL, in order of their first allocations.
+    pub processes: Vec<ProcessRecord>,
+    /// What was not seen, in sentences.
+    pub problems: Vec<String>,
+    /// How well addresses could be named.
+    pub symbols: SymbolsRecord,
+}
+
+/// One process.
+#[derive(Debug, Serialize)]
+pub struct ProcessRecord {
+    /// Its id.
+    pub pid: u32,
+    /// Path of its program.
+    pub program: String,
+    /// The recorded process that forked it; `null` when it began with a program of its own.
+    pub forked_from: Option<u32>,
+    /// Its profile, in the folder.
+    pub profile: String,
+    /// Its own allocations at the capture.
+    pub openssl: CountsRecord,
+    /// The same when the program had ended.
+    pub openssl_at_end: CountsRecord,
+    /// What it had from the process that forked it.
+    pub inherited: InheritedRecord,
+    /// The OpenSSLs in it.
+    pub openssls: Vec<OpensslRecord>,
+    /// What the recorder says of itself.
+    pub recorder: RecorderRecord,
+    /// Sites whose stacks end before their root, for lack of unwind tables.
+    pub broken_stacks: u64,
+}
+
+/// Blocks that a process had from the one that forked it: in none of its other figures.
+#[derive(Debug, Serialize)]
+pub struct InheritedRecord {
+    pub blocks: u64,
+    pub bytes: u64,
+    pub freed_blocks: u64,
+    pub freed_bytes: u64,
+}
+
+/// One OpenSSL in a process.
+#[derive(Debug, Serialize)]
+pub struct OpensslRecord {
+    /// The file it lies in, without its folder.
+    pub object: String,
+    /// What it says of itself.
+    pub version: String,
+    /// How it was found: `exported` or `symbol-table`.
+    pub way: &'static str,
+    /// `recorded`, `refused` or `replaced`.
+    pub outcome: &'static str,
+}
+
+impl Recording {
+    /// The value of `kind`.
+    pub const KIND: &'static str = KIND;
+
+    /// Whether the `run.json` at `path` is one of these. One that cannot be read is not.
+    pub fn is_at(path: &Path) -> bool {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["kind"] == KIND)
+    }
+}
+
+impl From<&Found> for OpensslRecord {
+    fn from(found: &Found) -> OpensslRecord {
+        OpensslRecord {
+            object: found.object.rsplit('/').next().unwrap_or_default().to_owned(),
+            version: found.version.clone(),
+            way: found.way.word(),
+            outcome: found.outcome.word(),
+        }
+    }
+}
+
+/// How an OpenSSL was found and what came of it, in words.
+pub fn describe(found: &Found) -> String {
+    let way = match found.way {
+        Way::Exported => "its setter is exported",
+        Way::SymbolTable => "its setter is in the symbol table",
+        _ => "its setter was found",
+    };
+    match found.outcome {
+        Outcome::Recorded => format!("recorded from its first allocation on ({way})"),
+        Outcome::Refused => {
+            format!("not recorded: it had allocated memory before it was found ({way})")
+        }
+        Outcome::Replaced => {
+            "not recorded: the program has put memory functions of its own into it".to_owned()
+        }
+        _ => "not recorded".to_owned(),
+    }
+}

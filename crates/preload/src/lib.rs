@@ -1,0 +1,32 @@
+//! Puts the recorder into every OpenSSL of a program that nobody rebuilt.
+//!
+//! `tlsheap record` has the dynamic loader load this library before all others (LD_PRELOAD). Its
+//! constructor looks for `CRYPTO_set_mem_functions` in every loaded object, and a stand-in for
+//! `dlsym` looks again after libraries were loaded later: who loads a library and means to use it
+//! asks for one of its symbols first.
+//!
+//! ```text
+//! constructor ─┐                  ┌─► dynamic_symbols ─┐
+//!              ├─► scan ─► object ┤                    ├─► recorder::hook
+//! dlsym ───────┘     │            └─► symbol_table ────┘
+//!                    └─► report: the coverage file beside the ledger
+//! ```
+//!
+//! Without the variable `TLSHEAP_LEDGER_DIR`, which names the folder for ledgers, the library does
+//! nothing. It links no OpenSSL and calls only its `CRYPTO_set_mem_functions`,
+//! `CRYPTO_get_mem_functions` and `OpenSSL_version`, none of which allocates.
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+compile_error!("the preload library is written for 64-bit Linux with the GNU C library");
+
+mod dlclose;
+mod dlsym;
+mod dynamic_symbols;
+mod object;
+mod report;
+mod scan;
+mod setter;
+mod start;
+mod symbol_table;
+
+pub use start::{FOLDER, MAIN_PARENT};

@@ -1,0 +1,153 @@
+//! The objects that the dynamic loader has in memory.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// How often the loader has loaded and unloaded something: when neither number has changed, there
+/// is nothing new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub adds: u64,
+    pub subs: u64,
+}
+
+/// One object: the program, or a library.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    /// Its file; for the program, the link that /proc has to it.
+    pub path: PathBuf,
+    /// What is added to addresses in the file.
+    pub base: usize,
+    /// Where its program headers are: tells one object from another.
+    pub headers: usize,
+    /// Its loaded segments.
+    segments: Vec<Segment>,
+    /// Its dynamic section, if it has one.
+    pub dynamic: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    start: usize,
+    end: usize,
+    flags: u32,
+}
+
+impl Object {
+    /// The whole range lies in one readable segment.
+    pub(crate) fn holds(&self, start: usize, bytes: usize) -> bool {
+        self.has(start, bytes, libc::PF_R)
+    }
+
+    /// The whole range lies in code.
+    pub(crate) fn holds_code(&self, start: usize, bytes: usize) -> bool {
+        self.has(start, bytes, libc::PF_X | libc::PF_R)
+    }
+
+    fn has(&self, start: usize, bytes: usize, flags: u32) -> bool {
+        let Some(end) = start.checked_add(bytes) else { return false };
+        self.segments.iter().any(|segment| {
+            start >= segment.start && end <= segment.end && segment.flags & flags == flags
+        })
+    }
+
+    /// This very library.
+    pub(crate) fn is_own(&self) -> bool {
+        self.holds(Object::is_own as *const () as usize, 1)
+    }
+}
+
+/// What the loader's counters say.
+pub(crate) fn changes() -> Changes {
+    unsafe extern "C" fn first(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        to: *mut c_void,
+    ) -> c_int {
+        // SAFETY: `to` is the place that `changes` passes, and `info` the loader's.
+        unsafe { *to.cast::<Changes>() = counters(&*info) };
+        1
+    }
+    let mut changes = Changes::default();
+    // SAFETY: the callback gets the place it expects.
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut changes).cast()) };
+    changes
+}
+
+/// All objects, in the order in which they were loaded, and the counters at that moment.
+pub(crate) fn loaded() -> (Vec<Object>, Changes) {
+    unsafe extern "C" fn add(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        to: *mut c_void,
+    ) -> c_int {
+        // SAFETY: `to` is the place that `loaded` passes, and `info` the loader's, valid during
+        // the call.
+        unsafe {
+            let (objects, changes) = &mut *to.cast::<(Vec<Object>, Changes)>();
+            *changes = counters(&*info);
+            objects.push(object(&*info));
+        }
+        0
+    }
+    let mut found = (Vec::new(), Changes::default());
+    // SAFETY: the callback gets the place it expects.
+    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
+    found
+}
+
+fn counters(info: &libc::dl_phdr_info) -> Changes {
+    Changes { adds: info.dlpi_adds, subs: info.dlpi_subs }
+}
+
+/// # Safety
+///
+/// `info` is what the loader passes to a callback of `dl_iterate_phdr`, during the call.
+unsafe fn object(info: &libc::dl_phdr_info) -> Object {
+    let base = info.dlpi_addr as usize;
+    let headers = if info.dlpi_phdr.is_null() {
+        &[]
+    } else {
+        // SAFETY: the loader's pointer and number.
+        unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) }
+    };
+    let name = if info.dlpi_name.is_null() {
+        c""
+    } else {
+        // SAFETY: the loader's C string.
+        unsafe { CStr::from_ptr(info.dlpi_name) }
+    };
+    let start = |header: &libc::Elf64_Phdr| base.wrapping_add(header.p_vaddr as usize);
+    let with = |kind| headers.iter().filter(move |header| header.p_type == kind);
+    Object {
+        path: match name.to_bytes() {
+            b"" => PathBuf::from("/proc/self/exe"),
+            name => Path::new(std::ffi::OsStr::from_bytes(name)).to_owned(),
+        },
+        base,
+        headers: info.dlpi_phdr as usize,
+        segments: with(libc::PT_LOAD)
+            .map(|header| Segment {
+                start: start(header),
+                end: start(header).saturating_add(header.p_memsz as usize),
+                flags: header.p_flags,
+            })
+            .collect(),
+        dynamic: with(libc::PT_DYNAMIC).map(start).next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_comes_first_and_the_c_library_is_there() {
+        let (objects, _) = loaded();
+        assert!(objects[0].is_own(), "the tests are in the program itself");
+        assert_eq!(objects[0].path, Path::new("/proc/self/exe"));
+        let name = |object: &Object| object.path.display().to_string();
+        assert!(objects.iter().any(|object| name(object).contains("libc.so")));
+    }
+}

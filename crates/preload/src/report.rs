@@ -1,0 +1,108 @@
+//! The coverage file of this process: written when there is something to say, so that programs
+//! without OpenSSL leave nothing behind.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ledger::{Coverage, Found, Outcome};
+
+/// What is known of this process, and where that is written.
+pub(crate) struct Report {
+    folder: PathBuf,
+    coverage: Coverage,
+    /// Where it is written, once it is.
+    file: Option<PathBuf>,
+}
+
+impl Report {
+    /// Nothing found yet. That of the `main` program is written at once.
+    pub(crate) fn of_this_process(folder: &Path, main: bool) -> Report {
+        let program = std::env::current_exe().unwrap_or_default();
+        let coverage = Coverage {
+            pid: std::process::id(),
+            program: program.display().to_string(),
+            ..Coverage::default()
+        };
+        let mut report = Report { folder: folder.to_owned(), coverage, file: None };
+        if main {
+            report.write_alone();
+        }
+        report
+    }
+
+    /// An OpenSSL was found. One that is not recorded is worth a file: no ledger will tell of it.
+    pub(crate) fn found(&mut self, found: Found) {
+        let lost = found.outcome != Outcome::Recorded;
+        self.add(&found.line());
+        self.coverage.openssls.push(found);
+        if lost && self.file.is_none() {
+            self.write_alone();
+        }
+    }
+
+    /// Something went wrong.
+    pub(crate) fn problem(&mut self, sentence: String) {
+        self.enter_process();
+        self.add(&format!("problem\t{}\n", sentence.replace(['\t', '\n'], " ")));
+        self.coverage.problems.push(sentence);
+        if self.file.is_none() {
+            self.write_alone();
+        }
+    }
+
+    /// The program took the OpenSSL in `object` over.
+    pub(crate) fn replaced(&mut self, object: &str) {
+        self.enter_process();
+        let taken = self.coverage.openssls.iter_mut().find(|found| found.object == object);
+        if let Some(found) = taken {
+            found.outcome = Outcome::Replaced;
+        }
+        // A line that was written says otherwise: the whole is written again.
+        match self.file.take() {
+            Some(file) => self.write(file),
+            None => self.write_alone(),
+        }
+    }
+
+    /// The recorder began a ledger: the coverage goes beside it.
+    pub(crate) fn ledger_begun(&mut self, ledger: &Path) {
+        self.enter_process();
+        self.write(ledger.with_extension("coverage"));
+    }
+
+    /// In a forked child, the file is the parent's.
+    fn enter_process(&mut self) {
+        let pid = std::process::id();
+        if pid != self.coverage.pid {
+            self.coverage.forked_from = Some(self.coverage.pid);
+            self.coverage.pid = pid;
+            self.file = None;
+        }
+    }
+
+    fn write_alone(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+        let name = format!("{}-{now}.coverage", self.coverage.pid);
+        self.write(self.folder.join(name));
+    }
+
+    /// A folder that cannot be written to leaves the tool without this file, which it notices.
+    fn write(&mut self, file: PathBuf) {
+        let open = File::options().write(true).create(true).truncate(true).mode(0o600).open(&file);
+        if open.and_then(|mut to| to.write_all(self.coverage.to_text().as_bytes())).is_ok() {
+            self.file = Some(file);
+        }
+    }
+
+    fn add(&mut self, line: &str) {
+        self.enter_process();
+        if let Some(file) = &self.file {
+            // As in `write`.
+            let open = File::options().append(true).open(file);
+            let _ = open.and_then(|mut to| to.write_all(line.as_bytes()));
+        }
+    }
+}

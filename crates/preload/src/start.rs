@@ -1,0 +1,56 @@
+//! The constructor: what happens before the program's own code runs.
+
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use recorder::{Heap, InstallError, Preparation, StackSource};
+
+use crate::report::Report;
+use crate::scan;
+
+/// The variable that names the folder for ledgers, an absolute path.
+pub const FOLDER: &str = "TLSHEAP_LEDGER_DIR";
+
+/// The variable that holds the id of the process whose child is the program to be recorded: this
+/// one reports what was found even when it never allocates.
+pub const MAIN_PARENT: &str = "TLSHEAP_MAIN_PARENT";
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+/// A panic here would be the end of somebody's program; without recording it runs on.
+#[cfg_attr(test, allow(dead_code))]
+extern "C" fn construct() {
+    let _ = catch_unwind(|| {
+        // Both are read now: programs overwrite their environment.
+        let Some(folder) = std::env::var_os(FOLDER) else { return };
+        let folder = Path::new(&folder);
+        if !folder.is_absolute() {
+            return;
+        }
+        let mut preparation = Preparation::in_folder(folder, StackSource::best());
+        preparation.begun = begun;
+        // SAFETY: the C library's allocator keeps its contract, and is what OpenSSL uses by itself.
+        if unsafe { recorder::prepare(preparation, Heap::libc()) }.is_err() {
+            return;
+        }
+        // SAFETY: the handler only stores atomics.
+        unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
+        scan::begin(Report::of_this_process(folder, is_main()));
+    });
+}
+
+fn is_main() -> bool {
+    let parent = std::env::var(MAIN_PARENT).ok().and_then(|pid| pid.parse().ok());
+    parent == Some(std::os::unix::process::parent_id())
+}
+
+/// The recorder has made a ledger, or could not.
+fn begun(ledger: Result<&Path, InstallError>) {
+    scan::with_report(|report| match ledger {
+        Ok(path) => report.ledger_begun(path),
+        Err(error) => report.problem(format!("no ledger could be made: {error}")),
+    });
+}

@@ -1,0 +1,189 @@
+//! The answer: the sentence that a reader takes away.
+
+use analysis::composition::Part;
+use analysis::top::Figures;
+use maud::{Markup, html};
+
+use super::{Page, Subject};
+use crate::bytes::{exact, human, one_decimal, percent};
+
+/// The title of the browser's window.
+pub(super) fn title(page: &Page) -> String {
+    match page.subjects.as_slice() {
+        [] => "tlsheap report".to_owned(),
+        [only] => format!("{}: {} – tlsheap", only.name, bytes(only)),
+        [first, .., last] => {
+            format!("{} → {}: {} → {} – tlsheap", first.name, last.name, bytes(first), bytes(last))
+        }
+    }
+}
+
+/// The answer in one sentence, and of what it is made in the next.
+pub(super) fn heading(page: &Page) -> Markup {
+    html! {
+        p.kind { "tlsheap report" }
+        @match page.subjects.as_slice() {
+            [] => h1 { "Nothing was measured." },
+            [only] => (one(only)),
+            [first, .., last] => (several(page, first, last)),
+        }
+    }
+}
+
+fn one(subject: &Subject) -> Markup {
+    html! {
+        h1 {
+            @match subject.top.figures {
+                Figures::PerConnection(_) => {
+                    "One TLS connection of " (subject.name) " costs " b { (bytes(subject)) }
+                    " of OpenSSL memory."
+                }
+                Figures::InUse => { (subject.name) " holds " b { (bytes(subject)) } "." }
+            }
+        }
+        p.of-which {
+            (made_of(&subject.parts))
+            @match (subject.top.figures, subject.top.blocks) {
+                (Figures::PerConnection(n), Some(blocks)) => {
+                    " " (one_decimal(blocks)) " blocks, measured with "
+                    (exact(n.get() as i64)) " connections."
+                }
+                (Figures::InUse, _) => {
+                    " Nothing is known of its connections, so the figures are those of the whole "
+                    "process."
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {
+    let change = last
+        .top
+        .bytes
+        .zip(first.top.bytes)
+        .and_then(|(after, before)| analysis::diff::Change { before, after }.relative());
+    let biggest = page
+        .subjects
+        .iter()
+        .zip(page.subjects.iter().skip(1))
+        .filter_map(|(before, after)| Some((before, after, after.step.as_ref()?.bytes)))
+        .min_by(|a, b| a.2.delta().total_cmp(&b.2.delta()))
+        .filter(|(.., change)| change.delta() < 0.0 && page.subjects.len() > 2);
+    let process = matches!(first.top.figures, Figures::InUse);
+    html! {
+        h1 {
+            "From " (first.name) " to " (last.name) ", "
+            @if process { "the process" } @else { "one TLS connection" }
+            " goes from " b { (bytes(first)) } " to " b { (bytes(last)) }
+            @if !process { " of OpenSSL memory" }
+            @if let Some(change) = change { " (" (signed_percent(change)) ")" }
+            "."
+        }
+        p.of-which {
+            "At first: " (made_of(&first.parts))
+            @if let Some((before, after, change)) = biggest {
+                " The largest step is from " (before.name) " to " (after.name) ": "
+                (minus(&whole(change.delta()))) "."
+            }
+            " At last: " (made_of(&last.parts))
+        }
+    }
+}
+
+/// The total of a subject.
+fn bytes(subject: &Subject) -> String {
+    subject.top.bytes.map_or_else(|| "an unknown amount".to_owned(), whole)
+}
+
+/// Bytes with their unit in one line.
+fn whole(bytes: f64) -> String {
+    human(bytes).replace(' ', "\u{a0}")
+}
+
+/// Parts that are named one by one; smaller ones are left to the tables.
+const NAMED: usize = 3;
+
+/// `45.4 % compression (583.8 KB), …` – the largest parts.
+fn made_of(parts: &[Part]) -> String {
+    let mut parts: Vec<&Part> = parts.iter().filter(|part| part.bytes > 0.0).collect();
+    parts.sort_by(|a, b| b.bytes.total_cmp(&a.bytes));
+    let said: Vec<String> = parts
+        .iter()
+        .take(NAMED)
+        .map(|part| {
+            let share = part
+                .share
+                .map_or_else(String::new, |share| percent(share).replace(' ', "\u{a0}") + " ");
+            format!("{share}{} ({})", words(&part.group), whole(part.bytes))
+        })
+        .collect();
+    match said.as_slice() {
+        [] => "nothing.".to_owned(),
+        [all] => format!("{all}."),
+        [begin @ .., end] => format!("{} and {end}.", begin.join(", ")),
+    }
+}
+
+/// A group in words for readers who do not know OpenSSL.
+fn words(group: &str) -> &str {
+    match group {
+        "tls" => "TLS buffers and state",
+        "dtls" => "DTLS buffers and state",
+        "compression" => "compression",
+        "x509" => "certificates and trust stores",
+        "pkey" => "keys",
+        "evp" => "cipher and digest contexts",
+        "provider" => "providers",
+        "rand" => "random numbers",
+        "bio" => "input and output",
+        "err" => "error queues",
+        "program" => "the program's own",
+        "rust" => "Rust",
+        other => other,
+    }
+}
+
+/// A figure with the minus sign of print, which is as wide as a digit.
+pub(super) fn minus(figure: &str) -> String {
+    figure.replacen('-', "−", 1)
+}
+
+/// `−98.4 %`, `+3.0 %`, and `0.0 %`.
+pub(super) fn signed_percent(share: f64) -> String {
+    let text = minus(&percent(share));
+    if share > 0.0 && text != "0.0 %" { format!("+{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(group: &str, bytes: f64, share: f64) -> Part {
+        Part { group: group.to_owned(), bytes, blocks: None, share: Some(share) }
+    }
+
+    #[test]
+    fn the_largest_parts_are_named_largest_first() {
+        let parts = [
+            part("tls", 100.0, 0.1),
+            part("compression", 500.0, 0.5),
+            part("x509", 380.0, 0.38),
+            part("evp", 20.0, 0.02),
+        ];
+        assert_eq!(
+            made_of(&parts),
+            "50.0\u{a0}% compression (500\u{a0}B), 38.0\u{a0}% certificates and trust stores \
+             (380\u{a0}B) and 10.0\u{a0}% TLS buffers and state (100\u{a0}B)."
+        );
+        assert_eq!(made_of(&parts[1..2]), "50.0\u{a0}% compression (500\u{a0}B).");
+        assert_eq!(made_of(&[]), "nothing.");
+    }
+
+    #[test]
+    fn a_change_carries_its_sign() {
+        let changes = [-0.984, 0.03, 0.0, 0.000_01].map(signed_percent);
+        assert_eq!(changes, ["−98.4 %", "+3.0 %", "0.0 %", "0.0 %"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! One step: what changed against the subject before.
+
+use analysis::diff::{Change, DiffRow, Side};
+use maud::{Markup, html};
+
+use super::answer::minus;
+use super::flame;
+use super::parts::swatch;
+use super::sites::breakable;
+use super::staircase::{change, unit};
+use super::{Page, known};
+use crate::bytes::{exact, one_decimal, rounded, signed};
+
+/// Rows of the table.
+const ROWS: usize = 15;
+
+/// The differential flamegraph and the largest changes; nothing for a subject without a step.
+pub(super) fn section(page: &Page, at: usize, id: &str) -> Markup {
+    let subject = &page.subjects[at];
+    let before = at.checked_sub(1).and_then(|before| page.subjects.get(before));
+    let (Some(step), Some(before)) = (&subject.step, before) else { return html! {} };
+    let changed: Vec<&DiffRow> =
+        step.rows.iter().filter(|row| delta(row.inuse_bytes) != 0.0).collect();
+    html! {
+        h3 { "What changed from " (before.name) }
+        @if changed.is_empty() {
+            p { "Nothing: every site holds what it held before." }
+        } @else {
+            @match flame::difference(before, subject, &format!("{id}-change")) {
+                Some(picture) => (picture),
+                None => p { "There is no picture: neither side holds anything." },
+            }
+            div.scroll tabindex="0" role="region"
+                aria-label={ "Largest changes from " (before.name) " to " (subject.name) } {
+                table {
+                    caption {
+                        span {
+                            "The largest changes by site, in " (unit(subject))
+                            @if changed.len() > ROWS {
+                                "; " (exact((changed.len() - ROWS) as i64)) " smaller ones follow"
+                            }
+                            "."
+                        }
+                    }
+                    thead {
+                        tr {
+                            th.n scope="col" { "change" }
+                            th.n scope="col" { "before" }
+                            th.n scope="col" { "after" }
+                            th.n scope="col" { "blocks" }
+                            th scope="col" { "category" }
+                            th scope="col" { "site" }
+                            th scope="col" { "reached through" }
+                        }
+                    }
+                    tbody { @for row in changed.iter().take(ROWS) { (site(row)) } }
+                }
+            }
+        }
+    }
+}
+
+fn delta(change: Option<Change>) -> f64 {
+    change.map_or(0.0, Change::delta)
+}
+
+fn site(row: &DiffRow) -> Markup {
+    let bytes = delta(row.inuse_bytes);
+    let blocks = row.inuse_blocks.map(Change::delta).map(|blocks| {
+        let text = minus(&one_decimal(blocks));
+        if blocks > 0.0 { format!("+{text}") } else { text }
+    });
+    let group = row.key.category.split('.').next().unwrap_or_default();
+    html! {
+        tr {
+            td.n { (change(bytes, &minus(&signed(bytes)))) }
+            td.n {
+                @if row.side == Side::OnlyAfter { span.muted { "new" } }
+                @else { (known(row.inuse_bytes.map(|change| rounded(change.before)))) }
+            }
+            td.n {
+                @if row.side == Side::OnlyBefore { span.muted { "gone" } }
+                @else { (known(row.inuse_bytes.map(|change| rounded(change.after)))) }
+            }
+            td.n { (known(blocks)) }
+            td.category { (swatch(group)) " " (row.key.category) }
+            td.place { code { (breakable(&format!("{}:{}", row.key.file, row.key.line))) } }
+            td.story { code { (row.telling().join(" › ")) } }
+        }
+    }
+}

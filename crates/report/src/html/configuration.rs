@@ -1,0 +1,67 @@
+//! One subject: its figures, its pictures, its sites.
+
+use analysis::top::Figures;
+use maud::{Markup, html};
+
+use super::parts::{self, bar, in_words, legend};
+use super::staircase::unit;
+use super::{Page, Subject, account, changes, flame, id, over_time, sites};
+use crate::bytes::{exact, human, one_decimal, rounded};
+
+/// Everything about one subject.
+pub(super) fn section(page: &Page, at: usize) -> Markup {
+    let subject = &page.subjects[at];
+    let id = id(at);
+    let most: f64 = subject.parts.iter().map(|part| part.bytes.max(0.0)).sum();
+    let label = format!("What it is made of: {}", in_words(&subject.parts));
+    html! {
+        section.subject id=(id) aria-labelledby={ (id) "-heading" } {
+            h2 id={ (id) "-heading" } { (subject.name) }
+            @if !subject.summary.is_empty() { p.summary { (subject.summary) } }
+            (key_figures(subject))
+            @if !subject.parts.is_empty() {
+                (bar(&subject.parts, most, &label))
+                (legend(&subject.parts, parts::Figures::Shown))
+            }
+            h3 { "Flamegraph" }
+            @match flame::picture(subject, &format!("{id}-flame")) {
+                Some(picture) => (picture),
+                None => p { "There is no picture: nothing is in use." },
+            }
+            (changes::section(page, at, &id))
+            h3 { "Sites: " (unit(subject)) }
+            (sites::table(subject, &id))
+            (account::section(subject))
+            (over_time::section(subject))
+        }
+    }
+}
+
+/// The few figures to remember.
+fn key_figures(subject: &Subject) -> Markup {
+    let figure = |figure: Option<f64>, format: fn(f64) -> String| figure.map(format);
+    let mut figures = match subject.top.figures {
+        Figures::PerConnection(connections) => vec![
+            ("bytes per connection", figure(subject.top.bytes, rounded)),
+            ("blocks per connection", figure(subject.top.blocks, one_decimal)),
+            ("connections", Some(exact(connections.get() as i64))),
+        ],
+        Figures::InUse => vec![
+            ("bytes in use", figure(subject.top.bytes, rounded)),
+            ("blocks in use", figure(subject.top.blocks, rounded)),
+        ],
+    };
+    let beside = &subject.beside;
+    figures.extend([
+        ("allocations per connection", figure(beside.allocations, one_decimal)),
+        ("resident per connection", figure(beside.rss.map(|rss| rss.median), human)),
+        ("handshakes/s", figure(beside.handshakes_per_second.map(|rate| rate.median), rounded)),
+    ]);
+    html! {
+        dl.key {
+            @for (name, text) in figures {
+                @if let Some(text) = text { div { dt { (name) } dd { (text) } } }
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Flamegraphs on the page: callers on top, what they call below, one script for all of them.
+
+use analysis::stacks::Stack;
+use analysis::top::Figures;
+use maud::{Markup, html};
+
+use super::answer::{minus, signed_percent};
+use super::flame_tree::{Frame, LEAST_WIDTH, Side, layout};
+use super::parts::{share, square};
+use super::{Subject, per};
+use crate::bytes::{human, percent, rounded, signed};
+use crate::palette::Rgb;
+
+/// From row to row, in pixels.
+const ROW: usize = 18;
+
+/// Below this part of the picture a name shows no letter; the script adds it when it zooms.
+const NAMED_WIDTH: f64 = 0.01;
+
+/// Light enough for black names on them, and told apart by readers who see no red or green.
+const GROWN: Rgb = Rgb(0xf5, 0x8c, 0x80);
+const SHRUNK: Rgb = Rgb(0x84, 0xa9, 0xf8);
+const SAME: Rgb = Rgb(0xee, 0xed, 0xe8);
+
+/// What one subject holds, by stack. `None` where there is nothing to draw.
+pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
+    let all: Vec<Stack> = subject.stacks.iter().chain(&subject.other_stacks).cloned().collect();
+    let frames = layout(None, Side { stacks: &all, ..side(subject) });
+    let root = frames.first()?;
+    let unit = per(subject.top.figures);
+    let whole = root.after;
+    let sampled = match subject.other_stacks.as_slice() {
+        [] => None,
+        _ => Some(whole - subject.top.bytes.unwrap_or_default()),
+    };
+    let describe = |frame: &Frame| {
+        let share = percent(frame.after / whole);
+        format!("{} bytes {unit}, {share}", rounded(frame.after))
+    };
+    let words = Words {
+        title: format!("Flamegraph of {}", subject.name),
+        description: format!(
+            "{} {unit}. Each frame is a function or a site; it is as wide as the bytes that were \
+             allocated below it. The table of sites has the same figures.",
+            human(whole)
+        ),
+        caption: html! {
+            "Callers on top, allocations below; the last frame of a stack is the line that "
+            "asked. " (human(whole)) " " (unit)
+            @if let Some(sampled) = sampled {
+                ", of which " (human(sampled)) " are Rust's, sampled; the rest is OpenSSL's, exact"
+            }
+            "; frames narrower than " (percent(LEAST_WIDTH)) " are left out."
+        },
+    };
+    Some(draw(&frames, id, &words, |frame| frame.colour, describe))
+}
+
+/// What changed from one subject to the next, by stack.
+pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<Markup> {
+    let frames = layout(Some(side(before)), side(after));
+    let root = frames.first()?;
+    let unit = per(after.top.figures);
+    let describe = |frame: &Frame| {
+        let delta = frame.after - frame.before;
+        let relative = match frame.before {
+            0.0 => String::new(),
+            before => format!(", {}", signed_percent(delta / before)),
+        };
+        format!(
+            "{} → {} bytes {unit} ({}{relative})",
+            rounded(frame.before),
+            rounded(frame.after),
+            minus(&signed(delta)),
+        )
+    };
+    let words = Words {
+        title: format!("What changed from {} to {}", before.name, after.name),
+        description: format!(
+            "{} to {} {unit}. Each stack is as wide as the larger of its two sides. The table of \
+             changes has the same figures.",
+            human(root.before),
+            human(root.after)
+        ),
+        caption: html! {
+            (square(&SHRUNK.hex())) " less in " (after.name) ", "
+            (square(&GROWN.hex())) " more, " (square(&SAME.hex())) " the same. Each stack is as "
+            "wide as the larger of its two sides, so that what went away can be seen."
+        },
+    };
+    Some(draw(&frames, id, &words, change_colour, describe))
+}
+
+fn side(subject: &Subject) -> Side<'_> {
+    let connections = match subject.top.figures {
+        Figures::PerConnection(connections) => connections.get(),
+        Figures::InUse => 1,
+    };
+    Side { stacks: &subject.stacks, connections }
+}
+
+/// What stands around a picture.
+struct Words {
+    title: String,
+    description: String,
+    caption: Markup,
+}
+
+fn draw(
+    frames: &[Frame],
+    id: &str,
+    words: &Words,
+    colour: impl Fn(&Frame) -> Rgb,
+    describe: impl Fn(&Frame) -> String,
+) -> Markup {
+    let rows = frames.iter().map(|frame| frame.depth).max().unwrap_or_default() + 1;
+    html! {
+        figure.flame data-flame {
+            figcaption { (words.caption) }
+            div.tools {
+                label {
+                    span { "Search" }
+                    input type="search" placeholder="function or file" autocomplete="off"
+                        spellcheck="false";
+                }
+                button type="button" disabled { "Whole picture" }
+                output.matched aria-live="polite" {}
+            }
+            div.stage tabindex="0" role="application" aria-label=(words.title)
+                aria-describedby={ (id) "-help" } {
+                svg role="img" width="100%" height=(rows * ROW)
+                    aria-labelledby={ (id) "-title" } aria-describedby={ (id) "-description" } {
+                    title id={ (id) "-title" } { (words.title) }
+                    desc id={ (id) "-description" } { (words.description) }
+                    @for frame in frames { (draw_frame(frame, colour(frame), &describe(frame))) }
+                }
+            }
+            p.said { output aria-live="polite" { (frames[0].name) ": " (describe(&frames[0])) } }
+            p.help id={ (id) "-help" } {
+                "Click a frame to enlarge it, or move with the arrow keys and press Enter; Escape "
+                "shows everything again."
+            }
+        }
+    }
+}
+
+/// A picture of its own for each frame: names end where their frame ends, at any width.
+fn draw_frame(frame: &Frame, Rgb(r, g, b): Rgb, figures: &str) -> Markup {
+    html! {
+        svg x=(share(frame.left * 100.0)) y=(frame.depth * ROW)
+            width=(share(frame.width * 100.0)) height=(ROW - 1) {
+            title { (frame.name) "\n" (figures) }
+            rect fill=(Rgb(r, g, b).hex()) {}
+            @if frame.width >= NAMED_WIDTH { text x="3" y="12.5" { (frame.name) } }
+        }
+    }
+}
+
+/// Between the colour of no change and that of what is new or gone, by how much changed.
+fn change_colour(frame: &Frame) -> Rgb {
+    let larger = frame.before.abs().max(frame.after.abs());
+    let change = if larger > 0.0 { (frame.after - frame.before) / larger } else { 0.0 };
+    let end = if change > 0.0 { GROWN } else { SHRUNK };
+    let mix = |from: u8, to: u8| {
+        let part = change.abs().min(1.0);
+        (f64::from(from) + (f64::from(to) - f64::from(from)) * part).round() as u8
+    };
+    Rgb(mix(SAME.0, end.0), mix(SAME.1, end.1), mix(SAME.2, end.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(before: f64, after: f64) -> Rgb {
+        change_colour(&Frame {
+            name: String::new(),
+            depth: 0,
+            left: 0.0,
+            width: 1.0,
+            before,
+            after,
+            colour: SAME,
+        })
+    }
+
+    #[test]
+    fn what_is_gone_or_new_has_the_full_colour() {
+        assert_eq!(changed(5.0, 0.0), SHRUNK);
+        assert_eq!(changed(0.0, 5.0), GROWN);
+        assert_eq!(changed(5.0, 5.0), SAME);
+        assert_eq!(changed(0.0, 0.0), SAME);
+        let Rgb(r, _, b) = changed(4.0, 3.0);
+        assert!(r < SAME.0 && r > SHRUNK.0 && b > SAME.2, "a quarter less is a light blue");
+    }
+}

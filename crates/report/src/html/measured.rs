@@ -1,0 +1,78 @@
+//! How it was measured: machine, versions, commands, what the recorder says of itself.
+
+use maud::{Markup, html};
+
+use super::{Fact, Page};
+
+/// What is the same for all, then what differs, a column for each subject.
+pub(super) fn section(page: &Page) -> Markup {
+    html! {
+        section #measured aria-labelledby="measured-heading" {
+            h2 #measured-heading { "How it was measured" }
+            @if !page.measured.is_empty() {
+                dl.facts {
+                    @for fact in &page.measured {
+                        div { dt { (fact.name) } dd { (fact.value) } }
+                    }
+                }
+            }
+            (table(page))
+            ul.notes {
+                li {
+                    "OpenSSL's bytes and blocks, as tlsheap counts them, are " b { "exact" }
+                    ": every allocation, reallocation and free was counted at its line and call stack. A block's size "
+                    "is what was requested; what the allocator adds is not in it."
+                }
+                li {
+                    "Per connection means: with every connection open and echoed, less what the "
+                    "process held before the first, divided by the number of connections."
+                }
+                li {
+                    "Memory of Rust, where it is shown, is " b { "sampled" } " by jemalloc and "
+                    "scaled up: an estimate, in the pictures only, in no figure of OpenSSL's."
+                }
+                li {
+                    "Resident memory and handshakes per second of a comparison come from a server "
+                    "of its own without the recorder."
+                }
+            }
+        }
+    }
+}
+
+fn table(page: &Page) -> Markup {
+    let mut names: Vec<&str> = Vec::new();
+    for fact in page.subjects.iter().flat_map(|subject| &subject.measured) {
+        if !names.contains(&fact.name.as_str()) {
+            names.push(&fact.name);
+        }
+    }
+    html! {
+        @if !names.is_empty() {
+            div.scroll tabindex="0" role="region" aria-label="Each capture" {
+                table.captures {
+                    thead {
+                        tr {
+                            td {}
+                            @for subject in &page.subjects { th scope="col" { (subject.name) } }
+                        }
+                    }
+                    tbody {
+                        @for name in names {
+                            tr {
+                                th scope="row" { (name) }
+                                @for subject in &page.subjects {
+                                    td { (value(&subject.measured, name)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn value<'a>(facts: &'a [Fact], name: &str) -> &'a str {
+    facts.iter().find(|fact| fact.name == name).map_or("–", |fact| &fact.value)
+}

@@ -1,0 +1,221 @@
+//! The staircase: every subject as a bar, and the figures beside it.
+
+use analysis::composition::Part;
+use analysis::top::Figures;
+use maud::{Markup, html};
+
+use super::answer::{minus, signed_percent};
+use super::parts::{self, bar, in_words, legend};
+use super::{Page, Spread, Subject, id, known, per};
+use crate::bytes::{exact, human, one_decimal, rounded, signed};
+
+/// Bars, the table, and live objects.
+pub(super) fn section(page: &Page) -> Markup {
+    let most = page.subjects.iter().filter_map(|s| s.top.bytes).fold(0.0, f64::max);
+    let connections = page.subjects.iter().all(|s| s.top.figures != Figures::InUse);
+    let heading = if connections { "Bytes per connection, step by step" } else { "Step by step" };
+    html! {
+        section #staircase aria-labelledby="staircase-heading" {
+            h2 #staircase-heading { (heading) }
+            ol.stairs {
+                @for (at, subject) in page.subjects.iter().enumerate() {
+                    li { (stair(subject, at, most)) }
+                }
+            }
+            (legend(&groups(page), parts::Figures::Hidden))
+            (table(page, connections))
+            (objects(page))
+        }
+    }
+}
+
+fn stair(subject: &Subject, at: usize, most: f64) -> Markup {
+    let total = subject.top.bytes.unwrap_or_default();
+    let label = format!("{}: {}", subject.name, in_words(&subject.parts));
+    html! {
+        div.stair-words {
+            a href={ "#" (id(at)) } { (subject.name) }
+            span.stair-figure {
+                b { (human(total)) }
+                @if let Some(step) = &subject.step {
+                    " " (change(step.bytes.delta(), &format!(
+                        "{}{}",
+                        minus(&human(step.bytes.delta())),
+                        step.bytes.relative().map_or_else(String::new, |share| {
+                            format!(" ({})", signed_percent(share))
+                        }),
+                    )))
+                }
+            }
+        }
+        (bar(&subject.parts, most, &label))
+    }
+}
+
+/// A change in a colour that a sign repeats.
+pub(super) fn change(delta: f64, text: &str) -> Markup {
+    html! {
+        @if delta > 0.0 {
+            span.more { @if !text.starts_with('+') { "+" } (text) }
+        } @else if delta < 0.0 {
+            span.less { (text) }
+        } @else {
+            span.muted { (text) }
+        }
+    }
+}
+
+/// One empty part for each group that any subject has.
+fn groups(page: &Page) -> Vec<Part> {
+    let mut groups: Vec<Part> = Vec::new();
+    for known in analysis::category::groups() {
+        let has = |subject: &Subject| subject.parts.iter().any(|part| part.group == known.name);
+        if page.subjects.iter().any(has) {
+            let group = known.name.to_owned();
+            groups.push(Part { group, bytes: 0.0, blocks: None, share: None });
+        }
+    }
+    groups
+}
+
+/// The figures; columns that nobody has are left out.
+fn table(page: &Page, connections: bool) -> Markup {
+    let any = |of: fn(&Subject) -> bool| page.subjects.iter().any(of);
+    let allocations = any(|subject| subject.beside.allocations.is_some());
+    let rss = any(|subject| subject.beside.rss.is_some());
+    let rate = any(|subject| subject.beside.handshakes_per_second.is_some());
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Figures of each configuration" {
+            table {
+                caption {
+                    span {
+                        @if connections { "Bytes and blocks per connection" }
+                        @else { "Bytes and blocks in use" }
+                        @if rss || rate {
+                            "; resident memory and handshakes are medians of a server without the "
+                            "recorder, with the least and the most in brackets"
+                        }
+                        "."
+                    }
+                }
+                thead {
+                    tr {
+                        th scope="col" { "configuration" }
+                        th.n scope="col" { "bytes" }
+                        th.n scope="col" { "change" }
+                        th.n scope="col" { "in percent" }
+                        th.n scope="col" { "blocks" }
+                        @if allocations { th.n scope="col" { "allocations" } }
+                        @if rss { th.n scope="col" { "resident bytes" } }
+                        @if rate { th.n scope="col" { "handshakes/s" } }
+                    }
+                }
+                tbody {
+                    @for (at, subject) in page.subjects.iter().enumerate() {
+                        tr {
+                            th scope="row" { a href={ "#" (id(at)) } { (subject.name) } }
+                            td.n { (known(subject.top.bytes.map(rounded))) }
+                            (step_cells(subject))
+                            td.n { (known(subject.top.blocks.map(blocks(subject)))) }
+                            @if allocations {
+                                td.n { (known(subject.beside.allocations.map(one_decimal))) }
+                            }
+                            @if rss { td.n { (spread(subject.beside.rss)) } }
+                            @if rate {
+                                td.n { (spread(subject.beside.handshakes_per_second)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Of a whole process there are no parts of blocks.
+pub(super) fn blocks(subject: &Subject) -> fn(f64) -> String {
+    match subject.top.figures {
+        Figures::PerConnection(_) => one_decimal,
+        Figures::InUse => rounded,
+    }
+}
+
+fn step_cells(subject: &Subject) -> Markup {
+    html! {
+        @match &subject.step {
+            Some(step) => {
+                @let delta = step.bytes.delta();
+                td.n { (change(delta, &minus(&signed(delta)))) }
+                td.n {
+                    @match step.bytes.relative() {
+                        Some(share) => (change(delta, &signed_percent(share))),
+                        None => (known(None)),
+                    }
+                }
+            }
+            None => { td {} td {} }
+        }
+    }
+}
+
+fn spread(figure: Option<Spread>) -> Markup {
+    html! {
+        @match figure {
+            None => (known(None)),
+            Some(Spread { median, range }) => {
+                (rounded(median))
+                @if let Some((least, most)) = range {
+                    " " span.muted { "(" (rounded(least)) "–" (rounded(most)) ")" }
+                }
+            }
+        }
+    }
+}
+
+/// Live objects at the capture: what every connection has of its own is seen at once.
+fn objects(page: &Page) -> Markup {
+    let mut names: Vec<&str> = Vec::new();
+    for name in analysis::objects::Object::ALL.map(analysis::objects::Object::name) {
+        let live = |s: &Subject| s.objects.get(name).is_some_and(|count| *count != 0);
+        if page.subjects.iter().any(live) {
+            names.push(name);
+        }
+    }
+    html! {
+        @if !names.is_empty() {
+            div.scroll tabindex="0" role="region" aria-label="Live objects" {
+                table {
+                    caption { span { "OpenSSL's objects that were live at the capture." } }
+                    thead {
+                        tr {
+                            th scope="col" { "configuration" }
+                            th.n scope="col" { "connections" }
+                            @for name in &names { th.n scope="col" { code { (name) } } }
+                        }
+                    }
+                    tbody {
+                        @for subject in &page.subjects {
+                            tr {
+                                th scope="row" { (subject.name) }
+                                td.n {
+                                    @match subject.top.figures {
+                                        Figures::PerConnection(n) => (exact(n.get() as i64)),
+                                        Figures::InUse => (known(None)),
+                                    }
+                                }
+                                @for name in &names {
+                                    td.n { (known(subject.objects.get(*name).copied().map(exact))) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The words over a figure, e.g. `bytes per connection`.
+pub(super) fn unit(subject: &Subject) -> String {
+    format!("bytes {}", per(subject.top.figures))
+}
