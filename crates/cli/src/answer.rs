@@ -103,16 +103,16 @@ fn resident(record: &RunRecord) -> String {
 fn what_stays(closed: &AccountRecord) -> String {
     let in_use = [Group::OpenSsl, Group::Rust].map(Group::name);
     let held: i64 = in_use.iter().map(|group| closed.of_group(group)).sum();
-    let mut parts: Vec<_> =
-        closed.parts.iter().filter(|part| !in_use.contains(&part.group.as_str())).collect();
-    parts.sort_by_key(|part| std::cmp::Reverse(part.bytes));
-    let largest: Vec<String> = parts
-        .into_iter()
-        .take(REASONS)
+    let rest = || closed.parts.iter().filter(|part| !in_use.contains(&part.group.as_str()));
+    let mut sizes: Vec<i64> = rest().map(|part| part.bytes).collect();
+    sizes.sort_unstable_by_key(|bytes| std::cmp::Reverse(*bytes));
+    let least = sizes.get(REASONS - 1).copied().unwrap_or_default();
+    let largest: Vec<String> = rest()
+        .filter(|part| part.bytes >= least)
         .map(|part| format!("{} {}", human(part.bytes as f64), part.label))
         .collect();
     format!(
-        "after the last connection {} stay, of which OpenSSL and Rust hold {}; the most of the rest:\n\
+        "after the last connection {} stay; OpenSSL and Rust hold {} of it, most of the rest is:\n\
          {}\n",
         human(closed.rss_bytes as f64),
         human(held as f64),

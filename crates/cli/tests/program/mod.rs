@@ -98,7 +98,9 @@ pub fn scratch(name: &str) -> PathBuf {
     fs::create_dir_all(&all).unwrap();
     for entry in fs::read_dir(&all).unwrap().flatten() {
         let old = entry.file_name().to_string_lossy().into_owned();
+        // A folder that a run is still filling has the run's process behind a dot.
         let owner = old.rsplit_once('@').map_or("0", |(_, pid)| pid);
+        let owner = owner.split('.').next().unwrap_or("0");
         if !Path::new("/proc").join(owner).exists() {
             // Another test process may be removing it at the same time.
             let _ = fs::remove_dir_all(entry.path());
