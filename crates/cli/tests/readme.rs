@@ -163,7 +163,7 @@ fn shell_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = ["", "docs"]
+    let mut all: Vec<PathBuf> = ["", "docs", "profiles"]
         .iter()
         .flat_map(|folder| fs::read_dir(root().join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
