@@ -41,6 +41,8 @@ pub enum Command {
     Diff(commands::diff::Options),
     /// Make one HTML page of runs or of a comparison
     Report(commands::report::Options),
+    /// Write a capture in another program's format
+    Export(commands::export::Options),
     /// List the server's configurations, or show one
     Configs(commands::configs::Options),
     /// Run the reference server on its own

@@ -199,6 +199,16 @@ impl Capture {
     /// As [`Capture::open`], with the part of the caller's choice. A part that is not there is an
     /// error, not an empty profile.
     pub fn open_domain(path: &Path, wanted: Option<Domain>) -> Result<Capture, Failure> {
+        let mut capture = Capture::open_unlabelled(path, wanted)?;
+        label_categories(&mut capture.profile);
+        if let Some(baseline) = &mut capture.baseline {
+            label_categories(baseline);
+        }
+        Ok(capture)
+    }
+
+    /// As [`Capture::open_domain`], without a category for each sample, for those who show none.
+    pub fn open_unlabelled(path: &Path, wanted: Option<Domain>) -> Result<Capture, Failure> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut capture = if path.is_dir() { open_run(path)? } else { open_file(path)? };
         capture.name = name;
@@ -217,10 +227,6 @@ impl Capture {
             if let Some(baseline) = &mut capture.baseline {
                 domain::keep(baseline, label);
             }
-        }
-        label_categories(&mut capture.profile);
-        if let Some(baseline) = &mut capture.baseline {
-            label_categories(baseline);
         }
         Ok(capture)
     }

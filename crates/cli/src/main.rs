@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Flame(options) => commands::flame::run(&options),
         Command::Diff(options) => commands::diff::run(&options),
         Command::Report(options) => commands::report::run(&options),
+        Command::Export(options) => commands::export::run(&options),
         Command::Configs(options) => commands::configs::run(&options),
     };
     match result {

@@ -1,6 +1,6 @@
 //! Standard output: quiet when its reader has gone, coloured only for a terminal that wants it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use report::table::Colour;
 use serde::Serialize;
@@ -9,9 +9,21 @@ use crate::failure::Failure;
 
 /// Writes text to standard output, with a line end if it has none.
 pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+    print_bytes(format!("{text}{end}").as_bytes())
+}
+
+/// Writes a file's contents to standard output.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    print_with(|out| out.write_all(bytes))
+}
+
+/// Writes to standard output what `fill` writes piece by piece.
+pub fn print_with(
+    fill: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match fill(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::BrokenPipe),
         result => Ok(result?),
     }

@@ -1,14 +1,18 @@
 //! Folded stacks: one stack a line, `outermost;inner;innermost 42`.
 //!
-//! Names are all that the format keeps: addresses, files, lines, labels and the other columns are
-//! lost in writing. Within a name, `;` becomes `:` and control characters become spaces.
+//! Names are all that the format keeps: addresses, labels and the other columns are lost in
+//! writing. The innermost frame is followed by its file and line as one frame more, because
+//! OpenSSL says exactly which line asked. What has a meaning in the format is taken out of names.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::io::{self, Write};
 
 use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
-use crate::{Function, Line, Location, Position, Profile, ReadError, Sample, ValueType};
+use crate::{
+    Frame, Function, Line, Location, LocationId, Position, Profile, ReadError, Sample, ValueType,
+};
 
 /// What a frame without a name is called.
 pub const UNKNOWN: &str = "[unknown]";
@@ -57,36 +61,130 @@ pub fn read(bytes: &[u8], name: &str, value_type: ValueType) -> Result<Profile, 
     Ok(profile)
 }
 
-/// The stacks of one column, each stack once, lines in order, stacks of 0 left out.
+/// The stacks of one column as text: each stack once, lines in order, stacks of 0 left out.
 ///
 /// # Panics
 ///
 /// When the profile has no such column.
 pub fn write(profile: &Profile, column: usize) -> String {
-    let mut stacks: BTreeMap<String, i64> = BTreeMap::new();
-    for sample in profile.samples() {
-        let frames: Vec<_> = profile.frames(sample).map(|frame| frame.function).collect();
-        let mut stack = String::new();
-        for frame in frames.into_iter().rev() {
-            if !stack.is_empty() {
-                stack.push(';');
-            }
-            push_name(&mut stack, frame);
-        }
-        if stack.is_empty() {
-            stack.push_str(UNKNOWN);
-        }
-        let sum = stacks.entry(stack).or_default();
-        *sum = sum.saturating_add(sample.values[column]);
-    }
-    let mut text = String::new();
-    for (stack, sum) in stacks.into_iter().filter(|(_, sum)| *sum != 0) {
-        let _ = writeln!(text, "{stack} {sum}"); // a String takes everything
-    }
-    text
+    let mut text = Vec::new();
+    write_to(&mut text, profile, column).expect("a vector takes everything");
+    String::from_utf8(text).expect("written from strings")
 }
 
-fn named(profile: &mut Profile, name: &str) -> crate::LocationId {
+/// As [`write`], line by line: the text of a large profile may be many times larger than it.
+///
+/// # Panics
+///
+/// When the profile has no such column.
+pub fn write_to(
+    to: &mut (impl Write + ?Sized),
+    profile: &Profile,
+    column: usize,
+) -> io::Result<()> {
+    stacks(profile, column).try_for_each(|(stack, sum)| writeln!(to, "{stack} {sum}"))
+}
+
+/// The stacks of one column with their sums, in order; stacks of 0 are left out.
+///
+/// # Panics
+///
+/// When the profile has no such column.
+pub fn stacks(profile: &Profile, column: usize) -> impl Iterator<Item = (String, i64)> {
+    let mut texts = Texts::default();
+    let mut stacks: Vec<(Vec<TextId>, i64)> = profile
+        .samples()
+        .iter()
+        .map(|sample| (texts.of_stack(profile, sample), sample.values[column]))
+        .collect();
+    stacks.sort_by(|(one, _), (other, _)| texts.compare(one, other));
+    stacks.dedup_by(|(later, value), (kept, sum)| {
+        let same = texts.compare(later, kept).is_eq();
+        if same {
+            *sum = sum.saturating_add(*value);
+        }
+        same
+    });
+    let all = stacks.into_iter().filter(|(_, sum)| *sum != 0);
+    all.map(move |(stack, sum)| (texts.joined(&stack), sum))
+}
+
+/// A frame's function as text that readers of the format take for one frame.
+pub fn function_name(frame: &Frame<'_>) -> String {
+    let name = plain(frame.function);
+    match name.as_str() {
+        "" if frame.address != 0 => format!("{:#x}", frame.address),
+        "" => UNKNOWN.to_owned(),
+        _ => name,
+    }
+}
+
+/// The file and line of a stack's innermost frame, as a frame of its own.
+pub fn site_name(leaf: &Frame<'_>) -> Option<String> {
+    match (plain(leaf.file), leaf.line) {
+        (file, _) if file.is_empty() => None,
+        (file, 0) => Some(file),
+        (file, line) => Some(format!("{file}:{line}")),
+    }
+}
+
+/// What is written for locations and sites. Stacks have most of theirs in common: they are sorted
+/// as numbers of texts, and become text one at a time.
+#[derive(Default)]
+struct Texts {
+    all: Vec<String>,
+    of_location: HashMap<LocationId, TextId>,
+    of_site: HashMap<LocationId, TextId>,
+}
+
+type TextId = u32;
+
+impl Texts {
+    /// The texts that make up a stack: of each location its frames, outermost first, with a `;`
+    /// before each; then the site in the same way, or nothing.
+    fn of_stack(&mut self, profile: &Profile, sample: &Sample) -> Vec<TextId> {
+        let mut stack = Vec::with_capacity(sample.stack.len() + 1);
+        for id in sample.stack.iter().rev() {
+            let text = self.of_location.entry(*id).or_insert_with(|| {
+                let frames: Vec<_> = profile.frames_of(*id).collect();
+                let text =
+                    frames.iter().rev().map(|frame| format!(";{}", function_name(frame))).collect();
+                push(&mut self.all, text)
+            });
+            stack.push(*text);
+        }
+        match sample.stack.first() {
+            None => stack.push(push(&mut self.all, format!(";{UNKNOWN}"))),
+            Some(leaf) => stack.push(*self.of_site.entry(*leaf).or_insert_with(|| {
+                let site = profile.frames_of(*leaf).next().as_ref().and_then(site_name);
+                push(&mut self.all, site.map_or_else(String::new, |site| format!(";{site}")))
+            })),
+        }
+        stack
+    }
+
+    /// The order of the stacks' texts.
+    fn compare(&self, one: &[TextId], other: &[TextId]) -> Ordering {
+        let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+        self.bytes(&one[same..]).cmp(self.bytes(&other[same..]))
+    }
+
+    fn bytes<'a>(&'a self, stack: &'a [TextId]) -> impl Iterator<Item = u8> + 'a {
+        stack.iter().flat_map(|id| self.all[*id as usize].bytes())
+    }
+
+    fn joined(&self, stack: &[TextId]) -> String {
+        let text: String = stack.iter().map(|id| self.all[*id as usize].as_str()).collect();
+        text[1..].to_owned()
+    }
+}
+
+fn push(texts: &mut Vec<String>, text: String) -> TextId {
+    texts.push(text);
+    (texts.len() - 1) as TextId
+}
+
+fn named(profile: &mut Profile, name: &str) -> LocationId {
     let function = profile.function(Function {
         name: name.to_owned(),
         system_name: name.to_owned(),
@@ -95,16 +193,27 @@ fn named(profile: &mut Profile, name: &str) -> crate::LocationId {
     profile.location(Location { lines: vec![Line { function, line: 0 }], ..Location::default() })
 }
 
-/// Adds a frame's name in the characters that the format can hold.
-fn push_name(stack: &mut String, name: &str) {
-    if name.is_empty() {
-        stack.push_str(UNKNOWN);
+/// Takes out what has a meaning in folded stacks or none in XML: `;`, control characters, a
+/// leading `#`, and a number at the end that would be taken for a value.
+fn plain(name: &str) -> String {
+    let text: String = name
+        .chars()
+        .map(|c| match c {
+            ';' => ',',
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => ' ',
+            c => c,
+        })
+        .collect();
+    let mut text = text.trim().to_owned();
+    if text.starts_with('#') {
+        text.insert(0, '_');
     }
-    stack.extend(name.chars().map(|c| match c {
-        ';' => ':',
-        c if c.is_control() => ' ',
-        c => c,
-    }));
+    if let Some(space) = text.rfind(' ')
+        && text[space + 1..].chars().all(|c| c.is_ascii_digit() || c == '.')
+    {
+        text.replace_range(space..=space, "_");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! * [`Profile`] is what everything else works on: samples over stacks.
 //! * [`from_ledger`] makes one of what a recorder counted, with the names that [`Symbols`] finds.
-//! * [`pprof`] is the native file format; [`folded`] and [`jemalloc_heap`] are read as well.
-//!   [`read_any`] tells the formats apart by their content.
+//! * [`pprof`] is the native file format; [`folded`] stacks are read and written as well,
+//!   [`jemalloc_heap`] is read, and [`speedscope`] written. [`read_any`] tells the formats apart by
+//!   their content.
 //!
 //! Every reader takes its input as hostile: what is wrong with it comes back as a [`ReadError`].
 
@@ -25,6 +26,7 @@ pub mod pprof;
 mod read_any;
 pub mod smaps;
 pub mod source_path;
+pub mod speedscope;
 pub mod symbols;
 
 pub use error::{Position, ReadError};

@@ -293,24 +293,27 @@ impl Profile {
     /// The frames of a sample, innermost first, inlined functions as frames of their own. A
     /// location without a name is one frame with an empty function.
     pub fn frames<'a>(&'a self, sample: &'a Sample) -> impl Iterator<Item = Frame<'a>> + 'a {
-        sample.stack.iter().flat_map(move |id| {
-            let location = self.location_of(*id);
-            let unnamed = location.lines.is_empty().then_some(Frame {
-                function: "",
-                file: "",
-                line: 0,
+        sample.stack.iter().flat_map(move |id| self.frames_of(*id))
+    }
+
+    /// The frames of one location, innermost first, as in [`Profile::frames`].
+    pub fn frames_of(&self, id: LocationId) -> impl Iterator<Item = Frame<'_>> {
+        let location = self.location_of(id);
+        let unnamed = location.lines.is_empty().then_some(Frame {
+            function: "",
+            file: "",
+            line: 0,
+            address: location.address,
+        });
+        let named = location.lines.iter().map(move |line| {
+            let function = self.function_of(line.function);
+            Frame {
+                function: &function.name,
+                file: &function.file,
+                line: line.line,
                 address: location.address,
-            });
-            let named = location.lines.iter().map(move |line| {
-                let function = self.function_of(line.function);
-                Frame {
-                    function: &function.name,
-                    file: &function.file,
-                    line: line.line,
-                    address: location.address,
-                }
-            });
-            unnamed.into_iter().chain(named)
-        })
+            }
+        });
+        unnamed.into_iter().chain(named)
     }
 }

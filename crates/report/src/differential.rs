@@ -8,7 +8,7 @@ use inferno::differential::Options;
 use profile::Profile;
 
 use crate::flamegraph::{Caption, Direction, FlameError, background, draw, kind_of, layout};
-use crate::folded;
+use crate::folded::positive;
 use crate::palette::Rgb;
 
 /// Colours that inferno gives to the extremes.
@@ -149,7 +149,7 @@ pub fn differential(
 
 fn scaled(side: &SideOf<'_>) -> Result<BTreeMap<String, u64>, FlameError> {
     kind_of(side.profile, side.column)?;
-    let mut stacks = folded::fold(side.profile, side.column);
+    let mut stacks = positive(side.profile, side.column);
     for value in stacks.values_mut() {
         *value = side.scale.scale(*value);
     }

@@ -6,14 +6,14 @@ use std::num::NonZeroU64;
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{Direction as InfernoDirection, Options, TextTruncateDirection};
-use profile::{Frame, Profile};
+use profile::{Frame, Profile, folded};
 use thiserror::Error;
 
 use analysis::category;
 use analysis::origin::Origin;
 
 use crate::fit::{shorten, width};
-use crate::folded;
+use crate::folded::positive;
 use crate::palette::{self, Rgb};
 
 /// Why no picture was made.
@@ -98,7 +98,7 @@ pub fn flamegraph(
     options: &FlameOptions,
 ) -> Result<Vec<u8>, FlameError> {
     let kind = kind_of(profile, column)?;
-    let stacks = folded::fold(profile, column);
+    let stacks = positive(profile, column);
     if stacks.is_empty() {
         return Err(FlameError::NothingToDraw { which: "profile", kind });
     }

@@ -1,6 +1,5 @@
 //! `tlsheap flame`: a flamegraph of a capture.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -43,11 +42,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         (None, None) => PathBuf::from(stem(&capture.name)).with_extension("svg"),
     };
     if path == Path::new("-") {
-        std::io::stdout().lock().write_all(&svg).map_err(|error| match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
-            _ => error.into(),
-        })?;
-        return Ok(());
+        return output::print_bytes(&svg);
     }
     whole_file::write(&path, &svg)?;
     output::print(&format!("{}", path.display()))

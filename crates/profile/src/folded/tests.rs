@@ -79,3 +79,43 @@ proptest! {
         }
     }
 }
+
+/// A profile of one stack, innermost frame first: function, file, line, and address.
+fn of_one(frames: &[(&str, &str, u32, u64)]) -> Profile {
+    let mut profile = Profile::new(vec![bytes_in_use()], Some(0));
+    let stack = frames
+        .iter()
+        .map(|(name, file, line, address)| {
+            let (name, file) = ((*name).to_owned(), (*file).to_owned());
+            let unnamed = name.is_empty() && file.is_empty();
+            let function = Function { system_name: name.clone(), name, file };
+            let line = Line { function: profile.function(function), line: *line };
+            let lines = if unnamed { Vec::new() } else { vec![line] };
+            profile.location(Location { address: *address, lines, ..Location::default() })
+        })
+        .collect();
+    profile.push(Sample { stack, values: vec![1], labels: Vec::new() });
+    profile
+}
+
+#[test]
+fn the_outermost_frame_comes_first_and_the_site_last() {
+    let zlib = ("zlib_zalloc", "crypto/comp/c_zlib.c", 43, 2);
+    let stack = of_one(&[zlib, ("SSL_accept", "ssl/x.c", 9, 1)]);
+    assert_eq!(write(&stack, 0), "SSL_accept;zlib_zalloc;crypto/comp/c_zlib.c:43 1\n");
+}
+
+#[test]
+fn unnamed_frames_show_their_address() {
+    assert_eq!(write(&of_one(&[("", "", 0, 0x4a0), ("main", "", 0, 1)]), 0), "main;0x4a0 1\n");
+    assert_eq!(write(&of_one(&[("", "", 0, 0)]), 0), "[unknown] 1\n");
+    assert_eq!(write(&of_one(&[]), 0), "[unknown] 1\n");
+}
+
+#[test]
+fn names_cannot_be_taken_for_separators_values_or_comments() {
+    assert_eq!(plain("core::ptr::read<[u8; 8]>"), "core::ptr::read<[u8, 8]>");
+    assert_eq!(plain("odd name 12"), "odd name_12");
+    assert_eq!(plain("# comment"), "_# comment");
+    assert_eq!(plain("line\nbreak\u{0}"), "line break");
+}

@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 
 use analysis::stacks::Stack;
-use profile::Frame as ProfileFrame;
+use profile::{Frame as ProfileFrame, folded};
 
 use crate::flamegraph::{frame_colour, shade};
-use crate::folded;
 use crate::palette::{self, Rgb};
 
 /// The stacks of one side, and for how many connections they stand; 1 for a whole process.
