@@ -147,9 +147,8 @@ impl Texts {
         for id in sample.stack.iter().rev() {
             let text = self.of_location.entry(*id).or_insert_with(|| {
                 let frames: Vec<_> = profile.frames_of(*id).collect();
-                let text =
-                    frames.iter().rev().map(|frame| format!(";{}", function_name(frame))).collect();
-                push(&mut self.all, text)
+                let names = frames.iter().rev().map(function_name);
+                push(&mut self.all, names.fold(String::new(), |text, name| text + ";" + &name))
             });
             stack.push(*text);
         }
