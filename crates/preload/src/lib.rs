@@ -6,10 +6,11 @@
 //! asks for one of its symbols first.
 //!
 //! ```text
-//! constructor ─┐                  ┌─► dynamic_symbols ─┐
-//!              ├─► scan ─► object ┤                    ├─► recorder::hook
-//! dlsym ───────┘     │            └─► symbol_table ────┘
-//!                    └─► report: the coverage file beside the ledger
+//! constructor ─┐                            ┌─► dynamic_symbols ─┐
+//!              ├─► scan ─► object, openssl ─┤                    ├─► recorder
+//! dlsym ───────┘     │                      └─► symbol_table ────┘       ▲
+//!                    └─► report: the coverage file beside the ledger     │
+//! CRYPTO_set_mem_functions, called by the program ─► stand_ins ──────────┘
 //! ```
 //!
 //! Without the variable `TLSHEAP_LEDGER_DIR`, which names the folder for ledgers, the library does
@@ -23,9 +24,10 @@ mod dlclose;
 mod dlsym;
 mod dynamic_symbols;
 mod object;
+mod openssl;
 mod report;
 mod scan;
-mod setter;
+mod stand_ins;
 mod start;
 mod symbol_table;
 

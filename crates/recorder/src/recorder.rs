@@ -86,6 +86,8 @@ fn take_inherited(first: Option<&'static Recorder>, pointer: usize) -> Option<Ta
 /// Where OpenSSL asked, as its hook sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
+    /// The number of the OpenSSL that asked.
+    pub openssl: u8,
     pub file: *const c_char,
     pub line: u32,
     /// The hook's own frame pointer: the walk starts there.
@@ -109,7 +111,8 @@ impl Recorder {
         };
         let mut room = stack::EMPTY;
         let stack = self.stacks.walk(caller.frame, &mut room);
-        let key = Key { file: caller.file, line: caller.line, stack };
+        let Caller { openssl, file, line, .. } = caller;
+        let key = Key { openssl, file, line, stack };
         let mut site = self.site(&mut seat, key);
         let cell = seat.cell(&self.ledger, site).or_else(|| {
             site = SiteId::DROPPED;
@@ -251,7 +254,8 @@ impl Recorder {
         let guess = seat.guess(key.stack);
         let guessed = SiteId::from_number(*guess);
         let frames = key.stack.frames();
-        let site = if self.ledger.site_is(guessed, key.file as usize, key.line, frames) {
+        let site = if self.ledger.site_is(guessed, key.openssl, key.file as usize, key.line, frames)
+        {
             guessed
         } else {
             let found = self.sites.find(&self.ledger, key);

@@ -6,24 +6,25 @@ use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use ledger::{Found, Outcome};
+use ledger::Found;
 
 use crate::commands::record::processes::Processes;
 use crate::recording::describe;
 
 /// Some OpenSSL in some process was recorded, whether it allocated or not.
 pub fn anything_recorded(processes: &Processes) -> bool {
-    let recorded = |found: &Found| found.outcome == Outcome::Recorded;
+    let recorded = |found: &Found| found.outcome.is_recorded();
     processes.recorded().next().is_some()
         || processes.all.iter().any(|process| process.coverage.openssls.iter().any(recorded))
 }
 
-/// Every OpenSSL that was found, with the processes it was found in.
-pub fn openssls(processes: &Processes) -> BTreeMap<&Found, Vec<u32>> {
-    let mut found: BTreeMap<&Found, Vec<u32>> = BTreeMap::new();
+/// Every OpenSSL that was found, with the processes it was found in. Numbers, which each process
+/// gives for itself, are left out.
+pub fn openssls(processes: &Processes) -> BTreeMap<Found, Vec<u32>> {
+    let mut found: BTreeMap<Found, Vec<u32>> = BTreeMap::new();
     for process in &processes.all {
         for openssl in &process.coverage.openssls {
-            let pids = found.entry(openssl).or_default();
+            let pids = found.entry(Found { number: None, ..openssl.clone() }).or_default();
             if !pids.contains(&process.coverage.pid) {
                 pids.push(process.coverage.pid);
             }
@@ -53,8 +54,8 @@ pub fn why_nothing(processes: &Processes, pid: u32, program: &OsStr) -> String {
     if let Some(first) = problems.first() {
         return first.clone();
     }
-    if let Some((found, _)) = openssls(processes).first_key_value() {
-        return format!("the OpenSSL in {}: {}", found.object, describe(found));
+    if let Some((found, _)) = openssls(processes).into_iter().next() {
+        return format!("the OpenSSL in {}: {}", found.object, describe(&found));
     }
     if processes.all.iter().any(|process| process.coverage.pid == pid) {
         return format!(
