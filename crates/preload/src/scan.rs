@@ -11,6 +11,7 @@ use recorder::OpensslNumber;
 use crate::dynamic_symbols::DynamicSymbols;
 use crate::object::{self, Changes, Object};
 use crate::openssl::{GETTER, Openssl, SETTER};
+use crate::put_in::put_in;
 use crate::report::Report;
 
 /// What the scan knows; there is one for the process.
@@ -28,7 +29,7 @@ struct Recorded {
     /// The object it lies in.
     headers: usize,
     path: PathBuf,
-    setter: usize,
+    setter: Option<usize>,
     getter: Option<usize>,
     version: String,
     /// It has been unloaded.
@@ -138,9 +139,9 @@ pub(crate) fn recorded_function(address: usize) -> Option<(OpensslNumber, &'stat
     let mut found = None;
     SHARED.with(|state| {
         let recorded = state.iter().flat_map(|state| &state.recorded);
-        found = recorded.filter(|openssl| !openssl.gone).find_map(|openssl| match address {
+        found = recorded.filter(|openssl| !openssl.gone).find_map(|openssl| match Some(address) {
             it if it == openssl.setter => Some((openssl.number, SETTER)),
-            it if Some(it) == openssl.getter => Some((openssl.number, GETTER)),
+            it if it == openssl.getter => Some((openssl.number, GETTER)),
             _ => None,
         });
     });
@@ -214,7 +215,7 @@ impl State {
         let Some(openssl) = Openssl::of(object) else { return };
         let known = self.recorded.iter().position(|known| !known.gone && known.is_in(object));
         if let Some(known) = known {
-            self.look_again(known, &openssl, objects);
+            self.look_again(known, &openssl, object, objects);
             return;
         }
         if !openssl.since_1_1 {
@@ -229,7 +230,7 @@ impl State {
             .iter()
             .position(|known| known.gone && known.path == object.path && known.version == version);
         let again = again.map(|at| self.recorded.swap_remove(at).number);
-        let put_in = match openssl.put_recorder_in(again, objects) {
+        let put_in = match put_in(&openssl, object, again, objects) {
             Ok(put_in) => put_in,
             Err(error) => {
                 self.report.problem(format!("{}: {error}", name(object)));
@@ -259,11 +260,11 @@ impl State {
 
     /// Looks at an OpenSSL at the place of one that is recorded: it may have been unloaded and
     /// loaded again, and then has its own functions.
-    fn look_again(&mut self, known: usize, openssl: &Openssl, objects: &[Object]) {
+    fn look_again(&mut self, known: usize, openssl: &Openssl, object: &Object, objects: &[Object]) {
         let known = &mut self.recorded[known];
         if !known.number.is_in_place() && openssl.has_own_functions(objects) {
             // Should it refuse, it is found to be replaced.
-            let _ = openssl.put_recorder_in(Some(known.number), objects);
+            let _ = put_in(openssl, object, Some(known.number), objects);
         }
     }
 
