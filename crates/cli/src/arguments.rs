@@ -41,6 +41,8 @@ pub enum Command {
     Diff(commands::diff::Options),
     /// Make one HTML page of runs or of a comparison
     Report(commands::report::Options),
+    /// Say what could be recorded of a program or process, and how; or what this machine offers
+    Doctor(commands::doctor::Options),
     /// List the server's configurations, or show one
     Configs(commands::configs::Options),
     /// Run the reference server on its own

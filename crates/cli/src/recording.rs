@@ -119,16 +119,21 @@ impl From<&Found> for OpensslRecord {
     }
 }
 
-/// How an OpenSSL was found and what came of it, in words.
-pub fn describe(found: &Found) -> String {
-    let way = match found.way {
+/// The way into an OpenSSL, in words.
+pub fn way_in_words(way: Way) -> &'static str {
+    match way {
         Way::Exported => "its setter is exported",
         Way::SymbolTable => "its setter is in the symbol table",
         Way::Instructions => "its setter was recognised by its code",
         Way::VariableSymbols => "its variables are in the symbol table",
         Way::VariableInstructions => "its variables were read out of its code",
         _ => "no way into it is known",
-    };
+    }
+}
+
+/// How an OpenSSL was found and what came of it, in words.
+pub fn describe(found: &Found) -> String {
+    let way = way_in_words(found.way);
     match found.outcome {
         Outcome::Recorded => format!("recorded from its first allocation on ({way})"),
         Outcome::Chained => format!(

@@ -8,6 +8,8 @@ use std::path::Path;
 use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader, Rela};
 use object::{LittleEndian, elf};
 
+use crate::names::{self, Table};
+
 /// A file is not one that this machine could load.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,6 +86,16 @@ impl<'a> Elf<'a> {
     /// Its instructions are those of x86-64.
     pub fn is_x86_64(&self) -> bool {
         self.file.elf_header().e_machine(LittleEndian) == elf::EM_X86_64
+    }
+
+    /// It takes every one of these functions from other objects.
+    pub fn imports(&self, names: &[&str]) -> bool {
+        names::imports(self, names)
+    }
+
+    /// It defines this function for other objects.
+    pub fn exports(&self, name: &str) -> bool {
+        names::find(self, Table::Exported, [name])[0].is_some()
     }
 
     /// The bytes loaded at `address`, as many as asked for.

@@ -101,7 +101,7 @@ impl Names {
             own: self.own,
             variables: None,
             since_1_1: self.since_1_1.is_some(),
-            imports_heap: names::imports(elf, &["malloc", "realloc", "free"]),
+            imports_heap: elf.imports(&["malloc", "realloc", "free"]),
         }
     }
 }

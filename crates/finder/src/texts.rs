@@ -5,7 +5,6 @@ use memchr::memmem;
 
 use crate::Elf;
 use crate::elf::Segment;
-use crate::names::{self, Table};
 
 /// A TLS library whose memory cannot be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +33,16 @@ impl Library {
             Library::Nss => "NSS",
         }
     }
+
+    /// Why its memory cannot be recorded, as the end of a sentence about it.
+    pub fn obstacle(self) -> &'static str {
+        match self {
+            Library::Boringssl => "takes no memory functions",
+            Library::AwsLc => "takes memory functions, but does not tell them who calls",
+            Library::Libressl | Library::Gnutls => "takes memory functions without using them",
+            Library::Nss => "has allocators of its own",
+        }
+    }
 }
 
 /// Texts of OpenSSL's files that every build has: a name that it passes to its memory functions,
@@ -47,11 +56,10 @@ pub(crate) fn has_openssl(elf: &Elf) -> bool {
 
 /// The library other than OpenSSL that the object holds.
 pub fn other_library(elf: &Elf) -> Option<Library> {
-    let exports = |name| names::find(elf, Table::Exported, [name])[0].is_some();
-    if exports("gnutls_global_init") {
+    if elf.exports("gnutls_global_init") {
         return Some(Library::Gnutls);
     }
-    if exports("NSS_Initialize") || exports("SSL_ImportFD") {
+    if elf.exports("NSS_Initialize") || elf.exports("SSL_ImportFD") {
         return Some(Library::Nss);
     }
     texts_beginning(elf, "OpenSSL ")

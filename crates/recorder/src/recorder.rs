@@ -1,7 +1,7 @@
 //! What happens at each event: the tables put together.
 
 use std::ffi::c_char;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use ledger::{Ledger, SiteId, Statistic};
 
@@ -49,6 +49,7 @@ static PARENT: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
 /// In a forked child: takes the recorder out of work. The next one gets to know its blocks.
 pub(crate) fn retire() {
     let recorder = RECORDER.swap(std::ptr::null_mut(), Ordering::AcqRel);
+    FOREIGN_FREES.store(0, Ordering::Relaxed);
     // A child that forks before its first allocation has none, and its parent's stays.
     if !recorder.is_null() {
         PARENT.store(recorder, Ordering::Release);
@@ -62,13 +63,18 @@ pub(crate) fn retired() -> Option<&'static Recorder> {
     unsafe { recorder.as_ref() }
 }
 
-/// A block is freed in a forked child that has no ledger yet: what it began with is counted when
-/// it gets one.
+/// A block is freed in a process that has no ledger yet: what it began with is counted when it
+/// gets one.
 pub(crate) fn forget_inherited(pointer: usize) {
-    if let Some(_inside) = Inside::enter() {
-        take_inherited(retired(), pointer);
+    if let Some(_inside) = Inside::enter()
+        && take_inherited(retired(), pointer).is_none()
+    {
+        FOREIGN_FREES.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// Foreign frees for which there was no ledger yet.
+static FOREIGN_FREES: AtomicU64 = AtomicU64::new(0);
 
 /// A block taken out of the table it was in.
 #[derive(Clone, Copy)]
@@ -208,8 +214,10 @@ impl Recorder {
         }
     }
 
-    /// Says in the ledger what this process has from the ones it was forked from.
+    /// Says in the ledger what this process has from the ones it was forked from, and what it
+    /// freed before it had a ledger.
     pub(crate) fn report_inherited(&self) {
+        self.ledger.add(Statistic::ForeignFrees, FOREIGN_FREES.swap(0, Ordering::Relaxed));
         for recorder in std::iter::successors(self.inherited, |recorder| recorder.inherited) {
             recorder.blocks.for_each_size(|bytes| {
                 self.ledger.add(Statistic::InheritedBlocks, 1);
