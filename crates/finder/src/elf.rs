@@ -93,6 +93,11 @@ impl<'a> Elf<'a> {
         names::imports(self, names)
     }
 
+    /// It takes this function from others, defines it for them, or does not say.
+    pub(crate) fn may_call(&self, name: &str) -> bool {
+        names::is_linked(self, name)
+    }
+
     /// It defines this function for other objects.
     pub fn exports(&self, name: &str) -> bool {
         names::find(self, Table::Exported, [name])[0].is_some()

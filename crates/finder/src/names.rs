@@ -52,6 +52,15 @@ pub(crate) fn imports(elf: &Elf, names: &[&str]) -> bool {
     })
 }
 
+/// The name is among those that the loader sees, or there are none.
+pub(crate) fn is_linked(elf: &Elf, name: &str) -> bool {
+    let Some(symbols) = symbols(elf, Table::Exported) else { return true };
+    let is_it = |symbol: &elf::Sym64<LittleEndian>| {
+        symbol.name(LittleEndian, symbols.strings()).ok() == Some(name.as_bytes())
+    };
+    symbols.iter().any(is_it)
+}
+
 fn is_wanted(kind: SymbolType) -> bool {
     kind == elf::STT_FUNC || kind == elf::STT_OBJECT
 }

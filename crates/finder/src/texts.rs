@@ -49,9 +49,10 @@ impl Library {
 /// or that of a variable in the environment, where names were left out.
 const OPENSSL: [&[u8]; 2] = [b"crypto/ex_data.c\0", b"OPENSSL_ia32cap\0"];
 
-/// The object may hold an OpenSSL.
+/// The object may hold an OpenSSL. It is asked of every object of every process that is recorded:
+/// what does not call malloc need not be read.
 pub(crate) fn has_openssl(elf: &Elf) -> bool {
-    OPENSSL.iter().any(|text| has(elf, text))
+    elf.may_call("malloc") && OPENSSL.iter().any(|text| has(elf, text))
 }
 
 /// The library other than OpenSSL that the object holds.
@@ -121,9 +122,10 @@ fn has(elf: &Elf, text: &[u8]) -> bool {
     constants(elf).any(|segment| finder.find(segment.bytes).is_some())
 }
 
-/// Where linkers put texts: in segments that nobody writes, which in older layouts hold code too.
+/// Where linkers put texts: in segments that nobody writes. In older layouts they hold code too.
 fn constants<'e, 'a>(elf: &'e Elf<'a>) -> impl Iterator<Item = &'e Segment<'a>> {
-    elf.segments().iter().filter(|segment| !segment.writable)
+    let apart = elf.segments().iter().any(|segment| !segment.writable && !segment.executable);
+    elf.segments().iter().filter(move |segment| !segment.writable && !(apart && segment.executable))
 }
 
 #[cfg(test)]
