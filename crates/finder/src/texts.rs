@@ -125,7 +125,7 @@ fn has(elf: &Elf, text: &[u8]) -> bool {
 /// Where linkers put texts: in segments that nobody writes. In older layouts they hold code too.
 fn constants<'e, 'a>(elf: &'e Elf<'a>) -> impl Iterator<Item = &'e Segment<'a>> {
     let apart = elf.segments().iter().any(|segment| !segment.writable && !segment.executable);
-    elf.segments().iter().filter(move |segment| !segment.writable && !(apart && segment.executable))
+    elf.segments().iter().filter(move |segment| !(segment.writable || apart && segment.executable))
 }
 
 #[cfg(test)]
