@@ -43,6 +43,8 @@ pub enum Command {
     Report(commands::report::Options),
     /// Write a capture in another program's format
     Export(commands::export::Options),
+    /// Say what could be recorded of a program or process, and how; or what this machine offers
+    Doctor(commands::doctor::Options),
     /// List the server's configurations, or show one
     Configs(commands::configs::Options),
     /// Run the reference server on its own

@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod configs;
 pub mod diff;
+pub mod doctor;
 pub mod export;
 pub mod flame;
 pub mod load;

@@ -11,6 +11,7 @@ mod failure;
 mod machine;
 mod output;
 mod processes;
+mod program_file;
 mod recording;
 mod run_folder;
 mod run_record;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Diff(options) => commands::diff::run(&options),
         Command::Report(options) => commands::report::run(&options),
         Command::Export(options) => commands::export::run(&options),
+        Command::Doctor(options) => commands::doctor::run(&options),
         Command::Configs(options) => commands::configs::run(&options),
     };
     match result {

@@ -39,6 +39,32 @@ pub fn print_json_line(value: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string(value)?)
 }
 
+/// Columns of text.
+const WIDTH: usize = 100;
+
+/// A sentence on lines of at most [`WIDTH`] columns, each behind `indent` blanks, without the last
+/// line end. A word that is longer has a line of its own.
+pub fn wrapped(sentence: &str, indent: usize) -> String {
+    let margin = " ".repeat(indent);
+    let mut text = margin.clone();
+    let mut column = indent;
+    for word in sentence.split_whitespace() {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > WIDTH {
+            text += "\n";
+            text += &margin;
+            column = indent;
+        }
+        if column > indent {
+            text.push(' ');
+            column += 1;
+        }
+        text += word;
+        column += length;
+    }
+    text
+}
+
 /// Whether tables may be coloured: on a terminal, unless NO_COLOR is set.
 pub fn colour() -> Colour {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

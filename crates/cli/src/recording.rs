@@ -91,9 +91,9 @@ pub struct OpensslRecord {
     pub object: String,
     /// What it says of itself.
     pub version: String,
-    /// How it was found: `exported` or `symbol-table`.
+    /// How it was found, in a word of [`ledger::Way`].
     pub way: &'static str,
-    /// `recorded`, `refused` or `replaced`.
+    /// What came of it, in a word of [`ledger::Outcome`].
     pub outcome: &'static str,
 }
 
@@ -119,21 +119,36 @@ impl From<&Found> for OpensslRecord {
     }
 }
 
-/// How an OpenSSL was found and what came of it, in words.
-pub fn describe(found: &Found) -> String {
-    let way = match found.way {
+/// The way into an OpenSSL, in words.
+pub fn way_in_words(way: Way) -> &'static str {
+    match way {
         Way::Exported => "its setter is exported",
         Way::SymbolTable => "its setter is in the symbol table",
-        _ => "its setter was found",
-    };
+        Way::Instructions => "its setter was recognised by its code",
+        Way::VariableSymbols => "its variables are in the symbol table",
+        Way::VariableInstructions => "its variables were read out of its code",
+        _ => "no way into it is known",
+    }
+}
+
+/// How an OpenSSL was found and what came of it, in words.
+pub fn describe(found: &Found) -> String {
+    let way = way_in_words(found.way);
     match found.outcome {
         Outcome::Recorded => format!("recorded from its first allocation on ({way})"),
+        Outcome::Chained => format!(
+            "recorded from its first allocation on, above the program's own memory functions \
+             ({way})"
+        ),
+        Outcome::Late => {
+            format!("recorded since it was found; what it had allocated before is unknown ({way})")
+        }
         Outcome::Refused => {
             format!("not recorded: it had allocated memory before it was found ({way})")
         }
         Outcome::Replaced => {
             "not recorded: the program has put memory functions of its own into it".to_owned()
         }
-        _ => "not recorded".to_owned(),
+        _ => format!("not recorded: {way}"),
     }
 }

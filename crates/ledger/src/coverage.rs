@@ -4,7 +4,7 @@
 //! ```text
 //! process <TAB> pid <TAB> program
 //! forked <TAB> pid of the parent
-//! openssl <TAB> object <TAB> version <TAB> way <TAB> outcome
+//! openssl <TAB> number <TAB> object <TAB> version <TAB> way <TAB> outcome
 //! problem <TAB> sentence
 //! ```
 
@@ -30,6 +30,10 @@ pub struct Coverage {
 /// One OpenSSL in a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Found {
+    /// What tells its sites from those of the others in the process, in
+    /// [`Site::openssl`](crate::Site::openssl); `None` when it is not recorded. The order of
+    /// the OpenSSLs' numbers is that in which they were found.
+    pub number: Option<u8>,
     /// The file it lies in.
     pub object: String,
     /// What it says of itself; empty when it could not be asked.
@@ -48,6 +52,14 @@ pub enum Way {
     Exported,
     /// CRYPTO_set_mem_functions is in the symbol table of the object's file.
     SymbolTable,
+    /// CRYPTO_set_mem_functions was recognised by its instructions.
+    Instructions,
+    /// The variables that hold the functions are in the symbol table of the object's file.
+    VariableSymbols,
+    /// The variables that hold the functions were read out of OpenSSL's instructions.
+    VariableInstructions,
+    /// Not: there is an OpenSSL, and no way into it is known.
+    Nowhere,
 }
 
 /// Whether an OpenSSL is recorded.
@@ -56,39 +68,74 @@ pub enum Way {
 pub enum Outcome {
     /// From its first allocation on.
     Recorded,
+    /// From its first allocation on, and the program's own memory functions are called below.
+    Chained,
+    /// Since it was found. It had allocated before, and of those blocks nothing is known.
+    Late,
     /// Not: it had allocated before it was found, and then it takes no functions.
     Refused,
     /// Not: the program has put functions of its own into it.
     Replaced,
+    /// Not: no way into it was found.
+    Unreachable,
 }
 
 impl Way {
+    const ALL: [Way; 6] = [
+        Way::Exported,
+        Way::SymbolTable,
+        Way::Instructions,
+        Way::VariableSymbols,
+        Way::VariableInstructions,
+        Way::Nowhere,
+    ];
+
     /// The word in the file.
     pub fn word(self) -> &'static str {
         match self {
             Way::Exported => "exported",
             Way::SymbolTable => "symbol-table",
+            Way::Instructions => "instructions",
+            Way::VariableSymbols => "variable-symbols",
+            Way::VariableInstructions => "variable-instructions",
+            Way::Nowhere => "nowhere",
         }
     }
 
     fn from_word(word: &str) -> Option<Way> {
-        [Way::Exported, Way::SymbolTable].into_iter().find(|way| way.word() == word)
+        Way::ALL.into_iter().find(|way| way.word() == word)
     }
 }
 
 impl Outcome {
+    const ALL: [Outcome; 6] = [
+        Outcome::Recorded,
+        Outcome::Chained,
+        Outcome::Late,
+        Outcome::Refused,
+        Outcome::Replaced,
+        Outcome::Unreachable,
+    ];
+
+    /// Its allocations are counted.
+    pub fn is_recorded(self) -> bool {
+        matches!(self, Outcome::Recorded | Outcome::Chained | Outcome::Late)
+    }
+
     /// The word in the file.
     pub fn word(self) -> &'static str {
         match self {
             Outcome::Recorded => "recorded",
+            Outcome::Chained => "chained",
+            Outcome::Late => "late",
             Outcome::Refused => "refused",
             Outcome::Replaced => "replaced",
+            Outcome::Unreachable => "unreachable",
         }
     }
 
     fn from_word(word: &str) -> Option<Outcome> {
-        let all = [Outcome::Recorded, Outcome::Refused, Outcome::Replaced];
-        all.into_iter().find(|outcome| outcome.word() == word)
+        Outcome::ALL.into_iter().find(|outcome| outcome.word() == word)
     }
 }
 
@@ -146,7 +193,11 @@ impl Coverage {
                 program.clone_into(&mut self.program);
             }
             ["forked", parent] => self.forked_from = Some(parent.parse().ok()?),
-            ["openssl", object, version, way, outcome] => self.openssls.push(Found {
+            ["openssl", number, object, version, way, outcome] => self.openssls.push(Found {
+                number: match number {
+                    NO_NUMBER => None,
+                    number => Some(number.parse().ok()?),
+                },
                 object: object.to_owned(),
                 version: version.to_owned(),
                 way: Way::from_word(way)?,
@@ -159,11 +210,37 @@ impl Coverage {
     }
 }
 
+impl Coverage {
+    /// What each recorded OpenSSL of the process is called, by its number: its file and version,
+    /// with the file's folder where two would be called the same.
+    pub fn openssl_names(&self) -> Vec<(u8, String)> {
+        let short = |found: &Found| {
+            let file = found.object.rsplit('/').next().unwrap_or_default();
+            format!("{file} {}", found.version).trim_end().to_owned()
+        };
+        let long = |found: &Found| format!("{} {}", found.object, found.version);
+        let is_alone =
+            |name: &String| self.openssls.iter().filter(|f| short(f) == *name).count() < 2;
+        self.openssls
+            .iter()
+            .filter_map(|found| {
+                let name = Some(short(found)).filter(is_alone);
+                Some((found.number?, name.unwrap_or_else(|| long(found).trim_end().to_owned())))
+            })
+            .collect()
+    }
+}
+
+/// In place of a number.
+const NO_NUMBER: &str = "-";
+
 impl Found {
     /// The line of the file, to be added to it when the OpenSSL is loaded later.
     pub fn line(&self) -> String {
+        let number = self.number.map_or(NO_NUMBER.to_owned(), |number| number.to_string());
         let (object, version) = (one_field(&self.object), one_field(&self.version));
-        format!("openssl\t{object}\t{version}\t{}\t{}\n", self.way.word(), self.outcome.word())
+        let (way, outcome) = (self.way.word(), self.outcome.word());
+        format!("openssl\t{number}\t{object}\t{version}\t{way}\t{outcome}\n")
     }
 }
 
@@ -177,7 +254,8 @@ mod tests {
     use super::*;
 
     fn example() -> Coverage {
-        let found = |object: &str, way, outcome| Found {
+        let found = |number, object: &str, way, outcome| Found {
+            number,
             object: object.to_owned(),
             version: "OpenSSL 3.0.19 27 Jan 2026".to_owned(),
             way,
@@ -188,9 +266,10 @@ mod tests {
             program: "/usr/bin/a program".to_owned(),
             forked_from: Some(76),
             openssls: vec![
-                found("/usr/lib/libcrypto.so.3", Way::Exported, Outcome::Recorded),
-                found("/usr/lib/wheel.so", Way::SymbolTable, Outcome::Refused),
-                found("/usr/lib/other.so", Way::SymbolTable, Outcome::Replaced),
+                found(Some(0), "/usr/lib/libcrypto.so.3", Way::Exported, Outcome::Recorded),
+                found(Some(1), "/opt/lib/libcrypto.so.3", Way::SymbolTable, Outcome::Late),
+                found(Some(2), "/usr/lib/wheel.so", Way::Instructions, Outcome::Replaced),
+                found(None, "/usr/lib/other.so", Way::Nowhere, Outcome::Unreachable),
             ],
             problems: vec!["no ledger".to_owned()],
         }
@@ -218,8 +297,28 @@ mod tests {
     }
 
     #[test]
+    fn every_word_is_read_as_what_was_written() {
+        assert!(Way::ALL.into_iter().all(|way| Way::from_word(way.word()) == Some(way)));
+        let is_read = |outcome: Outcome| Outcome::from_word(outcome.word()) == Some(outcome);
+        assert!(Outcome::ALL.into_iter().all(is_read));
+    }
+
+    #[test]
+    fn openssls_of_one_name_are_told_apart_by_their_folders() {
+        let names: Vec<_> = example().openssl_names();
+        assert_eq!(
+            names,
+            [
+                (0, "/usr/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()),
+                (1, "/opt/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()),
+                (2, "wheel.so OpenSSL 3.0.19 27 Jan 2026".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
     fn a_foreign_line_is_named_with_its_place() {
-        for line in ["hello", "process\tx\ty", "openssl\ta\tb\tby-magic\trecorded", ""] {
+        for line in ["hello", "process\tx\ty", "openssl\t0\ta\tb\tby-magic\trecorded", ""] {
             let error = Coverage::parse("x", &format!("forked\t1\n{line}\n")).expect_err(line);
             assert!(error.to_string().contains("x: offset 9"), "{error}");
         }

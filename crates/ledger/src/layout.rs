@@ -8,7 +8,7 @@ use crate::peak::Peak;
 pub(crate) const MAGIC: [u8; 8] = *b"tlsheap\0";
 
 /// Changes with every change of the layout; a reader reads its own version only.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Frames kept of one stack. Most have 32 to 45; parsing a certificate on a tokio task takes up to
 /// about 80, through OpenSSL 4.0's decoders. Unused room costs nothing: stacks lie end to end.
@@ -28,6 +28,9 @@ pub(crate) const SITE_READY: u32 = 1;
 
 /// `SiteRecord::flags`: the stack is cut.
 pub(crate) const SITE_TRUNCATED: u32 = 1;
+
+/// `SiteRecord::flags`: the number of the OpenSSL lies this many bits up, and takes eight.
+pub(crate) const SITE_OPENSSL_SHIFT: u32 = 8;
 
 /// `SiteRecord::file` when OpenSSL passed NULL.
 pub(crate) const FILE_NULL: u32 = u32::MAX;

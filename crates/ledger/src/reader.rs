@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
-    SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, TableRecord, VERSION,
+    SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, TableRecord,
+    VERSION,
 };
 use crate::peak::Peak;
 use crate::snapshot::{Counts, Inherited, Site, Snapshot, Statistics};
@@ -169,11 +170,13 @@ impl Reader<'_> {
             let offset = layout.regions.sites + (at * size_of::<SiteRecord>()) as u64;
             let mut counts = totals.signed[at + 1];
             counts.spill(record);
+            let flags = u32_at(record, offset_of!(SiteRecord, flags));
             sites.push(Site {
+                openssl: (flags >> SITE_OPENSSL_SHIFT) as u8,
                 file: self.file(record, offset, &strings, layout, &mut files)?,
                 line: u32_at(record, offset_of!(SiteRecord, line)),
                 stack: self.stack(record, offset, &frames)?,
-                truncated: u32_at(record, offset_of!(SiteRecord, flags)) & SITE_TRUNCATED != 0,
+                truncated: flags & SITE_TRUNCATED != 0,
                 counts: counts.unsigned(),
             });
         }

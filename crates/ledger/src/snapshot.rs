@@ -23,6 +23,9 @@ pub struct Counts {
 /// One allocation site: OpenSSL's file and line with the stack that reached it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
+    /// The number of the OpenSSL in its process that allocates here; see
+    /// [`Found::number`](crate::Found::number).
+    pub openssl: u8,
     /// The file as OpenSSL passed it, not normalised; `None` when OpenSSL passed NULL.
     pub file: Option<Arc<str>>,
     /// The line as OpenSSL passed it.

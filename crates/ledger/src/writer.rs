@@ -16,7 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Capacities;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
-    SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
+    SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
+    VERSION,
 };
 use crate::peak::Change;
 
@@ -329,11 +330,13 @@ impl Ledger {
         Some(start as u32)
     }
 
-    /// Stores a site and returns its number, or `None` when there is no room. `file` is a place
-    /// that [`Ledger::add_file`] gave, or `None` for NULL; `frames` holds at most
-    /// [`FRAMES_PER_SITE`] return addresses, innermost first. Readers see it at once.
+    /// Stores a site and returns its number, or `None` when there is no room. `openssl` is the
+    /// number of the OpenSSL that allocates there; `file` is a place that [`Ledger::add_file`]
+    /// gave, or `None` for NULL; `frames` holds at most [`FRAMES_PER_SITE`] return addresses,
+    /// innermost first. Readers see it at once.
     pub fn add_site(
         &self,
+        openssl: u8,
         file_pointer: usize,
         file: Option<u32>,
         line: u32,
@@ -365,7 +368,8 @@ impl Ledger {
             (*record).file = file.unwrap_or(FILE_NULL);
             (*record).frames_start = start as u32;
             (*record).depth = depth as u32;
-            (*record).flags = if end == StackEnd::Root { 0 } else { SITE_TRUNCATED };
+            (*record).flags = u32::from(openssl) << SITE_OPENSSL_SHIFT
+                | if end == StackEnd::Root { 0 } else { SITE_TRUNCATED };
             (*record).state.store(SITE_READY, Ordering::Release);
         }
         match end {
@@ -376,12 +380,20 @@ impl Ledger {
         Some(SiteId(number as u32))
     }
 
-    /// Whether `site` is that of this file pointer, line and stack.
+    /// Whether `site` is that of this OpenSSL, file pointer, line and stack.
     #[inline]
-    pub fn site_is(&self, site: SiteId, file_pointer: usize, line: u32, frames: &[usize]) -> bool {
+    pub fn site_is(
+        &self,
+        site: SiteId,
+        openssl: u8,
+        file_pointer: usize,
+        line: u32,
+        frames: &[usize],
+    ) -> bool {
         let Some(record) = self.site(site) else { return false };
         if record.file_pointer != file_pointer as u64
             || record.line != line
+            || record.flags >> SITE_OPENSSL_SHIFT != u32::from(openssl)
             || record.depth as usize != frames.len()
         {
             return false;

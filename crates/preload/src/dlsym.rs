@@ -1,4 +1,5 @@
 //! A stand-in for `dlsym`: looks for OpenSSLs that were loaded since, and goes on in the real one.
+//! Who asks a recorded OpenSSL for its setter or getter gets our stand-in for it.
 //!
 //! It jumps there and does not call it: the real one looks at its return address to know which
 //! library asks, and has to find the program's.
@@ -7,7 +8,8 @@ use std::ffi::{CStr, c_char, c_void};
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::scan;
+use crate::openssl::{GETTER, SETTER};
+use crate::{scan, stand_ins};
 
 /// Versions of the symbol, newest first; which of them there are depends on the C library's age
 /// and the processor.
@@ -45,16 +47,37 @@ unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_v
     );
 }
 
-/// Looks around, and returns where to go on.
+/// Looks around, and returns where to go on with the same arguments.
 #[cfg_attr(test, allow(dead_code))]
-extern "C" fn before() -> *mut c_void {
+extern "C" fn before(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     // SAFETY: the C library's own cell for the calling thread.
     let error = unsafe { *libc::__errno_location() };
     let _ = catch_unwind(scan::look_for_new);
+    let stand_in = catch_unwind(|| stand_in(handle, name)).unwrap_or(None);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = error };
-    real()
+    stand_in.unwrap_or_else(real)
 }
+
+/// A function that answers in place of `dlsym`, when a library of its own is asked for one of the
+/// functions that we stand in for. What is asked of all libraries finds ours by itself.
+fn stand_in(handle: *mut c_void, name: *const c_char) -> Option<*mut c_void> {
+    if handle == libc::RTLD_DEFAULT || handle == libc::RTLD_NEXT || name.is_null() {
+        return None;
+    }
+    // SAFETY: the name that the caller passes to `dlsym`, a C string.
+    let name = unsafe { CStr::from_ptr(name) };
+    if name != SETTER && name != GETTER {
+        return None;
+    }
+    // SAFETY: the C library's function of this name, or `nothing`, which have this type.
+    let real = unsafe { std::mem::transmute::<*mut c_void, Lookup>(real()) };
+    // SAFETY: the caller's arguments; what a library has does not depend on who asks.
+    let found = unsafe { real(handle, name.as_ptr()) };
+    stand_ins::answer(found as usize)
+}
+
+type Lookup = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
 /// The real `dlsym`.
 fn real() -> *mut c_void {

@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 
-use crate::object::Object;
+use crate::object::{Object, Plain};
 
 /// The object's tables, as the loader has placed them.
 pub(crate) struct DynamicSymbols<'a> {
@@ -22,6 +22,9 @@ struct Dynamic {
     value: usize,
 }
 
+// SAFETY: two numbers of the same size.
+unsafe impl Plain for Dynamic {}
+
 const DT_NULL: i64 = 0;
 const DT_HASH: i64 = 4;
 const DT_STRTAB: i64 = 5;
@@ -37,7 +40,7 @@ impl<'a> DynamicSymbols<'a> {
         let mut at = object.dynamic?;
         let (mut symbols, mut strings, mut gnu_hash, mut hash) = (None, None, None, None);
         loop {
-            let entry: Dynamic = read(object, at)?;
+            let entry: Dynamic = object.read(at)?;
             // The loader adds the base to these, but for objects it did not load itself (the
             // kernel's); those have nothing for us.
             let place = object.holds(entry.value, 1).then_some(entry.value);
@@ -64,7 +67,7 @@ impl<'a> DynamicSymbols<'a> {
     }
 
     fn by_gnu_hash(&self, table: usize, name: &CStr) -> Option<usize> {
-        let word = |index: usize| read::<u32>(self.object, table + index * size_of::<u32>());
+        let word = |index: usize| self.object.read::<u32>(table + index * size_of::<u32>());
         let (buckets, first, bloom_words) = (word(0)?, word(1)?, word(2)? as usize);
         if buckets == 0 {
             return None;
@@ -90,14 +93,14 @@ impl<'a> DynamicSymbols<'a> {
     }
 
     fn one_by_one(&self, name: &CStr) -> Option<usize> {
-        let symbols: u32 = read(self.object, self.hash? + size_of::<u32>())?;
+        let symbols: u32 = self.object.read(self.hash? + size_of::<u32>())?;
         (1..symbols.min(MOST_SYMBOLS)).find_map(|symbol| self.defined(symbol, name))
     }
 
     /// The address of a symbol, if it is defined here and has this name.
     fn defined(&self, symbol: u32, name: &CStr) -> Option<usize> {
         let place = self.symbols + symbol as usize * size_of::<libc::Elf64_Sym>();
-        let symbol: libc::Elf64_Sym = read(self.object, place)?;
+        let symbol: libc::Elf64_Sym = self.object.read(place)?;
         let name = name.to_bytes_with_nul();
         let text = self.strings + symbol.st_name as usize;
         if symbol.st_shndx == 0 || symbol.st_value == 0 || !self.object.holds(text, name.len()) {
@@ -108,15 +111,6 @@ impl<'a> DynamicSymbols<'a> {
         let stored = unsafe { std::slice::from_raw_parts(text as *const u8, name.len()) };
         (stored == name).then(|| self.object.base.wrapping_add(symbol.st_value as usize))
     }
-}
-
-/// Reads a plain value in a segment of a loaded object.
-fn read<T: Copy>(object: &Object, address: usize) -> Option<T> {
-    if !object.holds(address, size_of::<T>()) || !address.is_multiple_of(align_of::<T>()) {
-        return None;
-    }
-    // SAFETY: mapped, readable and aligned, as checked; the types read here are plain numbers.
-    Some(unsafe { (address as *const T).read() })
 }
 
 fn gnu_hash(name: &CStr) -> u32 {

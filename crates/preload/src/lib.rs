@@ -6,10 +6,11 @@
 //! asks for one of its symbols first.
 //!
 //! ```text
-//! constructor ─┐                  ┌─► dynamic_symbols ─┐
-//!              ├─► scan ─► object ┤                    ├─► recorder::hook
-//! dlsym ───────┘     │            └─► symbol_table ────┘
-//!                    └─► report: the coverage file beside the ledger
+//! constructor ─┐                    ┌─► dynamic_symbols
+//!              ├─► scan ─► openssl ─┤
+//! dlsym ───────┘     │              └─► mapped_file, finder
+//!                    ├─► put_in ─► recorder ◄─ stand_ins ◄─ CRYPTO_set_mem_functions,
+//!                    └─► report: the coverage file beside the ledger   called by the program
 //! ```
 //!
 //! Without the variable `TLSHEAP_LEDGER_DIR`, which names the folder for ledgers, the library does
@@ -22,11 +23,13 @@ compile_error!("the preload library is written for 64-bit Linux with the GNU C l
 mod dlclose;
 mod dlsym;
 mod dynamic_symbols;
+mod mapped_file;
 mod object;
+mod openssl;
+mod put_in;
 mod report;
 mod scan;
-mod setter;
+mod stand_ins;
 mod start;
-mod symbol_table;
 
 pub use start::{FOLDER, MAIN_PARENT};

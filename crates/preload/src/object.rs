@@ -23,6 +23,8 @@ pub(crate) struct Object {
     pub headers: usize,
     /// Its loaded segments.
     segments: Vec<Segment>,
+    /// What the loader has made read-only after its own work.
+    sealed: Vec<Segment>,
     /// Its dynamic section, if it has one.
     pub dynamic: Option<usize>,
 }
@@ -45,6 +47,30 @@ impl Object {
         self.has(start, bytes, libc::PF_X | libc::PF_R)
     }
 
+    /// An eight-byte variable at the address can be written to.
+    pub(crate) fn is_variable(&self, address: usize) -> bool {
+        let is_sealed = self.sealed.iter().any(|it| it.start <= address && address < it.end);
+        address.is_multiple_of(8) && !is_sealed && self.has(address, 8, libc::PF_R | libc::PF_W)
+    }
+
+    /// Reads a plain value in a segment.
+    pub(crate) fn read<T: Plain>(&self, address: usize) -> Option<T> {
+        if !self.holds(address, size_of::<T>()) || !address.is_multiple_of(align_of::<T>()) {
+            return None;
+        }
+        // SAFETY: mapped, readable and aligned, as checked; any bytes are a value of the type. The
+        // read is volatile: a variable may be changing.
+        Some(unsafe { (address as *const T).read_volatile() })
+    }
+
+    /// The instructions at an address.
+    pub(crate) fn code(&self, start: usize, bytes: usize) -> Option<&[u8]> {
+        // SAFETY: so many bytes lie in one readable segment of an object that is loaded, in which
+        // nobody writes.
+        let code = || unsafe { std::slice::from_raw_parts(start as *const u8, bytes) };
+        self.holds_code(start, bytes).then(code)
+    }
+
     fn has(&self, start: usize, bytes: usize, flags: u32) -> bool {
         let Some(end) = start.checked_add(bytes) else { return false };
         self.segments.iter().any(|segment| {
@@ -57,6 +83,22 @@ impl Object {
         self.holds(Object::is_own as *const () as usize, 1)
     }
 }
+
+/// A type of which any bytes are a value.
+///
+/// # Safety
+///
+/// They are.
+pub(crate) unsafe trait Plain: Copy {}
+
+// SAFETY: numbers, and records of numbers without padding.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for i32 {}
+// SAFETY: as above.
+unsafe impl Plain for usize {}
+// SAFETY: as above.
+unsafe impl Plain for libc::Elf64_Sym {}
 
 /// What the loader's counters say.
 pub(crate) fn changes() -> Changes {
@@ -119,6 +161,11 @@ unsafe fn object(info: &libc::dl_phdr_info) -> Object {
         unsafe { CStr::from_ptr(info.dlpi_name) }
     };
     let start = |header: &libc::Elf64_Phdr| base.wrapping_add(header.p_vaddr as usize);
+    let segment = |header: &libc::Elf64_Phdr| Segment {
+        start: start(header),
+        end: start(header).saturating_add(header.p_memsz as usize),
+        flags: header.p_flags,
+    };
     let with = |kind| headers.iter().filter(move |header| header.p_type == kind);
     Object {
         path: match name.to_bytes() {
@@ -127,13 +174,8 @@ unsafe fn object(info: &libc::dl_phdr_info) -> Object {
         },
         base,
         headers: info.dlpi_phdr as usize,
-        segments: with(libc::PT_LOAD)
-            .map(|header| Segment {
-                start: start(header),
-                end: start(header).saturating_add(header.p_memsz as usize),
-                flags: header.p_flags,
-            })
-            .collect(),
+        segments: with(libc::PT_LOAD).map(segment).collect(),
+        sealed: with(libc::PT_GNU_RELRO).map(segment).collect(),
         dynamic: with(libc::PT_DYNAMIC).map(start).next(),
     }
 }

@@ -35,7 +35,7 @@ impl Report {
 
     /// An OpenSSL was found. One that is not recorded is worth a file: no ledger will tell of it.
     pub(crate) fn found(&mut self, found: Found) {
-        let lost = found.outcome != Outcome::Recorded;
+        let lost = !found.outcome.is_recorded();
         self.add(&found.line());
         self.coverage.openssls.push(found);
         if lost && self.file.is_none() {
@@ -53,16 +53,17 @@ impl Report {
         }
     }
 
-    /// The program took the OpenSSL in `object` over.
-    pub(crate) fn replaced(&mut self, object: &str) {
+    /// The outcome for a recorded OpenSSL has changed.
+    pub(crate) fn changed(&mut self, number: u8, outcome: Outcome) {
         self.enter_process();
-        let taken = self.coverage.openssls.iter_mut().find(|found| found.object == object);
-        if let Some(found) = taken {
-            found.outcome = Outcome::Replaced;
+        let mut openssls = self.coverage.openssls.iter_mut();
+        if let Some(found) = openssls.find(|found| found.number == Some(number)) {
+            found.outcome = outcome;
         }
         // A line that was written says otherwise: the whole is written again.
         match self.file.take() {
             Some(file) => self.write(file),
+            None if outcome.is_recorded() => {}
             None => self.write_alone(),
         }
     }

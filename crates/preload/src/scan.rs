@@ -1,33 +1,41 @@
 //! Looks through the loaded objects for OpenSSLs and puts the recorder into each.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char, c_int};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::ffi::CStr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ledger::{Found, Outcome, Way};
-use recorder::{Getter, Setter};
+use ledger::{Found, Outcome};
+use recorder::OpensslNumber;
 
 use crate::dynamic_symbols::DynamicSymbols;
 use crate::object::{self, Changes, Object};
+use crate::openssl::{GETTER, Openssl, SETTER};
+use crate::put_in::put_in;
 use crate::report::Report;
-use crate::symbol_table;
-
-/// What is looked for.
-pub(crate) const SETTER: &CStr = c"CRYPTO_set_mem_functions";
-const GETTER: &CStr = c"CRYPTO_get_mem_functions";
-const VERSION: &CStr = c"OpenSSL_version";
-/// OpenSSL has this function since 1.1.0. Before that, memory functions were given no file and
-/// line, and must not be put in.
-const SINCE_1_1: &CStr = c"CRYPTO_zalloc";
 
 /// What the scan knows; there is one for the process.
 struct State {
     report: Report,
     /// Program headers of the objects that were looked at.
     seen: Vec<usize>,
-    /// Setters of the OpenSSLs that are recorded.
-    recorded: Vec<usize>,
+    recorded: Vec<Recorded>,
     subs: u64,
+}
+
+/// An OpenSSL with the recorder in it.
+struct Recorded {
+    number: OpensslNumber,
+    /// The object it lies in.
+    headers: usize,
+    path: PathBuf,
+    setter: Option<usize>,
+    getter: Option<usize>,
+    version: String,
+    /// It has been unloaded.
+    gone: bool,
+    /// The program has put functions of its own into it.
+    replaced: bool,
 }
 
 /// The state, for one thread at a time.
@@ -43,6 +51,9 @@ unsafe impl Sync for Shared {}
 static SHARED: Shared = Shared { owner: AtomicU32::new(0), state: UnsafeCell::new(None) };
 /// The loader's counters at the last scan.
 static ADDS: AtomicU64 = AtomicU64::new(0);
+/// Objects that were loaded when the process began: those that everybody's names are looked for in
+/// first.
+static AT_START: AtomicUsize = AtomicUsize::new(0);
 /// There is a state.
 static READY: AtomicBool = AtomicBool::new(false);
 
@@ -50,6 +61,7 @@ static READY: AtomicBool = AtomicBool::new(false);
 pub(crate) fn begin(report: Report) {
     let state = State { report, seen: Vec::new(), recorded: Vec::new(), subs: 0 };
     SHARED.with(|shared| *shared = Some(state));
+    AT_START.store(object::loaded().0.len(), Ordering::Relaxed);
     READY.store(true, Ordering::Release);
     look_for_new();
 }
@@ -79,13 +91,61 @@ pub(crate) fn with_report(with: impl FnOnce(&mut Report)) {
     });
 }
 
-/// The OpenSSL with this setter has the recorder in it.
-pub(crate) fn is_recorded(setter: usize) -> bool {
-    let mut recorded = false;
+/// Looks whether the recorded OpenSSLs still call the recorder.
+pub(crate) fn check_in_place() {
+    let (objects, _) = object::loaded();
     SHARED.with(|state| {
-        recorded = state.as_ref().is_some_and(|state| state.recorded.contains(&setter));
+        if let Some(state) = state {
+            state.check_in_place(&objects);
+        }
     });
-    recorded
+}
+
+/// Says that the program's own functions lie below those of the recorder.
+pub(crate) fn chained(number: OpensslNumber) {
+    with_report(|report| report.changed(number.get(), Outcome::Chained));
+}
+
+/// The setter or getter that a program has called by its name.
+pub(crate) enum Reached {
+    /// That of a recorded OpenSSL.
+    Recorded(OpensslNumber),
+    /// One at this address.
+    Other(usize),
+}
+
+/// The function `name` of the OpenSSL that code at `caller` would reach without us: the loader
+/// looks into what was loaded at the start, in that order, before it looks into what belongs to
+/// the caller alone.
+pub(crate) fn reached_from(caller: usize, name: &CStr) -> Option<Reached> {
+    look_for_new();
+    let (objects, _) = object::loaded();
+    let function = |object: &Object| {
+        if object.is_own() { None } else { DynamicSymbols::of(object)?.function(name) }
+    };
+    let at_start = AT_START.load(Ordering::Relaxed);
+    let found = objects
+        .iter()
+        .take(at_start)
+        .find_map(function)
+        .or_else(|| objects.iter().filter(|object| object.holds(caller, 1)).find_map(function))
+        .or_else(|| objects.iter().find_map(function))?;
+    let recorded = recorded_function(found).map(|(number, _)| Reached::Recorded(number));
+    Some(recorded.unwrap_or(Reached::Other(found)))
+}
+
+/// The recorded OpenSSL whose setter or getter lies at `address`, and which of the two it is.
+pub(crate) fn recorded_function(address: usize) -> Option<(OpensslNumber, &'static CStr)> {
+    let mut found = None;
+    SHARED.with(|state| {
+        let recorded = state.iter().flat_map(|state| &state.recorded);
+        found = recorded.filter(|openssl| !openssl.gone).find_map(|openssl| match Some(address) {
+            it if it == openssl.setter => Some((openssl.number, SETTER)),
+            it if it == openssl.getter => Some((openssl.number, GETTER)),
+            _ => None,
+        });
+    });
+    found
 }
 
 /// In a forked child: a thread that was scanning is not there, and what it was changing cannot
@@ -135,101 +195,97 @@ impl State {
             self.seen.clear();
             recorder::note_unloading();
             self.subs = changes.subs;
+            for openssl in &mut self.recorded {
+                openssl.gone |= !objects.iter().any(|object| openssl.is_in(object));
+            }
         }
         for object in objects {
             if !self.seen.contains(&object.headers) {
                 self.seen.push(object.headers);
-                self.look_into(object);
+                self.look_into(object, objects);
             }
         }
-        if changes.subs == 0 {
-            // A getter may be gone once objects are.
-            recorder::check_in_place();
-        }
+        self.check_in_place(objects);
     }
 
-    fn look_into(&mut self, object: &Object) {
+    fn look_into(&mut self, object: &Object, objects: &[Object]) {
         if object.is_own() {
             return;
         }
-        let Some(openssl) = exported(object).or_else(|| in_symbol_table(object)) else { return };
-        if self.recorded.contains(&openssl.setter) {
+        let Some(openssl) = Openssl::of(object) else { return };
+        let known = self.recorded.iter().position(|known| !known.gone && known.is_in(object));
+        if let Some(known) = known {
+            self.look_again(known, &openssl, object, objects);
             return;
         }
-        if openssl.since_1_1.is_none() {
+        if !openssl.since_1_1 {
             let name = name(object);
             self.report.problem(format!("{name} has an OpenSSL older than 1.1.0: not recorded"));
             return;
         }
-        let hooked = openssl.hook();
-        if hooked {
-            self.recorded.push(openssl.setter);
-        }
+        let version = openssl.version();
+        // One that was unloaded and is loaded again goes on under its number.
+        let again = self
+            .recorded
+            .iter()
+            .position(|known| known.gone && known.path == object.path && known.version == version);
+        let again = again.map(|at| self.recorded.swap_remove(at).number);
+        let put_in = match put_in(&openssl, object, again, objects) {
+            Ok(put_in) => put_in,
+            Err(error) => {
+                self.report.problem(format!("{}: {error}", name(object)));
+                return;
+            }
+        };
         self.report.found(Found {
+            number: put_in.number.map(OpensslNumber::get),
             object: name(object),
-            version: openssl.version(),
+            version: version.clone(),
             way: openssl.way,
-            outcome: if hooked { Outcome::Recorded } else { Outcome::Refused },
+            outcome: put_in.outcome,
         });
-    }
-}
-
-/// Addresses of the functions of one OpenSSL.
-struct Openssl {
-    way: Way,
-    setter: usize,
-    getter: Option<usize>,
-    version: Option<usize>,
-    since_1_1: Option<usize>,
-}
-
-fn exported(object: &Object) -> Option<Openssl> {
-    let symbols = DynamicSymbols::of(object)?;
-    Some(Openssl {
-        way: Way::Exported,
-        setter: symbols.function(SETTER)?,
-        getter: symbols.function(GETTER),
-        version: symbols.function(VERSION),
-        since_1_1: symbols.function(SINCE_1_1),
-    })
-}
-
-fn in_symbol_table(object: &Object) -> Option<Openssl> {
-    let names = [SETTER, GETTER, VERSION, SINCE_1_1].map(CStr::to_bytes);
-    let [setter, getter, version, since_1_1] = symbol_table::functions(object, names)?;
-    Some(Openssl { way: Way::SymbolTable, setter: setter?, getter, version, since_1_1 })
-}
-
-impl Openssl {
-    /// Puts the recorder in; `false` when this OpenSSL does not take it.
-    fn hook(&self) -> bool {
-        // SAFETY: addresses of the functions with these names in an OpenSSL since 1.1.0, which
-        // have these types.
-        let (set, get) = unsafe {
-            (
-                std::mem::transmute::<usize, Setter>(self.setter),
-                self.getter.map(|getter| std::mem::transmute::<usize, Getter>(getter)),
-            )
-        };
-        // SAFETY: both are of one OpenSSL. Another thread that uses it for the first time right
-        // now is possible only for a library that was loaded moments ago, whose loader has not
-        // yet come back with its first symbol.
-        unsafe { recorder::hook(set, get) }.is_ok()
-    }
-
-    /// What it says of itself; a text in its data, without any initialisation.
-    fn version(&self) -> String {
-        let Some(version) = self.version else { return String::new() };
-        // SAFETY: the address of the function of this name, which has this type.
-        let version = unsafe {
-            std::mem::transmute::<usize, unsafe extern "C" fn(c_int) -> *const c_char>(version)
-        };
-        // SAFETY: 0 asks for the version, a C string that is never freed.
-        let text = unsafe { version(0) };
-        if text.is_null() {
-            return String::new();
+        if let Some(number) = put_in.number {
+            self.recorded.push(Recorded {
+                number,
+                headers: object.headers,
+                path: object.path.clone(),
+                setter: openssl.setter,
+                getter: openssl.getter,
+                version,
+                gone: false,
+                replaced: false,
+            });
         }
-        // SAFETY: as above.
-        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    }
+
+    /// Looks at an OpenSSL at the place of one that is recorded: it may have been unloaded and
+    /// loaded again, and then has its own functions.
+    fn look_again(&mut self, known: usize, openssl: &Openssl, object: &Object, objects: &[Object]) {
+        let known = &mut self.recorded[known];
+        if !known.number.is_in_place() && openssl.has_own_functions(objects) {
+            // Should it refuse, it is found to be replaced.
+            let _ = put_in(openssl, object, Some(known.number), objects);
+        }
+    }
+
+    fn check_in_place(&mut self, objects: &[Object]) {
+        for openssl in &mut self.recorded {
+            if openssl.gone || openssl.replaced {
+                continue;
+            }
+            // A getter that has been unloaded cannot be called.
+            let loaded = objects.iter().any(|object| openssl.is_in(object));
+            if loaded && !openssl.number.is_in_place() {
+                openssl.replaced = true;
+                recorder::note_replaced();
+                self.report.changed(openssl.number.get(), Outcome::Replaced);
+            }
+        }
+    }
+}
+
+impl Recorded {
+    fn is_in(&self, object: &Object) -> bool {
+        self.headers == object.headers && self.path == object.path
     }
 }

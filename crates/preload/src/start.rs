@@ -20,6 +20,11 @@ pub const MAIN_PARENT: &str = "TLSHEAP_MAIN_PARENT";
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = construct;
 
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static DESTRUCTOR: extern "C" fn() = destruct;
+
 /// A panic here would be the end of somebody's program; without recording it runs on.
 #[cfg_attr(test, allow(dead_code))]
 extern "C" fn construct() {
@@ -40,6 +45,12 @@ extern "C" fn construct() {
         unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
         scan::begin(Report::of_this_process(folder, is_main()));
     });
+}
+
+/// The last moment to see whether a program has replaced the recorder's functions.
+#[cfg_attr(test, allow(dead_code))]
+extern "C" fn destruct() {
+    let _ = catch_unwind(scan::check_in_place);
 }
 
 fn is_main() -> bool {

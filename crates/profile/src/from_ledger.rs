@@ -34,6 +34,17 @@ pub fn from_ledger(snapshot: &Snapshot, symbols: &mut Symbols) -> Profile {
     Builder::new(snapshot, symbols, Profile::of_heap()).build(snapshot)
 }
 
+/// Like [`from_ledger`], for a process that may hold several OpenSSLs: each sample has a label
+/// `openssl` with the name that `openssls` gives to the number of its OpenSSL, and only sites of
+/// one OpenSSL are one sample.
+pub fn from_recording(
+    snapshot: &Snapshot,
+    symbols: &mut Symbols,
+    openssls: &[(u8, String)],
+) -> Profile {
+    Builder { openssls, ..Builder::new(snapshot, symbols, Profile::of_heap()) }.build(snapshot)
+}
+
 /// The sites of a ledger with values of the caller's own: `values` gives one value for each
 /// column of `empty`, for the site at an index of [`Snapshot::sites`]. Otherwise like
 /// [`from_ledger`], with the first column to order by, and without what was dropped.
@@ -53,16 +64,18 @@ pub fn from_ledger_with(
 struct Builder<'a> {
     profile: Profile,
     space: AddressSpace<'a>,
-    /// Where in `samples` a stack is.
-    by_stack: HashMap<Vec<LocationId>, usize>,
+    /// Where in `samples` a stack is, of the OpenSSL with a name.
+    by_stack: HashMap<(Option<&'a str>, Vec<LocationId>), usize>,
     samples: Vec<Sample>,
+    /// What OpenSSLs are called in labels, by number.
+    openssls: &'a [(u8, String)],
 }
 
 impl<'a> Builder<'a> {
     fn new(snapshot: &'a Snapshot, symbols: &'a mut Symbols, mut profile: Profile) -> Builder<'a> {
         profile.time_nanos = i64::try_from(snapshot.started_nanos).unwrap_or(0);
         let space = symbols.address_space(&snapshot.modules);
-        Builder { profile, space, by_stack: HashMap::new(), samples: Vec::new() }
+        Builder { profile, space, by_stack: HashMap::new(), samples: Vec::new(), openssls: &[] }
     }
 
     fn build(mut self, snapshot: &Snapshot) -> Profile {
@@ -71,26 +84,31 @@ impl<'a> Builder<'a> {
         }
         if snapshot.statistics.dropped != Counts::default() {
             let frame = self.named_frame(DROPPED_SITES);
-            self.add(vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
+            self.add(None, vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
         }
         self.finish()
     }
 
     fn add_site(&mut self, site: &Site, values: Vec<i64>) {
         let stack = self.stack(site);
-        self.add(stack, values);
+        let openssl = self.openssls.iter().find(|(number, _)| *number == site.openssl);
+        self.add(openssl.map(|(_, name)| name.as_str()), stack, values);
     }
 
-    fn add(&mut self, stack: Vec<LocationId>, values: Vec<i64>) {
-        if let Some(at) = self.by_stack.get(&stack) {
+    fn add(&mut self, openssl: Option<&'a str>, stack: Vec<LocationId>, values: Vec<i64>) {
+        let key = (openssl, stack);
+        if let Some(at) = self.by_stack.get(&key) {
             for (sum, value) in self.samples[*at].values.iter_mut().zip(values) {
                 *sum = sum.saturating_add(value);
             }
             return;
         }
-        self.by_stack.insert(stack.clone(), self.samples.len());
-        let mut sample = Sample { stack, values, labels: Vec::new() };
+        let mut sample = Sample { stack: key.1.clone(), values, labels: Vec::new() };
         sample.set_label("domain", DOMAIN);
+        if let Some(openssl) = openssl {
+            sample.set_label("openssl", openssl);
+        }
+        self.by_stack.insert(key, self.samples.len());
         self.samples.push(sample);
     }
 

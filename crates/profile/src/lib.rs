@@ -30,7 +30,7 @@ pub mod speedscope;
 pub mod symbols;
 
 pub use error::{Position, ReadError};
-pub use from_ledger::{DROPPED_SITES, TRUNCATED, from_ledger, from_ledger_with};
+pub use from_ledger::{DROPPED_SITES, TRUNCATED, from_ledger, from_ledger_with, from_recording};
 pub use merge::merge;
 pub use model::*;
 pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any};

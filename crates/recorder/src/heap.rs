@@ -1,6 +1,7 @@
 //! The allocator below the recorder, and OpenSSL's functions above it.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The allocator that OpenSSL's blocks come from.
@@ -24,7 +25,7 @@ impl Heap {
     }
 }
 
-static HEAP: AtomicPtr<Heap> = AtomicPtr::new(std::ptr::null_mut());
+static HEAP: AtomicPtr<Heap> = AtomicPtr::new(null_mut());
 
 /// The heap below the hooks; `None` before the recorder is installed.
 #[inline]
@@ -52,6 +53,40 @@ pub type Setter =
 /// OpenSSL's `CRYPTO_get_mem_functions`.
 pub type Getter =
     unsafe extern "C" fn(*mut Option<MallocFn>, *mut Option<ReallocFn>, *mut Option<FreeFn>);
+
+/// Functions for OpenSSL's memory, as its setter takes them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryFunctions {
+    /// malloc.
+    pub malloc: Option<MallocFn>,
+    /// realloc.
+    pub realloc: Option<ReallocFn>,
+    /// free.
+    pub free: Option<FreeFn>,
+}
+
+impl MemoryFunctions {
+    /// Those that are in an OpenSSL now.
+    ///
+    /// # Safety
+    ///
+    /// `get` is the `CRYPTO_get_mem_functions` of an OpenSSL that is loaded.
+    pub unsafe fn of(get: Getter) -> MemoryFunctions {
+        let (mut malloc, mut realloc, mut free) = (None, None, None);
+        // SAFETY: the caller's promise; it stores three function pointers.
+        unsafe { get(&raw mut malloc, &raw mut realloc, &raw mut free) };
+        MemoryFunctions { malloc, realloc, free }
+    }
+
+    /// Where they are, in the order malloc, realloc, free; NULL for none.
+    pub fn pointers(&self) -> [*mut (); 3] {
+        [
+            self.malloc.map_or(null_mut(), |malloc| malloc as *mut ()),
+            self.realloc.map_or(null_mut(), |realloc| realloc as *mut ()),
+            self.free.map_or(null_mut(), |free| free as *mut ()),
+        ]
+    }
+}
 
 /// The functions of one OpenSSL through which its allocator is changed and asked for.
 #[derive(Clone, Copy, Debug)]

@@ -1,34 +1,58 @@
-//! The three functions that OpenSSL calls in place of malloc, realloc and free.
+//! The three functions that OpenSSL calls in place of malloc, realloc and free: one set for each
+//! OpenSSL in the process, `N` being its number.
 //!
-//! They do what OpenSSL's own do: size 0 gives NULL, realloc of NULL allocates, realloc to 0
-//! frees, free of NULL does nothing. An allocation is counted after it succeeded and a free
+//! What they do to memory is in `below`. An allocation is counted after it succeeded and a free
 //! before it is made, so that another thread that is given the same address finds it unknown.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-use crate::heap;
+use crate::below::Below;
+use crate::heap::MemoryFunctions;
+use crate::openssls::MOST;
 use crate::process;
 use crate::recorder::{self, Caller, Recorder};
 use crate::stack::frame_pointer;
+
+/// What lies below each set.
+pub(crate) static BELOW: [Below; MOST] = [const { Below::heap() }; MOST];
+
+/// The sets, by number.
+pub(crate) const SETS: [MemoryFunctions; MOST] = [
+    set::<0>(),
+    set::<1>(),
+    set::<2>(),
+    set::<3>(),
+    set::<4>(),
+    set::<5>(),
+    set::<6>(),
+    set::<7>(),
+];
+
+const fn set<const N: usize>() -> MemoryFunctions {
+    MemoryFunctions {
+        malloc: Some(malloc::<N>),
+        realloc: Some(realloc::<N>),
+        free: Some(free::<N>),
+    }
+}
 
 /// OpenSSL's malloc.
 ///
 /// # Safety
 ///
 /// Called by OpenSSL: `file` is a C string or NULL.
-pub(crate) unsafe extern "C" fn malloc(
+unsafe extern "C" fn malloc<const N: usize>(
     size: usize,
     file: *const c_char,
     line: c_int,
 ) -> *mut c_void {
-    let Some(heap) = heap::current().filter(|_| size != 0) else { return null_mut() };
-    // SAFETY: the heap's contract: a size above zero.
-    let block = unsafe { (heap.malloc)(size) };
+    // SAFETY: OpenSSL's call, passed on.
+    let block = unsafe { BELOW[N].malloc(size, file, line) };
     if !block.is_null()
         && let Some(recorder) = at_work()
     {
-        let caller = Caller { file, line: line as u32, frame: frame_pointer() };
+        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
         recorder.allocated(block as usize, size as u64, caller);
     }
     block
@@ -39,35 +63,33 @@ pub(crate) unsafe extern "C" fn malloc(
 /// # Safety
 ///
 /// Called by OpenSSL: `block` is NULL or a block that the caller owns, `file` a C string or NULL.
-pub(crate) unsafe extern "C" fn realloc(
+unsafe extern "C" fn realloc<const N: usize>(
     block: *mut c_void,
     size: usize,
     file: *const c_char,
     line: c_int,
 ) -> *mut c_void {
-    let Some(heap) = heap::current() else { return null_mut() };
-    if size == 0 {
+    let below = &BELOW[N];
+    if size == 0 && below.frees_at_size_zero() {
         // SAFETY: the caller's block, given up by this call.
-        unsafe { free(block, file, line) };
+        unsafe { free::<N>(block, file, line) };
         return null_mut();
     }
     let recorder = at_work();
-    let (moved, old) = if block.is_null() {
-        // SAFETY: the heap's contract: a size above zero.
-        (unsafe { (heap.malloc)(size) }, None)
-    } else {
-        let old = recorder.and_then(|recorder| recorder.about_to_move(block as usize));
-        // SAFETY: the caller's block and a size above zero.
-        (unsafe { (heap.realloc)(block, size) }, old)
-    };
+    let old = recorder
+        .filter(|_| !block.is_null())
+        .and_then(|recorder| recorder.about_to_move(block as usize));
+    // SAFETY: OpenSSL's call, passed on.
+    let moved = unsafe { below.realloc(block, size, file, line) };
     let Some(recorder) = recorder else { return moved };
-    match (moved.is_null(), old) {
-        (true, Some(old)) => recorder.not_moved(block as usize, old),
-        (false, Some(old)) => recorder.moved(old),
-        (_, None) => {}
+    match old {
+        // A function of the program's gives NULL for size 0 when it has freed the block.
+        Some(old) if moved.is_null() && size != 0 => recorder.not_moved(block as usize, old),
+        Some(old) => recorder.moved(old),
+        None => {}
     }
     if !moved.is_null() {
-        let caller = Caller { file, line: line as u32, frame: frame_pointer() };
+        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
         recorder.allocated(moved as usize, size as u64, caller);
     }
     moved
@@ -78,15 +100,16 @@ pub(crate) unsafe extern "C" fn realloc(
 /// # Safety
 ///
 /// Called by OpenSSL: `block` is NULL or a block that the caller owns and gives up.
-pub(crate) unsafe extern "C" fn free(block: *mut c_void, _file: *const c_char, _line: c_int) {
-    let Some(heap) = heap::current().filter(|_| !block.is_null()) else { return };
-    match recorder::current() {
-        Some(recorder) => recorder.freed(block as usize),
-        // Nothing to count in: a fork's ledger begins with its first allocation.
-        None => recorder::forget_inherited(block as usize),
+unsafe extern "C" fn free<const N: usize>(block: *mut c_void, file: *const c_char, line: c_int) {
+    if !block.is_null() {
+        match recorder::current() {
+            Some(recorder) => recorder.freed(block as usize),
+            // Nothing to count in: a fork's ledger begins with its first allocation.
+            None => recorder::forget_inherited(block as usize),
+        }
     }
-    // SAFETY: the caller's block, given up by this call.
-    unsafe { (heap.free)(block) };
+    // SAFETY: OpenSSL's call, passed on.
+    unsafe { BELOW[N].free(block, file, line) };
 }
 
 /// The recorder; the first allocation of a process starts it where [`crate::prepare`] said so.

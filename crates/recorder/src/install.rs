@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ledger::{Capacities, CreateError, Ledger};
 
 use crate::blocks::Blocks;
-use crate::heap::{self, Heap, OpensslFunctions};
+use crate::heap::{self, Heap, MemoryFunctions, OpensslFunctions};
 use crate::openssls;
 use crate::recorder::{self, Recorder};
 use crate::sites::Sites;
@@ -46,6 +46,9 @@ pub enum InstallError {
          install the recorder before the first call into OpenSSL"
     )]
     Refused,
+    /// There are more OpenSSLs in the process than can be told apart.
+    #[error("the recorder can tell {0} OpenSSLs in one process apart, and this is a further one")]
+    TooMany(usize),
     /// The ledger's file cannot be made.
     #[error(transparent)]
     Ledger(#[from] CreateError),
@@ -105,9 +108,11 @@ unsafe fn install_once(
     // The hooks may be called from the moment the setter stores them.
     heap::publish(heap);
     recorder::publish(recorder);
+    let number = openssls::add_openssl(Some(functions.get), MemoryFunctions::default())?;
     // SAFETY: the caller's promises, passed on; the heap is published.
-    let hooked = unsafe { openssls::hook(functions.set, Some(functions.get)) };
+    let hooked = unsafe { number.put_into(functions.set) };
     if hooked.is_err() {
+        number.give_back();
         // Nobody calls the hooks, so the tables that stay behind are empty.
         let _ = std::fs::remove_file(&options.ledger);
     }
@@ -161,6 +166,13 @@ pub fn check_in_place() -> bool {
         recorder.report_replaced();
     }
     in_place
+}
+
+/// Notes in the ledger that somebody has replaced the recorder's functions in an OpenSSL.
+pub fn note_replaced() {
+    if let Some(recorder) = recorder::current() {
+        recorder.report_replaced();
+    }
 }
 
 /// Calls `visit` with the requested size of every live block of OpenSSL's, for sums that the

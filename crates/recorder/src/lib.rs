@@ -12,17 +12,19 @@
 //! * A forked child of [`install`] runs on unrecorded: the ledger is its parent's. One of
 //!   [`prepare`] gets a ledger of its own, in which what it has from its parent is kept apart.
 //!
-//! What the host owes: [`install`] or [`hook`] comes before OpenSSL's first allocation. For
+//! What the host owes: [`install`] or [`OpensslNumber::put_into`] comes before OpenSSL's first allocation. For
 //! [`install`], the program and its OpenSSL are built with frame pointers.
 //!
 //! ```text
 //! hooks ─► stack ─► sites ─► threads (cells) ─► ledger
-//!   └────► blocks (pointer → site, size)
+//!   │ └──► blocks (pointer → site, size)
+//!   └────► below (the heap, or the program's own functions)
 //! ```
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("the recorder is written for 64-bit little-endian Linux");
 
+mod below;
 mod blocks;
 mod heap;
 mod hooks;
@@ -36,7 +38,12 @@ mod stack;
 mod threads;
 mod unwind;
 
-pub use heap::{FreeFn, Getter, Heap, MallocFn, OpensslFunctions, ReallocFn, Setter};
-pub use install::{InstallError, Options, check_in_place, for_each_live_block, install};
-pub use process::{Preparation, has_begun, hook, note_new_modules, note_unloading, prepare};
+pub use heap::{
+    FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,
+};
+pub use install::{
+    InstallError, Options, check_in_place, for_each_live_block, install, note_replaced,
+};
+pub use openssls::{OpensslNumber, add_openssl};
+pub use process::{Preparation, note_new_modules, note_unloading, prepare};
 pub use stack::StackSource;

@@ -1,55 +1,139 @@
-//! The OpenSSLs that the hooks were put into: a process may hold several.
+//! The OpenSSLs that the hooks were put into: a process may hold several. Each has a number, and
+//! with it a set of hooks of its own, so that they are told apart without asking anything.
 
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use crate::heap::{FreeFn, Getter, MallocFn, ReallocFn, Setter};
-use crate::hooks;
+use crate::heap::{self, Getter, MemoryFunctions, Setter};
+use crate::hooks::{BELOW, SETS};
 use crate::install::InstallError;
 
-/// OpenSSLs that can be told apart. Two in one process are known to happen.
-const MOST: usize = 32;
+/// OpenSSLs of one process that can be told apart. Two are known to happen.
+pub(crate) const MOST: usize = 8;
 
-/// Where each one's getter is; the first `USED` entries, of which the newest may still be NULL.
-static GETTERS: [AtomicPtr<()>; MOST] = [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST];
+/// One OpenSSL of this process: below [`MOST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpensslNumber(u8);
+
+/// Where each one's getter is; NULL where it is not known.
+static GETTERS: [AtomicPtr<()>; MOST] = [const { AtomicPtr::new(null_mut()) }; MOST];
+/// Numbers given.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// Puts the hooks into one OpenSSL.
+/// A number for one more OpenSSL, of which `own` are the functions that it allocates with by itself,
+/// as far as they are known, and `get` its `CRYPTO_get_mem_functions`. Its allocations are counted
+/// once [`OpensslNumber::put_into`] or [`OpensslNumber::hooks`] has come into it.
 ///
-/// # Safety
+/// One thread at a time calls this.
 ///
-/// `set` and `get` are those of one OpenSSL (1.1.0 or newer) of this process, and no other thread
-/// is calling `set`. The heap below the hooks is published.
-pub(crate) unsafe fn hook(set: Setter, get: Option<Getter>) -> Result<(), InstallError> {
-    // SAFETY: the caller's promise that this is CRYPTO_set_mem_functions; ours keep its contract.
-    let taken = unsafe { set(Some(hooks::malloc), Some(hooks::realloc), Some(hooks::free)) };
-    if taken == 0 {
-        return Err(InstallError::Refused);
+/// # Errors
+///
+/// When the recorder is not prepared, or there are too many OpenSSLs.
+pub fn add_openssl(
+    get: Option<Getter>,
+    own: MemoryFunctions,
+) -> Result<OpensslNumber, InstallError> {
+    if heap::current().is_none() {
+        return Err(InstallError::NotPrepared);
     }
-    if let Some(get) = get
-        && let Some(place) = GETTERS.get(USED.fetch_add(1, Ordering::AcqRel))
-    {
-        place.store(get as *mut (), Ordering::Release);
+    let next = |used| (used < MOST).then_some(used + 1);
+    let number = USED
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, next)
+        .map_err(|_| InstallError::TooMany(MOST))?;
+    let number = OpensslNumber(number as u8);
+    number.begin(get, own);
+    Ok(number)
+}
+
+impl OpensslNumber {
+    /// The number in [`ledger::Site::openssl`].
+    pub fn get(self) -> u8 {
+        self.0
     }
-    Ok(())
+
+    /// The number of this value, if there can be one.
+    pub fn new(number: u8) -> Option<OpensslNumber> {
+        (usize::from(number) < MOST).then_some(OpensslNumber(number))
+    }
+
+    /// Begins anew with another OpenSSL, in place of one that has been unloaded: the two are not
+    /// told apart.
+    pub fn begin(self, get: Option<Getter>, own: MemoryFunctions) {
+        let getter = get.map_or(null_mut(), |get| get as *mut ());
+        BELOW[self.index()].begin(own);
+        GETTERS[self.index()].store(getter, Ordering::Release);
+    }
+
+    /// Puts the hooks into this OpenSSL.
+    ///
+    /// # Errors
+    ///
+    /// When OpenSSL refuses them.
+    ///
+    /// # Safety
+    ///
+    /// `set` is the `CRYPTO_set_mem_functions` of this OpenSSL (1.1.0 or newer), and no other thread
+    /// is calling it or allocating in this OpenSSL for the first time.
+    pub unsafe fn put_into(self, set: Setter) -> Result<(), InstallError> {
+        let MemoryFunctions { malloc, realloc, free } = self.hooks();
+        // SAFETY: the caller's promise; the hooks keep the contract of OpenSSL's own.
+        if unsafe { set(malloc, realloc, free) } == 0 {
+            return Err(InstallError::Refused);
+        }
+        Ok(())
+    }
+
+    /// The hooks for this OpenSSL.
+    pub fn hooks(self) -> MemoryFunctions {
+        SETS[self.index()]
+    }
+
+    /// Gives the number back; its hooks are in no OpenSSL.
+    pub fn give_back(self) {
+        let number = self.index();
+        GETTERS[number].store(null_mut(), Ordering::Release);
+        // Should another have been given meanwhile, this one stays unused.
+        let _ = USED.compare_exchange(number + 1, number, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Does with the program's own functions what OpenSSL by itself would do if it were asked to
+    /// take them, and returns whether it would: before its first allocation they are put below
+    /// the hooks, after it they are refused. `None` leaves a function as it is.
+    pub fn set_below(self, functions: MemoryFunctions) -> bool {
+        BELOW[self.index()].set(functions)
+    }
+
+    /// The functions that would be in this OpenSSL without the recorder: the program's, or
+    /// OpenSSL's own.
+    pub fn below(self) -> MemoryFunctions {
+        BELOW[self.index()].functions()
+    }
+
+    /// Notes that this OpenSSL allocated with its own functions before the hooks came into it.
+    pub fn has_allocated(self) {
+        BELOW[self.index()].close();
+    }
+
+    /// Whether OpenSSL still calls the hooks; also `true` when it cannot be asked. Its object must
+    /// still be loaded.
+    pub fn is_in_place(self) -> bool {
+        let get = GETTERS[self.index()].load(Ordering::Acquire);
+        // SAFETY: what `claim_openssl` stored: a getter, or NULL, which is None.
+        let get = unsafe { std::mem::transmute::<*mut (), Option<Getter>>(get) };
+        get.is_none_or(|get| {
+            // SAFETY: the getter of an OpenSSL that is loaded.
+            let now = unsafe { MemoryFunctions::of(get) };
+            now.pointers() == self.hooks().pointers()
+        })
+    }
+
+    fn index(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
 /// Every OpenSSL that can be asked still calls the hooks.
 pub(crate) fn all_in_place() -> bool {
-    let used = USED.load(Ordering::Acquire).min(MOST);
-    GETTERS[..used].iter().map(|place| place.load(Ordering::Acquire)).all(|get| {
-        // SAFETY: what `hook` stored: a getter, or NULL, which is None.
-        let get = unsafe { std::mem::transmute::<*mut (), Option<Getter>>(get) };
-        get.is_none_or(calls_the_hooks)
-    })
-}
-
-fn calls_the_hooks(get: Getter) -> bool {
-    let (mut malloc, mut realloc, mut free) = (None, None, None);
-    // SAFETY: the getter that `hook` was promised; it stores three function pointers.
-    unsafe {
-        get(&raw mut malloc, &raw mut realloc, &raw mut free);
-    }
-    malloc.map(|f: MallocFn| f as usize) == Some(hooks::malloc as *const () as usize)
-        && realloc.map(|f: ReallocFn| f as usize) == Some(hooks::realloc as *const () as usize)
-        && free.map(|f: FreeFn| f as usize) == Some(hooks::free as *const () as usize)
+    let used = USED.load(Ordering::Acquire) as u8;
+    (0..used).all(|number| OpensslNumber(number).is_in_place())
 }

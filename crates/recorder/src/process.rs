@@ -8,12 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ledger::{Capacities, Ledger};
 
-use crate::heap::{self, Getter, Heap, Setter};
+use crate::heap::{self, Heap};
 use crate::install::InstallError;
 use crate::recorder::{self, Recorder};
 use crate::stack::StackSource;
 use crate::threads::{self, Inside};
-use crate::{install, openssls, unwind};
+use crate::{install, unwind};
 
 /// Where to make ledgers, and what to tell of it.
 #[derive(Clone, Debug)]
@@ -51,7 +51,8 @@ static STARTING: AtomicBool = AtomicBool::new(false);
 /// There can be no ledger in this process.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Prepares the process: from now on [`hook`] may be called for any number of OpenSSLs.
+/// Prepares the process: from now on OpenSSLs may be added with
+/// [`crate::add_openssl`].
 ///
 /// # Safety
 ///
@@ -65,27 +66,6 @@ pub unsafe fn prepare(preparation: Preparation, heap: Heap) -> Result<(), Instal
     heap::publish(heap);
     PREPARATION.store(Box::leak(Box::new(preparation)), Ordering::Release);
     Ok(())
-}
-
-/// Puts the hooks into one OpenSSL, whose allocations are counted from here on together with
-/// those of the others.
-///
-/// # Safety
-///
-/// `set` and `get` are `CRYPTO_set_mem_functions` and `CRYPTO_get_mem_functions` of one OpenSSL
-/// (1.1.0 or newer) of this process, and no other thread is calling `set` or allocating in this
-/// OpenSSL for the first time.
-pub unsafe fn hook(set: Setter, get: Option<Getter>) -> Result<(), InstallError> {
-    if heap::current().is_none() {
-        return Err(InstallError::NotPrepared);
-    }
-    // SAFETY: the caller's promises; the heap is published.
-    unsafe { openssls::hook(set, get) }
-}
-
-/// Something has been counted in this process, or would have been.
-pub fn has_begun() -> bool {
-    recorder::current().is_some() || FAILED.load(Ordering::Relaxed)
 }
 
 /// Adds the files that were mapped into the process since its ledger was made, so that addresses

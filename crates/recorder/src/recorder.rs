@@ -1,7 +1,7 @@
 //! What happens at each event: the tables put together.
 
 use std::ffi::c_char;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use ledger::{Ledger, SiteId, Statistic};
 
@@ -49,6 +49,7 @@ static PARENT: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
 /// In a forked child: takes the recorder out of work. The next one gets to know its blocks.
 pub(crate) fn retire() {
     let recorder = RECORDER.swap(std::ptr::null_mut(), Ordering::AcqRel);
+    FOREIGN_FREES.store(0, Ordering::Relaxed);
     // A child that forks before its first allocation has none, and its parent's stays.
     if !recorder.is_null() {
         PARENT.store(recorder, Ordering::Release);
@@ -62,13 +63,18 @@ pub(crate) fn retired() -> Option<&'static Recorder> {
     unsafe { recorder.as_ref() }
 }
 
-/// A block is freed in a forked child that has no ledger yet: what it began with is counted when
-/// it gets one.
+/// A block is freed in a process that has no ledger yet: what it began with is counted when it
+/// gets one.
 pub(crate) fn forget_inherited(pointer: usize) {
-    if let Some(_inside) = Inside::enter() {
-        take_inherited(retired(), pointer);
+    if let Some(_inside) = Inside::enter()
+        && take_inherited(retired(), pointer).is_none()
+    {
+        FOREIGN_FREES.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// Foreign frees for which there was no ledger yet.
+static FOREIGN_FREES: AtomicU64 = AtomicU64::new(0);
 
 /// A block taken out of the table it was in.
 #[derive(Clone, Copy)]
@@ -86,6 +92,8 @@ fn take_inherited(first: Option<&'static Recorder>, pointer: usize) -> Option<Ta
 /// Where OpenSSL asked, as its hook sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
+    /// The number of the OpenSSL that asked.
+    pub openssl: u8,
     pub file: *const c_char,
     pub line: u32,
     /// The hook's own frame pointer: the walk starts there.
@@ -109,7 +117,8 @@ impl Recorder {
         };
         let mut room = stack::EMPTY;
         let stack = self.stacks.walk(caller.frame, &mut room);
-        let key = Key { file: caller.file, line: caller.line, stack };
+        let Caller { openssl, file, line, .. } = caller;
+        let key = Key { openssl, file, line, stack };
         let mut site = self.site(&mut seat, key);
         let cell = seat.cell(&self.ledger, site).or_else(|| {
             site = SiteId::DROPPED;
@@ -205,8 +214,10 @@ impl Recorder {
         }
     }
 
-    /// Says in the ledger what this process has from the ones it was forked from.
+    /// Says in the ledger what this process has from the ones it was forked from, and what it
+    /// freed before it had a ledger.
     pub(crate) fn report_inherited(&self) {
+        self.ledger.add(Statistic::ForeignFrees, FOREIGN_FREES.swap(0, Ordering::Relaxed));
         for recorder in std::iter::successors(self.inherited, |recorder| recorder.inherited) {
             recorder.blocks.for_each_size(|bytes| {
                 self.ledger.add(Statistic::InheritedBlocks, 1);
@@ -251,7 +262,8 @@ impl Recorder {
         let guess = seat.guess(key.stack);
         let guessed = SiteId::from_number(*guess);
         let frames = key.stack.frames();
-        let site = if self.ledger.site_is(guessed, key.file as usize, key.line, frames) {
+        let site = if self.ledger.site_is(guessed, key.openssl, key.file as usize, key.line, frames)
+        {
             guessed
         } else {
             let found = self.sites.find(&self.ledger, key);

@@ -16,6 +16,8 @@ use crate::stack::Stack;
 /// What tells one site from another.
 #[derive(Clone, Copy)]
 pub(crate) struct Key<'a> {
+    /// The number of the OpenSSL that asked.
+    pub openssl: u8,
     /// OpenSSL's file name, a literal in its code or data; may be NULL.
     pub file: *const c_char,
     pub line: u32,
@@ -78,7 +80,13 @@ impl Sites {
             }
             if found >> NUMBER_BITS << NUMBER_BITS == tag {
                 let site = SiteId::from_number((found & ((1 << NUMBER_BITS) - 1)) as u32);
-                if ledger.site_is(site, key.file as usize, key.line, key.stack.frames()) {
+                if ledger.site_is(
+                    site,
+                    key.openssl,
+                    key.file as usize,
+                    key.line,
+                    key.stack.frames(),
+                ) {
                     return site;
                 }
             }
@@ -93,7 +101,8 @@ impl Sites {
             Some(name) => Some(self.files.place(ledger, name)?),
         };
         let stack = key.stack;
-        ledger.add_site(key.file as usize, file, key.line, stack.frames(), stack.end())
+        let (openssl, file_pointer) = (key.openssl, key.file as usize);
+        ledger.add_site(openssl, file_pointer, file, key.line, stack.frames(), stack.end())
     }
 
     fn entry(&self, at: usize) -> &AtomicU64 {
@@ -103,10 +112,13 @@ impl Sites {
     }
 }
 
-/// Mixes file, line and every return address.
+/// Mixes OpenSSL, file, line and every return address.
 fn hash(key: &Key) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = (key.file as u64 ^ u64::from(key.line).rotate_left(40)).wrapping_mul(K);
+    let mut hash = (key.file as u64
+        ^ u64::from(key.line).rotate_left(40)
+        ^ u64::from(key.openssl).rotate_left(32))
+    .wrapping_mul(K);
     for frame in key.stack.frames() {
         hash = (hash.rotate_left(23) ^ *frame as u64).wrapping_mul(K);
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ledger::{Inherited, Snapshot};
 use openssl::{at, free, malloc_at, read, realloc_at};
-use recorder::{Heap, Preparation, StackSource};
+use recorder::{Heap, MemoryFunctions, Preparation, StackSource};
 
 /// Calls `child` in a forked process and waits for its end.
 fn in_a_child(child: impl FnOnce()) {
@@ -40,7 +40,9 @@ fn every_process_counts_its_own() {
     // SAFETY: libc's heap, and functions that keep OpenSSL's contract.
     unsafe {
         recorder::prepare(preparation, Heap::libc()).expect("first in this process");
-        recorder::hook(openssl::set, Some(openssl::get)).expect("it takes functions");
+        let own = MemoryFunctions::default();
+        let openssl = recorder::add_openssl(Some(openssl::get), own).expect("the first");
+        openssl.put_into(openssl::set).expect("it takes functions");
     }
     assert!(ledgers(folder).is_empty(), "nothing was allocated yet");
 

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ledger::Snapshot;
-use recorder::{Getter, Heap, Preparation, Setter, StackSource};
+use recorder::{Getter, Heap, MemoryFunctions, Preparation, Setter, StackSource};
 
 const LIBRARY: &CStr = c"libcrypto.so.3";
 /// Parsing its certificates allocates some 200,000 times.
@@ -83,7 +83,8 @@ fn every_stack_is_the_unwinders() {
         recorder::prepare(preparation, heap).expect("first in this process");
         let set: Setter = function(library, c"CRYPTO_set_mem_functions");
         let get: Getter = function(library, c"CRYPTO_get_mem_functions");
-        recorder::hook(set, Some(get)).expect("OpenSSL has not allocated");
+        let openssl = recorder::add_openssl(Some(get), MemoryFunctions::default());
+        openssl.expect("the first").put_into(set).expect("OpenSSL has not allocated");
     }
     let address = library as usize;
     std::thread::spawn(move || parse_certificates(address)).join().expect("it ends well");

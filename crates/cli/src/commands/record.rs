@@ -2,7 +2,7 @@
 //! everything that it starts.
 
 mod coverage;
-mod library;
+pub mod library;
 mod processes;
 mod program;
 mod writing;

@@ -26,7 +26,7 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     for (number, depth) in [0, 1, 40, FRAMES_PER_SITE].into_iter().enumerate() {
         let end = if depth == FRAMES_PER_SITE { StackEnd::Cut } else { StackEnd::Root };
         let site = ledger
-            .add_site(number, files[number % 3], 7, &frames[..depth], end)
+            .add_site(number as u8, number, files[number % 3], 7, &frames[..depth], end)
             .expect("room for a site");
         for bytes in [100, 2000] {
             let cell = ledger.claim_cell(site).expect("room for a cell");
@@ -73,6 +73,8 @@ fn a_real_ledger_is_read_in_full() {
     let files: Vec<_> = snapshot.sites.iter().map(|site| site.file.as_deref()).collect();
     let mem = Some("crypto/mem.c");
     assert_eq!(files, [mem, Some("ssl/ssl_lib.c"), None, mem]);
+    let openssls: Vec<u8> = snapshot.sites.iter().map(|site| site.openssl).collect();
+    assert_eq!(openssls, [0, 1, 2, 3]);
     for site in &snapshot.sites {
         assert_eq!((site.counts.inuse_blocks, site.counts.inuse_bytes), (1, 1));
         assert_eq!((site.counts.alloc_blocks, site.counts.alloc_bytes), (4, 2102));

@@ -19,6 +19,7 @@ fn counts(bytes: u64) -> Counts {
 
 fn site(file: Option<&str>, line: u32, stack: &[u64], bytes: u64) -> Site {
     Site {
+        openssl: 0,
         file: file.map(Arc::from),
         line,
         stack: stack.to_vec(),
@@ -63,6 +64,24 @@ fn with_named_addresses(snapshot: &Snapshot) -> Profile {
         builder.space.remember(address, AddressKind::Return, id);
     }
     builder.build(snapshot)
+}
+
+#[test]
+fn sites_of_two_openssls_are_kept_apart_by_name() {
+    let of = |openssl, bytes| Site { openssl, ..site(None, 0, &[], bytes) };
+    let snapshot = snapshot(vec![of(0, 1), of(1, 20), of(0, 300), of(7, 4_000)]);
+    let names = [(0, "libcrypto.so.3 OpenSSL 3".to_owned()), (1, "wheel.so OpenSSL 4".to_owned())];
+    let profile = from_recording(&snapshot, &mut Symbols::new(), &names);
+    let seen: Vec<_> =
+        profile.samples().iter().map(|s| (s.label("openssl"), s.values[1])).collect();
+    assert_eq!(
+        seen,
+        [(None, 4_000), (Some(&*names[0].1), 301), (Some(&*names[1].1), 20)],
+        "one that nobody has named is left without a label"
+    );
+    let without = from_ledger(&snapshot, &mut Symbols::new());
+    assert_eq!(without.samples().len(), 1);
+    assert_eq!(without.samples()[0].label("openssl"), None);
 }
 
 #[test]
@@ -151,6 +170,7 @@ fn any_site() -> impl Strategy<Value = Site> {
     let file = proptest::option::of(prop_oneof!["crypto/[ab].c", Just(String::new())]);
     (file, 0..3_u32, vec(0..6_u64, 0..6), any::<bool>(), any_counts()).prop_map(
         |(file, line, stack, truncated, counts)| Site {
+            openssl: 0,
             file: file.map(Arc::from),
             line,
             stack,

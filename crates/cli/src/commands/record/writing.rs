@@ -8,7 +8,7 @@ use analysis::category::label_categories;
 use analysis::group::{By, group};
 use analysis::top::Top;
 use ledger::{Counts, Coverage, Snapshot};
-use profile::{Metric, Profile, Symbols, from_ledger, merge, pprof};
+use profile::{Metric, Profile, Symbols, from_recording, merge, pprof};
 use report::bytes::exact;
 use report::flamegraph::{FlameOptions, flamegraph};
 use report::table::{self, Colour, TableOptions};
@@ -52,7 +52,8 @@ pub fn write(
     let mut processes = Vec::new();
     let mut names = Names::default();
     for (path, snapshot, coverage) in captured.recorded() {
-        let mut profile = from_ledger(snapshot, &mut symbols);
+        let openssls = coverage.openssl_names();
+        let mut profile = from_recording(snapshot, &mut symbols, &openssls);
         label_categories(&mut profile);
         let name = names.of_process(snapshot.pid);
         let process = process_label(coverage);
@@ -222,7 +223,7 @@ pub fn answer(written: &Written, at_end: &Processes, folder: &Path) -> String {
     for (found, pids) in coverage::openssls(at_end) {
         let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
         let version = if found.version.is_empty() { "OpenSSL" } else { &found.version };
-        let how = describe(found);
+        let how = describe(&found);
         say(format_args!("{version} in {}: {how}; process {}", found.object, pids.join(", ")));
     }
     for problem in &recording.problems {

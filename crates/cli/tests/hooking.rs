@@ -1,0 +1,261 @@
+//! Every way into an OpenSSL, and programs that use OpenSSL's memory in ways of their own. What is
+//! recorded is built here from `fixtures/openssls`.
+
+mod program;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use program::{path, text};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with built programs and their recordings.
+struct Workshop(TempDir);
+
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/openssls");
+
+/// Options of the compiler for each form of a program with an OpenSSL in it.
+const LINKED_IN: &[&str] = &[];
+const STRIPPED: &[&str] = &["-s"];
+const AT_A_FIXED_PLACE: &[&str] = &["-no-pie", "-fno-pie", "-s"];
+/// The linker leaves out what nobody calls.
+const WITHOUT_SETTER: &[&str] = &["-DWITHOUT_GIVING", "-ffunction-sections", "-Wl,--gc-sections"];
+const STRIPPED_WITHOUT_SETTER: &[&str] =
+    &["-DWITHOUT_GIVING", "-ffunction-sections", "-Wl,--gc-sections", "-s"];
+
+impl Workshop {
+    fn new() -> Workshop {
+        Workshop(TempDir::new().unwrap())
+    }
+
+    /// Compiles `sources`. A C compiler is there: OpenSSL was built with it.
+    fn build(&self, name: &str, sources: &[&str], options: &[&str]) -> PathBuf {
+        let built = self.0.path().join(name);
+        let sources = sources.iter().map(|source| format!("{SOURCES}/{source}"));
+        let output = Command::new("cc")
+            .args(["-O2", "-w", "-o", path(&built)])
+            .args(sources)
+            .args(options)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        built
+    }
+
+    /// A program with an OpenSSL linked into it.
+    fn linked_in(&self, options: &[&str]) -> PathBuf {
+        self.build("program", &["program.c", "library.c"], options)
+    }
+
+    /// A library with an OpenSSL.
+    fn library(&self, options: &[&str]) -> PathBuf {
+        let shared = ["-shared", "-fPIC", "-Wl,-soname,libplay.so"];
+        self.build("libplay.so", &["library.c"], &[&shared, options].concat())
+    }
+
+    /// A program that uses a library with an OpenSSL.
+    fn with_library(&self, options: &[&str]) -> PathBuf {
+        let library = self.library(options);
+        let origin = "-Wl,-rpath,$ORIGIN";
+        self.build("program", &["program.c"], &[path(&library), origin])
+    }
+
+    /// Records the program, which has to say and return the same as by itself.
+    fn record(&self, program: &Path, arguments: &[&str]) -> Recorded {
+        let folder = self.0.path().join("run");
+        let start = ["record", "--out", path(&folder), "--", path(program)];
+        let output = program::tlsheap(&[&start, arguments].concat());
+        let plain = Command::new(program).args(arguments).output().unwrap();
+        let words = text(&output.stderr);
+        assert_eq!(text(&output.stdout), text(&plain.stdout), "{words}");
+        Recorded { folder, output, plain }
+    }
+}
+
+struct Recorded {
+    folder: PathBuf,
+    output: Output,
+    plain: Output,
+}
+
+impl Recorded {
+    /// The one process in `run.json`.
+    fn process(&self) -> Value {
+        let words = text(&self.output.stderr);
+        assert_eq!(self.output.status.code(), self.plain.status.code(), "{words}");
+        let json = std::fs::read_to_string(self.folder.join("run.json")).expect(&words);
+        let record: Value = serde_json::from_str(&json).unwrap();
+        let processes = record["processes"].as_array().unwrap();
+        assert_eq!(processes.len(), 1, "{record:#}");
+        processes[0].clone()
+    }
+
+    fn said(&self) -> String {
+        text(&self.output.stdout)
+    }
+}
+
+/// The way in and the outcome of the one OpenSSL in a process.
+fn openssl(process: &Value) -> (&str, &str) {
+    let openssls = process["openssls"].as_array().unwrap();
+    assert_eq!(openssls.len(), 1, "{openssls:#?}");
+    (openssls[0]["way"].as_str().unwrap(), openssls[0]["outcome"].as_str().unwrap())
+}
+
+fn number(process: &Value, pointer: &str) -> u64 {
+    process.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{process:#}"))
+}
+
+/// What `use` in program.c allocates: three allocations, of which a thousand bytes are kept.
+fn assert_is_complete(process: &Value) {
+    assert_eq!(number(process, "/openssl/alloc_blocks"), 3, "{process:#}");
+    assert_eq!(number(process, "/openssl/alloc_bytes"), 1_300);
+    assert_eq!(number(process, "/openssl_at_end/inuse_bytes"), 1_000);
+    assert_eq!(number(process, "/recorder/foreign_frees"), 0);
+    assert_eq!(number(process, "/recorder/stale_blocks"), 0);
+}
+
+#[test]
+fn a_library_that_exports_its_setter_is_recorded_in_full() {
+    let workshop = Workshop::new();
+    let process = workshop.record(&workshop.with_library(&[]), &[]).process();
+    assert_eq!(openssl(&process), ("exported", "recorded"));
+    assert_eq!(process["openssls"][0]["version"], "OpenSSL 3.9.9 1 Jan 2026");
+    assert_is_complete(&process);
+}
+
+#[test]
+fn an_openssl_that_is_linked_in_is_found_in_the_symbol_table() {
+    let workshop = Workshop::new();
+    let process = workshop.record(&workshop.linked_in(LINKED_IN), &[]).process();
+    assert_eq!(openssl(&process), ("symbol-table", "recorded"));
+    assert_is_complete(&process);
+}
+
+#[test]
+fn without_its_setter_an_openssl_is_recorded_through_its_variables() {
+    let workshop = Workshop::new();
+    let process = workshop.record(&workshop.linked_in(WITHOUT_SETTER), &[]).process();
+    assert_eq!(openssl(&process), ("variable-symbols", "recorded"));
+    assert_is_complete(&process);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn in_a_stripped_program_the_setter_is_known_by_its_code() {
+    for options in [STRIPPED, AT_A_FIXED_PLACE] {
+        let workshop = Workshop::new();
+        let process = workshop.record(&workshop.linked_in(options), &[]).process();
+        assert_eq!(openssl(&process), ("instructions", "recorded"), "{options:?}");
+        assert_is_complete(&process);
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn in_a_stripped_program_without_setter_the_variables_are_known_by_who_reads_them() {
+    let workshop = Workshop::new();
+    let process = workshop.record(&workshop.linked_in(STRIPPED_WITHOUT_SETTER), &[]).process();
+    assert_eq!(openssl(&process), ("variable-instructions", "recorded"));
+    assert_eq!(process["openssls"][0]["version"], "OpenSSL 3.9.9 1 Jan 2026");
+    assert_is_complete(&process);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn an_openssl_that_has_allocated_while_it_was_loaded_is_recorded_from_then_on() {
+    let early = "-DALLOCATES_WHILE_LOADING";
+    let workshop = Workshop::new();
+    let process = workshop.record(&workshop.with_library(&[early]), &[]).process();
+    assert_eq!(openssl(&process), ("exported", "late"));
+    assert_eq!(number(&process, "/openssl/alloc_bytes"), 1_300);
+    assert_eq!(number(&process, "/recorder/foreign_frees"), 1, "the block from before");
+
+    // It would refuse the program's functions by itself, and still does.
+    let workshop = Workshop::new();
+    let recorded = workshop.record(&workshop.with_library(&[early]), &["gives-before"]);
+    assert!(recorded.said().contains("taken: 0\nown: 0 0 0\n"), "{}", recorded.said());
+    assert_eq!(openssl(&recorded.process()), ("exported", "late"));
+}
+
+#[test]
+fn functions_that_a_program_gives_before_the_first_allocation_are_called_below_ours() {
+    let workshop = Workshop::new();
+    let recorded = workshop.record(&workshop.with_library(&[]), &["gives-before"]);
+    assert!(recorded.said().contains("taken: 1\nown: 1 1 1\n"), "{}", recorded.said());
+    assert!(recorded.said().contains("calls: 2 1 1\n"), "{}", recorded.said());
+    let process = recorded.process();
+    assert_eq!(openssl(&process), ("exported", "chained"));
+    assert_is_complete(&process);
+}
+
+#[test]
+fn functions_that_a_program_gives_after_the_first_allocation_are_refused() {
+    let workshop = Workshop::new();
+    let recorded = workshop.record(&workshop.with_library(&[]), &["gives-after"]);
+    assert!(recorded.said().contains("taken: 0\nown: 0 0 0\n"), "{}", recorded.said());
+    let process = recorded.process();
+    assert_eq!(openssl(&process), ("exported", "recorded"));
+    assert_eq!(number(&process, "/openssl/alloc_blocks"), 6);
+}
+
+#[test]
+fn a_program_that_replaces_the_functions_of_an_openssl_in_itself_is_reported() {
+    let workshop = Workshop::new();
+    let program = workshop.linked_in(LINKED_IN);
+    let recorded = workshop.record(&program, &["gives-before"]);
+    // Nothing stands between the program and its own setter.
+    assert_eq!(recorded.output.status.code(), Some(3));
+    let words = text(&recorded.output.stderr);
+    assert!(words.contains("the program has put memory functions of its own into it"), "{words}");
+}
+
+#[test]
+fn blocks_that_end_behind_openssl_are_counted_and_the_program_runs_on() {
+    let workshop = Workshop::new();
+    let process = workshop.record(&workshop.with_library(&[]), &["frees-behind"]).process();
+    assert_eq!(number(&process, "/recorder/foreign_frees"), 0);
+    assert_eq!(number(&process, "/recorder/stale_blocks"), 10, "each place was given again");
+}
+
+#[test]
+fn blocks_that_are_not_openssls_pass_through_it_and_are_counted() {
+    let workshop = Workshop::new();
+    let recorded = workshop.record(&workshop.with_library(&[]), &["gives-foreign"]);
+    let process = recorded.process();
+    assert_eq!(number(&process, "/recorder/foreign_frees"), 2, "one free and one realloc");
+    let words = text(&recorded.output.stderr);
+    assert!(words.contains("2 frees of blocks never seen allocated"), "{words}");
+    // What was made larger is OpenSSL's from then on.
+    assert_eq!(number(&process, "/openssl/alloc_bytes"), 6_300);
+    assert_eq!(number(&process, "/openssl_at_end/inuse_bytes"), 1_000);
+}
+
+#[test]
+fn two_openssls_in_one_process_are_kept_apart() {
+    let workshop = Workshop::new();
+    let library = workshop.library(&[]);
+    let program = workshop.build("twice", &["twice.c", "library.c"], &["-ldl"]);
+    let recorded = workshop.record(&program, &[path(&library)]);
+    let process = recorded.process();
+    let openssls = process["openssls"].as_array().unwrap();
+    let found: Vec<_> = openssls.iter().map(|it| (&it["object"], &it["way"])).collect();
+    let expected =
+        [["twice", "symbol-table"], ["libplay.so", "exported"]].map(|of| of.map(Value::from));
+    assert_eq!(found, expected.each_ref().map(|[object, way]| (object, way)));
+    assert_eq!(number(&process, "/openssl/alloc_bytes"), 2_100);
+
+    let bytes = std::fs::read(recorded.folder.join("heap.pb.gz")).unwrap();
+    let profile = profile::pprof::read(&bytes, "heap.pb.gz").unwrap();
+    let allocated = profile.column(profile::Metric::AllocSpace).unwrap();
+    let sites: Vec<_> = profile
+        .samples()
+        .iter()
+        .map(|sample| (sample.label("openssl").unwrap(), sample.values[allocated]))
+        .collect();
+    assert_eq!(
+        sites,
+        [("libplay.so OpenSSL 3.9.9 1 Jan 2026", 2_000), ("twice OpenSSL 3.9.9 1 Jan 2026", 100)]
+    );
+}

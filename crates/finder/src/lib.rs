@@ -1,0 +1,31 @@
+//! Where in an ELF file an OpenSSL lies, and the way into it.
+//!
+//! Everything here is a pure function of a file's bytes: the library to preload asks it about the
+//! objects of the process that it is in, and `tlsheap doctor` about files on disk, so that both
+//! give the same answers. Addresses are those in the file; a loaded object adds its base.
+//!
+//! ```text
+//! Elf ─► names ────────► the setter, exported or in the symbol table; the three variables
+//!   ├──► setter_code ──► the setter by its instructions, and the variables that it writes
+//!   └──► structure ────► the variables by what refers to what, where the setter was left out
+//!   └──► texts ────────► versions, and TLS libraries that are not OpenSSL
+//! ```
+//!
+//! OpenSSL's setter, `CRYPTO_set_mem_functions`, writes three variables, which hold its malloc,
+//! realloc and free. Instructions are read on x86-64 only; elsewhere names are the only way.
+
+#![forbid(unsafe_code)]
+
+mod elf;
+mod function_starts;
+mod names;
+mod openssl;
+mod setter_code;
+mod structure;
+mod texts;
+mod variables;
+
+pub use elf::{Elf, ElfError, Needed};
+pub use openssl::{Openssl, find};
+pub use texts::{Library, other_library, version};
+pub use variables::{Variables, variables};

@@ -1,0 +1,79 @@
+//! Symbols by their names: those that an object exports, and those that only the symbol table of
+//! its file has.
+
+use object::LittleEndian;
+use object::elf::{self, SymbolType};
+use object::read::elf::{FileHeader, Sym};
+
+use crate::Elf;
+
+/// Which of a file's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// What the loader sees.
+    Exported,
+    /// What `strip` removes.
+    File,
+}
+
+/// The addresses of the symbols `names` that are defined in `table`. A name that stands for two
+/// addresses is not found: neither is known to be meant.
+pub(crate) fn find<const N: usize>(elf: &Elf, table: Table, names: [&str; N]) -> [Option<u64>; N] {
+    let mut found = [None; N];
+    let mut ambiguous = [false; N];
+    let Some(symbols) = symbols(elf, table) else { return found };
+    for symbol in symbols.iter() {
+        let kind = symbol.st_type();
+        if symbol.is_undefined(LittleEndian) || !is_wanted(kind) {
+            continue;
+        }
+        let Ok(name) = symbol.name(LittleEndian, symbols.strings()) else { continue };
+        let Some(at) = names.iter().position(|wanted| wanted.as_bytes() == name) else { continue };
+        let value = symbol.st_value(LittleEndian);
+        ambiguous[at] |= found[at].is_some_and(|other| other != value);
+        found[at] = Some(value);
+    }
+    for (address, ambiguous) in found.iter_mut().zip(ambiguous) {
+        if ambiguous {
+            *address = None;
+        }
+    }
+    found
+}
+
+/// The object takes every one of these functions from others.
+pub(crate) fn imports(elf: &Elf, names: &[&str]) -> bool {
+    let Some(symbols) = symbols(elf, Table::Exported) else { return false };
+    names.iter().all(|wanted| {
+        symbols.iter().any(|symbol| {
+            symbol.is_undefined(LittleEndian)
+                && symbol.name(LittleEndian, symbols.strings()).ok() == Some(wanted.as_bytes())
+        })
+    })
+}
+
+/// The name is among those that the loader sees, or there are none.
+pub(crate) fn is_linked(elf: &Elf, name: &str) -> bool {
+    let Some(symbols) = symbols(elf, Table::Exported) else { return true };
+    let is_it = |symbol: &elf::Sym64<LittleEndian>| {
+        symbol.name(LittleEndian, symbols.strings()).ok() == Some(name.as_bytes())
+    };
+    symbols.iter().any(is_it)
+}
+
+fn is_wanted(kind: SymbolType) -> bool {
+    kind == elf::STT_FUNC || kind == elf::STT_OBJECT
+}
+
+fn symbols<'a>(
+    elf: &Elf<'a>,
+    table: Table,
+) -> Option<object::read::elf::SymbolTable<'a, elf::FileHeader64<LittleEndian>>> {
+    let kind = match table {
+        Table::Exported => elf::SHT_DYNSYM,
+        Table::File => elf::SHT_SYMTAB,
+    };
+    let sections = elf.file().elf_header().sections(LittleEndian, elf.bytes()).ok()?;
+    let symbols = sections.symbols(LittleEndian, elf.bytes(), kind).ok()?;
+    (!symbols.is_empty()).then_some(symbols)
+}

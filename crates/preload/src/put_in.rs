@@ -1,0 +1,87 @@
+//! Puts the recorder into an OpenSSL: through its setter, or, where there is none or it refuses, by
+//! writing its variables.
+
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ledger::Outcome;
+use recorder::{InstallError, OpensslNumber, Setter};
+
+use crate::object::Object;
+use crate::openssl::{LoadedVariables, Openssl};
+
+/// What came of it.
+pub(crate) struct PutIn {
+    /// The OpenSSL's number, if it is recorded.
+    pub number: Option<OpensslNumber>,
+    pub outcome: Outcome,
+}
+
+impl PutIn {
+    fn not(outcome: Outcome) -> PutIn {
+        PutIn { number: None, outcome }
+    }
+}
+
+/// Puts the recorder into the OpenSSL in `object`, under the number `again` if there is one.
+pub(crate) fn put_in(
+    openssl: &Openssl,
+    object: &Object,
+    again: Option<OpensslNumber>,
+    objects: &[Object],
+) -> Result<PutIn, InstallError> {
+    let now = openssl.functions_now();
+    let own = openssl.own_functions(now, objects);
+    let number = match again {
+        Some(number) => {
+            number.begin(openssl.getter(), own);
+            number
+        }
+        None => recorder::add_openssl(openssl.getter(), own)?,
+    };
+    let chained = now.pointers() != own.pointers();
+    if chained {
+        // They came before us, and OpenSSL goes on allocating with them.
+        number.set_below(now);
+    }
+    if openssl.setter.is_some_and(|setter| takes(setter, number)) {
+        let outcome = if chained { Outcome::Chained } else { Outcome::Recorded };
+        return Ok(PutIn { number: Some(number), outcome });
+    }
+    let Some(variables) = openssl.variables(object) else {
+        number.give_back();
+        return Ok(PutIn::not(match openssl.setter {
+            Some(_) => Outcome::Refused,
+            None => Outcome::Unreachable,
+        }));
+    };
+    write(&variables, number);
+    // What cannot be seen may have been allocated.
+    if openssl.setter.is_none() && variables.has_allocated == Some(false) {
+        return Ok(PutIn { number: Some(number), outcome: Outcome::Recorded });
+    }
+    number.has_allocated();
+    Ok(PutIn { number: Some(number), outcome: Outcome::Late })
+}
+
+/// Calls the setter.
+fn takes(setter: usize, number: OpensslNumber) -> bool {
+    // SAFETY: the address of the function of this name in an OpenSSL since 1.1.0, which has this
+    // type.
+    let set = unsafe { std::mem::transmute::<usize, Setter>(setter) };
+    // SAFETY: the setter of this OpenSSL. Another thread that uses it for the first time right now
+    // is possible only for a library that was loaded moments ago, whose loader has not yet come
+    // back with its first symbol.
+    unsafe { number.put_into(set) }.is_ok()
+}
+
+/// Writes the hooks into the variables. Other threads may be allocating: free comes first, so that
+/// no block that was counted is freed uncounted.
+fn write(variables: &LoadedVariables, number: OpensslNumber) {
+    let hooks = number.hooks().pointers();
+    for (place, hook) in variables.places.into_iter().zip(hooks).rev() {
+        // SAFETY: `loaded` has seen that this is an aligned variable in writable memory of an
+        // object that is loaded, and that it holds one of OpenSSL's memory functions, which OpenSSL
+        // reads and writes as a whole.
+        unsafe { AtomicPtr::from_ptr(place as *mut *mut ()).store(hook, Ordering::Release) };
+    }
+}
