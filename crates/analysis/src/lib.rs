@@ -11,6 +11,7 @@ pub mod category;
 pub mod composition;
 pub mod diff;
 pub mod domain;
+pub mod function_category;
 pub mod group;
 pub mod objects;
 pub mod origin;

@@ -1,0 +1,64 @@
+//! What memory is for, judged by a caller's name alone: for libraries without debug information,
+//! whose functions have no source files.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::category::{self, Category};
+use crate::short_name::c_name;
+
+const TABLE: &str = include_str!("functions.tsv");
+
+/// Beginnings of names and their categories.
+static BEGINNINGS: LazyLock<HashMap<&'static str, &'static Category>> = LazyLock::new(|| {
+    rows()
+        .map(|(beginning, name)| {
+            let category = category::by_name(name);
+            (beginning, category.expect("a test holds that the table names categories"))
+        })
+        .collect()
+});
+
+/// The category of a function of OpenSSL whose file is not known; `None` when its name is not one
+/// of OpenSSL's.
+pub fn of_function(function: &str) -> Option<&'static Category> {
+    let name = c_name(function).split('@').next().unwrap_or_default();
+    // From the longest beginning down, the first that is listed wins.
+    (1..=name.len()).rev().find_map(|end| BEGINNINGS.get(name.get(..end)?).copied())
+}
+
+fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_once('\t').unwrap_or((line, "")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_names_a_category_and_none_stands_twice() {
+        let mut seen = HashSet::new();
+        for (beginning, name) in rows() {
+            assert!(category::by_name(name).is_some(), "{beginning} names {name:?}");
+            assert!(seen.insert(beginning), "{beginning} is listed twice");
+        }
+    }
+
+    #[test]
+    fn the_longest_beginning_wins() {
+        let name = |function| of_function(function).map(|category| category.name);
+        assert_eq!(name("X509_STORE_add_cert"), Some("x509.store"));
+        assert_eq!(name("X509_NAME_ENTRY_new@@OPENSSL_3.0.0"), Some("x509"));
+        assert_eq!(name("OPENSSL_sk_push.part.0"), Some("containers.stack"));
+        assert_eq!(name("SSL_CTX_new"), Some("tls.context"));
+        assert_eq!(name("SSL_new"), Some("tls.connection"));
+        assert_eq!(name("ngx_ssl_create_connection"), None);
+        assert_eq!(name("openssl::ssl::SslContextBuilder::new"), None);
+        assert_eq!(name(""), None);
+    }
+}
