@@ -102,11 +102,7 @@ pub fn of(frames: &[Frame<'_>]) -> &'static Category {
     if !own.is_generic() && own.name != "unknown" {
         return own;
     }
-    frames[1..]
-        .iter()
-        .filter_map(of_frame)
-        .find(|category| !category.is_generic())
-        .unwrap_or(own)
+    frames[1..].iter().filter_map(of_frame).find(|category| !category.is_generic()).unwrap_or(own)
 }
 
 /// The category of a function by its file, or by its name where the file is not known.
