@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use profile::{Frame, Metric, Profile, Sample};
 
 use crate::function_category;
+use crate::short_name::is_named;
 
 /// The label under which samples carry the name of their category.
 pub const LABEL: &str = "category";
@@ -131,7 +132,7 @@ pub fn of_sample(profile: &Profile, sample: &Sample) -> &'static Category {
 /// KB, and a buffer 16 KB unless records were made smaller.
 fn is_record_layer(leaf: &Frame<'_>, profile: &Profile, sample: &Sample) -> bool {
     const STRUCT: std::ops::RangeInclusive<i64> = 4_400..=4_700;
-    leaf.function.is_empty()
+    !is_named(leaf.function)
         && leaf.file == "ssl/record/methods/tls_common.c"
         && size_of_blocks(profile, sample).is_some_and(|bytes| STRUCT.contains(&bytes))
 }

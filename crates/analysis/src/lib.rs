@@ -9,10 +9,12 @@
 
 pub mod category;
 pub mod composition;
+pub mod diagnosis;
 pub mod diff;
 pub mod domain;
 pub mod function_category;
 pub mod group;
+pub mod inventory;
 pub mod objects;
 pub mod origin;
 pub mod per_connection;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use profile::{Frame, Metric, Profile};
 
-use crate::short_name::c_name;
+use crate::category;
+use crate::short_name::{c_name, is_named};
 
 /// A kind of OpenSSL object that can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,14 +49,16 @@ impl Object {
 }
 
 /// How many objects of each kind are live, or `None` when the profile has no column of blocks in
-/// use. Objects inside an OpenSSL that has no names, and QUIC's, are not seen.
+/// use. QUIC's are not seen.
 pub fn objects(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
     let column = profile.column(Metric::InuseObjects)?;
     // Blocks by the place that allocates them; a function may allocate more than the struct.
     let mut blocks: BTreeMap<(Object, &str), BTreeMap<u32, i64>> = BTreeMap::new();
     for sample in profile.samples() {
         let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
-        if let Some((object, function)) = made_by(&frames) {
+        let made = made_by(&frames)
+            .or_else(|| made_without_name(&frames, category::size_of_blocks(profile, sample)?));
+        if let Some((object, function)) = made {
             let lines = blocks.entry((object, function)).or_default();
             let live = lines.entry(frames[0].line).or_default();
             *live = live.saturating_add(sample.values[column]);
@@ -152,6 +155,32 @@ fn made_by(frames: &[Frame<'_>]) -> Option<(Object, &'static str)> {
         .filter(|maker| maker.function == function && maker.file == leaf.file)
         .find(|maker| maker.callers.are(&frames[1..]))
         .map(|maker| (maker.object, maker.function))
+}
+
+/// The same for an OpenSSL whose own functions have no names, because they are not exported: the
+/// file is known, and the struct is by far the largest block that is allocated there.
+fn made_without_name(frames: &[Frame<'_>], bytes: i64) -> Option<(Object, &'static str)> {
+    /// The file, the least size of the struct, and the exported function that asks for it.
+    const STRUCTS: [(Object, &str, i64, &str); 5] = [
+        // From 3.2 on, where SSL_new does not allocate by itself.
+        (Object::Ssl, "ssl/ssl_lib.c", 3_000, "SSL_new"),
+        (Object::SslSession, "ssl/ssl_sess.c", 600, ""),
+        (Object::X509, "crypto/asn1/tasn_new.c", 256, "d2i_X509"),
+        (Object::X509, "crypto/asn1/tasn_new.c", 256, "X509_new"),
+        (Object::X509, "crypto/asn1/tasn_new.c", 256, "X509_dup"),
+    ];
+    let leaf = frames.first().filter(|leaf| !is_named(leaf.function))?;
+    let caller = frames[1..]
+        .iter()
+        .filter(|frame| is_named(frame.function))
+        .map(|frame| c_name(frame.function))
+        .find(|name| !DECODING.contains(name))
+        .unwrap_or_default();
+    STRUCTS
+        .iter()
+        .filter(|(_, file, least, _)| leaf.file == *file && bytes >= *least)
+        .find(|(.., from)| from.is_empty() || is_of(caller, from))
+        .map(|(object, ..)| (*object, ""))
 }
 
 impl Callers {
@@ -258,6 +287,23 @@ mod tests {
             (&[new, ("asn1_item_embed_d2i", ""), revoked], 135, 3, 300),
         ]);
         assert_eq!(counts[&Object::X509], 146);
+    }
+
+    #[test]
+    fn without_names_the_largest_struct_of_a_file_is_the_object() {
+        let place = "libcrypto.so.3+0xfe073";
+        let new = (place, "crypto/asn1/tasn_new.c");
+        let decode = [(place, ""), ("ASN1_item_d2i", ""), ("d2i_X509", ""), ("PEM_read", "")];
+        let counts = count(&[
+            (&[&[new], &decode[..]].concat(), 135, 144, 144 * 376),
+            (&[&[new, (place, "")], &decode[..]].concat(), 135, 700, 700 * 40),
+            (&[new, (place, ""), ("d2i_X509_CRL", "")], 135, 3, 3 * 300),
+            (&[("libssl.so.3+0x10", "ssl/ssl_lib.c"), ("SSL_new", "")], 737, 7, 7 * 5_576),
+            (&[("libssl.so.3+0x90", "ssl/ssl_lib.c"), ("SSL_new", "")], 892, 7, 7 * 12),
+            (&[("libssl.so.3+0x50", "ssl/ssl_sess.c"), ("libssl.so.3+0x60", "")], 140, 8, 8 * 928),
+        ]);
+        let made = [Object::X509, Object::Ssl, Object::SslSession].map(|object| counts[&object]);
+        assert_eq!(made, [144, 7, 8]);
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub fn short_name(function: &str) -> String {
     if before.starts_with(char::is_uppercase) { format!("{before}::{last}") } else { last }
 }
 
+/// Whether the name says what is called. A function that no symbol table names is empty, or stands
+/// as a place in its library: `libcrypto.so.3+0xfe073`.
+pub fn is_named(function: &str) -> bool {
+    !function.is_empty() && !function.contains("+0x")
+}
+
 /// The crate in which a Rust function, or the type it is a method of, is defined; `None` for C.
 pub fn root_crate(function: &str) -> Option<&str> {
     if !is_path(function) {
@@ -119,6 +125,12 @@ mod tests {
         ] {
             assert_eq!(short_name(long), short, "{long}");
         }
+    }
+
+    #[test]
+    fn a_place_in_a_library_is_no_name() {
+        assert!(is_named("SSL_new") && is_named("tokio::park"));
+        assert!(!is_named("") && !is_named("libcrypto.so.3+0xfe073"));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub enum Command {
     Top(commands::top::Options),
     /// Draw a flamegraph
     Flame(commands::flame::Options),
+    /// Find what costs more than it has to, and say what to do about it
+    Diagnose(commands::diagnose::Options),
     /// Compare two captures
     Diff(commands::diff::Options),
     /// Make one HTML page of runs or of a comparison

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod configs;
+pub mod diagnose;
 pub mod diff;
 pub mod doctor;
 pub mod export;

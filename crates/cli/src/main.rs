@@ -6,6 +6,7 @@ mod answer;
 mod arguments;
 mod capture;
 mod commands;
+mod diagnosis_json;
 mod events;
 mod failure;
 mod machine;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Record(options) => commands::record::run(&options),
         Command::Top(options) => commands::top::run(&options),
         Command::Flame(options) => commands::flame::run(&options),
+        Command::Diagnose(options) => commands::diagnose::run(&options),
         Command::Diff(options) => commands::diff::run(&options),
         Command::Report(options) => commands::report::run(&options),
         Command::Export(options) => commands::export::run(&options),

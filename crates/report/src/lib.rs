@@ -6,6 +6,7 @@
 
 pub mod bytes;
 pub mod differential;
+pub mod findings;
 mod fit;
 pub mod flamegraph;
 mod folded;

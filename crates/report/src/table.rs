@@ -23,7 +23,7 @@ pub enum Colour {
 }
 
 impl Colour {
-    fn paint(self, style: Style, text: &str) -> String {
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
         match self {
             Colour::Always => format!("{style}{text}{style:#}"),
             Colour::Never => text.to_owned(),

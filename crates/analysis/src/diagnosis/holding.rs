@@ -1,0 +1,165 @@
+//! One stack and what it holds: what rules look at.
+
+use std::collections::BTreeMap;
+
+use profile::{Metric, Profile, Sample};
+
+use crate::category;
+use crate::group::Call;
+use crate::short_name::c_name;
+
+/// One stack and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The stack, innermost call first. C functions are as in the source, without what the
+    /// compiler appended.
+    pub calls: Vec<Call>,
+    /// What the memory is for.
+    pub category: &'static str,
+    /// Bytes in use, less those of the baseline.
+    pub bytes: i64,
+    /// Blocks in use, less those of the baseline.
+    pub blocks: i64,
+    /// Bytes in use, the baseline's too.
+    pub all_bytes: i64,
+    /// Blocks in use, the baseline's too.
+    pub all_blocks: i64,
+}
+
+impl Holding {
+    /// The call that asked for the memory.
+    pub fn leaf(&self) -> &Call {
+        static NOTHING: Call = Call { function: String::new(), file: String::new(), line: 0 };
+        self.calls.first().unwrap_or(&NOTHING)
+    }
+
+    /// The top-level group of the category.
+    pub fn group(&self) -> &'static str {
+        self.category.split_once('.').map_or(self.category, |(group, _)| group)
+    }
+
+    /// How large its blocks are; `None` when there are none.
+    pub fn block_size(&self) -> Option<i64> {
+        self.all_bytes.checked_div(self.all_blocks)
+    }
+
+    /// A function on the stack has one of these names, or begins so where a `*` ends the name.
+    pub fn passes_function(&self, names: &[&str]) -> bool {
+        self.first_of(names).is_some()
+    }
+
+    /// Where the innermost call of one of these functions is on the stack.
+    pub fn first_of(&self, names: &[&str]) -> Option<usize> {
+        self.calls.iter().position(|call| is_one_of(&call.function, names))
+    }
+
+    /// A source file on the stack begins so.
+    pub fn passes_file(&self, beginning: &str) -> bool {
+        self.calls.iter().any(|call| call.file.starts_with(beginning))
+    }
+}
+
+/// The function has one of these names, or begins so where a `*` ends the name.
+pub fn is_one_of(function: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| match name.strip_suffix('*') {
+        Some(beginning) => function.starts_with(beginning),
+        None => function == *name,
+    })
+}
+
+/// The stacks of a profile with what each holds more than in the baseline. Stacks without bytes on
+/// either side are left out. `None` when the profile does not know bytes and blocks in use.
+pub fn holdings(at_rest: &Profile, baseline: Option<&Profile>) -> Option<Vec<Holding>> {
+    let mut sums: BTreeMap<(Vec<Call>, &'static str), Sums> = BTreeMap::new();
+    add(&mut sums, at_rest, |sums, blocks, bytes| {
+        sums.all_blocks += blocks;
+        sums.all_bytes += bytes;
+    })?;
+    if let Some(baseline) = baseline {
+        add(&mut sums, baseline, |sums, blocks, bytes| {
+            sums.base_blocks += blocks;
+            sums.base_bytes += bytes;
+        })?;
+    }
+    let held = sums.into_iter().filter(|(_, sums)| sums.all_bytes != 0 || sums.base_bytes != 0);
+    Some(
+        held.map(|((calls, category), sums)| Holding {
+            calls,
+            category,
+            bytes: sums.all_bytes - sums.base_bytes,
+            blocks: sums.all_blocks - sums.base_blocks,
+            all_bytes: sums.all_bytes,
+            all_blocks: sums.all_blocks,
+        })
+        .collect(),
+    )
+}
+
+/// Wide enough for every sum of what a profile can hold.
+#[derive(Default)]
+struct Sums {
+    all_blocks: i64,
+    all_bytes: i64,
+    base_blocks: i64,
+    base_bytes: i64,
+}
+
+fn add(
+    sums: &mut BTreeMap<(Vec<Call>, &'static str), Sums>,
+    profile: &Profile,
+    mut put: impl FnMut(&mut Sums, i64, i64),
+) -> Option<()> {
+    let blocks = profile.column(Metric::InuseObjects)?;
+    let bytes = profile.column(Metric::InuseSpace)?;
+    for sample in profile.samples() {
+        let key = (calls(profile, sample), category::of_sample(profile, sample).name);
+        // Readers refuse files whose columns do not add up within an i64.
+        put(sums.entry(key).or_default(), sample.values[blocks], sample.values[bytes]);
+    }
+    Some(())
+}
+
+fn calls(profile: &Profile, sample: &Sample) -> Vec<Call> {
+    profile
+        .frames(sample)
+        .map(|frame| Call {
+            // A place in a library is a name that nothing may be cut off.
+            function: match frame.function.contains("+0x") {
+                true => frame.function.to_owned(),
+                false => c_name(frame.function).split('@').next().unwrap_or_default().to_owned(),
+            },
+            file: frame.file.to_owned(),
+            line: frame.line,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_profile::{push, stack};
+
+    #[test]
+    fn the_baseline_is_taken_off_stack_by_stack() {
+        let calls = [("SSL_new.part.0", "ssl/ssl_lib.c"), ("main", "src/main.c")];
+        let profile = |blocks| {
+            let mut profile = Profile::of_heap();
+            push(&mut profile, "openssl", &stack(&calls), blocks, blocks * 100);
+            profile
+        };
+        let held = holdings(&profile(5), Some(&profile(2))).unwrap();
+        assert_eq!(held.len(), 1);
+        assert_eq!((held[0].blocks, held[0].bytes), (3, 300));
+        assert_eq!((held[0].all_blocks, held[0].all_bytes), (5, 500));
+        assert_eq!(held[0].block_size(), Some(100));
+        assert_eq!(held[0].leaf().function, "SSL_new");
+        assert!(held[0].passes_function(&["SSL_*"]) && !held[0].passes_function(&["SSL_"]));
+        assert!(held[0].passes_file("src/"));
+        assert_eq!(held[0].group(), "tls");
+    }
+
+    #[test]
+    fn a_profile_without_blocks_holds_nothing_that_rules_could_judge() {
+        assert_eq!(holdings(&Profile::new(Vec::new(), None), None), None);
+    }
+}

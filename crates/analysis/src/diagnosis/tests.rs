@@ -1,0 +1,193 @@
+//! Rules on small profiles, for what no configuration of the reference server shows.
+
+use std::collections::HashSet;
+
+use profile::Profile;
+
+use super::case::{Case, Profiles};
+use super::holding::holdings;
+use super::series::{Capture, Series};
+use super::*;
+use crate::inventory::Inventory;
+use crate::sample_profile::{push, stack};
+
+type Calls<'a> = &'a [(&'a str, &'a str)];
+
+const NEW: Calls<'_> = &[("SSL_new", "ssl/ssl_lib.c")];
+const READ_BUFFER: Calls<'_> =
+    &[("tls_setup_read_buffer", "ssl/record/methods/tls_common.c"), ("SSL_read", "ssl/ssl_lib.c")];
+
+/// A profile of stacks with their blocks and bytes; `NEW` makes connections.
+fn profile(samples: &[(Calls<'_>, i64, i64)]) -> Profile {
+    let mut profile = Profile::of_heap();
+    for (calls, blocks, bytes) in samples {
+        push(&mut profile, "openssl", &stack(calls), *blocks, *bytes);
+    }
+    profile
+}
+
+fn case(samples: &[(Calls<'_>, i64, i64)]) -> Case {
+    let at_rest = profile(samples);
+    let profiles = Profiles { at_rest: &at_rest, baseline: None, closed: None };
+    Case::new(profiles, None).unwrap()
+}
+
+fn found(case: &Case) -> Vec<&'static str> {
+    diagnose(case).findings.iter().map(|finding| finding.rule.id).collect()
+}
+
+fn finding(case: &Case, id: &str) -> Finding {
+    let mut findings = diagnose(case).findings;
+    let at = findings.iter().position(|finding| finding.rule.id == id);
+    findings.swap_remove(at.unwrap_or_else(|| panic!("no {id} in {findings:?}")))
+}
+
+#[test]
+fn nothing_is_found_in_nothing() {
+    assert_eq!(found(&case(&[])), [""; 0]);
+    assert_eq!(found(&case(&[(NEW, 10, 60_000)])), [""; 0]);
+    let diagnosis = diagnose(&case(&[(NEW, 10, 60_000)]));
+    assert_eq!(diagnosis.bytes_per_connection, Some(6_000.0));
+    assert_eq!(diagnosis.floor_per_connection, Some(6_000.0));
+}
+
+#[test]
+fn a_large_read_buffer_is_part_of_the_buffers_that_are_kept() {
+    let case = case(&[(NEW, 10, 60_000), (READ_BUFFER, 10, 10 * 65_536)]);
+    assert_eq!(found(&case), ["record-buffers-kept", "oversized-read-buffer"]);
+    let excess = finding(&case, "oversized-read-buffer");
+    assert_eq!(excess.bytes_per_connection, Some(65_536.0 - 16_716.0));
+    // What is in both is taken off once.
+    assert_eq!(diagnose(&case).floor_per_connection, Some(6_000.0));
+}
+
+#[test]
+fn a_few_connections_in_the_middle_of_a_record_are_no_finding() {
+    assert_eq!(found(&case(&[(NEW, 100, 600_000), (READ_BUFFER, 40, 40 * 16_716)])), [""; 0]);
+}
+
+#[test]
+fn bio_pairs_are_told_by_their_buffers() {
+    let half = [("bio_make_pair", "crypto/bio/bss_bio.c"), ("main", "src/main.c")];
+    let small = [("bio_new", "crypto/bio/bss_bio.c"), ("main", "src/main.c")];
+    let case = case(&[(NEW, 10, 60_000), (&half, 20, 20 * 17_408), (&small, 20, 20 * 56)]);
+    assert_eq!(finding(&case, "bio-pairs").bytes_per_connection, Some(34_816.0));
+}
+
+#[test]
+fn the_buffer_of_a_dtls_handshake_is_found_and_that_of_a_tls_handshake_is_not() {
+    let buffer = [
+        ("BUF_MEM_grow", "crypto/buffer/buffer.c"),
+        ("state_machine", "ssl/statem/statem.c"),
+        ("SSL_accept", "ssl/ssl_lib.c"),
+    ];
+    let dtls = [("dtls1_new", "ssl/d1_lib.c"), ("SSL_new", "ssl/ssl_lib.c")];
+    let tls = case(&[(NEW, 10, 60_000), (&buffer, 10, 10 * 21_848)]);
+    assert_eq!(found(&tls), [""; 0]);
+    let case = case(&[(NEW, 10, 60_000), (&buffer, 10, 10 * 21_848), (&dtls, 10, 3_000)]);
+    let kept = finding(&case, "dtls-handshake-buffer-kept");
+    assert_eq!(kept.bytes_per_connection, Some(21_848.0));
+}
+
+#[test]
+fn many_threads_are_counted_by_their_error_queues() {
+    let queue = [("OSSL_ERR_STATE_new", "crypto/err/err_save.c"), ("SSL_accept", "")];
+    let table = [("err_load_strings", "crypto/err/err.c"), ("ERR_load_SSL_strings", "")];
+    let rand = [("rand_new_drbg", "crypto/rand/rand_lib.c"), ("RAND_get0_public", "")];
+    let case = case(&[
+        (NEW, 10, 60_000),
+        (&queue, 200, 200 * 904),
+        (&table, 300, 300 * 600),
+        (&rand, 400, 400 * 800),
+    ]);
+    let threads = finding(&case, "thread-state");
+    assert_eq!(threads.facts[0].value, 200.0);
+    assert_eq!(threads.bytes_total, 200 * 904 + 400 * 800);
+}
+
+#[test]
+fn what_outlives_the_connections_is_found_after_their_end() {
+    let kept = [("X509_NAME_dup", "crypto/x509/x_name.c"), ("verified", "src/main.c")];
+    let before = profile(&[]);
+    let at_rest = profile(&[(NEW, 100, 600_000), (&kept, 100, 100_000)]);
+    let closed = profile(&[(&kept, 100, 100_000)]);
+    let profiles = Profiles { at_rest: &at_rest, baseline: Some(&before), closed: Some(&closed) };
+    let case = Case::new(profiles, None).unwrap();
+    let stays = finding(&case, "stays-after-close");
+    assert_eq!((stays.bytes_total, stays.bytes_per_connection), (100_000, Some(1_000.0)));
+    assert_eq!(stays.sites[0].telling.first().map(String::as_str), Some("verified"));
+}
+
+/// A server whose connections come and go, and captures of it.
+fn series(connections: &[i64], leaked: &[i64]) -> Case {
+    let leak = [("EVP_PKEY_new", "crypto/evp/p_lib.c"), ("ask_for_key", "src/keys.c")];
+    let captures = connections.iter().zip(leaked).map(|(connections, leaked)| {
+        let samples = [
+            (NEW, *connections, connections * 6_000),
+            (READ_BUFFER, *connections, connections * 16_716),
+            (&leak[..], *leaked, leaked * 152),
+        ];
+        let profile = profile(&samples);
+        let held = holdings(&profile, None).unwrap();
+        (Capture { holdings: held, objects: Inventory::of(&profile).unwrap() }, profile)
+    });
+    let (captures, profiles): (Vec<Capture>, Vec<Profile>) = captures.unzip();
+    let profiles = Profiles { at_rest: profiles.last().unwrap(), baseline: None, closed: None };
+    Case { series: Series(captures), ..Case::new(profiles, None).unwrap() }
+}
+
+#[test]
+fn a_leak_is_found_over_several_captures_with_its_stack() {
+    let case = series(&[10, 12, 9, 11, 10], &[100, 200, 300, 400, 500]);
+    let leak = finding(&case, "only-grows");
+    assert_eq!(leak.title, "EVP_PKEY only grow, over 5 captures");
+    assert_eq!(leak.bytes_total, 400 * 152);
+    assert_eq!(leak.facts[0].value, 1.0 - 1.0 / 16.0);
+    assert_eq!(leak.sites.len(), 1);
+    assert_eq!(leak.sites[0].telling, ["ask_for_key", "EVP_PKEY_new"]);
+}
+
+#[test]
+fn more_connections_are_no_leak_of_what_they_hold() {
+    let case = series(&[10, 20, 30, 40, 50], &[0; 5]);
+    let grows = finding(&case, "only-grows");
+    // That nothing closes them is worth a word; their buffers are theirs.
+    assert_eq!(grows.title, "SSL only grow, over 5 captures");
+    assert!(!found(&series(&[10, 20, 10, 20, 10], &[7; 5])).contains(&"only-grows"));
+}
+
+#[test]
+fn two_captures_prove_nothing() {
+    assert!(!found(&series(&[10, 10], &[100, 500])).contains(&"only-grows"));
+}
+
+#[test]
+fn no_figure_of_a_made_up_profile_breaks_a_rule() {
+    let most = i64::MAX / 8;
+    let case = case(&[
+        (NEW, -5, -100),
+        (READ_BUFFER, most, most),
+        (&[("COMP_CTX_new", "crypto/comp/comp_lib.c")], 0, most),
+        (&[("X509_STORE_new", "crypto/x509/x509_lu.c")], most, -most),
+    ]);
+    diagnose(&case);
+}
+
+#[test]
+fn every_rule_has_its_own_name_and_says_what_to_do_at_which_price() {
+    let mut ids = HashSet::new();
+    for rule in RULES {
+        assert!(ids.insert(rule.id), "{} is listed twice", rule.id);
+        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+        assert!(!rule.remedies.is_empty(), "{} has no remedy", rule.id);
+        assert!(rule.trade_off.len() > 10, "{} has no price", rule.id);
+        assert!(rule.link.starts_with("https://"), "{} links to nothing", rule.id);
+        let mut named = HashSet::new();
+        for remedy in rule.remedies {
+            assert!(named.insert(remedy.ecosystem), "{}: two for one", rule.id);
+        }
+    }
+    for rule in RULES {
+        assert!(rule.part_of.is_none_or(|whole| ids.contains(whole)), "{}", rule.id);
+    }
+}

@@ -1,0 +1,173 @@
+//! `diagnose --json`: stable field names, documented in docs/json.md.
+
+use analysis::diagnosis::finding::{Finding, Site};
+use analysis::objects::Object;
+use serde::Serialize;
+
+use crate::commands::diagnose::Examined;
+
+/// The version of this shape.
+const SCHEMA: u32 = 1;
+
+/// `diagnose --json`.
+#[derive(Serialize)]
+pub struct DiagnosisJson<'a> {
+    schema: u32,
+    name: &'a str,
+    connections: Option<u64>,
+    /// To how many connections findings are projected.
+    projected_connections: Option<u64>,
+    bytes_per_connection: Option<f64>,
+    floor_bytes_per_connection: Option<f64>,
+    unknown_share: f64,
+    objects: ObjectsJson,
+    findings: Vec<FindingJson<'a>>,
+}
+
+/// One finding.
+#[derive(Serialize)]
+pub struct FindingJson<'a> {
+    id: &'a str,
+    title: &'a str,
+    bytes_per_connection: Option<f64>,
+    bytes_total: i64,
+    projected_bytes: Option<f64>,
+    evidence: EvidenceJson<'a>,
+    remedies: Vec<RemedyJson<'a>>,
+    trade_off: &'a str,
+    link: &'a str,
+}
+
+#[derive(Serialize)]
+struct EvidenceJson<'a> {
+    facts: Vec<FactJson<'a>>,
+    sites: Vec<SiteJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct FactJson<'a> {
+    what: &'a str,
+    value: f64,
+}
+
+#[derive(Serialize)]
+struct SiteJson<'a> {
+    file: &'a str,
+    line: u32,
+    function: &'a str,
+    bytes: i64,
+    blocks: i64,
+    story: &'a [String],
+}
+
+#[derive(Serialize)]
+struct RemedyJson<'a> {
+    ecosystem: &'a str,
+    text: &'a str,
+}
+
+/// Live objects and how many there are of one for each of another.
+#[derive(Serialize)]
+pub struct ObjectsJson {
+    live: Vec<LiveJson>,
+    contexts_per_connection: Option<f64>,
+    stores_per_connection: Option<f64>,
+    certificates_per_store: Option<f64>,
+    sessions_per_connection: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct LiveJson {
+    object: &'static str,
+    count: i64,
+    bytes: i64,
+    bytes_each: Option<f64>,
+}
+
+impl<'a> DiagnosisJson<'a> {
+    /// Everything that was found.
+    pub fn new(examined: &'a Examined, projected_to: Option<u64>) -> DiagnosisJson<'a> {
+        let Examined { name, case, diagnosis } = examined;
+        DiagnosisJson {
+            schema: SCHEMA,
+            name,
+            connections: case.connections.map(std::num::NonZeroU64::get),
+            projected_connections: projected_to,
+            bytes_per_connection: diagnosis.bytes_per_connection,
+            floor_bytes_per_connection: diagnosis.floor_per_connection,
+            unknown_share: diagnosis.unknown_share,
+            objects: ObjectsJson::new(examined),
+            findings: diagnosis
+                .findings
+                .iter()
+                .map(|finding| FindingJson::new(finding, projected_to))
+                .collect(),
+        }
+    }
+}
+
+impl<'a> FindingJson<'a> {
+    /// One finding, projected if that is wanted.
+    pub fn new(finding: &'a Finding, projected_to: Option<u64>) -> FindingJson<'a> {
+        let rule = finding.rule;
+        FindingJson {
+            id: rule.id,
+            title: &finding.title,
+            bytes_per_connection: finding.bytes_per_connection,
+            bytes_total: finding.bytes_total,
+            projected_bytes: projected_to.and_then(|connections| finding.projected(connections)),
+            evidence: EvidenceJson {
+                facts: finding
+                    .facts
+                    .iter()
+                    .map(|fact| FactJson { what: fact.what, value: fact.value })
+                    .collect(),
+                sites: finding.sites.iter().map(SiteJson::new).collect(),
+            },
+            remedies: rule
+                .remedies
+                .iter()
+                .map(|remedy| RemedyJson { ecosystem: remedy.ecosystem.name(), text: remedy.text })
+                .collect(),
+            trade_off: rule.trade_off,
+            link: rule.link,
+        }
+    }
+}
+
+impl<'a> SiteJson<'a> {
+    fn new(site: &'a Site) -> SiteJson<'a> {
+        SiteJson {
+            file: &site.file,
+            line: site.line,
+            function: &site.function,
+            bytes: site.bytes,
+            blocks: site.blocks,
+            story: &site.telling,
+        }
+    }
+}
+
+impl ObjectsJson {
+    fn new(examined: &Examined) -> ObjectsJson {
+        let case = &examined.case;
+        let ratios = case.objects.ratios(case.connections);
+        ObjectsJson {
+            live: Object::ALL
+                .map(|object| {
+                    let live = case.all_objects.live(object);
+                    LiveJson {
+                        object: object.name(),
+                        count: live.count,
+                        bytes: live.bytes,
+                        bytes_each: live.bytes_each(),
+                    }
+                })
+                .into(),
+            contexts_per_connection: ratios.contexts_per_connection,
+            stores_per_connection: ratios.stores_per_connection,
+            certificates_per_store: ratios.certificates_per_store,
+            sessions_per_connection: ratios.sessions_per_connection,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A diagnosis for the terminal.
+
+use analysis::diagnosis::Diagnosis;
+use analysis::diagnosis::case::Negotiated;
+use analysis::diagnosis::finding::{Fact, Finding};
+use anstyle::{AnsiColor, Style};
+
+use crate::bytes::{human, one_decimal, percent, rounded};
+use crate::fit::{join_story, width};
+use crate::table::{COLUMNS, Colour};
+
+/// How far text stands in.
+const INDENT: usize = 3;
+
+/// What the figures are of.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The capture's name.
+    pub name: &'a str,
+    /// Connections open at the capture.
+    pub connections: Option<u64>,
+    /// To how many connections findings are projected.
+    pub projected_to: Option<u64>,
+    /// What connections agreed on.
+    pub negotiated: Option<&'a Negotiated>,
+}
+
+/// The whole diagnosis: a heading, each finding with its evidence and remedies, and the floor.
+pub fn diagnosis(diagnosis: &Diagnosis, subject: &Subject<'_>, colour: Colour) -> String {
+    let mut text = heading(diagnosis, subject);
+    for (number, finding) in (1..).zip(&diagnosis.findings) {
+        text += "\n";
+        text += &one(number, finding, subject, colour);
+    }
+    text += "\n";
+    text += &floor(diagnosis, subject);
+    if diagnosis.unknown_share > 0.0 {
+        let share = percent(diagnosis.unknown_share);
+        text += &format!("{share} of all bytes are of sites that nothing is known of (unknown)\n");
+    }
+    text
+}
+
+fn heading(diagnosis: &Diagnosis, subject: &Subject<'_>) -> String {
+    let found = match diagnosis.findings.len() {
+        0 => "nothing found".to_owned(),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    let name = subject.name;
+    match (diagnosis.bytes_per_connection, subject.connections) {
+        (Some(bytes), Some(connections)) => {
+            let bytes = rounded(bytes);
+            format!("{name}: {found}; {bytes} bytes for each of {connections} connections\n")
+        }
+        _ => format!("{name}: {found}; it is not known how many connections were open\n"),
+    }
+}
+
+fn one(number: usize, finding: &Finding, subject: &Subject<'_>, colour: Colour) -> String {
+    let title = format!("{number}. {}", finding.title);
+    let gap = COLUMNS.saturating_sub(width(&title) + width(finding.rule.id)).max(2);
+    let mut text = colour.paint(AnsiColor::Yellow.on_default().bold(), &title);
+    text += &" ".repeat(gap);
+    text += &colour.paint(Style::new().dimmed(), finding.rule.id);
+    text.push('\n');
+    text += &wrapped("", &cost(finding, subject));
+    for fact in &finding.facts {
+        text += &format!("{}{}\n", " ".repeat(INDENT), say(fact));
+    }
+    let widest = finding.sites.iter().map(|site| width(&rounded(site.bytes as f64))).max();
+    for site in &finding.sites {
+        let bytes = rounded(site.bytes as f64);
+        let pad = " ".repeat(INDENT + 2 + widest.unwrap_or_default() - width(&bytes));
+        let place = match (site.file.as_str(), site.line) {
+            ("", _) => "[unknown]".to_owned(),
+            (file, 0) => file.to_owned(),
+            (file, line) => format!("{file}:{line}"),
+        };
+        let line = format!("{pad}{bytes}  {place}");
+        let room = COLUMNS.saturating_sub(width(&line) + 2);
+        let story = join_story(&site.telling, room);
+        text += &format!("{line}  {}", colour.paint(Style::new().dimmed(), &story));
+        text = format!("{}\n", text.trim_end());
+    }
+    for remedy in finding.rule.remedies {
+        text += &wrapped(remedy.ecosystem.name(), remedy.text);
+    }
+    text += &wrapped("price", finding.rule.trade_off);
+    text += &wrapped("see", finding.rule.link);
+    text
+}
+
+/// What it costs, and what it would cost with other numbers of connections.
+fn cost(finding: &Finding, subject: &Subject<'_>) -> String {
+    let total = human(finding.bytes_total as f64);
+    let Some(bytes) = finding.bytes_per_connection else {
+        return format!("{total} in all");
+    };
+    let mut text = format!("{} bytes for each connection, {total} in all", rounded(bytes));
+    if let Some(connections) = subject.projected_to
+        && let Some(projected) = finding.projected(connections)
+    {
+        text += &format!("; {} with {} connections", human(projected), rounded(connections as f64));
+    }
+    text
+}
+
+fn say(fact: &Fact) -> String {
+    let value = fact.value;
+    let value = match fact.what {
+        what if what.starts_with("share") || what.starts_with("confidence") => percent(value),
+        _ if value.fract() != 0.0 && value.abs() < 1_000.0 => one_decimal(value),
+        _ => rounded(value),
+    };
+    format!("{value} {}", fact.what)
+}
+
+/// What is left when everything that was found is gone.
+fn floor(diagnosis: &Diagnosis, subject: &Subject<'_>) -> String {
+    let (Some(floor), Some(all)) = (diagnosis.floor_per_connection, diagnosis.bytes_per_connection)
+    else {
+        return String::new();
+    };
+    let agreed = subject.negotiated.map(|agreed| match agreed.group.as_str() {
+        "" | "none" => agreed.protocol.clone(),
+        group => format!("{} with {group}", agreed.protocol),
+    });
+    let with = match (agreed, diagnosis.findings.is_empty()) {
+        (Some(agreed), true) => format!("needed by {agreed}"),
+        (Some(agreed), false) => format!("left when all of that is gone ({agreed})"),
+        (None, true) => "needed, as far as is known here".to_owned(),
+        (None, false) => "left when all of that is gone".to_owned(),
+    };
+    format!("floor: {} of the {} of a connection are {with}\n", human(floor), human(all))
+}
+
+/// A name in a column of its own, and text beside it, wrapped.
+fn wrapped(name: &str, text: &str) -> String {
+    /// The widest name, and a gap.
+    const NAMES: usize = 16;
+    let begin = if name.is_empty() { INDENT } else { INDENT + NAMES };
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && begin + width(&line) + 1 + width(word) > COLUMNS {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    lines.push(line);
+    let indent = " ".repeat(INDENT);
+    let first = if name.is_empty() { indent.clone() } else { format!("{indent}{name:<NAMES$}") };
+    let rest = format!("\n{}", " ".repeat(begin));
+    format!("{first}{}\n", lines.join(&rest))
+}
