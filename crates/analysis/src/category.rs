@@ -148,6 +148,18 @@ pub fn size_of_blocks(profile: &Profile, sample: &Sample) -> Option<i64> {
     pairs.into_iter().find_map(|(blocks, bytes)| value(bytes)?.checked_div(value(blocks)?))
 }
 
+/// The part of all bytes in use whose category is unknown, from 0 to 1; 0 without such a column.
+pub fn unknown_share(profile: &Profile) -> f64 {
+    let Some(column) = profile.column(Metric::InuseSpace) else { return 0.0 };
+    let unknown = profile
+        .samples()
+        .iter()
+        .filter(|sample| of_sample(profile, sample).name == "unknown")
+        .fold(0_i64, |sum, sample| sum.saturating_add(sample.values[column]));
+    let all = profile.total(column);
+    if all > 0 { unknown as f64 / all as f64 } else { 0.0 }
+}
+
 /// Sets the label [`LABEL`] on every sample.
 pub fn label_categories(profile: &mut Profile) {
     let categories: Vec<_> =

@@ -7,6 +7,7 @@
 //! stack that explain it.
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod category;
 pub mod composition;
 pub mod diagnosis;

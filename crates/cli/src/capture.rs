@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN, label_categories};
 use analysis::domain;
 use analysis::group::{By, Row, group};
+use analysis::inventory::Inventory;
 use analysis::per_connection::growth;
 use analysis::under::keep_under;
 use clap::{Args, ValueEnum};
@@ -260,6 +261,17 @@ impl Capture {
     pub fn grown_rows(&self, by: By) -> Vec<Row> {
         let baseline = self.baseline.as_ref().map_or(Vec::new(), |baseline| group(baseline, by));
         growth(&self.rows(by), &baseline)
+    }
+
+    /// The objects of the profile, and those that the baseline did not have. `None` when the
+    /// profile does not know blocks in use.
+    pub fn objects(&self) -> Option<(Inventory, Inventory)> {
+        let all = Inventory::of(&self.profile)?;
+        let grown = match &self.baseline {
+            Some(baseline) => all.since(&Inventory::of(baseline)?),
+            None => all.clone(),
+        };
+        Some((all, grown))
     }
 
     /// The column to draw: the one asked for, else the file's own default.

@@ -1,10 +1,10 @@
 //! `diagnose --json`: stable field names, documented in docs/json.md.
 
 use analysis::diagnosis::finding::{Finding, Site};
-use analysis::objects::Object;
 use serde::Serialize;
 
 use crate::commands::diagnose::Examined;
+use crate::objects_json::ObjectsJson;
 
 /// The version of this shape.
 const SCHEMA: u32 = 1;
@@ -66,24 +66,6 @@ struct RemedyJson<'a> {
     text: &'a str,
 }
 
-/// Live objects and how many there are of one for each of another.
-#[derive(Serialize)]
-pub struct ObjectsJson {
-    live: Vec<LiveJson>,
-    contexts_per_connection: Option<f64>,
-    stores_per_connection: Option<f64>,
-    certificates_per_store: Option<f64>,
-    sessions_per_connection: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct LiveJson {
-    object: &'static str,
-    count: i64,
-    bytes: i64,
-    bytes_each: Option<f64>,
-}
-
 impl<'a> DiagnosisJson<'a> {
     /// Everything that was found.
     pub fn new(examined: &'a Examined, projected_to: Option<u64>) -> DiagnosisJson<'a> {
@@ -96,7 +78,7 @@ impl<'a> DiagnosisJson<'a> {
             bytes_per_connection: diagnosis.bytes_per_connection,
             floor_bytes_per_connection: diagnosis.floor_per_connection,
             unknown_share: diagnosis.unknown_share,
-            objects: ObjectsJson::new(examined),
+            objects: ObjectsJson::new(&case.all_objects, &case.objects, case.connections),
             findings: diagnosis
                 .findings
                 .iter()
@@ -144,30 +126,6 @@ impl<'a> SiteJson<'a> {
             bytes: site.bytes,
             blocks: site.blocks,
             story: &site.telling,
-        }
-    }
-}
-
-impl ObjectsJson {
-    fn new(examined: &Examined) -> ObjectsJson {
-        let case = &examined.case;
-        let ratios = case.objects.ratios(case.connections);
-        ObjectsJson {
-            live: Object::ALL
-                .map(|object| {
-                    let live = case.all_objects.live(object);
-                    LiveJson {
-                        object: object.name(),
-                        count: live.count,
-                        bytes: live.bytes,
-                        bytes_each: live.bytes_each(),
-                    }
-                })
-                .into(),
-            contexts_per_connection: ratios.contexts_per_connection,
-            stores_per_connection: ratios.stores_per_connection,
-            certificates_per_store: ratios.certificates_per_store,
-            sessions_per_connection: ratios.sessions_per_connection,
         }
     }
 }

@@ -10,6 +10,7 @@ mod diagnosis_json;
 mod events;
 mod failure;
 mod machine;
+mod objects_json;
 mod output;
 mod processes;
 mod program_file;

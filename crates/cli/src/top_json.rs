@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use analysis::category::unknown_share;
 use analysis::diff::{Change, DiffRow, Side};
 use analysis::group::{Counts, Key, Row};
 use analysis::top::{Figures, Top};
 use serde::Serialize;
 
 use crate::capture::{Capture, GroupBy};
+use crate::objects_json::ObjectsJson;
 
 /// The version of these shapes.
 const SCHEMA: u32 = 1;
@@ -20,6 +22,9 @@ pub struct TopJson<'a> {
     connections: Option<u64>,
     totals: CountsJson,
     per_connection: Option<PerConnectionJson>,
+    /// The part of all bytes in use whose category is unknown.
+    unknown_share: f64,
+    objects: Option<ObjectsJson>,
     sites: Vec<SiteJson<'a>>,
 }
 
@@ -125,6 +130,10 @@ impl<'a> TopJson<'a> {
             totals: Counts::total(&capture.profile).into(),
             per_connection: per_connection
                 .then_some(PerConnectionJson { bytes: top.bytes, blocks: top.blocks }),
+            unknown_share: unknown_share(&capture.profile),
+            objects: capture
+                .objects()
+                .map(|(all, grown)| ObjectsJson::new(&all, &grown, capture.connections)),
             sites,
         }
     }

@@ -14,7 +14,9 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 24] = [
+const SHARED: [(&str, &str, &str); 26] = [
+    ("top --json", "objects", "objects"),
+    ("diagnose --json", "objects", "objects"),
     ("top --json", "totals", "counts"),
     ("diff --json", "before.totals", "counts"),
     ("diff --json", "after.totals", "counts"),
@@ -53,6 +55,7 @@ fn every_field_is_documented_and_every_documented_field_exists() {
     let mut printed = Fields::default();
     printed.read("top --json", &node().top(&[]));
     printed.read("diff --json", &diff());
+    printed.read("diagnose --json", &diagnose());
     printed.read("configs --json", &printed_json(&["configs", "--json"]));
     printed.read("run.json", &run_json());
     printed.read("compare --json", &compare());
@@ -86,6 +89,11 @@ fn the_shape_of_top_is_stable() {
 #[test]
 fn the_shape_of_diff_is_stable() {
     insta::assert_json_snapshot!(shape(&diff()));
+}
+
+#[test]
+fn the_shape_of_diagnose_is_stable() {
+    insta::assert_json_snapshot!(shape(&diagnose()));
 }
 
 #[test]
@@ -135,6 +143,10 @@ fn run_json() -> Value {
 
 fn diff() -> Value {
     printed_json(&["diff", node().folder(), node().folder(), "--json"])
+}
+
+fn diagnose() -> Value {
+    printed_json(&["diagnose", node().folder(), "--json"])
 }
 
 fn compare() -> Value {

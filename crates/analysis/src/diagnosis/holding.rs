@@ -6,7 +6,7 @@ use profile::{Metric, Profile, Sample};
 
 use crate::category;
 use crate::group::Call;
-use crate::short_name::c_name;
+use crate::short_name::{c_name, is_named};
 
 /// One stack and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,15 +123,20 @@ fn calls(profile: &Profile, sample: &Sample) -> Vec<Call> {
     profile
         .frames(sample)
         .map(|frame| Call {
-            // A place in a library is a name that nothing may be cut off.
-            function: match frame.function.contains("+0x") {
-                true => frame.function.to_owned(),
-                false => c_name(frame.function).split('@').next().unwrap_or_default().to_owned(),
-            },
+            function: name_in_source(frame.function).to_owned(),
             file: frame.file.to_owned(),
             line: frame.line,
         })
         .collect()
+}
+
+/// Without what compilers and linkers appended. A place in a library (`libssl.so.3+0x10`) is a name
+/// that nothing may be cut off.
+fn name_in_source(function: &str) -> &str {
+    if !is_named(function) {
+        return function;
+    }
+    c_name(function).split('@').next().unwrap_or_default()
 }
 
 #[cfg(test)]

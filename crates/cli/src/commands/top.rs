@@ -3,9 +3,12 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
+use analysis::category::unknown_share;
+use analysis::inventory::Inventory;
+use analysis::objects::Object;
 use analysis::top::Top;
 use clap::Args;
-use report::bytes::{human, one_decimal};
+use report::bytes::{exact, human, one_decimal, percent};
 use report::table::{self, TableOptions};
 
 use crate::capture::{Capture, ViewOptions};
@@ -38,6 +41,14 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let mut text = heading(&capture, &top);
     text += &table::top(&top, &table_options(&options.view));
+    let unknown = unknown_share(&capture.profile);
+    if unknown > 0.0 {
+        text += &format!("unknown: {} of all bytes have no source file\n", percent(unknown));
+    }
+    // Of a part of the profile, objects would be a part of theirs.
+    if let Some((all, grown)) = capture.objects().filter(|_| options.view.under.is_empty()) {
+        text += &objects(&all, &grown, capture.connections);
+    }
     if let Some(statistics) = &capture.statistics {
         text += &answer::losses(&statistics.into());
     }
@@ -63,6 +74,33 @@ pub fn table_options(view: &ViewOptions) -> TableOptions {
     table.rows = if view.rows == 0 { usize::MAX } else { view.rows };
     table.colour = output::colour();
     table
+}
+
+/// Live objects, and how many of them came with each connection.
+fn objects(all: &Inventory, grown: &Inventory, connections: Option<NonZeroU64>) -> String {
+    let live: Vec<String> = Object::ALL
+        .iter()
+        .map(|object| (object.name(), all.live(*object)))
+        .filter(|(_, live)| live.count != 0)
+        .map(|(name, live)| format!("{} {name}", exact(live.count)))
+        .collect();
+    if live.is_empty() {
+        return String::new();
+    }
+    let ratios = grown.ratios(connections);
+    let each: Vec<String> = [
+        (ratios.contexts_per_connection, "SSL_CTX"),
+        (ratios.stores_per_connection, "X509_STORE"),
+        (ratios.sessions_per_connection, "SSL_SESSION"),
+    ]
+    .into_iter()
+    .filter_map(|(ratio, name)| Some(format!("{} {name}", one_decimal(ratio?))))
+    .collect();
+    let mut text = format!("\nlive objects: {}\n", live.join(", "));
+    if !each.is_empty() {
+        text += &format!("for each connection: {}\n", each.join(", "));
+    }
+    text
 }
 
 fn heading(capture: &Capture, top: &Top) -> String {

@@ -26,8 +26,8 @@ fn look(case: &Case) -> Option<Seen> {
     let sessions = (session_cache_filling::RULE.look)(case).is_some();
     let is_left = |held: &Holding| held.bytes != 0 && !(sessions && held.category == "tls.session");
     let left = amount(&closed.holdings, is_left).bytes;
-    let came = case.grown().bytes;
-    if left < LEAST || left * 20 < came {
+    let grown = case.grown().bytes;
+    if left < LEAST || left * 20 < grown {
         return None;
     }
     let each = case.per_connection(left);
@@ -40,6 +40,6 @@ fn look(case: &Case) -> Option<Seen> {
             facts: Vec::new(),
             holdings: closed.holdings.iter().filter(|held| is_left(held)).cloned().collect(),
         }
-        .fact("share of what came with the connections", left as f64 / came.max(1) as f64),
+        .fact("share of what came with the connections", left as f64 / grown.max(1) as f64),
     )
 }

@@ -1,0 +1,121 @@
+//! A first budget, from what a capture is now.
+
+use std::fmt::Write;
+
+use super::{Figure, Limit, Measured, Most, Scope, Unmeasurable};
+use crate::category;
+use crate::diagnosis::Diagnosis;
+use crate::objects::Object;
+
+/// By how much bytes and blocks may grow before it is a breach: they are exact, and differ with
+/// the sizes of certificates and tickets only.
+const BYTES: f64 = 1.02;
+
+/// By how much allocations may: how often a connection was heard differs from run to run.
+const ALLOCATIONS: f64 = 1.10;
+
+/// A category with less than this part of a connection has no limit of its own.
+const LEAST_SHARE: f64 = 0.02;
+
+/// The text of a budget to which the capture keeps. `command` is what was run, for its heading.
+pub fn first_budget(
+    measured: &Measured,
+    diagnosis: &Diagnosis,
+    command: &str,
+) -> Result<String, Unmeasurable> {
+    let figure = |scope: Scope, figure: Figure| {
+        measured.figure(&Limit { scope, figure, most: Most::Absolute(0.0), line: 0 })
+    };
+    let mut text = format!(
+        "# What a connection may cost: held by `tlsheap check RUN --budget THIS-FILE`.\n# Written \
+         by `{command}`; every limit has some room above what was measured.\n# A limit is a \
+         number, or \"baseline + 5 %\" with a [baseline] to compare with (docs/ci.md).\n"
+    );
+    let line = |text: &mut String, key: &str, most: String, is: f64| {
+        // Into a String: cannot fail.
+        let _ = writeln!(text, "{key} = {most} # measured: {}", two_decimals(is));
+    };
+
+    text += "\n[total]\n";
+    for (kind, room) in [
+        (Figure::BytesPerConnection, BYTES),
+        (Figure::BlocksPerConnection, BYTES),
+        (Figure::AllocationsPerHandshake, ALLOCATIONS),
+    ] {
+        let is = figure(Scope::Total, kind)?;
+        line(&mut text, kind.key(), whole(is * room), is);
+    }
+    let total = figure(Scope::Total, Figure::BytesPerConnection)?;
+    for category in category::all() {
+        let scope = Scope::Category(category.name.to_owned());
+        let is = figure(scope, Figure::BytesPerConnection)?;
+        // A group is the sum of its categories, which have limits of their own.
+        if is < total * LEAST_SHARE || !is_finest(category.name) {
+            continue;
+        }
+        text += &format!("\n[category.\"{}\"]\n", category.name);
+        line(&mut text, Figure::BytesPerConnection.key(), whole(is * BYTES), is);
+    }
+    text += "\n[objects] # that came with each connection\n";
+    for object in [Object::SslCtx, Object::X509Store, Object::X509, Object::SslSession] {
+        let is = figure(Scope::Objects(object), Figure::ObjectsPerConnection)?;
+        // A context that is made anew for the first connections is no context for each.
+        line(&mut text, object.name(), two_decimals(is.max(0.0) * BYTES + 0.1), is);
+    }
+    text += "\n[findings] # of `tlsheap diagnose`; every other one is a breach\n";
+    let ids: Vec<String> =
+        diagnosis.findings.iter().map(|finding| format!("{:?}", finding.rule.id)).collect();
+    text += &format!("allow = [{}]\n", ids.join(", "));
+    Ok(text)
+}
+
+/// No category belongs to it.
+fn is_finest(name: &str) -> bool {
+    let inner = format!("{name}.");
+    !category::all().iter().any(|category| category.name.starts_with(&inner))
+}
+
+fn whole(figure: f64) -> String {
+    format!("{}", figure.max(0.0).ceil() as i64)
+}
+
+fn two_decimals(figure: f64) -> String {
+    let text = format!("{figure:.2}");
+    let short = text.trim_end_matches('0').trim_end_matches('.');
+    short.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use profile::Profile;
+
+    use super::*;
+    use crate::budget::{Budget, review};
+    use crate::diagnosis::case::{Case, Profiles};
+    use crate::diagnosis::diagnose;
+    use crate::group::{By, group};
+    use crate::sample_profile::{DEFLATE, push, stack};
+
+    #[test]
+    fn a_capture_keeps_to_the_budget_that_was_made_of_it() {
+        let mut profile = Profile::of_heap();
+        push(&mut profile, "openssl", &stack(&[("SSL_new", "ssl/ssl_lib.c")]), 10, 60_001);
+        push(&mut profile, "openssl", &stack(&DEFLATE), 130, 5_833_120);
+        let profiles = Profiles { at_rest: &profile, baseline: None, closed: None };
+        let case = Case::new(profiles, None).unwrap();
+        let measured = Measured {
+            name: "run".to_owned(),
+            rows: group(&profile, By::Site),
+            grown: group(&profile, By::Site),
+            connections: case.connections,
+            objects: Some(case.objects.clone()),
+        };
+        let diagnosis = diagnose(&case);
+        let text = first_budget(&measured, &diagnosis, "tlsheap check --init run").unwrap();
+        assert!(text.contains("[category.\"compression.zlib\"]\nbytes_per_connection = 594979 #"));
+        assert!(text.contains("allow = [\"compression-negotiated\"]"), "{text}");
+        let budget = Budget::parse(&text, "budget.toml").unwrap_or_else(|e| panic!("{e}\n{text}"));
+        let review = review(&budget, &measured, None, &diagnosis).unwrap();
+        assert!(review.passes(), "{review:?}");
+    }
+}
