@@ -128,7 +128,10 @@ mod tests {
     use super::*;
     use crate::sample_profile::{CERTIFICATE, push, stack};
 
-    fn inventory(samples: &[(&[(&str, &str)], i64, i64)]) -> Inventory {
+    /// Calls (innermost first), blocks and bytes.
+    type Made<'a> = (&'a [(&'a str, &'a str)], i64, i64);
+
+    fn inventory(samples: &[Made<'_>]) -> Inventory {
         let mut profile = Profile::of_heap();
         for (calls, blocks, bytes) in samples {
             push(&mut profile, "openssl", &stack(calls), *blocks, *bytes);

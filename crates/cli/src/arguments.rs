@@ -39,6 +39,8 @@ pub enum Command {
     Flame(commands::flame::Options),
     /// Find what costs more than it has to, and say what to do about it
     Diagnose(commands::diagnose::Options),
+    /// Hold a capture against a budget: for CI
+    Check(commands::check::Options),
     /// Compare two captures
     Diff(commands::diff::Options),
     /// Make one HTML page of runs or of a comparison

@@ -6,6 +6,9 @@ use serde::Serialize;
 use crate::commands::diagnose::Examined;
 use crate::objects_json::ObjectsJson;
 
+/// Sites of a finding's evidence.
+const SITES: usize = 5;
+
 /// The version of this shape.
 const SCHEMA: u32 = 1;
 
@@ -104,7 +107,7 @@ impl<'a> FindingJson<'a> {
                     .iter()
                     .map(|fact| FactJson { what: fact.what, value: fact.value })
                     .collect(),
-                sites: finding.sites.iter().map(SiteJson::new).collect(),
+                sites: finding.sites.iter().take(SITES).map(SiteJson::new).collect(),
             },
             remedies: rule
                 .remedies

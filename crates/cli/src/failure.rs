@@ -5,6 +5,8 @@ use std::process::ExitCode;
 /// Why a command did not do what it was asked. The exit codes are documented in the help.
 #[derive(Debug)]
 pub enum Failure {
+    /// A budget is broken, which the command has said: exit code 1, no message.
+    Breach,
     /// Wrong use or bad input: exit code 2.
     Use(anyhow::Error),
     /// The profiled program, or the load on it, failed: exit code 3.
@@ -33,6 +35,7 @@ impl Failure {
         let (error, code) = match self {
             Failure::Use(error) => (error, 2),
             Failure::Program(error) => (error, 3),
+            Failure::Breach => return ExitCode::from(1),
             Failure::BrokenPipe => return ExitCode::SUCCESS,
             Failure::Interrupted => return ExitCode::from(130),
             Failure::PassedOn(code) => return ExitCode::from(*code),

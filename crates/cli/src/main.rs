@@ -15,6 +15,7 @@ mod output;
 mod processes;
 mod program_file;
 mod recording;
+mod review_json;
 mod run_folder;
 mod run_record;
 mod scale;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Top(options) => commands::top::run(&options),
         Command::Flame(options) => commands::flame::run(&options),
         Command::Diagnose(options) => commands::diagnose::run(&options),
+        Command::Check(options) => commands::check::run(&options),
         Command::Diff(options) => commands::diff::run(&options),
         Command::Report(options) => commands::report::run(&options),
         Command::Export(options) => commands::export::run(&options),

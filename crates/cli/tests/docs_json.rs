@@ -14,7 +14,10 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 26] = [
+const SHARED: [(&str, &str, &str); 29] = [
+    ("diagnose --json", "findings[]", "finding"),
+    ("check --json", "unwanted[]", "finding"),
+    ("check --json", "explanations[]", "finding"),
     ("top --json", "objects", "objects"),
     ("diagnose --json", "objects", "objects"),
     ("top --json", "totals", "counts"),
@@ -56,6 +59,9 @@ fn every_field_is_documented_and_every_documented_field_exists() {
     printed.read("top --json", &node().top(&[]));
     printed.read("diff --json", &diff());
     printed.read("diagnose --json", &diagnose());
+    for budget in ["[total]\nbytes = 1\n", "[total]\nbytes = 1\n[findings]\nallow = []\n"] {
+        printed.read("check --json", &check(budget));
+    }
     printed.read("configs --json", &printed_json(&["configs", "--json"]));
     printed.read("run.json", &run_json());
     printed.read("compare --json", &compare());
@@ -94,6 +100,11 @@ fn the_shape_of_diff_is_stable() {
 #[test]
 fn the_shape_of_diagnose_is_stable() {
     insta::assert_json_snapshot!(shape(&diagnose()));
+}
+
+#[test]
+fn the_shape_of_check_is_stable() {
+    insta::assert_json_snapshot!(shape(&check("[total]\nbytes = 1\n[findings]\nallow = []\n")));
 }
 
 #[test]
@@ -147,6 +158,16 @@ fn diff() -> Value {
 
 fn diagnose() -> Value {
     printed_json(&["diagnose", node().folder(), "--json"])
+}
+
+/// What is said of a run that breaks its budget.
+fn check(budget: &str) -> Value {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("budget.toml");
+    fs::write(&file, budget).unwrap();
+    let output = tlsheap(&["check", node().folder(), "--json", "--budget", program::path(&file)]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    serde_json::from_str(&text(&output.stdout)).unwrap()
 }
 
 fn compare() -> Value {

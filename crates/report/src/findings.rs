@@ -9,6 +9,9 @@ use crate::bytes::{human, one_decimal, percent, rounded};
 use crate::fit::{join_story, width};
 use crate::table::{COLUMNS, Colour};
 
+/// Sites shown as evidence.
+const SITES: usize = 5;
+
 /// How far text stands in.
 const INDENT: usize = 3;
 
@@ -68,8 +71,9 @@ fn one(number: usize, finding: &Finding, subject: &Subject<'_>, colour: Colour) 
     for fact in &finding.facts {
         text += &format!("{}{}\n", " ".repeat(INDENT), say(fact));
     }
-    let widest = finding.sites.iter().map(|site| width(&rounded(site.bytes as f64))).max();
-    for site in &finding.sites {
+    let sites = || finding.sites.iter().take(SITES);
+    let widest = sites().map(|site| width(&rounded(site.bytes as f64))).max();
+    for site in sites() {
         let bytes = rounded(site.bytes as f64);
         let pad = " ".repeat(INDENT + 2 + widest.unwrap_or_default() - width(&bytes));
         let place = match (site.file.as_str(), site.line) {

@@ -11,6 +11,8 @@ mod fit;
 pub mod flamegraph;
 mod folded;
 pub mod html;
+pub mod junit;
 pub mod palette;
+pub mod review;
 pub mod table;
 pub mod timeline;

@@ -6,19 +6,19 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetError {
     /// The file.
-    pub file: String,
+    pub file: Box<str>,
     /// Its line, from 1.
     pub line: usize,
     /// Its column in characters, from 1.
     pub column: usize,
     /// The key that it is about, tables first: `total.bytes`; empty when there is none.
-    pub key: String,
+    pub key: Box<str>,
     /// What was expected.
-    pub expected: String,
+    pub expected: Box<str>,
     /// What stands there.
-    pub found: String,
+    pub found: Box<str>,
     /// The word that was probably meant.
-    pub nearest: Option<String>,
+    pub nearest: Option<Box<str>>,
 }
 
 impl fmt::Display for BudgetError {
@@ -38,12 +38,12 @@ impl fmt::Display for BudgetError {
 impl std::error::Error for BudgetError {}
 
 /// The word most like `found`, unless none is much like it.
-pub(super) fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(super) fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<Box<str>> {
     /// Below this, a suggestion puzzles more than it helps.
     const ALIKE: f64 = 0.7;
     known
         .map(|word| (strsim::jaro_winkler(found, word), word))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, word)| word.to_owned())
+        .map(|(_, word)| word.into())
 }

@@ -68,7 +68,7 @@ impl Reader<'_> {
                 for (name, at, value) in entries(table) {
                     match name {
                         "profile" => {
-                            budget.baseline = Some(self.text_of("baseline.profile", value)?)
+                            budget.baseline = Some(self.text_of("baseline.profile", value)?);
                         }
                         _ => return Err(self.unknown_key(at, key, name, ["profile"].into_iter())),
                     }
@@ -84,7 +84,7 @@ impl Reader<'_> {
                     if category::by_name(name).is_none() {
                         let known = category::all().iter().map(|category| category.name);
                         let mut error = self.unknown_key(at, key, name, known);
-                        error.expected = "the name of a category".to_owned();
+                        error.expected = "the name of a category".into();
                         return Err(error);
                     }
                     let scope = Scope::Category(name.to_owned());
@@ -245,12 +245,12 @@ impl Reader<'_> {
     fn error(&self, at: Range<usize>, key: &str, expected: &str, found: String) -> BudgetError {
         let (line, column) = self.place(at.start);
         BudgetError {
-            file: self.file.to_owned(),
+            file: self.file.into(),
             line,
             column,
-            key: key.to_owned(),
-            expected: expected.to_owned(),
-            found,
+            key: key.into(),
+            expected: expected.into(),
+            found: found.into(),
             nearest: None,
         }
     }
@@ -448,6 +448,13 @@ allow = [\"record-buffers-kept\"]
             assert!(said.starts_with(message), "{text:?}\n{said}\n{message}");
         }
         assert!(error("[total\n").starts_with("budget.toml:1:7: expected TOML, found "));
+    }
+
+    #[test]
+    fn the_fixture_with_every_kind_of_limit_is_read() {
+        let text = include_str!("../../../../fixtures/budgets/every-kind.toml");
+        let budget = Budget::parse(text, "every-kind.toml").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(budget.limits.len(), 11);
     }
 
     #[test]

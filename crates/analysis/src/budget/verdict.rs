@@ -1,6 +1,6 @@
 //! Whether a capture keeps to a budget, and what broke it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroU64;
 
@@ -109,6 +109,13 @@ pub fn review(
     baseline: Option<&Measured>,
     diagnosis: &Diagnosis,
 ) -> Result<Review, Unmeasurable> {
+    let unwanted: Vec<Finding> = match &budget.allowed_findings {
+        Some(allowed) => {
+            let is_unwanted = |it: &&Finding| !allowed.iter().any(|id| id == it.rule.id);
+            diagnosis.findings.iter().filter(is_unwanted).cloned().collect()
+        }
+        None => Vec::new(),
+    };
     let mut verdicts = Vec::new();
     for limit in &budget.limits {
         let value = measured.figure(limit)?;
@@ -124,20 +131,14 @@ pub fn review(
         let mut verdict =
             Verdict { limit: limit.clone(), most, baseline: before, value, causes: Vec::new() };
         if verdict.is_breach() {
-            verdict.causes = causes(limit, measured, baseline.filter(|_| before.is_some()));
+            let baseline = baseline.filter(|_| before.is_some());
+            verdict.causes = causes(limit, measured, baseline, &unwanted);
         }
         verdicts.push(verdict);
     }
-    let findings = || diagnosis.findings.iter();
     let broken = verdicts.iter().any(Verdict::is_breach);
-    let (unwanted, explanations) = match &budget.allowed_findings {
-        Some(allowed) => {
-            let is_allowed = |finding: &&Finding| !allowed.iter().any(|id| id == finding.rule.id);
-            (findings().filter(is_allowed).cloned().collect(), Vec::new())
-        }
-        None if broken => (Vec::new(), findings().cloned().collect()),
-        None => (Vec::new(), Vec::new()),
-    };
+    let says_nothing = budget.allowed_findings.is_none();
+    let explanations = if broken && says_nothing { diagnosis.findings.clone() } else { Vec::new() };
     Ok(Review { verdicts, unwanted, explanations })
 }
 
@@ -215,9 +216,15 @@ impl Scope {
     }
 }
 
-/// What holds most of a breach, or grew most against the baseline. Lines may have moved since:
-/// sites are the same where function, file and category are.
-fn causes(limit: &Limit, measured: &Measured, baseline: Option<&Measured>) -> Vec<Cause> {
+/// What holds most of a breach, or grew most against the baseline: sites of findings that are not
+/// allowed come first. Lines may have moved since the baseline: sites are the same where function,
+/// file and category are.
+fn causes(
+    limit: &Limit,
+    measured: &Measured,
+    baseline: Option<&Measured>,
+    unwanted: &[Finding],
+) -> Vec<Cause> {
     // Objects have no rows: their contexts, stores and sessions are told by findings.
     let rows = |measured: &Measured| -> Vec<(Key, f64, Vec<String>)> {
         measured
@@ -244,7 +251,18 @@ fn causes(limit: &Limit, measured: &Measured, baseline: Option<&Measured>) -> Ve
         })
         .filter(|cause| cause.amount > 0.0)
         .collect();
-    causes.sort_by(|a, b| b.amount.total_cmp(&a.amount).then_with(|| a.key.cmp(&b.key)));
+    let suspects: HashSet<(&str, u32)> = unwanted
+        .iter()
+        .flat_map(|finding| &finding.sites)
+        .map(|site| (site.file.as_str(), site.line))
+        .collect();
+    let is_suspect = |cause: &Cause| suspects.contains(&(cause.key.file.as_str(), cause.key.line));
+    causes.sort_by(|a, b| {
+        is_suspect(b)
+            .cmp(&is_suspect(a))
+            .then_with(|| b.amount.total_cmp(&a.amount))
+            .then_with(|| a.key.cmp(&b.key))
+    });
     causes.truncate(CAUSES);
     causes
 }

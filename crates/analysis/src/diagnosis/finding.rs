@@ -6,9 +6,6 @@ use crate::diagnosis::case::Case;
 use crate::diagnosis::holding::Holding;
 use crate::group::telling_of;
 
-/// Sites that a finding shows as its evidence.
-const SITES: usize = 5;
-
 /// One thing that can cost more than it has to.
 #[derive(Debug)]
 pub struct Rule {
@@ -116,7 +113,7 @@ pub struct Finding {
     pub at_rest_per_connection: Option<f64>,
     /// Counts and sizes that it was concluded from.
     pub facts: Vec<Fact>,
-    /// The heaviest sites that it is about.
+    /// The sites that it is about, the heaviest first.
     pub sites: Vec<Site>,
 }
 
@@ -189,7 +186,7 @@ impl Finding {
     }
 }
 
-/// The heaviest sites among holdings.
+/// The sites of holdings, the heaviest first.
 fn sites(holdings: &[Holding]) -> Vec<Site> {
     let mut by_site: BTreeMap<(&str, u32, &str), (i64, i64, &Holding)> = BTreeMap::new();
     for held in holdings {
@@ -216,6 +213,5 @@ fn sites(holdings: &[Holding]) -> Vec<Site> {
     // The sort is stable: equal sites stay in the order of their names.
     sites.retain(|site| site.bytes != 0);
     sites.sort_by_key(|site| std::cmp::Reverse(site.bytes));
-    sites.truncate(SITES);
     sites
 }

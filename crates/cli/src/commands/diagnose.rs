@@ -64,17 +64,25 @@ impl Examined {
         let (last, earlier) =
             paths.split_last().ok_or_else(|| Failure::usage("no capture is named"))?;
         let capture = Capture::open(last)?;
+        if earlier.is_empty() {
+            return Examined::of(&capture, last);
+        }
         let mut case = case_of(&capture, last)?;
         let mut captures = Vec::new();
         for path in earlier {
             captures.push(moment(&Capture::open(path)?)?);
         }
-        if !captures.is_empty() {
-            captures.push(moment(&capture)?);
-        }
+        captures.push(moment(&capture)?);
         case.series = Series(captures);
         let diagnosis = diagnose(&case);
         Ok(Examined { name: capture.name, case, diagnosis })
+    }
+
+    /// Looks through a capture that was read from `path`.
+    pub fn of(capture: &Capture, path: &Path) -> Result<Examined, Failure> {
+        let case = case_of(capture, path)?;
+        let diagnosis = diagnose(&case);
+        Ok(Examined { name: capture.name.clone(), case, diagnosis })
     }
 }
 

@@ -1,0 +1,150 @@
+//! `tlsheap check`: whether a capture keeps to a budget.
+
+use std::io::Write;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use analysis::budget::{Budget, Measured, Review, first_budget, review};
+use analysis::group::By;
+use anyhow::Context;
+use clap::Args;
+use report::junit::junit;
+use report::review::{Reviewed, annotations, markdown, terminal};
+
+use crate::capture::Capture;
+use crate::commands::diagnose::Examined;
+use crate::failure::Failure;
+use crate::review_json::ReviewJson;
+use crate::{output, whole_file};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The exit code is 0 when the capture keeps to the budget, and 1 when it does not. What a budget may \
+say, and a workflow for GitHub, is in docs/ci.md.")]
+pub struct Options {
+    /// A run folder, a profile of any format, or a ledger
+    #[arg(value_name = "CAPTURE")]
+    pub capture: PathBuf,
+    /// The budget
+    #[arg(long, value_name = "FILE", default_value = "budget.toml")]
+    pub budget: PathBuf,
+    /// Write a first budget to the file, from what the capture is now
+    #[arg(long, conflicts_with_all = ["junit", "github", "json"])]
+    pub init: bool,
+    /// Compare with this capture instead of the one that the budget names
+    #[arg(long, value_name = "CAPTURE")]
+    pub baseline: Option<PathBuf>,
+    /// Connections open at the capture, where it does not say so itself
+    #[arg(long, short = 'n', value_name = "N")]
+    pub connections: Option<NonZeroU64>,
+    /// Write the result as JUnit's XML too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print GitHub's annotations too, and add a table to the step's summary (the file that
+    /// GITHUB_STEP_SUMMARY names, if it does)
+    #[arg(long)]
+    pub github: bool,
+    /// Print the result as JSON (docs/json.md)
+    #[arg(long, conflicts_with = "github")]
+    pub json: bool,
+}
+
+/// Reviews, or writes a first budget.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    if options.init {
+        return init(options);
+    }
+    let file = options.budget.display().to_string();
+    let text = std::fs::read_to_string(&options.budget).with_context(|| {
+        format!("cannot read the budget {file}: `tlsheap check --init RUN` writes a first one")
+    })?;
+    let budget = Budget::parse(&text, &file)?;
+    let subject = Subject::open(&options.capture, options.connections)?;
+    let baseline = match baseline_path(options, &budget) {
+        Some(path) => Some(Subject::open(&path, options.connections)?.measured),
+        None => None,
+    };
+    let review =
+        review(&budget, &subject.measured, baseline.as_ref(), &subject.examined.diagnosis)?;
+    tell(options, &review, &subject.examined.name)?;
+    if review.passes() { Ok(()) } else { Err(Failure::Breach) }
+}
+
+/// Says what came of it in every form that is asked for.
+fn tell(options: &Options, review: &Review, capture: &str) -> Result<(), Failure> {
+    let file = options.budget.display().to_string();
+    let reviewed = Reviewed { capture, budget: &file };
+    if let Some(path) = &options.junit {
+        whole_file::write(path, &junit(review, &reviewed)?)?;
+    }
+    if options.json {
+        return output::print_json(&ReviewJson::new(review, &reviewed));
+    }
+    let mut text = terminal(review, &reviewed, output::colour());
+    if options.github {
+        text += &annotations(review, &reviewed);
+        add_to_summary(&markdown(review, &reviewed))?;
+    }
+    output::print(&text)
+}
+
+/// GitHub names a file for each step; elsewhere there is none.
+fn add_to_summary(text: &str) -> Result<(), Failure> {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let cannot = || format!("cannot add to the step's summary {}", Path::new(&path).display());
+    let file = std::fs::File::options().create(true).append(true).open(&path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(cannot)?;
+    Ok(())
+}
+
+/// A baseline on the command line, or the budget's, whose path begins in the budget's folder.
+fn baseline_path(options: &Options, budget: &Budget) -> Option<PathBuf> {
+    let of_budget = || {
+        let folder = options.budget.parent().unwrap_or(Path::new(""));
+        budget.baseline.as_ref().map(|path| folder.join(path))
+    };
+    options.baseline.clone().or_else(of_budget)
+}
+
+/// Writes a first budget, where there is none yet.
+fn init(options: &Options) -> Result<(), Failure> {
+    let path = &options.budget;
+    if path.exists() {
+        return Err(Failure::usage(format!(
+            "{} is there already: name another file with --budget, or remove it",
+            path.display()
+        )));
+    }
+    let subject = Subject::open(&options.capture, options.connections)?;
+    let command = format!("tlsheap check --init {}", subject.examined.name);
+    let text = first_budget(&subject.measured, &subject.examined.diagnosis, &command)?;
+    whole_file::write(path, text.as_bytes())?;
+    output::print(&format!(
+        "{} is written; hold it with: tlsheap check RUN --budget {}",
+        path.display(),
+        path.display()
+    ))
+}
+
+/// A capture, measured and looked through.
+struct Subject {
+    measured: Measured,
+    examined: Examined,
+}
+
+impl Subject {
+    fn open(path: &Path, connections: Option<NonZeroU64>) -> Result<Subject, Failure> {
+        let capture = Capture::open(path)?.or_connections(connections);
+        let examined = Examined::of(&capture, path)?;
+        let measured = Measured {
+            name: capture.name.clone(),
+            rows: capture.rows(By::Site),
+            grown: capture.grown_rows(By::Site),
+            connections: examined.case.connections,
+            objects: Some(examined.case.objects.clone()),
+        };
+        Ok(Subject { measured, examined })
+    }
+}
