@@ -41,6 +41,8 @@ pub enum Command {
     Diagnose(commands::diagnose::Options),
     /// Hold a capture against a budget: for CI
     Check(commands::check::Options),
+    /// Try fixes one by one, and measure what each really saves
+    WhatIf(commands::what_if::Options),
     /// Compare two captures
     Diff(commands::diff::Options),
     /// Make one HTML page of runs or of a comparison

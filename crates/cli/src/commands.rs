@@ -14,3 +14,4 @@ pub mod report;
 pub mod run;
 pub mod serve;
 pub mod top;
+pub mod what_if;

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(options) => commands::run::run(&options),
         Command::Compare(options) => commands::compare::run(&options),
+        Command::WhatIf(options) => commands::what_if::run(&options),
         Command::Serve(options) => commands::serve::run(&options),
         Command::Load(options) => commands::load::run(&options),
         Command::Record(options) => commands::record::run(&options),

@@ -14,7 +14,9 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 29] = [
+const SHARED: [(&str, &str, &str); 31] = [
+    ("what-if --json", "as_it_is", "cost"),
+    ("what-if --json", "fixes[].cost", "cost"),
     ("diagnose --json", "findings[]", "finding"),
     ("check --json", "unwanted[]", "finding"),
     ("check --json", "explanations[]", "finding"),
@@ -59,6 +61,7 @@ fn every_field_is_documented_and_every_documented_field_exists() {
     printed.read("top --json", &node().top(&[]));
     printed.read("diff --json", &diff());
     printed.read("diagnose --json", &diagnose());
+    printed.read("what-if --json", &what_if());
     for budget in ["[total]\nbytes = 1\n", "[total]\nbytes = 1\n[findings]\nallow = []\n"] {
         printed.read("check --json", &check(budget));
     }
@@ -160,6 +163,15 @@ fn diagnose() -> Value {
     printed_json(&["diagnose", node().folder(), "--json"])
 }
 
+fn what_if() -> Value {
+    let folder = tempfile::TempDir::new().unwrap();
+    let out = folder.path().join("what-if");
+    let small = ["--hold=0s", "--interval=100ms", "--repeat=1", "--rate-time=100ms", "-n=2"];
+    let fixes = ["--try=release-buffers", "--try=no-compression"];
+    let arguments = ["what-if", "--config=tls13", "--json", "--out", program::path(&out)];
+    printed_json(&[&arguments[..], &small, &fixes].concat())
+}
+
 /// What is said of a run that breaks its budget.
 fn check(budget: &str) -> Value {
     let folder = tempfile::TempDir::new().unwrap();
@@ -248,7 +260,11 @@ impl Fields {
         let shared = SHARED.iter().find(|(at, place, _)| (*at, *place) == (section, &path));
         if let Some((_, _, name)) = shared {
             self.0.entry(section.to_owned()).or_default().insert(path);
-            return self.walk(name, String::new(), value);
+            // What is not there has no fields to compare.
+            if !value.is_null() {
+                self.walk(name, String::new(), value);
+            }
+            return;
         }
         let named = NAMED.contains(&(section, &path));
         match value {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use crate::configuration_error::ConfigurationError;
 
@@ -33,7 +33,7 @@ pub const LARGEST_FRAGMENT: u32 = 16_384;
 pub const SMALLEST_FRAGMENT: u32 = 512;
 
 /// One way of setting OpenSSL up.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Configuration {
@@ -59,6 +59,7 @@ pub struct Configuration {
     #[serde(default)]
     pub session_cache: SessionCache,
     /// Key exchange groups as OpenSSL writes them (`X25519:P-256`); `None` for its own list.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<String>,
     /// The largest record sent, in bytes of plain text.
     #[serde(default = "largest_fragment")]
@@ -66,7 +67,7 @@ pub struct Configuration {
 }
 
 /// Whose the `SSL_CTX` is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Context {
     /// Each connection makes its own and frees it when it ends.
@@ -76,7 +77,7 @@ pub enum Context {
 }
 
 /// Whose the trusted root certificates are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrustStore {
     /// There are none.
@@ -88,7 +89,7 @@ pub enum TrustStore {
 }
 
 /// Whether records are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compression {
     /// Declined by `SSL_OP_NO_COMPRESSION`.
@@ -100,7 +101,7 @@ pub enum Compression {
 }
 
 /// What becomes of the record buffers of an idle connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Buffers {
     /// They stay allocated.
@@ -110,7 +111,7 @@ pub enum Buffers {
 }
 
 /// A protocol version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
     /// TLS 1.2.
     #[serde(rename = "1.2")]
@@ -121,7 +122,7 @@ pub enum Protocol {
 }
 
 /// Whether clients have to show a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientCertificates {
     /// They are not asked for one.
@@ -132,7 +133,7 @@ pub enum ClientCertificates {
 }
 
 /// Where sessions are kept for resumption.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionCache {
     /// In tickets, which the clients keep; nothing stays in the server.
@@ -200,6 +201,11 @@ impl Configuration {
             Some(what) => Err(ConfigurationError::Contradiction { file: file.to_owned(), what }),
             None => Ok(configuration),
         }
+    }
+
+    /// The configuration as the text of a file, every key in it.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a table of words, numbers and texts is valid TOML")
     }
 
     /// What a client has to do for this configuration to happen. Clients offer compression
@@ -283,6 +289,15 @@ mod tests {
             assert_eq!(configuration.name, name);
             assert!(!configuration.summary.is_empty(), "{name} has no summary");
             assert!(standard_text(name).unwrap().starts_with("# "), "{name} does not say why");
+        }
+    }
+
+    #[test]
+    fn every_standard_configuration_is_itself_again_when_written_and_read() {
+        for name in standard_names() {
+            let configuration = Configuration::standard(name).unwrap();
+            let text = configuration.to_toml();
+            assert_eq!(Configuration::parse(&text, "written.toml").unwrap(), configuration);
         }
     }
 

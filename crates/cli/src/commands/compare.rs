@@ -1,6 +1,6 @@
 //! `tlsheap compare`: the same load on each configuration, in fresh processes.
 
-mod bare_server;
+pub mod bare_server;
 pub mod figures;
 mod table;
 
@@ -139,8 +139,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 /// A configuration to measure.
 pub struct Subject {
     /// As the user named it: a name or a path, by which a server process finds it too.
-    given: String,
-    configuration: Configuration,
+    pub given: String,
+    pub configuration: Configuration,
 }
 
 impl Subject {
@@ -183,7 +183,7 @@ fn template(options: &Options, subject: &Subject) -> run::Options {
 }
 
 /// One profiled run into a folder of its own.
-fn capture(options: &Options, subject: &Subject, path: &Path) -> Result<Done, Failure> {
+pub fn capture(options: &Options, subject: &Subject, path: &Path) -> Result<Done, Failure> {
     let done = run::run_into(&template(options, subject), &subject.configuration, path)?;
     done.ended_well(path)?;
     Ok(done)
@@ -191,7 +191,7 @@ fn capture(options: &Options, subject: &Subject, path: &Path) -> Result<Done, Fa
 
 /// Rates and resident memory without the recorder: one round over all configurations after the
 /// other, so that a machine that grows slower does so for all of them.
-fn rates(
+pub fn rates(
     options: &Options,
     subjects: &[Subject],
     folder: &NewFolder,
@@ -211,26 +211,32 @@ fn rates(
 /// A differential flamegraph for each step from one configuration to the next.
 fn draw_steps(subjects: &[Subject], folder: &NewFolder) -> Result<(), Failure> {
     for pair in subjects.windows(2) {
-        let before = Capture::open(&folder.file(pair[0].name()))?;
-        let after = Capture::open(&folder.file(pair[1].name()))?;
-        let scale = match (before.connections, after.connections) {
-            (Some(before), Some(after)) => Ratio { numerator: after.get(), denominator: before },
-            _ => Ratio::ONE,
-        };
-        let sides = [(&before, scale), (&after, Ratio::ONE)].map(|(capture, scale)| {
-            Ok::<_, Failure>(SideOf {
-                profile: &capture.profile,
-                column: capture.column(None)?,
-                name: &capture.name,
-                scale,
-            })
-        });
-        let [old, new] = sides;
-        let title = DifferentialOptions::titled("OpenSSL bytes in use");
-        let svg = differential(&old?, &new?, &title)?;
-        let name = step_name(pair[0].name(), pair[1].name());
-        whole_file::write(&folder.file(&name), &svg)?;
+        let names = [pair[0].name(), pair[1].name()];
+        draw_step(folder, names[0], names[1])?;
     }
+    Ok(())
+}
+
+/// A differential flamegraph of two runs of the folder.
+pub fn draw_step(folder: &NewFolder, before: &str, after: &str) -> Result<(), Failure> {
+    let old = Capture::open(&folder.file(before))?;
+    let new = Capture::open(&folder.file(after))?;
+    let scale = match (old.connections, new.connections) {
+        (Some(old), Some(new)) => Ratio { numerator: new.get(), denominator: old },
+        _ => Ratio::ONE,
+    };
+    let side = |capture, scale| -> Result<SideOf<'_>, Failure> {
+        let capture: &Capture = capture;
+        Ok(SideOf {
+            profile: &capture.profile,
+            column: capture.column(None)?,
+            name: &capture.name,
+            scale,
+        })
+    };
+    let title = DifferentialOptions::titled("OpenSSL bytes in use");
+    let svg = differential(&side(&old, scale)?, &side(&new, Ratio::ONE)?, &title)?;
+    whole_file::write(&folder.file(&step_name(before, after)), &svg)?;
     Ok(())
 }
 
@@ -256,7 +262,8 @@ fn print(options: &Options, comparison: &Comparison, path: &Path) -> Result<(), 
     }
 }
 
-fn progress(steps: usize) -> indicatif::ProgressBar {
+/// A bar of so many steps, where somebody can see it.
+pub fn progress(steps: usize) -> indicatif::ProgressBar {
     use std::io::IsTerminal;
 
     if !std::io::stderr().is_terminal() {

@@ -1,0 +1,82 @@
+//! `tlsheap what-if`: the same load on a program as it is, and once more with each fix applied:
+//! what each really saves, and what it costs.
+
+pub mod fix;
+mod outcome;
+mod server;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::arguments::{connections, duration};
+use crate::commands::what_if::fix::Fix;
+use crate::failure::Failure;
+use crate::{output, run_folder};
+
+/// The figures of all fixes, in the folder.
+pub const WHAT_IF: &str = "what-if.json";
+
+/// The run without any fix.
+pub const AS_IT_IS: &str = "as-it-is";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each fix is one change to the configuration's keys, measured by itself in a fresh server. A fix \
+that does not apply is listed with the reason.")]
+pub struct Options {
+    /// A standard configuration (see `tlsheap configs`), or the path of a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "node-0.4")]
+    pub config: String,
+    /// Try this fix; may be given several times. Without it, every one
+    #[arg(long = "try", value_name = "FIX")]
+    pub fixes: Vec<Fix>,
+    /// How many connections to open
+    #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
+    pub connections: usize,
+    /// How often each connection says hello
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub interval: Duration,
+    /// How long to wait between the last connection's first echo and the capture
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub hold: Duration,
+    /// Connections to make and close before each baseline is taken
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub warm_up: usize,
+    /// How often to measure handshakes per second, turn by turn over the fixes; 0 leaves them out
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub repeat: usize,
+    /// How long each of these measurements does full handshakes
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub rate_time: Duration,
+    /// The folder to make; without it, a new one in profiles/runs
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the figures as JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Options {
+    /// The fixes to try.
+    fn wanted(&self) -> Vec<Fix> {
+        if self.fixes.is_empty() { Fix::ALL.to_vec() } else { self.fixes.clone() }
+    }
+}
+
+/// Measures, writes the folder, and prints the figures.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("what-if"));
+    let outcome = server::measure(options, &path)?;
+    if options.json {
+        return output::print_json(&outcome);
+    }
+    let mut text = table::terminal(&outcome, output::colour());
+    text += &format!(
+        "\nin {}: {WHAT_IF}, a run folder for each, a differential flamegraph for each fix\n",
+        path.display()
+    );
+    output::print(&text)
+}

@@ -1,0 +1,77 @@
+//! The figures for the terminal.
+
+use report::bytes::{rounded, signed};
+use report::table::{Colour, plain};
+
+use crate::commands::what_if::outcome::{Cost, Outcome};
+
+const HEADINGS: [&str; 8] =
+    ["", "bytes/conn", "saved", "%", "predicted", "allocs", "handshakes/s", "change"];
+
+/// The table, what was not applied and why, and what the columns mean.
+pub fn terminal(outcome: &Outcome, colour: Colour) -> String {
+    let before = &outcome.as_it_is;
+    let mut rows = vec![row("as it is", before, before, None, None)];
+    for tried in &outcome.fixes {
+        if let Some(cost) = &tried.cost {
+            let (saved, predicted) =
+                (tried.saved_bytes_per_connection, tried.predicted_bytes_per_connection);
+            rows.push(row(tried.name, before, cost, saved, predicted));
+        }
+    }
+    let mut text = format!("{}\n\n", outcome.subject);
+    text += &plain(&HEADINGS, &rows, colour);
+    text += "\nbytes, allocs: OpenSSL's, exact, per connection; predicted: by `tlsheap diagnose` \
+             from the run as it\nis; handshakes/s: without the recorder, median";
+    text += if before.handshakes_per_second.is_some() { ".\n" } else { "; not measured.\n" };
+    let not_applied: Vec<_> = outcome
+        .fixes
+        .iter()
+        .filter_map(|tried| Some((tried.name, tried.not_applied.as_ref()?)))
+        .collect();
+    if !not_applied.is_empty() {
+        text += "\nnot applied:\n";
+    }
+    for (name, reason) in not_applied {
+        text += &format!("  {name:<27}{reason}\n");
+    }
+    text
+}
+
+fn row(
+    name: &str,
+    before: &Cost,
+    cost: &Cost,
+    saved: Option<f64>,
+    predicted: Option<f64>,
+) -> Vec<String> {
+    let share = saved.zip(before.bytes_per_connection.filter(|bytes| *bytes != 0.0));
+    let faster = saved.and(cost.handshakes_per_second).zip(before.handshakes_per_second);
+    vec![
+        name.to_owned(),
+        say(cost.bytes_per_connection, rounded),
+        say(saved, rounded),
+        say(share.map(|(saved, bytes)| saved / bytes * 100.0), |share| format!("{share:.1}")),
+        say(predicted, rounded),
+        match saved.and(cost.allocs_per_handshake).zip(before.allocs_per_handshake) {
+            Some((now, then)) => format!("{} ({})", rounded(now), signed(now - then)),
+            None => say(cost.allocs_per_handshake, rounded),
+        },
+        match (cost.handshakes_per_second, cost.handshakes_per_second_spread) {
+            (Some(rate), Some((least, most))) => {
+                format!("{} ({}–{})", rounded(rate), rounded(least), rounded(most))
+            }
+            (rate, _) => say(rate, rounded),
+        },
+        say(
+            faster
+                .filter(|(_, before)| *before > 0.0)
+                .map(|(now, then)| (now / then - 1.0) * 100.0),
+            |percent| format!("{percent:+.0} %"),
+        ),
+    ]
+}
+
+fn say(figure: Option<f64>, format: impl Fn(f64) -> String) -> String {
+    figure.map_or_else(|| "-".to_owned(), format)
+}
