@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use profile::Profile;
 
 use crate::group::{By, Call, Counts, Key, Row, group, telling_of};
+use crate::moved::{Followed, Versions, follow};
 use crate::per_connection::divide;
 
 /// One figure on both sides. Whole numbers, unless the figures are per connection.
@@ -44,6 +45,8 @@ pub struct DiffRow {
     pub alloc_blocks: Option<Change>,
     /// Which profiles have the row.
     pub side: Side,
+    /// What the row stood for before, where its site has moved since: [`diff_versions`].
+    pub was: Option<Key>,
     /// The heaviest stack, innermost first: that of the side that holds more, after's if equal.
     pub stack: Vec<Call>,
 }
@@ -80,6 +83,40 @@ pub fn diff(
     diff_rows(&group(before, by), &group(after, by), connections)
 }
 
+/// Compares rows by site of what may be two versions of OpenSSL: sites whose lines have moved are
+/// one row.
+pub fn diff_versions(
+    before: &[Row],
+    after: &[Row],
+    connections: Option<Connections>,
+    versions: Versions,
+) -> Vec<DiffRow> {
+    let Followed { rows, mut was } = follow(before, after, versions);
+    let mut rows = diff_rows(&rows, after, connections);
+    for row in &mut rows {
+        row.was = was.remove(&row.key);
+    }
+    rows
+}
+
+/// The bytes of rows by category, the largest change first. Categories that did not change are left
+/// out.
+pub fn by_category(rows: &[DiffRow]) -> Vec<(String, Change)> {
+    let mut changes: BTreeMap<&str, Change> = BTreeMap::new();
+    for row in rows {
+        let change = row.inuse_bytes.unwrap_or_default();
+        let sum = changes.entry(row.key.category.as_str()).or_default();
+        *sum = Change { before: sum.before + change.before, after: sum.after + change.after };
+    }
+    let mut changes: Vec<(String, Change)> = changes
+        .into_iter()
+        .filter(|(_, change)| change.delta() != 0.0)
+        .map(|(category, change)| (category.to_owned(), change))
+        .collect();
+    changes.sort_by(|(_, a), (_, b)| b.delta().abs().total_cmp(&a.delta().abs()));
+    changes
+}
+
 /// Compares rows that are already grouped, or less a baseline.
 pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>) -> Vec<DiffRow> {
     let mut pairs: BTreeMap<&Key, (Option<&Row>, Option<&Row>)> = BTreeMap::new();
@@ -114,6 +151,7 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
                     (Some(_), None) => Side::OnlyBefore,
                     (None, _) => Side::OnlyAfter,
                 },
+                was: None,
                 stack: heavier(old, new).map(|row| row.stack.clone()).unwrap_or_default(),
             }
         })

@@ -16,6 +16,7 @@ pub mod domain;
 pub mod function_category;
 pub mod group;
 pub mod inventory;
+pub mod moved;
 pub mod objects;
 pub mod origin;
 pub mod per_connection;

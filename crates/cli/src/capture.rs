@@ -186,6 +186,8 @@ pub struct Capture {
     pub baseline: Option<Profile>,
     /// Connections open at the capture, where they are known.
     pub connections: Option<NonZeroU64>,
+    /// What the profiled OpenSSL says of itself, where the capture knows that.
+    pub openssl: Option<String>,
     /// What the recorder says of itself, where the capture is a ledger.
     pub statistics: Option<Statistics>,
 }
@@ -308,11 +310,13 @@ fn open_run(path: &Path) -> Result<Capture, Failure> {
     }
     let mut capture = open_file(&path.join(run_folder::HEAP))?;
     if Recording::is_at(&record) {
+        capture.openssl = Recording::openssl_at(&record);
         capture.folder = Some(path.to_owned());
         return Ok(capture);
     }
     let record = RunRecord::read(&record)?;
     capture.connections = record.connections;
+    capture.openssl = Some(record.versions.openssl);
     capture.baseline = Some(open_file(&path.join(run_folder::BASELINE))?.profile);
     capture.folder = Some(path.to_owned());
     Ok(capture)
@@ -334,6 +338,7 @@ fn open_file(path: &Path) -> Result<Capture, Failure> {
         profile,
         baseline: None,
         connections: None,
+        openssl: None,
         statistics,
     })
 }

@@ -108,6 +108,23 @@ impl Recording {
     }
 }
 
+impl Recording {
+    /// The version of the OpenSSL that was recorded, if all processes had the same.
+    pub fn openssl_at(path: &Path) -> Option<String> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let processes = value["processes"].as_array()?;
+        let mut versions = processes
+            .iter()
+            .filter_map(|process| process["openssls"].as_array())
+            .flatten()
+            .filter(|openssl| openssl["outcome"] == "recorded")
+            .filter_map(|openssl| openssl["version"].as_str());
+        let first = versions.next()?;
+        versions.all(|version| version == first).then(|| first.to_owned())
+    }
+}
+
 impl From<&Found> for OpensslRecord {
     fn from(found: &Found) -> OpensslRecord {
         OpensslRecord {

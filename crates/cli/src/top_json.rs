@@ -80,6 +80,7 @@ pub struct DiffJson<'a> {
 #[derive(Serialize)]
 struct SideJson<'a> {
     name: &'a str,
+    openssl: Option<&'a str>,
     connections: Option<u64>,
     totals: CountsJson,
 }
@@ -89,6 +90,9 @@ struct ChangeJson<'a> {
     #[serde(flatten)]
     key: KeyJson<'a>,
     side: &'static str,
+    /// Where the site was before, if it has moved.
+    before_file: Option<&'a str>,
+    before_line: Option<u32>,
     before_bytes: Option<f64>,
     after_bytes: Option<f64>,
     delta_bytes: Option<f64>,
@@ -163,6 +167,7 @@ impl SideJson<'_> {
     fn new(capture: &Capture) -> SideJson<'_> {
         SideJson {
             name: &capture.name,
+            openssl: capture.openssl.as_deref(),
             connections: capture.connections.map(std::num::NonZeroU64::get),
             totals: Counts::total(&capture.profile).into(),
         }
@@ -179,6 +184,8 @@ impl<'a> ChangeJson<'a> {
                 Side::OnlyBefore => "only_before",
                 Side::OnlyAfter => "only_after",
             },
+            before_file: row.was.as_ref().map(|was| was.file.as_str()),
+            before_line: row.was.as_ref().map(|was| was.line),
             before_bytes: bytes.map(|change| change.before),
             after_bytes: bytes.map(|change| change.after),
             delta_bytes: bytes.map(Change::delta),

@@ -99,6 +99,7 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let shown: Vec<&DiffRow> = rows_of_diff.iter().take(options.rows).collect();
     let delta = |change: Option<Change>| figure(change.map(Change::delta), signed);
     let side = |row: &&DiffRow| match row.side {
+        Side::Both if row.was.is_some() => "moved",
         Side::Both => "",
         Side::OnlyBefore => "gone",
         Side::OnlyAfter => "new",

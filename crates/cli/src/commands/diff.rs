@@ -3,13 +3,14 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use analysis::diff::{DiffRow, diff_rows};
+use analysis::diff::{DiffRow, by_category, diff_rows, diff_versions};
+use analysis::moved::Versions;
 use clap::Args;
 use report::bytes::human;
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
 use report::table;
 
-use crate::capture::{Capture, Exactness, ViewOptions, exactness};
+use crate::capture::{Capture, Exactness, GroupBy, ViewOptions, exactness};
 use crate::commands::top::table_options;
 use crate::failure::Failure;
 use crate::top_json::DiffJson;
@@ -42,9 +43,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let connections = before.connections.zip(after.connections).filter(|_| !options.whole);
     let by = options.view.by;
     // Per connection, what was there before the first one is nobody's.
-    let rows = match connections {
-        Some(_) => diff_rows(&before.grown_rows(by.by()), &after.grown_rows(by.by()), connections),
-        None => diff_rows(&before.rows(by.by()), &after.rows(by.by()), None),
+    let [old, new] = [&before, &after].map(|capture| match connections {
+        Some(_) => capture.grown_rows(by.by()),
+        None => capture.rows(by.by()),
+    });
+    let rows = match by {
+        GroupBy::Site => diff_versions(&old, &new, connections, versions(&before, &after)),
+        _ => diff_rows(&old, &new, connections),
     };
     if let Some(path) = &options.flame {
         whole_file::write(path, &draw(&before, &after, connections)?)?;
@@ -54,6 +59,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         return output::print_json(&DiffJson::new(&before, &after, by, &rows, per_connection));
     }
     let mut text = heading(&before, &after, &rows, connections.is_some());
+    text += &of_which(&rows, by);
+    text += "\n";
     let changed: Vec<DiffRow> =
         rows.into_iter().filter(|row| row.inuse_bytes.is_none_or(|c| c.delta() != 0.0)).collect();
     if changed.is_empty() {
@@ -75,7 +82,46 @@ fn heading(before: &Capture, after: &Capture, rows: &[DiffRow], per_connection: 
     let change =
         if old == 0.0 { String::new() } else { format!(" ({:+.1} %)", (new - old) / old * 100.0) };
     let what = if per_connection { "a connection" } else { "in use" };
-    format!("{} → {}: {} → {} {what}{change}\n\n", before.name, after.name, human(old), human(new))
+    let [from, to] = [before, after].map(|capture| match &capture.openssl {
+        // The versions explain a change where they differ.
+        Some(version) if before.openssl != after.openssl => {
+            format!("{} ({})", capture.name, short_version(version))
+        }
+        _ => capture.name.clone(),
+    });
+    format!("{from} → {to}: {} → {} {what}{change}\n", human(old), human(new))
+}
+
+/// The categories that make most of the change: `of which tls.record_layer +8.8 KB, …`.
+fn of_which(rows: &[DiffRow], by: GroupBy) -> String {
+    /// Categories named, and the least share of the change that is worth a name.
+    const MOST: usize = 4;
+    const LEAST: f64 = 0.02;
+    if !matches!(by, GroupBy::Site | GroupBy::Category) {
+        return String::new();
+    }
+    let changes = by_category(rows);
+    let moved: f64 = changes.iter().map(|(_, change)| change.delta().abs()).sum();
+    let named: Vec<String> = changes
+        .iter()
+        .filter(|(_, change)| change.delta().abs() >= moved * LEAST)
+        .take(MOST)
+        .map(|(category, change)| {
+            let sign = if change.delta() > 0.0 { "+" } else { "" };
+            format!("{category} {sign}{}", human(change.delta()))
+        })
+        .collect();
+    if named.is_empty() { String::new() } else { format!("of which {}\n", named.join(", ")) }
+}
+
+/// `OpenSSL 3.0.19` of `OpenSSL 3.0.19 27 Jan 2026`.
+fn short_version(version: &str) -> String {
+    version.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether lines mean the same on both sides.
+fn versions(before: &Capture, after: &Capture) -> Versions {
+    Versions::of(before.openssl.as_deref(), after.openssl.as_deref())
 }
 
 fn draw(
