@@ -233,6 +233,20 @@ fn blocks_that_are_not_openssls_pass_through_it_and_are_counted() {
 }
 
 #[test]
+fn a_library_that_is_unloaded_and_loaded_again_is_recorded_again() {
+    let workshop = Workshop::new();
+    let library = workshop.library(&[]);
+    let program = workshop.build("loads", &["loads.c"], &["-ldl"]);
+    let recorded = workshop.record(&program, &[path(&library)]);
+    let once = |calls| format!("taken: 1\ncalls: {calls}\ntaken: 1\n");
+    assert_eq!(recorded.said(), once(2) + &once(4), "the setter that dlsym finds is ours");
+    let process = recorded.process();
+    assert_eq!(openssl(&process), ("exported", "chained"));
+    assert_eq!(number(&process, "/openssl/alloc_bytes"), 200);
+    assert_eq!(number(&process, "/recorder/foreign_frees"), 0);
+}
+
+#[test]
 fn two_openssls_in_one_process_are_kept_apart() {
     let workshop = Workshop::new();
     let library = workshop.library(&[]);

@@ -237,13 +237,15 @@ impl State {
                 return;
             }
         };
-        self.report.found(Found {
-            number: put_in.number.map(OpensslNumber::get),
-            object: name(object),
-            version: version.clone(),
-            way: openssl.way,
-            outcome: put_in.outcome,
-        });
+        if again.is_none() {
+            self.report.found(Found {
+                number: put_in.number.map(OpensslNumber::get),
+                object: name(object),
+                version: version.clone(),
+                way: openssl.way,
+                outcome: put_in.outcome,
+            });
+        }
         if let Some(number) = put_in.number {
             self.recorded.push(Recorded {
                 number,
