@@ -64,6 +64,11 @@ impl Openssl {
         loaded(object, &elf, &finder::variables(&elf, &found)?, self.own)
     }
 
+    /// Where the variables are, if they were found on the way.
+    pub(crate) fn places(&self) -> Option<[usize; 3]> {
+        self.variables.map(|variables| variables.places)
+    }
+
     /// It allocates with its own functions.
     pub(crate) fn has_own_functions(&self, objects: &[Object]) -> bool {
         let now = self.functions_now();

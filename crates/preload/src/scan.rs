@@ -31,6 +31,8 @@ struct Recorded {
     path: PathBuf,
     setter: Option<usize>,
     getter: Option<usize>,
+    /// Its variables, where there is no getter to ask.
+    places: Option<[usize; 3]>,
     version: String,
     /// It has been unloaded.
     gone: bool,
@@ -253,6 +255,7 @@ impl State {
                 path: object.path.clone(),
                 setter: openssl.setter,
                 getter: openssl.getter,
+                places: openssl.places(),
                 version,
                 gone: false,
                 replaced: false,
@@ -275,9 +278,9 @@ impl State {
             if openssl.gone || openssl.replaced {
                 continue;
             }
-            // A getter that has been unloaded cannot be called.
-            let loaded = objects.iter().any(|object| openssl.is_in(object));
-            if loaded && !openssl.number.is_in_place() {
+            // What has been unloaded cannot be asked.
+            let object = objects.iter().find(|object| openssl.is_in(object));
+            if object.is_some_and(|object| !openssl.is_in_place(object)) {
                 openssl.replaced = true;
                 recorder::note_replaced();
                 self.report.changed(openssl.number.get(), Outcome::Replaced);
@@ -287,6 +290,20 @@ impl State {
 }
 
 impl Recorded {
+    /// It still calls the recorder, as far as that can be seen.
+    fn is_in_place(&self, object: &Object) -> bool {
+        match self.places {
+            Some(places) if self.getter.is_none() => {
+                let hooks = self.number.hooks().pointers();
+                let calls = |(place, hook): (usize, *mut ())| {
+                    object.read::<usize>(place) == Some(hook as usize)
+                };
+                places.into_iter().zip(hooks).all(calls)
+            }
+            _ => self.number.is_in_place(),
+        }
+    }
+
     fn is_in(&self, object: &Object) -> bool {
         self.headers == object.headers && self.path == object.path
     }
