@@ -157,6 +157,8 @@ fn in_file(object: &Object) -> Option<Openssl> {
     let function = |address: Option<u64>| address.and_then(|it| function(object, &elf, it));
     let own = found.own.map(function);
     let variables = found.variables.and_then(|it| loaded(object, &elf, &it, own));
+    // As in `Openssl::variables`: there may be no blocks of its own allocator.
+    let variables = variables.filter(|it| found.imports_heap || it.has_allocated == Some(false));
     let setter = function(found.setter);
     let way = if setter.is_none() && variables.is_none() { Way::Nowhere } else { found.way };
     Some(Openssl {
@@ -167,7 +169,7 @@ fn in_file(object: &Object) -> Option<Openssl> {
         version_function: function(found.version_function),
         version_text: finder::version(&elf),
         own,
-        variables: variables.filter(|it| found.imports_heap || it.has_allocated == Some(false)),
+        variables,
     })
 }
 
