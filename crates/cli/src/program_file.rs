@@ -104,7 +104,10 @@ pub fn obstacle(path: &Path) -> Option<&'static str> {
         Err(finder::ElfError::Foreign(_)) => return None,
         Err(_) => return Some("is not a 64-bit program: record a build for this machine"),
     };
-    elf.needed().interpreter.is_none().then_some(
+    let needed = elf.needed();
+    // A library has no loader of its own either, but asks for other libraries.
+    let is_static = needed.interpreter.is_none() && needed.libraries.is_empty();
+    is_static.then_some(
         "is linked statically, so that nothing can be preloaded into it: record a build that is \
          linked dynamically",
     )

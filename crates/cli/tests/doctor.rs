@@ -109,10 +109,15 @@ fn an_openssl_that_is_not_recognised_is_said_to_be_there() {
 #[test]
 fn a_static_program_cannot_be_preloaded_into() {
     let copy = Copy::of_tlsheap(|bytes| {
-        // The header that names the loader becomes one that says nothing.
+        // The headers that name the loader and say what it is asked for become ones that say
+        // nothing.
         let headers = u64::from_le_bytes(bytes[0x20..0x28].try_into().unwrap()) as usize;
-        let interpreter = (headers..).step_by(56).find(|at| bytes[*at..at + 4] == [3, 0, 0, 0]);
-        bytes[interpreter.unwrap()] = 0;
+        let count = u16::from_le_bytes(bytes[0x38..0x3a].try_into().unwrap());
+        for at in (headers..).step_by(56).take(usize::from(count)) {
+            if [2, 3].contains(&bytes[at]) {
+                bytes[at] = 0;
+            }
+        }
     });
     let (found, output) = copy.doctor();
     assert_eq!(output.status.code(), Some(3));
@@ -197,6 +202,13 @@ fn who_is_not_there_is_wrong_use() {
         assert_eq!(output.status.code(), Some(2), "{subject}");
         assert!(text(&output.stderr).contains(says), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_library_can_be_asked_about_too() {
+    let preloaded = printed_json(&["doctor", "--json"])["library"].as_str().unwrap().to_owned();
+    let (found, _) = doctor(Path::new(&preloaded));
+    assert!(found["obstacle"].is_null(), "{found:#}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ compile_error!("the preload library is written for 64-bit Linux with the GNU C l
 mod dlclose;
 mod dlsym;
 mod dynamic_symbols;
+mod exclusive;
 mod mapped_file;
 mod object;
 mod openssl;

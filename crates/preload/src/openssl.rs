@@ -64,6 +64,11 @@ impl Openssl {
         loaded(object, &elf, &finder::variables(&elf, &found)?, self.own)
     }
 
+    /// Where the variables are, if they were found on the way.
+    pub(crate) fn places(&self) -> Option<[usize; 3]> {
+        self.variables.map(|variables| variables.places)
+    }
+
     /// It allocates with its own functions.
     pub(crate) fn has_own_functions(&self, objects: &[Object]) -> bool {
         let now = self.functions_now();
@@ -152,6 +157,8 @@ fn in_file(object: &Object) -> Option<Openssl> {
     let function = |address: Option<u64>| address.and_then(|it| function(object, &elf, it));
     let own = found.own.map(function);
     let variables = found.variables.and_then(|it| loaded(object, &elf, &it, own));
+    // As in `Openssl::variables`: there may be no blocks of its own allocator.
+    let variables = variables.filter(|it| found.imports_heap || it.has_allocated == Some(false));
     let setter = function(found.setter);
     let way = if setter.is_none() && variables.is_none() { Way::Nowhere } else { found.way };
     Some(Openssl {
@@ -162,7 +169,7 @@ fn in_file(object: &Object) -> Option<Openssl> {
         version_function: function(found.version_function),
         version_text: finder::version(&elf),
         own,
-        variables: variables.filter(|it| found.imports_heap || it.has_allocated == Some(false)),
+        variables,
     })
 }
 

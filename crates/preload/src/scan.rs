@@ -1,14 +1,14 @@
 //! Looks through the loaded objects for OpenSSLs and puts the recorder into each.
 
-use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ledger::{Found, Outcome};
 use recorder::OpensslNumber;
 
 use crate::dynamic_symbols::DynamicSymbols;
+use crate::exclusive::Exclusive;
 use crate::object::{self, Changes, Object};
 use crate::openssl::{GETTER, Openssl, SETTER};
 use crate::put_in::put_in;
@@ -17,8 +17,8 @@ use crate::report::Report;
 /// What the scan knows; there is one for the process.
 struct State {
     report: Report,
-    /// Program headers of the objects that were looked at.
-    seen: Vec<usize>,
+    /// Program headers and paths of the objects that were looked at.
+    seen: Vec<(usize, PathBuf)>,
     recorded: Vec<Recorded>,
     subs: u64,
 }
@@ -31,6 +31,8 @@ struct Recorded {
     path: PathBuf,
     setter: Option<usize>,
     getter: Option<usize>,
+    /// Its variables, where there is no getter to ask.
+    places: Option<[usize; 3]>,
     version: String,
     /// It has been unloaded.
     gone: bool,
@@ -38,17 +40,7 @@ struct Recorded {
     replaced: bool,
 }
 
-/// The state, for one thread at a time.
-struct Shared {
-    /// Kernel id of the thread that is at it.
-    owner: AtomicU32,
-    state: UnsafeCell<Option<State>>,
-}
-
-// SAFETY: `state` is touched only by the thread whose id is in `owner`.
-unsafe impl Sync for Shared {}
-
-static SHARED: Shared = Shared { owner: AtomicU32::new(0), state: UnsafeCell::new(None) };
+static STATE: Exclusive<State> = Exclusive::none();
 /// The loader's counters at the last scan.
 static ADDS: AtomicU64 = AtomicU64::new(0);
 /// Objects that were loaded when the process began: those that everybody's names are looked for in
@@ -60,7 +52,7 @@ static READY: AtomicBool = AtomicBool::new(false);
 /// The first scan.
 pub(crate) fn begin(report: Report) {
     let state = State { report, seen: Vec::new(), recorded: Vec::new(), subs: 0 };
-    SHARED.with(|shared| *shared = Some(state));
+    STATE.with(|place| *place = Some(state));
     AT_START.store(object::loaded().0.len(), Ordering::Relaxed);
     READY.store(true, Ordering::Release);
     look_for_new();
@@ -73,7 +65,7 @@ pub(crate) fn look_for_new() {
     }
     // Outside the lock: a thread that holds the loader's lock may be waiting for ours.
     let (objects, changes) = object::loaded();
-    SHARED.with(|state| {
+    STATE.with(|state| {
         if let Some(state) = state {
             state.look_at(&objects, changes);
         }
@@ -84,7 +76,7 @@ pub(crate) fn look_for_new() {
 
 /// Calls `with` with the report of this process.
 pub(crate) fn with_report(with: impl FnOnce(&mut Report)) {
-    SHARED.with(|state| {
+    STATE.with(|state| {
         if let Some(state) = state {
             with(&mut state.report);
         }
@@ -94,7 +86,7 @@ pub(crate) fn with_report(with: impl FnOnce(&mut Report)) {
 /// Looks whether the recorded OpenSSLs still call the recorder.
 pub(crate) fn check_in_place() {
     let (objects, _) = object::loaded();
-    SHARED.with(|state| {
+    STATE.with(|state| {
         if let Some(state) = state {
             state.check_in_place(&objects);
         }
@@ -137,7 +129,7 @@ pub(crate) fn reached_from(caller: usize, name: &CStr) -> Option<Reached> {
 /// The recorded OpenSSL whose setter or getter lies at `address`, and which of the two it is.
 pub(crate) fn recorded_function(address: usize) -> Option<(OpensslNumber, &'static CStr)> {
     let mut found = None;
-    SHARED.with(|state| {
+    STATE.with(|state| {
         let recorded = state.iter().flat_map(|state| &state.recorded);
         found = recorded.filter(|openssl| !openssl.gone).find_map(|openssl| match Some(address) {
             it if it == openssl.setter => Some((openssl.number, SETTER)),
@@ -151,7 +143,7 @@ pub(crate) fn recorded_function(address: usize) -> Option<(OpensslNumber, &'stat
 /// In a forked child: a thread that was scanning is not there, and what it was changing cannot
 /// be used.
 pub(crate) unsafe extern "C" fn after_fork() {
-    if SHARED.owner.load(Ordering::Relaxed) != 0 {
+    if STATE.is_taken() {
         READY.store(false, Ordering::Relaxed);
     }
 }
@@ -162,50 +154,37 @@ pub(crate) fn name(object: &Object) -> String {
     path.display().to_string()
 }
 
-impl Shared {
-    /// Calls `with` when no other thread is at the state. A thread that is at it already, and a
-    /// child of a process in which one was, goes on without.
-    fn with(&self, with: impl FnOnce(&mut Option<State>)) {
-        // SAFETY: no argument, no effect.
-        let own = unsafe { libc::gettid() } as u32;
-        loop {
-            match self.owner.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => break,
-                Err(owner) if owner == own => return,
-                Err(owner) if is_gone(owner) => return,
-                Err(_) => std::thread::yield_now(),
-            }
-        }
-        // SAFETY: this thread is the owner.
-        with(unsafe { &mut *self.state.get() });
-        self.owner.store(0, Ordering::Release);
-    }
-}
-
-/// The thread is not in this process.
-fn is_gone(thread: u32) -> bool {
-    // SAFETY: signal 0 is not sent; the call only asks whether the thread exists.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) != 0 }
-}
-
 impl State {
     fn look_at(&mut self, objects: &[Object], changes: Changes) {
         if changes.subs != self.subs {
-            // An object may have come to the place of one that has gone.
-            self.seen.clear();
-            recorder::note_unloading();
+            self.note_unloading(objects);
             self.subs = changes.subs;
-            for openssl in &mut self.recorded {
-                openssl.gone |= !objects.iter().any(|object| openssl.is_in(object));
-            }
         }
         for object in objects {
-            if !self.seen.contains(&object.headers) {
-                self.seen.push(object.headers);
+            let is_it = |(headers, path): &(usize, PathBuf)| {
+                *headers == object.headers && *path == object.path
+            };
+            if !self.seen.iter().any(is_it) {
+                self.seen.push((object.headers, object.path.clone()));
                 self.look_into(object, objects);
             }
         }
         self.check_in_place(objects);
+    }
+
+    /// Something has been unloaded. What is there has been looked at all the same, but for recorded
+    /// OpenSSLs: one may have gone and come back to its place, and then has its own functions.
+    fn note_unloading(&mut self, objects: &[Object]) {
+        recorder::note_unloading();
+        for openssl in &mut self.recorded {
+            openssl.gone |= !objects.iter().any(|object| openssl.is_in(object));
+        }
+        let recorded = &self.recorded;
+        self.seen.retain(|(headers, path)| {
+            let mut objects = objects.iter();
+            let object = objects.find(|it| it.headers == *headers && it.path == *path);
+            object.is_some_and(|object| !recorded.iter().any(|openssl| openssl.is_in(object)))
+        });
     }
 
     fn look_into(&mut self, object: &Object, objects: &[Object]) {
@@ -237,13 +216,15 @@ impl State {
                 return;
             }
         };
-        self.report.found(Found {
-            number: put_in.number.map(OpensslNumber::get),
-            object: name(object),
-            version: version.clone(),
-            way: openssl.way,
-            outcome: put_in.outcome,
-        });
+        if again.is_none() {
+            self.report.found(Found {
+                number: put_in.number.map(OpensslNumber::get),
+                object: name(object),
+                version: version.clone(),
+                way: openssl.way,
+                outcome: put_in.outcome,
+            });
+        }
         if let Some(number) = put_in.number {
             self.recorded.push(Recorded {
                 number,
@@ -251,6 +232,7 @@ impl State {
                 path: object.path.clone(),
                 setter: openssl.setter,
                 getter: openssl.getter,
+                places: openssl.places(),
                 version,
                 gone: false,
                 replaced: false,
@@ -273,9 +255,9 @@ impl State {
             if openssl.gone || openssl.replaced {
                 continue;
             }
-            // A getter that has been unloaded cannot be called.
-            let loaded = objects.iter().any(|object| openssl.is_in(object));
-            if loaded && !openssl.number.is_in_place() {
+            // What has been unloaded cannot be asked.
+            let object = objects.iter().find(|object| openssl.is_in(object));
+            if object.is_some_and(|object| !openssl.is_in_place(object)) {
                 openssl.replaced = true;
                 recorder::note_replaced();
                 self.report.changed(openssl.number.get(), Outcome::Replaced);
@@ -285,6 +267,20 @@ impl State {
 }
 
 impl Recorded {
+    /// It still calls the recorder, as far as that can be seen.
+    fn is_in_place(&self, object: &Object) -> bool {
+        match self.places {
+            Some(places) if self.getter.is_none() => {
+                let hooks = self.number.hooks().pointers();
+                let calls = |(place, hook): (usize, *mut ())| {
+                    object.read::<usize>(place) == Some(hook as usize)
+                };
+                places.into_iter().zip(hooks).all(calls)
+            }
+            _ => self.number.is_in_place(),
+        }
+    }
+
     fn is_in(&self, object: &Object) -> bool {
         self.headers == object.headers && self.path == object.path
     }

@@ -10,7 +10,9 @@
 use std::ffi::{c_int, c_void};
 use std::panic::catch_unwind;
 
-use recorder::{FreeFn, Getter, MallocFn, MemoryFunctions, OpensslNumber, ReallocFn, Setter};
+use recorder::{
+    FreeFn, Getter, MOST_OPENSSLS, MallocFn, MemoryFunctions, OpensslNumber, ReallocFn, Setter,
+};
 
 use crate::openssl::{GETTER, SETTER};
 use crate::scan::{self, Reached};
@@ -133,7 +135,7 @@ pub(crate) fn answer(found: usize) -> Option<*mut c_void> {
 type Answer = extern "C" fn() -> *mut c_void;
 
 /// For each OpenSSL of a process, by number.
-const SETTERS: [Answer; 8] = [
+const SETTERS: [Answer; MOST_OPENSSLS] = [
     setter_of::<0>,
     setter_of::<1>,
     setter_of::<2>,
@@ -143,7 +145,7 @@ const SETTERS: [Answer; 8] = [
     setter_of::<6>,
     setter_of::<7>,
 ];
-const GETTERS: [Answer; 8] = [
+const GETTERS: [Answer; MOST_OPENSSLS] = [
     getter_of::<0>,
     getter_of::<1>,
     getter_of::<2>,

@@ -9,16 +9,16 @@ use std::ptr::null_mut;
 
 use crate::below::Below;
 use crate::heap::MemoryFunctions;
-use crate::openssls::MOST;
+use crate::openssls::MOST_OPENSSLS;
 use crate::process;
 use crate::recorder::{self, Caller, Recorder};
 use crate::stack::frame_pointer;
 
 /// What lies below each set.
-pub(crate) static BELOW: [Below; MOST] = [const { Below::heap() }; MOST];
+pub(crate) static BELOW: [Below; MOST_OPENSSLS] = [const { Below::heap() }; MOST_OPENSSLS];
 
 /// The sets, by number.
-pub(crate) const SETS: [MemoryFunctions; MOST] = [
+pub(crate) const SETS: [MemoryFunctions; MOST_OPENSSLS] = [
     set::<0>(),
     set::<1>(),
     set::<2>(),

@@ -44,6 +44,6 @@ pub use heap::{
 pub use install::{
     InstallError, Options, check_in_place, for_each_live_block, install, note_replaced,
 };
-pub use openssls::{OpensslNumber, add_openssl};
+pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
 pub use process::{Preparation, note_new_modules, note_unloading, prepare};
 pub use stack::StackSource;

@@ -9,14 +9,15 @@ use crate::hooks::{BELOW, SETS};
 use crate::install::InstallError;
 
 /// OpenSSLs of one process that can be told apart. Two are known to happen.
-pub(crate) const MOST: usize = 8;
+pub const MOST_OPENSSLS: usize = 8;
 
-/// One OpenSSL of this process: below [`MOST`].
+/// One OpenSSL of this process: below [`MOST_OPENSSLS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpensslNumber(u8);
 
 /// Where each one's getter is; NULL where it is not known.
-static GETTERS: [AtomicPtr<()>; MOST] = [const { AtomicPtr::new(null_mut()) }; MOST];
+static GETTERS: [AtomicPtr<()>; MOST_OPENSSLS] =
+    [const { AtomicPtr::new(null_mut()) }; MOST_OPENSSLS];
 /// Numbers given.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -36,10 +37,10 @@ pub fn add_openssl(
     if heap::current().is_none() {
         return Err(InstallError::NotPrepared);
     }
-    let next = |used| (used < MOST).then_some(used + 1);
+    let next = |used| (used < MOST_OPENSSLS).then_some(used + 1);
     let number = USED
         .fetch_update(Ordering::AcqRel, Ordering::Acquire, next)
-        .map_err(|_| InstallError::TooMany(MOST))?;
+        .map_err(|_| InstallError::TooMany(MOST_OPENSSLS))?;
     let number = OpensslNumber(number as u8);
     number.begin(get, own);
     Ok(number)
@@ -53,7 +54,7 @@ impl OpensslNumber {
 
     /// The number of this value, if there can be one.
     pub fn new(number: u8) -> Option<OpensslNumber> {
-        (usize::from(number) < MOST).then_some(OpensslNumber(number))
+        (usize::from(number) < MOST_OPENSSLS).then_some(OpensslNumber(number))
     }
 
     /// Begins anew with another OpenSSL, in place of one that has been unloaded: the two are not

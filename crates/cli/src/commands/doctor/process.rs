@@ -27,7 +27,7 @@ pub fn examine(pid: u32) -> Result<Examined, Failure> {
     let mut objects = Vec::new();
     let mut unreadable = Vec::new();
     let paths = mapped(&maps);
-    for path in &paths {
+    for path in paths.iter().filter(|path| !is_ours(path)) {
         // The files that the process sees, which may be in a container.
         let seen = of_process("root").join(path.strip_prefix("/").unwrap_or(path));
         match fs::read(&seen) {
@@ -44,14 +44,16 @@ pub fn examine(pid: u32) -> Result<Examined, Failure> {
     for path in unreadable {
         examined.note(format!("not looked at: {path}"));
     }
-    examined.note(
-        if paths.iter().any(|path| path.file_name().is_some_and(|name| name == LIBRARY)) {
-            "it is being recorded: the recorder's library is in it".to_owned()
-        } else {
-            "a recording begins with the program: start it again with `tlsheap record`".to_owned()
-        },
-    );
+    examined.note(if paths.iter().any(|path| is_ours(path)) {
+        "it is being recorded: the recorder's library is in it".to_owned()
+    } else {
+        "a recording begins with the program: start it again with `tlsheap record`".to_owned()
+    });
     Ok(examined)
+}
+
+fn is_ours(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == LIBRARY)
 }
 
 /// Files with code in a memory map, in the order of their addresses.
