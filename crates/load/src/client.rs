@@ -12,14 +12,13 @@ use openssl::ssl::{
     SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
-use crate::WELCOME;
 use crate::failure::{Failure, FailureKind};
-use crate::options::{ClientOptions, CompressionOffer, Protocol, Verification};
+use crate::options::{ClientOptions, CompressionOffer, Conversation, Protocol, Verification};
+use crate::talk::{Opened, Stream, Talk};
 
 /// OpenSSL refuses compression at any higher security level; its default has been 2 since 3.2.
 const COMPRESSION_SECURITY_LEVEL: u32 = 1;
@@ -67,6 +66,15 @@ pub enum ClientError {
     /// There is no authority in the text.
     #[error("the file of authorities holds no certificate (-----BEGIN CERTIFICATE-----)")]
     NoAuthority,
+    /// The name is none that a server can have.
+    #[error("{0:?} cannot be asked for as a server's name")]
+    ServerName(String),
+    /// The document's path would be no line of HTTP.
+    #[error("{0:?} is no path of a document: it begins with / and has no blanks in it")]
+    Path(String),
+    /// The user's name cannot be sent.
+    #[error("{0:?} is no name of a PostgreSQL user")]
+    User(String),
     /// OpenSSL does not take the options, for example a key that does not belong to a certificate.
     #[error("OpenSSL does not take the client's options")]
     NotTaken(#[from] ErrorStack),
@@ -76,7 +84,9 @@ pub enum ClientError {
 pub(crate) struct Client {
     address: SocketAddr,
     context: SslContext,
+    server_name: Option<String>,
     verifies: bool,
+    talk: Talk,
     patience: Duration,
 }
 
@@ -84,10 +94,22 @@ impl Client {
     pub(crate) fn new(
         address: SocketAddr,
         options: &ClientOptions,
+        conversation: &Conversation,
         patience: Duration,
     ) -> Result<Client, ClientError> {
-        let verifies = options.verification != Verification::Off;
-        Ok(Client { address, context: context(options)?, verifies, patience })
+        let server_name = options.server_name.clone();
+        if let Some(name) = server_name.as_ref().filter(|name| !is_host(name)) {
+            return Err(ClientError::ServerName(name.clone()));
+        }
+        let host = server_name.clone().unwrap_or_else(|| address.to_string());
+        Ok(Client {
+            address,
+            context: context(options)?,
+            server_name,
+            verifies: options.verification != Verification::Off,
+            talk: Talk::new(conversation, &host)?,
+            patience,
+        })
     }
 
     /// How long the server may take for each step.
@@ -95,14 +117,20 @@ impl Client {
         self.patience
     }
 
+    /// What is said on its connections.
+    pub(crate) fn talk(&self) -> &Talk {
+        &self.talk
+    }
+
     /// A new connection, its full handshake done.
-    pub(crate) async fn connect(&self) -> Result<SslStream<TcpStream>, Failure> {
+    pub(crate) async fn connect(&self) -> Result<Stream, Failure> {
         let connecting = async {
-            let tcp = TcpStream::connect(self.address)
+            let mut tcp = TcpStream::connect(self.address)
                 .await
                 .map_err(|error| Failure::new(FailureKind::Connect, error))?;
             // Fails only on a socket that is no more, and the handshake will say so.
             let _ = tcp.set_nodelay(true);
+            self.talk.before_tls(&mut tcp).await?;
             let mut stream = self
                 .ssl()
                 .and_then(|ssl| SslStream::new(ssl, tcp))
@@ -118,34 +146,40 @@ impl Client {
         })
     }
 
-    /// Reads the server's first words.
-    pub(crate) async fn read_welcome(
-        &self,
-        stream: &mut SslStream<TcpStream>,
-    ) -> Result<(), Failure> {
-        let mut welcome = [0; WELCOME.len()];
-        match timeout(self.patience, stream.read_exact(&mut welcome)).await {
-            Ok(Ok(_)) if welcome == WELCOME => Ok(()),
-            Ok(Ok(_)) => Err(Failure::new(
-                FailureKind::WelcomeWrong,
-                format!(
-                    "expected {:?}, found {:?}",
-                    String::from_utf8_lossy(WELCOME),
-                    String::from_utf8_lossy(&welcome)
-                ),
-            )),
-            Ok(Err(error)) => Err(Failure::of_read(error)),
-            Err(_) => Err(Failure::timeout(FailureKind::WelcomeTimeout, "welcome", self.patience)),
-        }
+    /// Everything up to the server's first words.
+    pub(crate) async fn open(&self, stream: &mut Stream) -> Result<Opened, Failure> {
+        timeout(self.patience, self.talk.open(stream)).await.unwrap_or_else(|_| {
+            Err(Failure::timeout(FailureKind::WelcomeTimeout, "welcome", self.patience))
+        })
+    }
+
+    /// One question and its answer.
+    pub(crate) async fn ask(&self, stream: &mut Stream) -> Result<(), Failure> {
+        timeout(self.patience, self.talk.ask(stream)).await.unwrap_or_else(|_| {
+            let (kind, what) = self.talk.unanswered();
+            Err(Failure::timeout(kind, what, self.patience))
+        })
     }
 
     fn ssl(&self) -> Result<Ssl, ErrorStack> {
         let mut ssl = Ssl::new(&self.context)?;
+        if let Some(name) = &self.server_name {
+            ssl.set_hostname(name)?;
+        }
         if self.verifies {
-            ssl.param_mut().set_ip(self.address.ip())?;
+            match &self.server_name {
+                Some(name) => ssl.param_mut().set_host(name)?,
+                None => ssl.param_mut().set_ip(self.address.ip())?,
+            }
         }
         Ok(ssl)
     }
+}
+
+/// Letters, digits, dots and hyphens, as in names of hosts; at most as many as SNI takes.
+fn is_host(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
 fn context(options: &ClientOptions) -> Result<SslContext, ClientError> {

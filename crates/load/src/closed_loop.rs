@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_openssl::SslStream;
 
 use crate::client::{Client, ClientError};
 use crate::failure::{Failure, FailureCount};
 use crate::latency::{Latencies, Latency};
-use crate::options::ClientOptions;
+use crate::options::{ClientOptions, Conversation};
+use crate::talk::{Opened, Stream};
 use crate::tally::{count_failure, rate};
 
 /// How handshakes are made.
@@ -31,6 +30,8 @@ pub struct ClosedLoopOptions {
     pub goal: Goal,
     /// How long the server may take for each step. Default: 30 seconds.
     pub patience: Duration,
+    /// What is said before the handshake, and first after it. Default: an echo's welcome.
+    pub conversation: Conversation,
     /// How the clients set TLS up.
     pub client: ClientOptions,
 }
@@ -53,6 +54,7 @@ impl ClosedLoopOptions {
             workers: 8,
             goal: Goal::Time(Duration::from_secs(5)),
             patience: Duration::from_secs(30),
+            conversation: Conversation::Echo,
             client: ClientOptions::default(),
         }
     }
@@ -62,7 +64,7 @@ impl ClosedLoopOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClosedLoopReport {
-    /// Full handshakes, each followed by the server's welcome.
+    /// Full handshakes, each followed by the server's first word where it has one.
     pub handshakes: u64,
     /// From the first one's beginning to the last one's end.
     pub seconds: f64,
@@ -79,7 +81,12 @@ pub struct ClosedLoopReport {
 ///
 /// Fails only when clients cannot be set up at all.
 pub async fn closed_loop(options: ClosedLoopOptions) -> Result<ClosedLoopReport, ClientError> {
-    let client = Arc::new(Client::new(options.address, &options.client, options.patience)?);
+    let client = Arc::new(Client::new(
+        options.address,
+        &options.client,
+        &options.conversation,
+        options.patience,
+    )?);
     let begun = Arc::new(AtomicU64::new(0));
     let found =
         Arc::new(Mutex::new(Found { latencies: Latencies::new(), failures: BTreeMap::new() }));
@@ -122,20 +129,22 @@ struct Found {
     failures: BTreeMap<crate::FailureKind, FailureCount>,
 }
 
-/// One handshake; how long it took. The welcome is waited for because only it proves that the
-/// server has finished too.
+/// One handshake; how long it took. The first word of the server is waited for because only it
+/// proves that the server has finished too.
 async fn handshake(client: &Client) -> Result<Duration, Failure> {
     let began = Instant::now();
     let mut stream = client.connect().await?;
     let took = began.elapsed();
-    client.read_welcome(&mut stream).await?;
+    if client.open(&mut stream).await? == Opened::Ready && client.talk().client_speaks_first() {
+        client.ask(&mut stream).await?;
+    }
     goodbye(client, &mut stream).await;
     Ok(took)
 }
 
 /// Closes, and waits for the server to have closed: the next handshake does not compete with the
 /// clearing up after this one. How it went does not matter to a handshake.
-async fn goodbye(client: &Client, stream: &mut SslStream<TcpStream>) {
+async fn goodbye(client: &Client, stream: &mut Stream) {
     let _ = timeout(client.patience(), async {
         stream.shutdown().await?;
         stream.read(&mut [0; 64]).await

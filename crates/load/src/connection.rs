@@ -1,16 +1,14 @@
-//! One connection of a load: connect, be welcomed, say hello from time to time, close.
+//! One connection of a load: connect, be welcomed, ask from time to time, close.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_openssl::SslStream;
 
-use crate::HELLO;
 use crate::client::{Client, is_end};
 use crate::failure::{Failure, FailureKind};
+use crate::talk::{Opened, Stream};
 use crate::tally::{Stage, Tally};
 
 /// What the connections of a load share.
@@ -43,73 +41,62 @@ async fn try_live(
         () = told_to_close(closing) => return Ok(()),
         opened = open(shared) => opened,
     };
-    let mut stream = opened?;
+    let (mut stream, opened) = opened?;
     tally.welcomed();
 
-    // The first hello at once, so that all are echoed soon; the next ones spread evenly over the
-    // interval, so that the server is not hit by all connections in the same moment.
-    say_hello(client, &mut stream, tally, *stage).await?;
+    // The first question at once, so that all are answered soon; the next ones spread evenly over
+    // the interval, so that the server is not hit by all connections in the same moment.
+    match opened {
+        Opened::Ready => ask(client, &mut stream, tally, *stage).await?,
+        Opened::Held => tally.held(),
+    }
     *stage = Stage::Echoed;
-    let mut hellos = interval_at(next_turn(shared, phase), shared.interval);
-    hellos.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut turns = interval_at(next_turn(shared, phase), shared.interval);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let mut unasked = [0; 1];
         tokio::select! {
             biased;
             () = told_to_close(closing) => break,
-            read = stream.read(&mut unasked) => return Err(match read {
-                Ok(0) => Failure::new(FailureKind::ClosedByServer, "closed while idle"),
-                Ok(_) => Failure::new(FailureKind::EchoWrong, "the server sent more than it got"),
-                Err(error) => Failure::of_read(error),
-            }),
-            _ = hellos.tick() => say_hello(client, &mut stream, tally, *stage).await?,
+            read = stream.read(&mut unasked) => match read {
+                Ok(0) => return Err(Failure::new(FailureKind::ClosedByServer, "closed while idle")),
+                Ok(_) => client.talk().unasked()?,
+                Err(error) => return Err(Failure::of_read(error)),
+            },
+            _ = turns.tick(), if opened == Opened::Ready => {
+                ask(client, &mut stream, tally, *stage).await?;
+            }
         }
     }
     close(client, stream).await
 }
 
 /// Connects when it is this connection's turn.
-async fn open(shared: &Shared) -> Result<SslStream<TcpStream>, Failure> {
+async fn open(shared: &Shared) -> Result<(Stream, Opened), Failure> {
     let _turn = shared.handshakes.acquire().await.expect("the semaphore is never closed");
     let began = Instant::now();
     let mut stream = shared.client.connect().await?;
     shared.tally.handshake(began.elapsed());
-    shared.client.read_welcome(&mut stream).await?;
-    Ok(stream)
+    let opened = shared.client.open(&mut stream).await?;
+    Ok((stream, opened))
 }
 
-async fn say_hello(
+async fn ask(
     client: &Client,
-    stream: &mut SslStream<TcpStream>,
+    stream: &mut Stream,
     tally: &Tally,
     stage: Stage,
 ) -> Result<(), Failure> {
     let began = Instant::now();
-    let mut echo = [0; HELLO.len()];
-    let exchange = async {
-        stream.write_all(HELLO).await?;
-        stream.read_exact(&mut echo).await
-    };
-    match timeout(client.patience(), exchange).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(Failure::of_read(error)),
-        Err(_) => {
-            return Err(Failure::timeout(FailureKind::EchoTimeout, "echo", client.patience()));
-        }
-    }
-    if let Some(at) = echo.iter().zip(HELLO).position(|(found, sent)| found != sent) {
-        return Err(Failure::new(
-            FailureKind::EchoWrong,
-            format_args!("byte {at}: sent {:#04x}, got back {:#04x}", HELLO[at], echo[at]),
-        ));
-    }
+    client.ask(stream).await?;
     tally.echo(began.elapsed(), stage);
     Ok(())
 }
 
 /// Says goodbye, and waits until the server has closed too: only then has it freed what it held.
-async fn close(client: &Client, mut stream: SslStream<TcpStream>) -> Result<(), Failure> {
+async fn close(client: &Client, mut stream: Stream) -> Result<(), Failure> {
     let goodbye = async {
+        stream.write_all(client.talk().farewell()).await?;
         stream.shutdown().await?;
         let mut rest = [0; 64];
         while stream.read(&mut rest).await? > 0 {}

@@ -27,6 +27,10 @@ pub enum FailureKind {
     EchoWrong,
     /// Nothing, or too little, came back.
     EchoTimeout,
+    /// The server answered what it should not have, or spoke without being asked.
+    AnswerWrong,
+    /// The server did not answer, or not to the end.
+    AnswerTimeout,
     /// The server closed the connection.
     ClosedByServer,
     /// The connection broke otherwise.
@@ -45,6 +49,8 @@ impl Display for FailureKind {
             FailureKind::WelcomeTimeout => "no welcome in time",
             FailureKind::EchoWrong => "wrong echo",
             FailureKind::EchoTimeout => "no echo in time",
+            FailureKind::AnswerWrong => "wrong answer",
+            FailureKind::AnswerTimeout => "no answer in time",
             FailureKind::ClosedByServer => "closed by the server",
             FailureKind::Broken => "connection broke",
             FailureKind::CloseTimeout => "server did not close in time",

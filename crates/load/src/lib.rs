@@ -1,10 +1,11 @@
-//! TLS clients that check every echo: the load that is put on an echo server.
+//! TLS clients that check every echo and every answer: the load that is put on a server.
 //!
 //! Two kinds: [`run`] opens connections, keeps them, and says hello on each from time to time;
 //! [`closed_loop`] does nothing but handshakes, one after another, to see how many there are in a
 //! second.
 //!
-//! What the server has to do: say `welcome!\n` after the handshake, and echo what it is sent.
+//! What the server has to do is in [`Conversation`]: without another choice, it says `welcome!\n`
+//! after the handshake and echoes what it is sent.
 
 use libz_sys as _; // linked for OpenSSL, whose static library calls it
 
@@ -18,6 +19,7 @@ mod latency;
 mod options;
 mod report;
 mod run;
+mod talk;
 mod tally;
 
 pub mod fd_limit;
@@ -28,7 +30,7 @@ pub use control::{Closer, Control};
 pub use event::{Event, Observer};
 pub use failure::{FailureCount, FailureKind};
 pub use latency::Latency;
-pub use options::{ClientOptions, CompressionOffer, Options, Protocol, Verification};
+pub use options::{ClientOptions, CompressionOffer, Conversation, Options, Protocol, Verification};
 pub use report::Report;
 pub use run::run;
 

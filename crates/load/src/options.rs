@@ -16,7 +16,10 @@ pub struct Options {
     /// How many of them may be between connecting and the server's welcome at a time.
     /// Default: 16.
     pub handshakes_at_once: usize,
-    /// How often each connection says hello. Default: 5 seconds.
+    /// What is said on each connection. Default: an echo.
+    pub conversation: Conversation,
+    /// How often each connection says hello, or asks what its conversation asks. Default: 5
+    /// seconds.
     pub interval: Duration,
     /// How long to stay after every connection has been echoed once; `None` stays until told to
     /// close. Default: `None`.
@@ -35,12 +38,39 @@ impl Options {
             address,
             connections: 200,
             handshakes_at_once: 16,
+            conversation: Conversation::Echo,
             interval: Duration::from_secs(5),
             hold: None,
             patience: Duration::from_secs(30),
             client: ClientOptions::default(),
         }
     }
+}
+
+/// What client and server say to each other over TLS, and before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Conversation {
+    /// The server says [`WELCOME`](crate::WELCOME); [`HELLO`](crate::HELLO) has to come back.
+    #[default]
+    Echo,
+    /// The client asks an HTTP/1.1 server for one document, again and again on one connection.
+    /// The status has to be one of success, and each document the same as the first.
+    Http {
+        /// The document, from `/` on.
+        path: String,
+    },
+    /// The client says PING to a Redis server, and has to be answered with PONG.
+    Redis,
+    /// The client asks a PostgreSQL server for TLS, and then to be let in. Who is let in without
+    /// a password asks an empty query from time to time; others are held where the password would
+    /// be.
+    Postgres {
+        /// The user to come as, and the database of the same name.
+        user: String,
+    },
+    /// The handshake alone: nothing is said, and what the server says is not listened to.
+    Tls,
 }
 
 /// How clients set TLS up.
@@ -53,6 +83,9 @@ pub struct ClientOptions {
     pub compression: CompressionOffer,
     /// The certificate to show when the server asks for one. Default: none.
     pub identity: Option<Identity>,
+    /// The name to ask for in the handshake (SNI), and the one that a checked certificate has to
+    /// be for. Default: none, and then the certificate has to be for the address.
+    pub server_name: Option<String>,
     /// Whether the server's certificate is checked. Default: no, as a server that makes its own
     /// certificate at start is the usual partner.
     pub verification: Verification,

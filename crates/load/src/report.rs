@@ -13,9 +13,9 @@ pub struct Report {
     pub connections: usize,
     /// Connections that were welcomed.
     pub connected: usize,
-    /// Connections that were echoed at least once.
+    /// Connections that were echoed or answered at least once, or are held where nothing is asked.
     pub echoed: usize,
-    /// Echoes that came back right.
+    /// Echoes and answers that came back right.
     pub echoes: u64,
     /// From the first connection begun to the last one welcomed.
     pub connecting_seconds: f64,
@@ -24,7 +24,7 @@ pub struct Report {
     pub handshakes_per_second: f64,
     /// From connecting to the handshake's end, TCP included.
     pub handshake_latency: Latency,
-    /// From saying hello to the last byte of its echo.
+    /// From saying hello to the last byte of its echo, or from a question to its answer's.
     pub echo_latency: Latency,
     /// What went wrong, by kind; empty when nothing did.
     pub failures: Vec<FailureCount>,

@@ -32,7 +32,12 @@ pub async fn run(
     let connections = options.connections;
     let interval = options.interval.max(SHORTEST_INTERVAL);
     let shared = Arc::new(Shared {
-        client: Client::new(options.address, &options.client, options.patience)?,
+        client: Client::new(
+            options.address,
+            &options.client,
+            &options.conversation,
+            options.patience,
+        )?,
         tally: Tally::new(connections, observer),
         handshakes: Semaphore::new(options.handshakes_at_once.clamp(1, Semaphore::MAX_PERMITS)),
         interval,

@@ -81,6 +81,13 @@ impl Tally {
         }
     }
 
+    /// A connection is where it is to stay, without a question that could be answered.
+    pub(crate) fn held(&self) {
+        let mut counts = self.counts();
+        counts.echoed += 1;
+        self.progress(&counts);
+    }
+
     pub(crate) fn failure(&self, failure: Failure, stage: Stage) {
         let mut counts = self.counts();
         counts.failed += 1;

@@ -1,4 +1,4 @@
-//! `tlsheap load`: TLS clients that check every echo.
+//! `tlsheap load`: TLS clients that check every echo and every answer.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use load::{
-    ClientOptions, ClosedLoopOptions, CompressionOffer, Control, Event, Goal, Identity, Protocol,
-    Report, Verification,
+    ClientOptions, ClosedLoopOptions, CompressionOffer, Control, Conversation, Event, Goal,
+    Identity, Protocol, Report, Verification,
 };
 
 use crate::arguments::{connections, duration};
@@ -27,10 +27,23 @@ pub struct Options {
     /// How many connections to keep open
     #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
     pub connections: usize,
-    /// How often each connection says hello
+    /// What is said on each connection
+    #[arg(long, value_name = "NAME", default_value = "echo")]
+    pub protocol: Spoken,
+    /// The document that `--protocol http` asks for
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// The user that `--protocol postgres` comes as
+    #[arg(long, value_name = "NAME", default_value = "postgres")]
+    pub user: String,
+    /// The server's name in the handshake (SNI) and in HTTP; with --ca, the name that its
+    /// certificate has to be for
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// How often each connection says hello, or asks
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub interval: Duration,
-    /// How long to stay after every connection has been echoed once; without it, until Ctrl-C
+    /// How long to stay after every connection has been answered once; without it, until Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub hold: Option<Duration>,
     /// Handshakes under way at a time
@@ -65,6 +78,38 @@ pub struct Options {
     /// Close when the process that started this one ends
     #[arg(long, hide = true)]
     pub end_with_parent: bool,
+}
+
+/// What is said, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Spoken {
+    /// The server welcomes and echoes, as `tlsheap serve` does
+    Echo,
+    /// GET again and again; every document has to equal the first
+    Http,
+    /// PING and PONG
+    Redis,
+    /// The request for TLS and the startup; empty queries, if no password is asked for
+    Postgres,
+    /// The handshake alone, then silence
+    Tls,
+}
+
+impl Options {
+    fn conversation(&self) -> Conversation {
+        match self.protocol {
+            Spoken::Echo => Conversation::Echo,
+            Spoken::Http => Conversation::Http { path: self.path.clone() },
+            Spoken::Redis => Conversation::Redis,
+            Spoken::Postgres => Conversation::Postgres { user: self.user.clone() },
+            Spoken::Tls => Conversation::Tls,
+        }
+    }
+
+    /// What comes back, in the plural.
+    fn answers(&self) -> &'static str {
+        if self.protocol == Spoken::Echo { "echoes" } else { "answers" }
+    }
 }
 
 /// A TLS version on the command line.
@@ -107,6 +152,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     load::fd_limit::make_room_for(options.connections)?;
     let mut load = load::Options::to(options.address);
     load.connections = options.connections;
+    load.conversation = options.conversation();
     load.interval = options.interval;
     load.hold = options.hold;
     load.handshakes_at_once = options.pace;
@@ -116,7 +162,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let report = runtime.block_on(put_on(load, Teller::new(options)))?;
     if !options.json {
-        output::print(&describe(&report))?;
+        output::print(&describe(&report, options))?;
     }
     if report.is_clean() {
         Ok(())
@@ -132,6 +178,7 @@ fn closed_loop(options: &Options, time: Duration) -> Result<(), Failure> {
     work.workers = options.workers;
     work.goal = Goal::Time(time);
     work.patience = options.patience;
+    work.conversation = options.conversation();
     work.client = client(options)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let report = runtime.block_on(load::closed_loop(work))?;
@@ -159,6 +206,7 @@ fn closed_loop(options: &Options, time: Duration) -> Result<(), Failure> {
 fn client(options: &Options) -> Result<ClientOptions, Failure> {
     let mut client = ClientOptions::default();
     client.protocol = options.tls.into();
+    client.server_name.clone_from(&options.server_name);
     if options.compression {
         client.compression = CompressionOffer::Zlib;
     }
@@ -241,18 +289,25 @@ fn failed(report: &Report) -> u64 {
     report.failures.iter().map(|failure| failure.count).sum()
 }
 
-fn describe(report: &Report) -> String {
+fn describe(report: &Report, options: &Options) -> String {
     let mut text = format!(
-        "{} of {} connections in {:.2} s ({:.0} handshakes/s, paced), {} echoes right\n",
+        "{} of {} connections in {:.2} s ({:.0} handshakes/s, paced)",
         report.connected,
         report.connections,
         report.connecting_seconds,
         report.handshakes_per_second,
-        report.echoes,
     );
+    if report.echoes > 0 {
+        text += &format!(", {} {} right", report.echoes, options.answers());
+    }
+    text.push('\n');
+    let answer = if options.protocol == Spoken::Echo { "echo" } else { "answer" };
     for (name, latency) in
-        [("handshake", &report.handshake_latency), ("echo", &report.echo_latency)]
+        [("handshake", &report.handshake_latency), (answer, &report.echo_latency)]
     {
+        if latency.count == 0 {
+            continue;
+        }
         let milliseconds = |us: u64| us as f64 / 1_000.0;
         text += &format!(
             "{name:>9}: median {:.2} ms, 90 % {:.2} ms, 99 % {:.2} ms, longest {:.2} ms\n",

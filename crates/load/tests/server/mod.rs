@@ -1,6 +1,9 @@
-//! A TLS server in threads that echoes, or does what a server should not.
+//! A TLS server in threads that echoes, or does what a server should not; or answers in another
+//! protocol.
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
+
+mod conversations;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +11,8 @@ use std::sync::mpsc;
 
 use openssl::pkey::PKey;
 use openssl::ssl::{
-    Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion,
+    NameType, Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslStream, SslVerifyMode,
+    SslVersion,
 };
 use openssl::x509::X509;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -28,7 +32,11 @@ pub enum Behaviour {
     NeverEchoes,
     NeverSaysGoodbye,
     SpeaksNoTls,
+    /// Speaks this instead.
+    Converses(Partner),
 }
+
+pub use conversations::Partner;
 
 /// What a connection turned out to be, on the server's side.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +45,7 @@ pub struct Seen {
     pub compressed: bool,
     pub reused: bool,
     pub peer_certificates: usize,
+    pub server_name: Option<String>,
 }
 
 pub struct TestServer {
@@ -113,8 +122,14 @@ fn serve(
         tcp.write_all(b"220 mail.example.org ESMTP\r\n").ok()?;
         return None;
     }
+    if let Behaviour::Converses(partner) = behaviour {
+        partner.before_tls(&mut tcp)?;
+    }
     let mut stream = Ssl::new(context).unwrap().accept(tcp).ok()?;
     seen.send(look_at(&stream)).ok()?;
+    if let Behaviour::Converses(partner) = behaviour {
+        return partner.converse(&mut stream);
+    }
     match behaviour {
         // Waits for the client to give up.
         Behaviour::NeverSaysWelcome => {}
@@ -166,6 +181,7 @@ fn look_at(stream: &SslStream<TcpStream>) -> Seen {
         reused: ssl.session_reused(),
         peer_certificates: usize::from(ssl.peer_certificate().is_some())
             + ssl.peer_cert_chain().map_or(0, openssl::stack::StackRef::len),
+        server_name: ssl.servername(NameType::HOST_NAME).map(str::to_owned),
     }
 }
 
@@ -185,13 +201,14 @@ impl Certificates {
         let key = KeyPair::generate().unwrap();
         let authority = params.self_signed(&key).unwrap().pem();
         let issuer = Issuer::new(params, key);
-        let sign = |name: &str| {
+        let sign = |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
-            let params = CertificateParams::new([name.to_owned()]).unwrap();
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let params = CertificateParams::new(names).unwrap();
             (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
         };
-        let (server, server_key) = sign("127.0.0.1");
-        let (client, client_key) = sign("client.example.org");
+        let (server, server_key) = sign(&["127.0.0.1", "server.example.org"]);
+        let (client, client_key) = sign(&["client.example.org"]);
         Certificates {
             server: server + &server_key,
             client: client + &authority + &client_key,
