@@ -1,7 +1,7 @@
 //! What a heap profile means: pure functions from profiles to figures.
 //!
 //! Nothing here reads files or prints. [`category`] says what memory is for, [`group`] adds
-//! samples up to rows, [`composition`] adds rows up by group and [`stacks`] samples by stack,
+//! samples up to rows, [`domain`], [`process`] and [`under`] pick parts, [`composition`] adds rows up by group and [`stacks`] samples by stack,
 //! [`per_connection`] and [`diff`] compare rows, [`objects`] counts OpenSSL's
 //! objects, [`rss_account`] explains resident memory, and [`telling`] picks the few functions of a
 //! stack that explain it.
@@ -20,6 +20,7 @@ pub mod moved;
 pub mod objects;
 pub mod origin;
 pub mod per_connection;
+pub mod process;
 pub mod resident;
 pub mod rss_account;
 pub mod short_name;

@@ -51,7 +51,16 @@ impl Object {
 /// How many objects of each kind are live, or `None` when the profile has no column of blocks in
 /// use. QUIC's are not seen.
 pub fn objects(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
-    let column = profile.column(Metric::InuseObjects)?;
+    count(profile, Metric::InuseObjects)
+}
+
+/// How many objects of each kind were ever made: [`objects`] over all allocations.
+pub fn objects_made(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
+    count(profile, Metric::AllocObjects)
+}
+
+fn count(profile: &Profile, metric: Metric) -> Option<BTreeMap<Object, i64>> {
+    let column = profile.column(metric)?;
     // Blocks by the place that allocates them; a function may allocate more than the struct.
     let mut blocks: BTreeMap<(Object, &str), BTreeMap<u32, i64>> = BTreeMap::new();
     for sample in profile.samples() {
@@ -76,6 +85,9 @@ pub fn objects(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
     Some(counts)
 }
 
+/// OpenSSL's file in which SSL objects are made.
+pub const SSL_SOURCE: &str = "ssl/ssl_lib.c";
+
 /// One way to make an object: the leaf's function and file, and who must have called it.
 struct Maker {
     object: Object,
@@ -95,8 +107,8 @@ enum Callers {
 /// The leaf functions of 1.1.1, 3.x and 4.0.
 const MAKERS: &[Maker] = &[
     // From 3.2 on; before that SSL_new allocates by itself.
-    maker(Object::Ssl, "ossl_ssl_connection_new_int", "ssl/ssl_lib.c"),
-    maker(Object::Ssl, "SSL_new", "ssl/ssl_lib.c"),
+    maker(Object::Ssl, "ossl_ssl_connection_new_int", SSL_SOURCE),
+    maker(Object::Ssl, "SSL_new", SSL_SOURCE),
     // From 3.0 on; before that SSL_CTX_new.
     maker(Object::SslCtx, "SSL_CTX_new_ex", "ssl/ssl_lib.c"),
     maker(Object::SslCtx, "SSL_CTX_new", "ssl/ssl_lib.c"),
@@ -163,7 +175,7 @@ fn made_without_name(frames: &[Frame<'_>], bytes: i64) -> Option<(Object, &'stat
     /// The file, the least size of the struct, and the exported function that asks for it.
     const STRUCTS: [(Object, &str, i64, &str); 5] = [
         // From 3.2 on, where SSL_new does not allocate by itself.
-        (Object::Ssl, "ssl/ssl_lib.c", 3_000, "SSL_new"),
+        (Object::Ssl, SSL_SOURCE, 3_000, "SSL_new"),
         (Object::SslSession, "ssl/ssl_sess.c", 600, ""),
         (Object::X509, "crypto/asn1/tasn_new.c", 256, "d2i_X509"),
         (Object::X509, "crypto/asn1/tasn_new.c", 256, "X509_new"),
@@ -304,6 +316,17 @@ mod tests {
         ]);
         let made = [Object::X509, Object::Ssl, Object::SslSession].map(|object| counts[&object]);
         assert_eq!(made, [144, 7, 8]);
+    }
+
+    #[test]
+    fn what_was_made_is_counted_apart_from_what_is_live() {
+        let mut profile = Profile::of_heap();
+        let new = sample_profile::stack(&[("SSL_new", "ssl/ssl_lib.c")]);
+        sample_profile::push(&mut profile, "openssl", &new, 3, 3 * 7_608);
+        let made = profile.column(Metric::AllocObjects).unwrap();
+        profile.samples_mut()[0].values[made] = 50;
+        assert_eq!(objects(&profile).unwrap()[&Object::Ssl], 3);
+        assert_eq!(objects_made(&profile).unwrap()[&Object::Ssl], 50);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN, label_categories};
 use analysis::domain;
 use analysis::group::{By, Row, group};
 use analysis::inventory::Inventory;
+use analysis::objects::{Object, objects};
 use analysis::per_connection::growth;
+use analysis::process;
 use analysis::under::keep_under;
 use clap::{Args, ValueEnum};
 use ledger::{Snapshot, Statistics};
@@ -31,6 +33,9 @@ pub struct ViewOptions {
     /// be given several times
     #[arg(long, value_name = "PATH")]
     pub under: Vec<String>,
+    /// Only one process of a recording: its id, or all with this program's name
+    #[arg(long, value_name = "PID|PROGRAM")]
+    pub process: Option<String>,
     /// Whose memory; without it, OpenSSL's, where the capture has any, so that totals are exact
     #[arg(long, value_name = "DOMAIN")]
     pub domain: Option<Domain>,
@@ -174,6 +179,15 @@ impl From<Column> for Metric {
     }
 }
 
+/// From where the number of connections is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The load that opened them has said it, or the user.
+    Told,
+    /// SSL objects: there is one for each end of a connection that is in the capture.
+    SslObjects,
+}
+
 /// A capture, read and ready for analysis.
 pub struct Capture {
     /// What to call it: the folder's or file's name.
@@ -188,6 +202,8 @@ pub struct Capture {
     pub connections: Option<NonZeroU64>,
     /// What the profiled OpenSSL says of itself, where the capture knows that.
     pub openssl: Option<String>,
+    /// From where they are known.
+    pub counted: Counted,
     /// What the recorder says of itself, where the capture is a ledger.
     pub statistics: Option<Statistics>,
 }
@@ -234,10 +250,42 @@ impl Capture {
         Ok(capture)
     }
 
+    /// Keeps the samples of one process, or of all with one program's name.
+    pub fn of_process(mut self, wanted: Option<&str>) -> Result<Capture, Failure> {
+        let Some(wanted) = wanted else { return Ok(self) };
+        let present = process::present(&self.profile);
+        if !present.iter().any(|label| process::is(label, wanted)) {
+            let has = match present.into_iter().collect::<Vec<_>>().join(", ") {
+                has if has.is_empty() => "it does not tell processes apart".to_owned(),
+                has => format!("it has {has}"),
+            };
+            let name = &self.name;
+            return Err(Failure::usage(format!("{name} has no process {wanted}: {has}")));
+        }
+        process::keep(&mut self.profile, wanted);
+        if let Some(baseline) = &mut self.baseline {
+            process::keep(baseline, wanted);
+        }
+        self.count_ssl_objects();
+        Ok(self)
+    }
+
+    /// For a capture whose connections nobody has told.
+    fn count_ssl_objects(&mut self) {
+        if self.counted == Counted::SslObjects {
+            let live = objects(&self.profile).and_then(|live| live.get(&Object::Ssl).copied());
+            let live = live.and_then(|live| u64::try_from(live).ok());
+            self.connections = live.and_then(NonZeroU64::new);
+        }
+    }
+
     /// Uses this number of connections where the capture does not say its own.
     #[must_use]
     pub fn or_connections(mut self, connections: Option<NonZeroU64>) -> Capture {
-        self.connections = self.connections.or(connections);
+        if self.connections.is_none() && connections.is_some() {
+            self.connections = connections;
+            self.counted = Counted::Told;
+        }
         self
     }
 
@@ -309,15 +357,21 @@ fn open_run(path: &Path) -> Result<Capture, Failure> {
         )));
     }
     let mut capture = open_file(&path.join(run_folder::HEAP))?;
+    let baseline = path.join(run_folder::BASELINE);
     if Recording::is_at(&record) {
         capture.openssl = Recording::openssl_at(&record);
         capture.folder = Some(path.to_owned());
+        if baseline.exists() {
+            capture.baseline = Some(open_file(&baseline)?.profile);
+        }
+        capture.counted = Counted::SslObjects;
+        capture.count_ssl_objects();
         return Ok(capture);
     }
     let record = RunRecord::read(&record)?;
     capture.connections = record.connections;
     capture.openssl = Some(record.versions.openssl);
-    capture.baseline = Some(open_file(&path.join(run_folder::BASELINE))?.profile);
+    capture.baseline = Some(open_file(&baseline)?.profile);
     capture.folder = Some(path.to_owned());
     Ok(capture)
 }
@@ -339,6 +393,7 @@ fn open_file(path: &Path) -> Result<Capture, Failure> {
         baseline: None,
         connections: None,
         openssl: None,
+        counted: Counted::Told,
         statistics,
     })
 }

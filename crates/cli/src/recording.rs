@@ -1,6 +1,7 @@
 //! `run.json` of `tlsheap record`: what was recorded, how much of it was seen, and what came of
 //! it. Documented in docs/json.md.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ledger::{Found, Outcome, Way};
@@ -30,6 +31,19 @@ pub struct Recording {
     pub exit_code: Option<i32>,
     /// When the figures were read, in words.
     pub captured: String,
+    /// The same in seconds after the program's start; `null` when that was at its end.
+    pub captured_after_seconds: Option<f64>,
+    /// SSL objects that were live at the capture; `null` without one while the program ran. Each
+    /// end of a connection has one.
+    pub connections: Option<u64>,
+    /// What one SSL object costs; `null` without any.
+    pub per_connection: Option<PerSslObject>,
+    /// The last still moment before the capture without SSL objects; `null` when there was none.
+    pub baseline: Option<BaselineRecord>,
+    /// Live OpenSSL objects by kind at the capture.
+    pub objects: BTreeMap<String, i64>,
+    /// How many captures are in `series`.
+    pub series: usize,
     /// This program's version.
     pub tlsheap: String,
     /// The commit it was built from, where it is known.
@@ -48,6 +62,31 @@ pub struct Recording {
     pub problems: Vec<String>,
     /// How well addresses could be named.
     pub symbols: SymbolsRecord,
+}
+
+/// OpenSSL's memory for each SSL object.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PerSslObject {
+    /// Whether what was there before the first connection is taken off. If not, the figures are
+    /// at most right: everything that OpenSSL holds is in them.
+    pub less_baseline: bool,
+    /// Requested bytes.
+    pub bytes: f64,
+    /// Blocks.
+    pub blocks: f64,
+    /// SSL objects that were made since the baseline.
+    pub made: u64,
+    /// Allocations since the baseline for each of them; `null` when none was made.
+    pub allocations: Option<f64>,
+}
+
+/// OpenSSL's memory before the first connection.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct BaselineRecord {
+    /// After the program's start.
+    pub after_seconds: f64,
+    /// All processes added up.
+    pub openssl: CountsRecord,
 }
 
 /// One process.

@@ -23,6 +23,8 @@ pub const TIMELINE_PICTURE: &str = "timeline.svg";
 pub const FLAME: &str = "flame.svg";
 /// The slope over several numbers of connections.
 pub const SCALE: &str = "scale.json";
+/// Captures at regular times.
+pub const SERIES: &str = "series";
 /// The ledger, while the server runs.
 pub const LEDGER: &str = "ledger";
 

@@ -8,7 +8,7 @@ use analysis::group::{Counts, Key, Row};
 use analysis::top::{Figures, Top};
 use serde::Serialize;
 
-use crate::capture::{Capture, GroupBy};
+use crate::capture::{Capture, Counted, GroupBy};
 use crate::objects_json::ObjectsJson;
 
 /// The version of these shapes.
@@ -20,6 +20,7 @@ pub struct TopJson<'a> {
     schema: u32,
     by: &'static str,
     connections: Option<u64>,
+    connections_from: Option<&'static str>,
     totals: CountsJson,
     per_connection: Option<PerConnectionJson>,
     /// The part of all bytes in use whose category is unknown.
@@ -32,6 +33,8 @@ pub struct TopJson<'a> {
 struct PerConnectionJson {
     bytes: Option<f64>,
     blocks: Option<f64>,
+    /// Whether what was there before the first connection is taken off.
+    less_baseline: bool,
 }
 
 /// Figures that the profile does not have are `null`.
@@ -131,9 +134,16 @@ impl<'a> TopJson<'a> {
             schema: SCHEMA,
             by: by.name(),
             connections: capture.connections.map(std::num::NonZeroU64::get),
+            connections_from: capture.connections.map(|_| match capture.counted {
+                Counted::Told => "told",
+                Counted::SslObjects => "ssl_objects",
+            }),
             totals: Counts::total(&capture.profile).into(),
-            per_connection: per_connection
-                .then_some(PerConnectionJson { bytes: top.bytes, blocks: top.blocks }),
+            per_connection: per_connection.then_some(PerConnectionJson {
+                bytes: top.bytes,
+                blocks: top.blocks,
+                less_baseline: capture.baseline.is_some(),
+            }),
             unknown_share: unknown_share(&capture.profile),
             objects: capture
                 .objects()

@@ -14,7 +14,7 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 31] = [
+const SHARED: [(&str, &str, &str); 38] = [
     ("what-if --json", "as_it_is", "cost"),
     ("what-if --json", "fixes[].cost", "cost"),
     ("diagnose --json", "findings[]", "finding"),
@@ -22,6 +22,13 @@ const SHARED: [(&str, &str, &str); 31] = [
     ("check --json", "explanations[]", "finding"),
     ("top --json", "objects", "objects"),
     ("diagnose --json", "objects", "objects"),
+    ("record", "openssl", "counts"),
+    ("record", "baseline.openssl", "counts"),
+    ("record", "processes[].openssl", "counts"),
+    ("record", "processes[].openssl_at_end", "counts"),
+    ("record", "processes[].recorder", "recorder"),
+    ("record", "processes[].openssls[]", "openssl of a process"),
+    ("run.json", "recorder", "recorder"),
     ("top --json", "totals", "counts"),
     ("diff --json", "before.totals", "counts"),
     ("diff --json", "after.totals", "counts"),
@@ -49,7 +56,9 @@ const SHARED: [(&str, &str, &str); 31] = [
 ];
 
 /// Objects whose keys are names of things and no fields: section, path.
-const NAMED: [(&str, &str); 3] = [
+const NAMED: [(&str, &str); 5] = [
+    ("record", "objects"),
+    ("record", "symbols.unusable_modules"),
     ("moment", "objects"),
     ("compare --json", "configurations[].objects"),
     ("run.json", "symbols.unusable_modules"),
@@ -67,6 +76,7 @@ fn every_field_is_documented_and_every_documented_field_exists() {
     }
     printed.read("configs --json", &printed_json(&["configs", "--json"]));
     printed.read("run.json", &run_json());
+    printed.read("record", &recording());
     printed.read("compare --json", &compare());
     for event in server_events() {
         printed.read_event("serve --json", &event);
@@ -188,6 +198,33 @@ fn compare() -> Value {
     let small = ["--hold=0s", "--interval=100ms", "--repeat=1", "--rate-time=100ms", "-n=2"];
     let arguments = ["compare", "tls13", "--json", "--scale=1,2", "--out", program::path(&out)];
     printed_json(&[&arguments[..], &small].concat())
+}
+
+/// `run.json` of a recording of our own server with two connections at rest: every field has
+/// something in it.
+fn recording() -> Value {
+    let folder = tempfile::TempDir::new().unwrap();
+    let out = folder.path().join("recording");
+    let server = [env!("CARGO_BIN_EXE_tlsheap"), "serve", "--config=tls13", "--listen=127.0.0.1:0"];
+    let options = ["record", "--at-rest=2", "--every=250ms", "--out", program::path(&out), "--"];
+    let mut recorded = Running::start(&[&options[..], &server, &["--json"]].concat());
+    let listening = recorded.next_json().expect("a server says where it listens");
+    // By the third capture, nothing has changed since the second: there is a baseline.
+    let third = format!(".recording.{}/series/003.pb.gz", recorded.pid());
+    while !folder.path().join(&third).exists() {
+        std::thread::yield_now();
+    }
+    let address = listening["address"].as_str().unwrap();
+    let load = Running::start(&["load", address, "-n=2", "--hold=60s", "--json"]);
+    while recorded.next_json().is_some() {}
+    drop(load);
+    assert!(recorded.ended().success());
+    let mut record: Value =
+        serde_json::from_str(&fs::read_to_string(out.join("run.json")).unwrap()).unwrap();
+    // What was not seen is seldom seen.
+    assert_eq!(record["problems"], json!([]));
+    record["problems"] = json!(["a sentence"]);
+    record
 }
 
 /// A server that takes a connection, fails on another, and stops.

@@ -37,7 +37,9 @@ pub struct Options {
 /// Prints the table, and draws the picture if asked.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let open = |path: &Path| -> Result<Capture, Failure> {
-        Ok(Capture::open_domain(path, options.view.domain)?.under(&options.view.under))
+        Ok(Capture::open_domain(path, options.view.domain)?
+            .of_process(options.view.process.as_deref())?
+            .under(&options.view.under))
     };
     let (before, after) = (open(&options.before)?, open(&options.after)?);
     let connections = before.connections.zip(after.connections).filter(|_| !options.whole);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use report::flamegraph::{Direction, FlameOptions, flamegraph};
 
-use crate::capture::{Capture, Column, Domain, exactness};
+use crate::capture::{Capture, Column, Counted, Domain, exactness};
 use crate::failure::Failure;
 use crate::{output, run_folder, whole_file};
 
@@ -24,6 +24,9 @@ pub struct Options {
     /// Whose memory
     #[arg(long, value_name = "DOMAIN", default_value = "all")]
     pub domain: Domain,
+    /// Only one process of a recording: its id, or all with this program's name
+    #[arg(long, value_name = "PID|PROGRAM")]
+    pub process: Option<String>,
     /// Roots on top
     #[arg(long)]
     pub icicle: bool,
@@ -34,7 +37,8 @@ pub struct Options {
 
 /// Draws, and says where.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let capture = Capture::open_domain(&options.capture, Some(options.domain))?;
+    let capture = Capture::open_domain(&options.capture, Some(options.domain))?
+        .of_process(options.process.as_deref())?;
     let svg = draw(&capture, options)?;
     let path = match (&options.output, &capture.folder) {
         (Some(path), _) => path.clone(),
@@ -73,7 +77,10 @@ pub fn subtitle(capture: &Capture, kind: &str, unit: &str) -> String {
     };
     let exactness = exactness(&capture.profile).phrase();
     match capture.connections {
-        Some(connections) => format!("{what}, {connections} connections; {exactness}"),
+        Some(connections) => match capture.counted {
+            Counted::Told => format!("{what}, {connections} connections; {exactness}"),
+            Counted::SslObjects => format!("{what}, {connections} SSL objects; {exactness}"),
+        },
         None => format!("{what}; {exactness}"),
     }
 }

@@ -1,10 +1,20 @@
 //! `tlsheap record`: a program that nobody rebuilt, with the recorder preloaded into it and into
 //! everything that it starts.
 
+mod answer;
 mod coverage;
-pub mod library;
+mod descendants;
+mod goals;
+mod moments;
+mod observer;
+mod over_time;
+pub mod place;
 mod processes;
+mod profiles;
 mod program;
+mod series;
+mod shares;
+mod watch;
 mod writing;
 
 use std::ffi::OsString;
@@ -14,26 +24,39 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::arguments::duration;
+use crate::commands::record::descendants::Lost;
+use crate::commands::record::place::Place;
 use crate::commands::record::program::Ended;
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
 
-/// Ledgers of the recorded processes, in the folder while it is being filled.
-const LEDGERS: &str = "ledgers";
-
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The program's own input, output and exit code are left alone; what tlsheap has to say comes on \
-standard error after the program has ended. The exit code is the program's (128 + N after signal \
-N; 0 when --for ended it), or 3 when no OpenSSL in it could be recorded.")]
+standard error after the program has ended. A capture is made when the first of --for, --at-rest \
+and --until-idle is reached, and the program is then ended with SIGTERM, and so is what it \
+started; without them at Ctrl-C or SIGTERM, or else when the program has ended. The exit code is \
+the program's (128 + N after signal N; 0 when tlsheap ended it), or 3 when no OpenSSL in it could \
+be recorded.")]
 pub struct Options {
     /// The folder to make; without it, a new one in profiles/runs
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Capture after this time, then end the program with SIGTERM; without it, the capture is made
-    /// at Ctrl-C or SIGTERM, or else when the program has ended
+    /// Capture after this time
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub time: Option<Duration>,
+    /// Capture when there are at least N SSL objects, and for a second neither their number nor
+    /// OpenSSL's bytes have changed, as in --at-rest '50 connections'. Each end of a connection
+    /// has one: a proxy, and a program that talks to itself, have two for each connection
+    #[arg(long, value_name = "N", value_parser = at_rest)]
+    pub at_rest: Option<u64>,
+    /// Capture when OpenSSL has allocated and has stopped to for this time
+    #[arg(long, value_name = "TIME", value_parser = duration, num_args = 0..=1,
+          require_equals = true, default_missing_value = "2s")]
+    pub until_idle: Option<Duration>,
+    /// Keep a capture every so often as well until then, as series/001.pb.gz and so on
+    #[arg(long, value_name = "TIME", value_parser = every)]
+    pub every: Option<Duration>,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
@@ -50,24 +73,27 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => run_folder::default_path(&name_of(&options.command[0])),
     };
-    let library = library::find()?;
     let folder = NewFolder::prepare(&path)?;
-    let ledgers = processes::make_folder(&folder.file(LEDGERS))?;
+    let place = Place::make()?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(program::run(options, &library, &ledgers))?;
+    let (ended, observed) = runtime.block_on(program::run(options, &place, &folder))?;
 
-    let at_end = processes::read(&ledgers)?;
+    let at_end = processes::read(place.ledgers())?;
+    let going_on = place.leave();
     if !coverage::anything_recorded(&at_end) {
-        let why = coverage::why_nothing(&at_end, ended.pid, &options.command[0]);
+        let why = match observed.lost.first() {
+            Some(Lost::Certainly(sentence)) => sentence.clone(),
+            _ => coverage::why_nothing(&at_end, ended.pid, &options.command[0]),
+        };
         return Err(Failure::program(format!(
             "nothing was recorded: {why} (the program {})",
             ended.in_words()
         )));
     }
-    let recording = writing::write(options, &ended, &at_end, &folder)?;
+    let written = writing::write(options, &ended, observed, &at_end, &folder)?;
     folder.finish()?;
-    anstream::eprint!("{}", writing::answer(&recording, &at_end, &path));
+    anstream::eprint!("{}", answer::of_recording(&written, &at_end, &going_on, &path));
     pass_on(&ended)
 }
 
@@ -82,4 +108,47 @@ fn pass_on(ended: &Ended) -> Result<(), Failure> {
 fn name_of(program: &OsString) -> String {
     let name = Path::new(program).file_name().unwrap_or(program);
     name.to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
+}
+
+/// Reads `50 connections`, or a bare number of them.
+fn at_rest(text: &str) -> Result<u64, String> {
+    let (number, what) = text.trim().split_once(' ').unwrap_or((text.trim(), "connections"));
+    match (number.parse(), what.trim()) {
+        (Ok(0), _) => Err("without connections there is nothing to wait for: use --until-idle, \
+                           or ask for at least 1"
+            .to_owned()),
+        (Ok(number), "connections" | "connection" | "SSL objects" | "SSL object") => Ok(number),
+        _ => Err("expected a number of connections, as in '50 connections'".to_owned()),
+    }
+}
+
+/// A time between captures; one takes some tens of milliseconds.
+fn every(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time < over_time::EVERY => {
+            Err(format!("at least {} ms lie between captures", over_time::EVERY.as_millis()))
+        }
+        time => Ok(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_at_rest_are_a_number_with_or_without_a_word() {
+        for text in ["50 connections", "50", " 50 SSL objects "] {
+            assert_eq!(at_rest(text), Ok(50), "{text}");
+        }
+        for text in ["connections", "50 clients", "0", "-1", ""] {
+            assert!(at_rest(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn captures_of_a_series_are_not_too_close() {
+        assert_eq!(every("1s"), Ok(Duration::from_secs(1)));
+        assert!(every("10ms").is_err_and(|why| why.contains("250 ms")));
+    }
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use report::bytes::{exact, human, one_decimal, percent};
 use report::table::{self, TableOptions};
 
-use crate::capture::{Capture, ViewOptions};
+use crate::capture::{Capture, Counted, ViewOptions};
 use crate::failure::Failure;
 use crate::top_json::TopJson;
 use crate::{answer, output};
@@ -31,6 +31,7 @@ pub struct Options {
 /// Prints the table.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let capture = Capture::open_domain(&options.capture, options.view.domain)?
+        .of_process(options.view.process.as_deref())?
         .or_connections(options.connections)
         .under(&options.view.under);
     let by = options.view.by;
@@ -108,16 +109,26 @@ fn heading(capture: &Capture, top: &Top) -> String {
         figure.map_or_else(|| "an unknown number of".to_owned(), say)
     };
     let name = &capture.name;
-    match capture.connections {
-        Some(connections) => format!(
-            "{name}: {} in {} blocks for each of {connections} connections\n\n",
-            figure(top.bytes, human),
-            figure(top.blocks, one_decimal),
-        ),
-        None => format!(
+    let Some(connections) = capture.connections else {
+        return format!(
             "{name}: {} in use in {} blocks\n\n",
             figure(top.bytes, human),
             figure(top.blocks, report::bytes::rounded),
-        ),
-    }
+        );
+    };
+    let what = match capture.counted {
+        Counted::Told => "connections",
+        Counted::SslObjects => "SSL objects",
+    };
+    let all = match (capture.counted, &capture.baseline) {
+        (Counted::SslObjects, None) => {
+            " at most (no moment without SSL objects was seen, and nothing is taken off)"
+        }
+        _ => "",
+    };
+    format!(
+        "{name}: {} in {} blocks for each of {connections} {what}{all}\n\n",
+        figure(top.bytes, human),
+        figure(top.blocks, one_decimal),
+    )
 }

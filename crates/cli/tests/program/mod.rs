@@ -150,6 +150,11 @@ impl Running {
         writeln!(input, "{line}").expect("it reads its input");
     }
 
+    /// Waits for its end.
+    pub fn ended(&mut self) -> std::process::ExitStatus {
+        self.child.wait().expect("it was started")
+    }
+
     /// Sends SIGTERM.
     pub fn ask_to_stop(&self) {
         signal(self.pid(), rustix::process::Signal::TERM);

@@ -7,7 +7,7 @@ use finder::Elf;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use crate::commands::record::library;
+use crate::commands::record::place::Place;
 use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::output::wrapped;
@@ -16,9 +16,9 @@ use crate::output::wrapped;
 #[derive(Debug, Serialize)]
 pub struct Offers {
     schema: u32,
-    /// The library to preload; `null` when it is missing.
+    /// The folder in which recordings have the library to preload; `null` when none is fit.
     library: Option<String>,
-    /// Why it is missing.
+    /// Why none is.
     library_missing: Option<String>,
     /// The C library's version; `null` when it does not say it.
     c_library: Option<String>,
@@ -45,7 +45,7 @@ const PERF_MAPS: &str = "/tmp";
 impl Offers {
     /// Looks at this machine.
     pub fn of_this_machine() -> Offers {
-        let (library, library_missing) = match library::find() {
+        let (library, library_missing) = match Place::parent() {
             Ok(path) => (Some(path.display().to_string()), None),
             Err(Failure::Use(error)) => (None, Some(error.to_string())),
             Err(_) => (None, None),
@@ -105,9 +105,11 @@ impl Display for Offers {
             writeln!(f, "{name:<16}  {}", text.trim_start())
         };
         match (&self.library, &self.library_missing) {
-            (Some(path), _) => say("library", path)?,
-            (None, Some(why)) => say("library", &format!("missing: {why}"))?,
-            (None, None) => say("library", "missing")?,
+            (Some(path), _) => {
+                say("library", &format!("comes with tlsheap, and is put into {path}"))?;
+            }
+            (None, Some(why)) => say("library", &format!("has no place: {why}"))?,
+            (None, None) => say("library", "has no place")?,
         }
         let version = self.c_library.as_deref().unwrap_or("of unknown version");
         say("C library", &format!("GNU {version}"))?;

@@ -34,20 +34,6 @@ impl Processes {
     }
 }
 
-/// Makes the folder that the recorded processes write to.
-pub fn make_folder(path: &Path) -> Result<PathBuf, Failure> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let cannot = || format!("cannot make {}", path.display());
-    fs::create_dir(path).with_context(cannot)?;
-    if rustix::process::geteuid().is_root() {
-        // Daemons that root starts become other users, and those make ledgers of their own: anybody
-        // may add files, nobody may remove another's or list them.
-        fs::set_permissions(path, fs::Permissions::from_mode(0o1733)).with_context(cannot)?;
-    }
-    Ok(std::path::absolute(path).with_context(cannot)?)
-}
-
 /// Reads what is there now. Processes may go on running.
 pub fn read(folder: &Path) -> Result<Processes, Failure> {
     let cannot = || format!("cannot read {}", folder.display());

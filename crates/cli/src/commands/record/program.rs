@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -11,13 +10,17 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep_until;
 
+use crate::arguments::duration;
 use crate::commands::record::Options;
-use crate::commands::record::processes::{self, Processes};
+use crate::commands::record::observer::{Observed, Observer};
+use crate::commands::record::place::Place;
 use crate::failure::Failure;
 use crate::processes::describe;
+use crate::run_folder::NewFolder;
 
-/// How long the program may take to end after the SIGTERM of `--for` before it is killed.
+/// How long the program may take to end after our SIGTERM before it is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What became of the program.
@@ -26,15 +29,13 @@ pub struct Ended {
     pub started: String,
     pub lasted: Duration,
     pub status: ExitStatus,
-    /// What was read while it ran, and when that was, in words.
-    pub captured: Option<(Processes, String)>,
-    /// We have ended it.
+    /// We have ended it, after the capture.
     pub by_us: bool,
 }
 
 impl Ended {
-    /// The exit code to pass on: the program's, as shells have it; 0 when `--for` ended it and it
-    /// went as told.
+    /// The exit code to pass on: the program's, as shells have it; 0 when we ended it and it went
+    /// as told.
     pub fn exit_code(&self) -> u8 {
         match (self.status.code(), self.status.signal()) {
             (None, Some(SIGTERM)) if self.by_us => 0,
@@ -45,15 +46,33 @@ impl Ended {
 
     /// How it ended, in words.
     pub fn in_words(&self) -> String {
-        let how = describe(self.status);
-        if self.by_us { format!("{how}, after the SIGTERM of --for") } else { how }
+        match describe(self.status) {
+            _ if self.by_us && self.status.signal() == Some(SIGTERM) => "was ended".to_owned(),
+            how if self.by_us => format!("was asked to end and {how}"),
+            how => how,
+        }
     }
 }
 
 const SIGTERM: i32 = Signal::TERM.as_raw();
 
+/// What is being waited for.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// The program runs, or has ended and left running what it started.
+    Running,
+    /// The capture is made, and the program was told to end.
+    Ending { until: Instant },
+    /// It has ended, and what it left running was told to end as well.
+    EndingRest { until: Instant },
+}
+
 /// Runs the program to its end, and captures before it if that is asked for.
-pub async fn run(options: &Options, library: &Path, ledgers: &Path) -> Result<Ended, Failure> {
+pub async fn run(
+    options: &Options,
+    place: &Place,
+    folder: &NewFolder,
+) -> Result<(Ended, Observed), Failure> {
     // Before the program starts: a signal must find somebody to pass it on.
     let listen = |kind| signal(kind).context("cannot listen for signals");
     let (mut interrupt, mut terminate) =
@@ -63,53 +82,77 @@ pub async fn run(options: &Options, library: &Path, ledgers: &Path) -> Result<En
         (listen(SignalKind::user_defined1())?, listen(SignalKind::user_defined2())?);
 
     let started = jiff::Timestamp::now().to_string();
-    let begun = Instant::now();
-    let mut child = start(options, library, ledgers)?;
+    let mut child = start(options, place)?;
     let pid = child.id().context("a process that was not waited for has an id")?;
-    let time = options.time.unwrap_or(Duration::MAX);
-    let over = tokio::time::sleep(time.min(Duration::from_secs(1 << 30)));
-    tokio::pin!(over);
-    let mut captured = None;
-    let mut capture = |when: String| -> Result<(), Failure> {
-        if captured.is_none() {
-            captured = Some((processes::read(ledgers)?, when));
-        }
-        Ok(())
-    };
-    let after = |begun: Instant| format!("after {:.1} s", begun.elapsed().as_secs_f64());
-    let mut by_us = false;
-    let status = loop {
+    let mut observer = Observer::of(options, pid, place, folder)?;
+    let mut phase = Phase::Running;
+    let mut ended: Option<(ExitStatus, Duration)> = None;
+    let mut over = false;
+    while !over {
+        let running = ended.is_none();
         tokio::select! {
             biased;
-            status = child.wait() => break status?,
-            () = &mut over => {
-                capture(after(begun))?;
-                pass_on(pid, if by_us { Signal::KILL } else { Signal::TERM });
-                by_us = true;
-                over.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+            status = child.wait(), if running => {
+                ended = Some((status?, observer.elapsed()));
+            }
+            () = sleep_until(observer.next_look().into()) => {
+                if observer.look()? {
+                    // While they still have parents to be found by.
+                    observer.descendants().look();
+                    if running {
+                        pass_on(pid, Signal::TERM);
+                    }
+                    phase = Phase::Ending { until: Instant::now() + PATIENCE };
+                }
             }
             _ = interrupt.recv() => {
-                capture(format!("{}, at an interrupt", after(begun)))?;
-                if !in_foreground() {
+                observer.capture("at an interrupt");
+                if running && !in_foreground() {
                     pass_on(pid, Signal::INT);
                 }
             }
             _ = terminate.recv() => {
-                capture(format!("{}, at a SIGTERM", after(begun)))?;
-                pass_on(pid, Signal::TERM);
+                observer.capture("at a SIGTERM");
+                if running {
+                    pass_on(pid, Signal::TERM);
+                }
             }
-            _ = quit.recv() => if !in_foreground() { pass_on(pid, Signal::QUIT) },
-            _ = hang_up.recv() => pass_on(pid, Signal::HUP),
-            _ = user1.recv() => pass_on(pid, Signal::USR1),
-            _ = user2.recv() => pass_on(pid, Signal::USR2),
+            _ = quit.recv(), if running => if !in_foreground() { pass_on(pid, Signal::QUIT) },
+            _ = hang_up.recv(), if running => pass_on(pid, Signal::HUP),
+            _ = user1.recv(), if running => pass_on(pid, Signal::USR1),
+            _ = user2.recv(), if running => pass_on(pid, Signal::USR2),
         }
-    };
-    Ok(Ended { pid, started, lasted: begun.elapsed(), status, captured, by_us })
+        over |= ended.is_some() && is_over(&mut phase, &mut observer);
+        if let Phase::Ending { until } | Phase::EndingRest { until } = phase
+            && Instant::now() >= until
+        {
+            observer.descendants().signal(Signal::KILL);
+        }
+    }
+    let (status, lasted) = ended.context("the loop goes on until the program has ended")?;
+    let by_us = !matches!(phase, Phase::Running);
+    Ok((Ended { pid, started, lasted, status, by_us }, observer.finish()))
 }
 
-fn start(options: &Options, library: &Path, ledgers: &Path) -> Result<Child, Failure> {
+/// The program has ended: whether the recording has too.
+fn is_over(phase: &mut Phase, observer: &mut Observer<'_>) -> bool {
+    match *phase {
+        // A daemon goes on when the program that started it has ended.
+        Phase::Running => !observer.waits(),
+        Phase::Ending { until } => {
+            observer.descendants().signal(Signal::TERM);
+            *phase = Phase::EndingRest { until };
+            false
+        }
+        Phase::EndingRest { until } => {
+            observer.descendants().running() == 0 || Instant::now() >= until + PATIENCE
+        }
+    }
+}
+
+fn start(options: &Options, place: &Place) -> Result<Child, Failure> {
     let program = &options.command[0];
-    let mut preload = OsString::from(library);
+    let mut preload = OsString::from(place.library());
     // What the user preloads stays, behind ours.
     if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
         preload.push(":");
@@ -118,13 +161,18 @@ fn start(options: &Options, library: &Path, ledgers: &Path) -> Result<Child, Fai
     let child = Command::new(program)
         .args(&options.command[1..])
         .env("LD_PRELOAD", preload)
-        .env("TLSHEAP_LEDGER_DIR", ledgers)
+        .env("TLSHEAP_LEDGER_DIR", place.ledgers())
         .env("TLSHEAP_MAIN_PARENT", std::process::id().to_string())
         .spawn();
-    Ok(child.with_context(|| format!("cannot start {}", program.display()))?)
+    Ok(child.with_context(|| match program.to_str() {
+        Some(time) if options.until_idle.is_some() && duration(time).is_ok() => {
+            format!("cannot start a program {time}: a time for --until-idle is --until-idle={time}")
+        }
+        _ => format!("cannot start {}", program.display()),
+    })?)
 }
 
-/// A program that has ended this moment needs no signal.
+/// Only for a program that was not waited for: then its id is nobody else's.
 fn pass_on(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);

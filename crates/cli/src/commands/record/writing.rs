@@ -1,132 +1,181 @@
-//! The folder's files, and what is said at the end.
+//! The folder's files.
 
-use std::fmt::Write;
-use std::fs;
-use std::path::Path;
+use std::sync::Arc;
 
-use analysis::category::label_categories;
 use analysis::group::{By, group};
+use analysis::objects::{Object, objects};
 use analysis::top::Top;
 use ledger::{Counts, Coverage, Snapshot};
-use profile::{Metric, Profile, Symbols, from_recording, merge, pprof};
-use report::bytes::exact;
+use profile::{Metric, Profile, Symbols, merge, pprof};
 use report::flamegraph::{FlameOptions, flamegraph};
-use report::table::{self, Colour, TableOptions};
 
-use crate::answer::losses;
+use crate::commands::record::moments::Moment;
+use crate::commands::record::observer::Observed;
 use crate::commands::record::processes::Processes;
 use crate::commands::record::program::Ended;
-use crate::commands::record::{LEDGERS, Options, coverage};
+use crate::commands::record::shares::Shares;
+use crate::commands::record::watch::Ledgers;
+use crate::commands::record::{Options, coverage, profiles};
 use crate::failure::Failure;
 use crate::machine::{Machine, commit};
 use crate::recording::{
-    InheritedRecord, OpensslRecord, ProcessRecord, Recording, SCHEMA, describe,
+    BaselineRecord, InheritedRecord, OpensslRecord, ProcessRecord, Recording, SCHEMA,
 };
 use crate::run_folder::{self, NewFolder};
 use crate::whole_file;
 
-/// Sites shown at the end.
-const SITES: usize = 8;
-
 /// What was written.
 pub struct Written {
     pub recording: Recording,
-    /// The sites, by what they held at the capture; by what they held at the highest total, where
-    /// the program had ended by then.
+    pub shown: Shown,
     pub top: Top,
 }
 
-/// Writes every file of the folder, and removes the ledgers.
+/// What the sites at the end are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// What each SSL object costs.
+    PerSslObject,
+    /// What was held at the capture.
+    AtCapture,
+    /// What was held at the highest total of each process: the program had ended.
+    AtPeak,
+}
+
+/// Writes every file of the folder.
 pub fn write(
     options: &Options,
     ended: &Ended,
+    mut observed: Observed,
     at_end: &Processes,
     folder: &NewFolder,
 ) -> Result<Written, Failure> {
-    let (captured, when) = match &ended.captured {
-        Some((captured, when)) => (captured, when.clone()),
-        None => (at_end, "at the program's end".to_owned()),
-    };
-    let mut symbols = Symbols::new();
-    let mut whole = Profile::of_heap();
-    let mut processes = Vec::new();
-    let mut names = Names::default();
-    for (path, snapshot, coverage) in captured.recorded() {
-        let openssls = coverage.openssl_names();
-        let mut profile = from_recording(snapshot, &mut symbols, &openssls);
-        label_categories(&mut profile);
-        let name = names.of_process(snapshot.pid);
-        let process = process_label(coverage);
-        for sample in profile.samples_mut() {
-            sample.set_label("process", &process);
-        }
-        whole_file::write(&folder.file(&name), &pprof::write(&profile))?;
-        merge(&mut whole, &profile);
-        let end = at_end.recorded().find(|(other, ..)| *other == path);
-        processes.push(process_record(name, snapshot, coverage, end.map(|(_, end, _)| end)));
-    }
-    whole_file::write(&folder.file(run_folder::HEAP), &pprof::write(&whole))?;
-    let shown = if ended.captured.is_some() { Metric::InuseSpace } else { Metric::PeakSpace };
-    draw(&whole, shown, options, folder)?;
+    let last: Ledgers = at_end
+        .recorded()
+        .map(|(path, snapshot, _)| (path.to_owned(), Arc::new(snapshot.clone())))
+        .collect();
+    let captured = observed.moments.captured.as_ref();
+    let ledgers = captured.map_or(&last, |moment| &moment.ledgers);
+    let symbols = &mut observed.symbols;
 
-    let mut total = Counts::default();
-    for (_, snapshot, _) in captured.recorded() {
-        total.add(&snapshot.totals());
+    let (whole, processes) = write_processes(ledgers, at_end, symbols, folder)?;
+    whole_file::write(&folder.file(run_folder::HEAP), &pprof::write(&whole))?;
+    let baseline = observed.moments.baseline.as_ref();
+    let before = baseline.map(|moment| profiles::merged(&moment.ledgers, symbols));
+    if let Some(profile) = &before {
+        whole_file::write(&folder.file(run_folder::BASELINE), &pprof::write(profile))?;
     }
+    let program = options.command[0].to_string_lossy();
+    let table = observed.over_time.table(&last, symbols);
+    whole_file::write(&folder.file(run_folder::TIMELINE), &table.csv()?)?;
+    if let Some(picture) = table.svg(&format!("OpenSSL in {program} over time"))? {
+        whole_file::write(&folder.file(run_folder::TIMELINE_PICTURE), picture.as_bytes())?;
+    }
+
+    let shares = captured.and_then(|_| Shares::of(&whole, before.as_ref()));
+    let (shown, top) = match (captured, &shares) {
+        (Some(_), Some(shares)) if shares.record.less_baseline => {
+            (Shown::PerSslObject, shares.top.clone())
+        }
+        (Some(_), _) => (Shown::AtCapture, top_of(&whole, Metric::InuseSpace)),
+        (None, _) => (Shown::AtPeak, top_of(&whole, Metric::PeakSpace)),
+    };
+    draw(&whole, shown, &program, folder)?;
+
+    let mut problems = coverage::problems(at_end);
+    problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
+    problems.extend(observed.in_vain.take());
+    let live = objects(&whole).unwrap_or_default();
     let recording = Recording {
         schema: SCHEMA,
         kind: Recording::KIND,
         command: options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         ended: ended.in_words(),
         exit_code: ended.status.code(),
-        captured: when,
+        captured: captured.map_or("at the program's end".to_owned(), Moment::in_words),
+        captured_after_seconds: captured.map(|moment| moment.after.as_secs_f64()),
+        connections: captured
+            .map(|_| live.get(&Object::Ssl).copied().unwrap_or_default())
+            .and_then(|count| u64::try_from(count).ok()),
+        per_connection: shares.map(|shares| shares.record),
+        baseline: baseline.map(|moment| BaselineRecord {
+            after_seconds: moment.after.as_secs_f64(),
+            openssl: totals(&moment.ledgers).into(),
+        }),
+        objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
+        series: observed.captures,
         tlsheap: env!("CARGO_PKG_VERSION").to_owned(),
         commit: commit().map(str::to_owned),
         machine: Machine::this(),
         started: ended.started.clone(),
         seconds: ended.lasted.as_secs_f64(),
-        openssl: total.into(),
+        openssl: totals(ledgers).into(),
         processes,
-        problems: coverage::problems(at_end),
+        problems,
         symbols: symbols.summary().into(),
     };
     let mut json = serde_json::to_vec_pretty(&recording)?;
     json.push(b'\n');
     whole_file::write(&folder.file(run_folder::RUN), &json)?;
-    fs::remove_dir_all(folder.file(LEDGERS))?;
-    Ok(Written { recording, top: top_of(&whole, shown) })
+    Ok(Written { recording, shown, top })
+}
+
+fn totals(ledgers: &Ledgers) -> Counts {
+    let mut totals = Counts::default();
+    for snapshot in ledgers.values() {
+        totals.add(&snapshot.totals());
+    }
+    totals
+}
+
+/// One file for each process, and all of them as one profile.
+fn write_processes(
+    ledgers: &Ledgers,
+    at_end: &Processes,
+    symbols: &mut Symbols,
+    folder: &NewFolder,
+) -> Result<(Profile, Vec<ProcessRecord>), Failure> {
+    let mut whole = Profile::of_heap();
+    let mut records = Vec::new();
+    let mut names = Names::default();
+    for (path, snapshot) in profiles::in_order(ledgers) {
+        // A ledger that could be read before can be read at the end; if not, that is a problem
+        // that has been said, and the process has no name.
+        let end = at_end.recorded().find(|(other, ..)| *other == path);
+        let (end, coverage) = match end {
+            Some((_, end, coverage)) => (end, coverage.clone()),
+            None => (snapshot, Coverage::default()),
+        };
+        let profile = profiles::of_process(snapshot, &coverage, symbols);
+        let name = names.of_process(snapshot.pid);
+        whole_file::write(&folder.file(&name), &pprof::write(&profile))?;
+        merge(&mut whole, &profile);
+        records.push(process_record(name, snapshot, &coverage, end));
+    }
+    Ok((whole, records))
 }
 
 /// A name for each process's profile: a process that calls exec keeps its id.
 #[derive(Default)]
-struct Names(Vec<String>);
+struct Names(Vec<u32>);
 
 impl Names {
     fn of_process(&mut self, pid: u32) -> String {
-        let again =
-            self.0.iter().filter(|name| name.starts_with(&format!("process-{pid}"))).count();
-        let name = match again {
-            0 => format!("process-{pid}.pb.gz"),
-            n => format!("process-{pid}.{}.pb.gz", n + 1),
-        };
-        self.0.push(name.clone());
-        name
+        self.0.push(pid);
+        match self.0.iter().filter(|other| **other == pid).count() {
+            1 => format!("process-{pid}.pb.gz"),
+            again => format!("process-{pid}.{again}.pb.gz"),
+        }
     }
 }
 
-fn process_label(coverage: &Coverage) -> String {
-    let program = coverage.program.rsplit('/').next().unwrap_or_default();
-    format!("{} {program}", coverage.pid)
-}
-
+/// Of the statistics, those at the end: what is lost after the capture is lost all the same.
 fn process_record(
     profile: String,
     snapshot: &Snapshot,
     coverage: &Coverage,
-    end: Option<&Snapshot>,
+    end: &Snapshot,
 ) -> ProcessRecord {
-    let end = end.unwrap_or(snapshot);
-    // Of the statistics, the last reading: what is lost after the capture is lost all the same.
     let inherited = &end.statistics.inherited;
     ProcessRecord {
         pid: snapshot.pid,
@@ -161,89 +210,18 @@ fn top_of(profile: &Profile, metric: Metric) -> Top {
 }
 
 /// The flamegraph; a program that held nothing has none.
-fn draw(
-    profile: &Profile,
-    metric: Metric,
-    options: &Options,
-    folder: &NewFolder,
-) -> Result<(), Failure> {
+fn draw(profile: &Profile, shown: Shown, program: &str, folder: &NewFolder) -> Result<(), Failure> {
+    let (metric, subtitle) = match shown {
+        Shown::AtPeak => {
+            (Metric::PeakSpace, "requested bytes of OpenSSL at each process's highest total")
+        }
+        _ => (Metric::InuseSpace, "requested bytes of OpenSSL in use at the capture"),
+    };
     let Some(column) = profile.column(metric).filter(|column| profile.total(*column) > 0) else {
         return Ok(());
     };
-    let mut flame = FlameOptions::titled(&options.command[0].to_string_lossy());
-    flame.subtitle = Some(
-        match metric {
-            Metric::PeakSpace => "requested bytes of OpenSSL at each process's highest total",
-            _ => "requested bytes of OpenSSL in use at the capture",
-        }
-        .to_owned(),
-    );
+    let mut flame = FlameOptions::titled(program);
+    flame.subtitle = Some(subtitle.to_owned());
     let svg = flamegraph(profile, column, &flame)?;
     Ok(whole_file::write(&folder.file(run_folder::FLAME), &svg)?)
-}
-
-/// What is said on standard error at the end.
-pub fn answer(written: &Written, at_end: &Processes, folder: &Path) -> String {
-    let recording = &written.recording;
-    let mut text = String::from("\n");
-    let mut say = |line: std::fmt::Arguments| {
-        let _ = writeln!(text, "{line}"); // into a String: cannot fail
-    };
-    let program = &recording.command[0];
-    say(format_args!("tlsheap: {program} {}; captured {}", recording.ended, recording.captured));
-    if recording.processes.is_empty() {
-        say(format_args!("its OpenSSL was never asked for memory: there is nothing to show"));
-    }
-    for process in &recording.processes {
-        let forked = process.forked_from.map_or(String::new(), |pid| {
-            let blocks = exact(process.inherited.blocks as i64);
-            let bytes = exact(process.inherited.bytes as i64);
-            format!(" (forked from {pid}, with {bytes} bytes in {blocks} blocks from there)")
-        });
-        let counts = &process.openssl;
-        say(format_args!(
-            "process {} {}{forked}: {} bytes in {} blocks in use, {} at the highest, {} \
-             allocations",
-            process.pid,
-            process.program,
-            exact(counts.inuse_bytes as i64),
-            exact(counts.inuse_blocks as i64),
-            exact(counts.peak_bytes as i64),
-            exact(counts.alloc_blocks as i64),
-        ));
-        let lost = losses(&process.recorder);
-        say(format_args!("  {}", lost.trim_end()));
-        if process.broken_stacks > 0 {
-            say(format_args!(
-                "  {} of {} sites have stacks that end early: no unwind tables there",
-                process.broken_stacks, process.recorder.sites
-            ));
-        }
-    }
-    for (found, pids) in coverage::openssls(at_end) {
-        let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-        let version = if found.version.is_empty() { "OpenSSL" } else { &found.version };
-        let how = describe(&found);
-        say(format_args!("{version} in {}: {how}; process {}", found.object, pids.join(", ")));
-    }
-    for problem in &recording.problems {
-        say(format_args!("not seen: {problem}"));
-    }
-    if !written.top.rows.is_empty() {
-        let what = match recording.captured.as_str() {
-            "at the program's end" => "held at the highest total of each process",
-            _ => "held at the capture",
-        };
-        say(format_args!("\n{what}:"));
-        let mut options = TableOptions::by(By::Site);
-        options.rows = SITES;
-        options.colour = Colour::Never;
-        text += &table::top(&written.top, &options);
-    }
-    let folder = folder.display();
-    text += &format!(
-        "\nin {folder}: heap.pb.gz (all processes), one profile for each, flame.svg, run.json\n\
-         next:\n  tlsheap top {folder} --by category\n"
-    );
-    text
 }

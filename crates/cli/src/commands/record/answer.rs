@@ -1,0 +1,223 @@
+//! What is said on standard error at the end.
+
+use std::path::Path;
+
+use analysis::group::By;
+use report::bytes::{exact, human, one_decimal, rounded};
+use report::table::{self, Colour, TableOptions};
+
+use crate::answer::losses;
+use crate::commands::record::coverage;
+use crate::commands::record::processes::Processes;
+use crate::commands::record::writing::{Shown, Written};
+use crate::output::wrapped;
+use crate::recording::{PerSslObject, ProcessRecord, Recording, describe};
+
+/// Sites shown.
+const SITES: usize = 8;
+
+/// Processes shown; a server may have hundreds.
+const PROCESSES: usize = 6;
+
+/// By how much the parts of a line after the first are indented.
+const HANGING: usize = 2;
+
+/// The whole answer. `going_on` are processes that have the recorder and go on.
+pub fn of_recording(
+    written: &Written,
+    at_end: &Processes,
+    going_on: &[u32],
+    folder: &Path,
+) -> String {
+    let Written { recording, shown, top } = written;
+    let mut text = String::from("\n");
+    let program = &recording.command[0];
+    let mut say = |line: &str| wrap(&mut text, line);
+    say(&format!("tlsheap: {program} {}; captured {}", recording.ended, recording.captured));
+    for line in headline(recording, *shown) {
+        say(&line);
+    }
+    for line in processes(recording) {
+        say(&line);
+    }
+    for (found, pids) in coverage::openssls(at_end) {
+        let version = if found.version.is_empty() { "OpenSSL" } else { &found.version };
+        let processes = match pids[..] {
+            [pid] => format!("process {pid}"),
+            [first, ..] => format!("process {first} and {} more", pids.len() - 1),
+            [] => String::new(),
+        };
+        say(&format!("{version} in {}: {}; {processes}", found.object, describe(&found)));
+    }
+    for problem in &recording.problems {
+        say(&format!("not seen: {problem}"));
+    }
+    if !going_on.is_empty() {
+        let ids: Vec<String> = going_on.iter().map(ToString::to_string).collect();
+        say(&format!("still running, and not recorded any more: process {}", ids.join(", ")));
+    }
+    if !top.rows.is_empty() {
+        text += match shown {
+            Shown::PerSslObject => "\nfor each SSL object, less what was there before the first:\n",
+            Shown::AtCapture => "\nheld at the capture:\n",
+            Shown::AtPeak => "\nheld at the highest total of each process:\n",
+        };
+        let mut options = TableOptions::by(By::Site);
+        options.rows = SITES;
+        options.colour = Colour::Never;
+        text += &table::top(top, &options);
+    }
+    text += &next_steps(recording, folder);
+    text
+}
+
+/// What one SSL object costs, where that can be said.
+fn headline(recording: &Recording, shown: Shown) -> Vec<String> {
+    if recording.processes.is_empty() {
+        return vec!["its OpenSSL was never asked for memory: there is nothing to show".to_owned()];
+    }
+    let (Some(cost), Some(live)) = (&recording.per_connection, recording.connections) else {
+        return Vec::new();
+    };
+    let allocations = |cost: &PerSslObject| match cost.allocations {
+        Some(each) => format!("{} allocations for each of {} made", rounded(each), cost.made),
+        None => "none was made since".to_owned(),
+    };
+    let held = human(recording.openssl.inuse_bytes as f64);
+    match &recording.baseline {
+        Some(baseline) if shown == Shown::PerSslObject => vec![
+            String::new(),
+            format!(
+                "One connection (SSL object) costs {} bytes of OpenSSL memory in {} blocks.",
+                rounded(cost.bytes),
+                one_decimal(cost.blocks),
+            ),
+            format!(
+                "({held} with {live} SSL objects, less {} {:.1} s after the start without any; {})",
+                human(baseline.openssl.inuse_bytes as f64),
+                baseline.after_seconds,
+                allocations(cost),
+            ),
+            String::new(),
+        ],
+        _ => vec![
+            String::new(),
+            format!(
+                "One connection (SSL object) costs at most {} bytes of OpenSSL memory in {} blocks:",
+                rounded(cost.bytes),
+                one_decimal(cost.blocks),
+            ),
+            format!(
+                "that is all of the {held} divided by {live} SSL objects, for there was no still \
+                 moment before the first of them to take off. Let the program rest for a moment \
+                 before it is connected to.",
+            ),
+            String::new(),
+        ],
+    }
+}
+
+/// A line for each process, those that hold most first.
+fn processes(recording: &Recording) -> Vec<String> {
+    let mut all: Vec<&ProcessRecord> = recording.processes.iter().collect();
+    if all.len() > PROCESSES {
+        all.sort_by_key(|process| {
+            let counts = &process.openssl;
+            std::cmp::Reverse((counts.inuse_bytes, counts.peak_bytes))
+        });
+    }
+    let mut lines: Vec<String> = all.iter().take(PROCESSES).flat_map(|one| process(one)).collect();
+    if let Some(rest) = all.get(PROCESSES..).filter(|rest| !rest.is_empty()) {
+        let bytes: u64 = rest.iter().map(|process| process.openssl.inuse_bytes).sum();
+        let lossy = rest.iter().any(|process| !losses(&process.recorder).starts_with(EXACT));
+        lines.push(format!(
+            "… and {} more processes, {} in use in them{}",
+            rest.len(),
+            human(bytes as f64),
+            if lossy { "; not all recorded exactly, see run.json" } else { ", recorded exactly" },
+        ));
+    }
+    lines
+}
+
+/// How [`losses`] begins when there are none.
+const EXACT: &str = "recorded exactly";
+
+fn process(process: &ProcessRecord) -> Vec<String> {
+    let counts = &process.openssl;
+    let name = process.program.rsplit('/').next().unwrap_or_default();
+    let mut lines = vec![format!(
+        "process {} {name}: {} in use in {} blocks, {} at the highest, {} allocations",
+        process.pid,
+        human(counts.inuse_bytes as f64),
+        exact(counts.inuse_blocks as i64),
+        human(counts.peak_bytes as f64),
+        exact(counts.alloc_blocks as i64),
+    )];
+    if let Some(parent) = process.forked_from {
+        lines.push(format!(
+            "  forked from {parent}, and has {} in {} blocks from there",
+            human(process.inherited.bytes as f64),
+            exact(process.inherited.blocks as i64),
+        ));
+    }
+    lines.push(format!("  {}", losses(&process.recorder).trim_end()));
+    if process.broken_stacks > 0 {
+        lines.push(format!(
+            "  {} of {} sites have stacks that end early: no unwind tables there",
+            process.broken_stacks, process.recorder.sites
+        ));
+    }
+    lines
+}
+
+fn next_steps(recording: &Recording, folder: &Path) -> String {
+    let folder = folder.display();
+    let mut files = String::from("heap.pb.gz (all processes), one profile for each");
+    if recording.baseline.is_some() {
+        files += ", baseline.pb.gz";
+    }
+    if recording.series > 0 {
+        files += &format!(", series ({} captures)", recording.series);
+    }
+    let mut text = String::from("\n");
+    wrap(
+        &mut text,
+        &format!("in {folder}: {files}, flame.svg, timeline.svg, timeline.csv, run.json"),
+    );
+    text += &format!("next:\n  tlsheap top {folder} --by category\n  tlsheap report {folder}\n");
+    if let [first, _, ..] = &recording.processes[..] {
+        text += &format!("  tlsheap top {folder} --process {}\n", first.pid);
+    }
+    text
+}
+
+/// Adds a line, broken at blanks where it is too long. The parts after the first are indented.
+fn wrap(text: &mut String, line: &str) {
+    let words = line.trim_start();
+    let wrapped = wrapped(words, line.len() - words.len() + HANGING);
+    *text += wrapped.get(HANGING..).unwrap_or_default();
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(line: &str) -> String {
+        let mut text = String::new();
+        wrap(&mut text, line);
+        text
+    }
+
+    #[test]
+    fn long_lines_are_broken_at_blanks_and_short_ones_are_not() {
+        assert_eq!(line("short line"), "short line\n");
+        assert_eq!(line(""), "\n");
+        let words = ["twelve-chars"; 10].join(" ");
+        let (first, second) = (["twelve-chars"; 7].join(" "), ["twelve-chars"; 3].join(" "));
+        assert_eq!(line(&words), format!("{first}\n  {second}\n"));
+        let long = "x".repeat(150);
+        assert_eq!(line(&format!("  {long}")), format!("  {long}\n"));
+    }
+}
