@@ -28,10 +28,10 @@ pub fn write_with(
 fn write_and_rename(
     temporary: &Path,
     path: &Path,
-    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 16, File::create(temporary)?);
-    fill(&mut file)?;
+    content(&mut file)?;
     file.into_inner()?.sync_all()?;
     fs::rename(temporary, path)
 }
