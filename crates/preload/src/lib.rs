@@ -13,8 +13,11 @@
 //!                    └─► report: the coverage file beside the ledger   called by the program
 //! ```
 //!
+//! With the variable `TLSHEAP_FIXES`, connections are given settings that may save memory: see
+//! `fixes`.
+//!
 //! Without the variable `TLSHEAP_LEDGER_DIR`, which names the folder for ledgers, the library does
-//! nothing. It links no OpenSSL and calls only its `CRYPTO_set_mem_functions`,
+//! nothing. It links no OpenSSL and, without fixes, calls only its `CRYPTO_set_mem_functions`,
 //! `CRYPTO_get_mem_functions` and `OpenSSL_version`, none of which allocates.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
@@ -24,6 +27,8 @@ mod dlclose;
 mod dlsym;
 mod dynamic_symbols;
 mod exclusive;
+mod fixes;
+mod imports;
 mod mapped_file;
 mod object;
 mod openssl;
@@ -33,4 +38,5 @@ mod scan;
 mod stand_ins;
 mod start;
 
+pub use fixes::{FIXES, REPORT as FIXES_REPORT};
 pub use start::{FOLDER, MAIN_PARENT};

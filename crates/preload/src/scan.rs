@@ -9,6 +9,7 @@ use recorder::OpensslNumber;
 
 use crate::dynamic_symbols::DynamicSymbols;
 use crate::exclusive::Exclusive;
+use crate::fixes;
 use crate::object::{self, Changes, Object};
 use crate::openssl::{GETTER, Openssl, SETTER};
 use crate::put_in::put_in;
@@ -71,6 +72,7 @@ pub(crate) fn look_for_new() {
         }
     });
     recorder::note_new_modules();
+    fixes::reach(&objects);
     ADDS.fetch_max(changes.adds, Ordering::AcqRel);
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use recorder::{Heap, InstallError, Preparation, StackSource};
 
 use crate::report::Report;
-use crate::scan;
+use crate::{fixes, scan};
 
 /// The variable that names the folder for ledgers, an absolute path.
 pub const FOLDER: &str = "TLSHEAP_LEDGER_DIR";
@@ -43,6 +43,7 @@ extern "C" fn construct() {
         }
         // SAFETY: the handler only stores atomics.
         unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
+        fixes::begin();
         scan::begin(Report::of_this_process(folder, is_main()));
     });
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::capture::Capture;
 use crate::diagnosis_json::DiagnosisJson;
 use crate::failure::Failure;
+use crate::recording::Recording;
 use crate::run_record::RunRecord;
 use crate::{output, run_folder};
 
@@ -97,9 +98,10 @@ fn case_of(capture: &Capture, path: &Path) -> Result<Case, Failure> {
     };
     let mut case =
         Case::new(profiles, capture.connections).ok_or_else(|| lacks_columns(capture))?;
-    if capture.baseline.is_some() {
-        let record = RunRecord::read(&path.join(run_folder::RUN))?;
-        case.negotiated = negotiated(&record.negotiated);
+    let record = path.join(run_folder::RUN);
+    // What the connections of a recording agreed on is not known.
+    if record.is_file() && !Recording::is_at(&record) {
+        case.negotiated = negotiated(&RunRecord::read(&record)?.negotiated);
     }
     Ok(case)
 }
