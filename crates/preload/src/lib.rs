@@ -27,6 +27,7 @@ mod exclusive;
 mod mapped_file;
 mod object;
 mod openssl;
+mod pins;
 mod put_in;
 mod report;
 mod scan;
