@@ -251,6 +251,22 @@ fn a_library_that_is_unloaded_and_loaded_again_is_recorded_again() {
 }
 
 #[test]
+fn threads_that_load_and_unload_at_once_lose_nothing() {
+    let workshop = Workshop::new();
+    let library = workshop.library(&[]);
+    let other = workshop.0.path().join("libother.so");
+    std::fs::copy(&library, &other).unwrap();
+    let program = workshop.build("churn", &["churn.c"], &["-ldl", "-lpthread"]);
+    let recorded = workshop.record(&program, &[path(&library), path(&other)]);
+    let process = recorded.process();
+    assert_eq!(number(&process, "/openssl/alloc_blocks"), 600);
+    assert_eq!(number(&process, "/openssl_at_end/inuse_blocks"), 0);
+    assert_eq!(number(&process, "/recorder/foreign_frees"), 0);
+    let found = process["openssls"].as_array().unwrap();
+    assert_eq!(found.len(), 2, "each is told of once: {found:#?}");
+}
+
+#[test]
 fn two_openssls_in_one_process_are_kept_apart() {
     let workshop = Workshop::new();
     let library = workshop.library(&[]);

@@ -19,6 +19,18 @@ unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
 
 #[cfg_attr(test, allow(dead_code))]
 unsafe fn close(handle: *mut c_void) -> c_int {
+    // SAFETY: the caller's handle, passed on.
+    let answer = unsafe { real(handle) };
+    recorder::note_unloading();
+    answer
+}
+
+/// The loader's `dlclose`.
+///
+/// # Safety
+///
+/// As for `dlclose`.
+pub(crate) unsafe fn real(handle: *mut c_void) -> c_int {
     let mut real = REAL.load(Ordering::Relaxed);
     if real.is_null() {
         let Some(found) = dlsym::next(c"dlclose") else { return -1 };
@@ -27,8 +39,6 @@ unsafe fn close(handle: *mut c_void) -> c_int {
     }
     // SAFETY: the C library's function of this name, which has this type.
     let real = unsafe { std::mem::transmute::<*mut c_void, Close>(real) };
-    // SAFETY: the caller's handle, passed on.
-    let answer = unsafe { real(handle) };
-    recorder::note_unloading();
-    answer
+    // SAFETY: the caller's promise.
+    unsafe { real(handle) }
 }

@@ -32,6 +32,7 @@ mod imports;
 mod mapped_file;
 mod object;
 mod openssl;
+mod pins;
 mod put_in;
 mod report;
 mod scan;

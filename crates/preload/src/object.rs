@@ -78,6 +78,11 @@ impl Object {
         })
     }
 
+    /// The same file at the same place.
+    pub(crate) fn is_same_as(&self, other: &Object) -> bool {
+        self.headers == other.headers && self.path == other.path
+    }
+
     /// This very library.
     pub(crate) fn is_own(&self) -> bool {
         self.holds(Object::is_own as *const () as usize, 1)

@@ -12,6 +12,7 @@ use crate::exclusive::Exclusive;
 use crate::fixes;
 use crate::object::{self, Changes, Object};
 use crate::openssl::{GETTER, Openssl, SETTER};
+use crate::pins::Pins;
 use crate::put_in::put_in;
 use crate::report::Report;
 
@@ -65,7 +66,12 @@ pub(crate) fn look_for_new() {
         return;
     }
     // Outside the lock: a thread that holds the loader's lock may be waiting for ours.
-    let (objects, changes) = object::loaded();
+    // What comes between the two readings is for the next look.
+    let (before, changes) = object::loaded();
+    let later = before.get(AT_START.load(Ordering::Relaxed)..).unwrap_or_default();
+    let _pins = Pins::on(later);
+    let (mut objects, _) = object::loaded();
+    objects.retain(|object| before.iter().any(|it| it.is_same_as(object)));
     STATE.with(|state| {
         if let Some(state) = state {
             state.look_at(&objects, changes);
