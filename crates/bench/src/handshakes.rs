@@ -42,14 +42,10 @@ impl Handshakes {
         unsafe {
             let server = (openssl.SSL_CTX_new)((openssl.TLS_server_method)());
             let client = (openssl.SSL_CTX_new)((openssl.TLS_client_method)());
-            let used = (openssl.SSL_CTX_use_certificate_file)(
-                server,
-                certificate.as_ptr(),
-                FILETYPE_PEM,
-            );
-            assert_eq!(used, 1, "the certificate in {}", folder.display());
             let used =
-                (openssl.SSL_CTX_use_PrivateKey_file)(server, key.as_ptr(), FILETYPE_PEM);
+                (openssl.SSL_CTX_use_certificate_file)(server, certificate.as_ptr(), FILETYPE_PEM);
+            assert_eq!(used, 1, "the certificate in {}", folder.display());
+            let used = (openssl.SSL_CTX_use_PrivateKey_file)(server, key.as_ptr(), FILETYPE_PEM);
             assert_eq!(used, 1, "the key in {}", folder.display());
             (openssl.SSL_CTX_set_num_tickets)(server, 0);
             (openssl.SSL_CTX_ctrl)(server, CTRL_SET_SESS_CACHE_MODE, SESS_CACHE_OFF, null_mut());

@@ -6,7 +6,8 @@ use std::ptr::null_mut;
 use std::sync::Mutex;
 
 use recorder::{
-    FreeFn, Heap, MallocFn, OpensslFunctions, Options, Preparation, ReallocFn, StackSource,
+    FreeFn, Heap, MallocFn, MemoryFunctions, OpensslFunctions, Options, Preparation, ReallocFn,
+    StackSource,
 };
 
 /// Three functions for `CRYPTO_set_mem_functions`.
@@ -64,7 +65,7 @@ pub fn recorder(stacks: StackSource, path: &Path) -> Result<Hooks, recorder::Ins
             recorder::install(&Options::at(path), heap, OpensslFunctions { set: take, get: give })?;
         } else {
             recorder::prepare(Preparation::in_folder(path, stacks), heap)?;
-            recorder::hook(take, Some(give))?;
+            recorder::add_openssl(Some(give), MemoryFunctions::default())?.put_into(take)?;
         }
     }
     Ok(HOOKS.lock().expect("nobody panics with it").expect("the recorder has set its hooks"))

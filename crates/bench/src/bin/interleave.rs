@@ -3,12 +3,14 @@
 
 use std::error::Error;
 use std::ffi::c_int;
+use std::path::Path;
 
 use bench::clock::thread_time;
 use bench::handshakes::{Handshakes, write_identity};
 use bench::hooks::{self, Hooks, NO_OP};
 use bench::openssl::Openssl;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use ledger::Snapshot;
 use recorder::StackSource;
 
 /// Compares the recorder with hooks that do nothing.
@@ -22,9 +24,18 @@ struct Arguments {
     /// Handshakes in each turn.
     #[arg(long, default_value_t = 10)]
     handshakes: usize,
-    /// Only the recorder, for profilers.
-    #[arg(long)]
-    only: bool,
+    /// Only one of the two, for profilers.
+    #[arg(long, value_enum)]
+    only: Option<Only>,
+}
+
+/// One of the variants.
+#[derive(Clone, Copy, ValueEnum)]
+enum Only {
+    /// Hooks that do nothing.
+    NoOp,
+    /// The recorder.
+    Recorder,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -53,6 +64,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         set(hooks);
         (0..20).for_each(|_| handshakes.one());
     }
+    let before = allocations(folder.path())?;
+    handshakes.one();
+    let each = allocations(folder.path())? - before;
     let mut ratios = Vec::new();
     let mut base = Vec::new();
     let time = |hooks: Hooks| {
@@ -62,8 +76,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         (thread_time() - start).as_secs_f64() / arguments.handshakes as f64
     };
     for round in 0..arguments.rounds {
-        if arguments.only {
-            time(recorder);
+        if let Some(only) = arguments.only {
+            time(match only {
+                Only::NoOp => NO_OP,
+                Only::Recorder => recorder,
+            });
             continue;
         }
         let (without, with) = if round % 2 == 0 {
@@ -84,7 +101,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ratios.sort_by(f64::total_cmp);
     let at = |values: &[f64], part: f64| values[(part * (values.len() - 1) as f64) as usize];
     println!(
-        "{}: no-op {:.1} us; recorder {:.3} [{:.3}-{:.3}]",
+        "{}: {each} allocations a handshake; no-op {:.1} us; recorder {:.3} [{:.3}-{:.3}]",
         openssl.version(),
         at(&base, 0.5),
         at(&ratios, 0.5),
@@ -92,4 +109,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         at(&ratios, 0.75),
     );
     Ok(())
+}
+
+/// What the only ledger in the folder has counted.
+fn allocations(folder: &Path) -> Result<u64, Box<dyn Error>> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with("ledger") {
+            return Ok(Snapshot::read_file(&path)?.totals().alloc_blocks);
+        }
+    }
+    Err("the recorder has made no ledger".into())
 }
