@@ -42,19 +42,23 @@ pub struct Capacities {
     pub sites: u32,
     /// Return addresses over all stacks.
     pub frames: u32,
-    /// Pairs of a thread and a site it allocated or freed at.
+    /// Pairs of a thread and a site it allocated or freed at. At most 2^24 - 1.
     pub cells: u32,
 }
 
 impl Capacities {
-    /// The most sites a ledger can have: a live block keeps its site in 24 bits.
+    /// The most sites a ledger can have.
     pub const MOST_SITES: u32 = (1 << 24) - 2;
+
+    /// The most cells a ledger can have: a live block keeps its cell's number in 24 bits.
+    pub const MOST_CELLS: u32 = (1 << 24) - 1;
 
     /// Room for `sites` sites with stacks of 48 frames on average (TLS servers on tokio have 32
     /// to 45) on about eight threads each.
     pub fn for_sites(sites: u32) -> Capacities {
         let sites = sites.clamp(1, Self::MOST_SITES);
-        Capacities { sites, frames: sites.saturating_mul(48), cells: sites.saturating_mul(8) }
+        let cells = sites.saturating_mul(8).min(Self::MOST_CELLS);
+        Capacities { sites, frames: sites.saturating_mul(48), cells }
     }
 }
 
@@ -129,7 +133,8 @@ pub(crate) struct SiteRecord {
 pub(crate) struct CellRecord {
     /// The site's number.
     pub site: AtomicU32,
-    pub reserved: u32,
+    /// Tells the writer's threads apart; nothing for a reader.
+    pub owner: AtomicU32,
     pub alloc_blocks: AtomicU64,
     pub alloc_bytes: AtomicU64,
     pub free_blocks: AtomicU64,

@@ -32,6 +32,6 @@ mod writer;
 pub use coverage::{Coverage, Found, Outcome, Way};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
-pub use peak::Peak;
+pub use peak::{Account, Accounts, Peak, Share, Threads};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
 pub use writer::{Cell, CreateError, Ledger, SiteId, StackEnd, Statistic};

@@ -19,7 +19,7 @@ use crate::layout::{
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
     VERSION,
 };
-use crate::peak::Change;
+use crate::peak::{Accounts, Change, Share};
 
 /// The number of a site. Number 0 is no site: it stands for allocations whose site was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,11 +30,13 @@ impl SiteId {
     pub const DROPPED: SiteId = SiteId(0);
 
     /// The number, at most [`Capacities::MOST_SITES`].
+    #[inline]
     pub fn number(self) -> u32 {
         self.0
     }
 
     /// The site with a number that [`SiteId::number`] gave.
+    #[inline]
     pub fn from_number(number: u32) -> SiteId {
         SiteId(number)
     }
@@ -232,6 +234,7 @@ impl Ledger {
         place
     }
 
+    #[inline]
     fn header(&self) -> &Header {
         // SAFETY: mapped, aligned and initialised by `create`; from then on all that changes in
         // it are atomics.
@@ -413,8 +416,9 @@ impl Ledger {
         Some(unsafe { &*self.place::<SiteRecord>(offset) })
     }
 
-    /// Claims a cell for the calling thread at `site`, or `None` when there is no room.
-    pub fn claim_cell(&self, site: SiteId) -> Option<Cell> {
+    /// Claims a cell for the calling thread at `site`, or `None` when there is no room. `owner` is
+    /// what the caller calls itself, for [`Cell::owner`].
+    pub fn claim_cell(&self, site: SiteId, owner: u32) -> Option<Cell> {
         let capacity = u64::from(self.capacities.cells);
         let index = take(&self.header().cells_used, 1, capacity)?;
         let offset = self.regions.cells + index * size_of::<CellRecord>() as u64;
@@ -428,32 +432,51 @@ impl Ledger {
         let number = if site == SiteId::DROPPED { DROPPED_CELL } else { site.0 };
         // SAFETY: in the cells region, populated, aligned to 64 (pages and 64-byte entries), and
         // handed to this call alone.
-        unsafe { (*record).site.store(number, Ordering::Release) };
+        unsafe {
+            (*record).owner.store(owner, Ordering::Relaxed);
+            (*record).site.store(number, Ordering::Release);
+        }
         NonNull::new(record).map(Cell)
+    }
+
+    /// The number of a cell, above 0 and at most [`Capacities::MOST_CELLS`].
+    #[inline]
+    pub fn cell_number(&self, cell: Cell) -> u32 {
+        let offset = cell.0.as_ptr() as u64 - self.base.as_ptr() as u64 - self.regions.cells;
+        (offset / size_of::<CellRecord>() as u64) as u32 + 1
+    }
+
+    /// The cell that has a number which [`Ledger::cell_number`] of this ledger gave.
+    #[inline]
+    pub fn cell(&self, number: u32) -> Cell {
+        let index = u64::from(number - 1);
+        let record = self.place(self.regions.cells + index * size_of::<CellRecord>() as u64);
+        // SAFETY: a number of a cell: its record lies in the mapping, which is not at 0.
+        Cell(unsafe { NonNull::new_unchecked(record) })
     }
 
     /// Counts an allocation of `bytes` in a cell of the calling thread.
     #[inline]
-    pub fn count_allocation(&self, cell: Cell, bytes: u64, guess: &mut u128) {
+    pub fn count_allocation<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
         let record = cell.record();
-        self.header().peak.apply(Change::Rise(bytes), guess, |epoch| record.save_peak(epoch));
+        self.header().peak.apply(Change::Rise(bytes), share, |epoch| record.save_peak(epoch));
         bump(&record.alloc_blocks, 1);
         bump(&record.alloc_bytes, bytes);
     }
 
     /// Counts a free of a block of `bytes` in a cell of the calling thread.
     #[inline]
-    pub fn count_free(&self, cell: Cell, bytes: u64, guess: &mut u128) {
+    pub fn count_free<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
         let record = cell.record();
-        self.header().peak.apply(Change::Fall(bytes), guess, |epoch| record.save_peak(epoch));
+        self.header().peak.apply(Change::Fall(bytes), share, |epoch| record.save_peak(epoch));
         bump(&record.free_blocks, 1);
         bump(&record.free_bytes, bytes);
     }
 
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
     /// may come out too high by what was freed this way.
-    pub fn spill_free(&self, site: SiteId, bytes: u64, guess: &mut u128) {
-        self.header().peak.apply(Change::Fall(bytes), guess, |_| {});
+    pub fn spill_free(&self, site: SiteId, bytes: u64) {
+        self.header().peak.fall_into_pool(bytes);
         if let Some(record) = self.site(site) {
             record.spilled_free_blocks.fetch_add(1, Ordering::Relaxed);
             record.spilled_free_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -496,6 +519,26 @@ impl Ledger {
 pub(crate) const DROPPED_CELL: u32 = u32::MAX;
 
 impl Cell {
+    /// What its owner calls itself.
+    #[inline]
+    pub fn owner(self) -> u32 {
+        self.record().owner.load(Ordering::Relaxed)
+    }
+
+    /// The site whose counts it has.
+    pub fn site(self) -> SiteId {
+        match self.record().site.load(Ordering::Relaxed) {
+            DROPPED_CELL => SiteId::DROPPED,
+            number => SiteId(number),
+        }
+    }
+
+    /// Where it lies: one cache line.
+    #[inline]
+    pub fn address(self) -> *const u8 {
+        self.0.as_ptr().cast_const().cast()
+    }
+
     #[inline]
     fn record(&self) -> &CellRecord {
         // SAFETY: `claim_cell` made it from a populated, aligned entry of a mapping that is never

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ledger::{Capacities, Cell, Counts, Ledger, SiteId, Snapshot, StackEnd};
+use ledger::{
+    Account, Capacities, Cell, Counts, Ledger, Share, SiteId, Snapshot, StackEnd, Threads,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -30,8 +32,14 @@ enum Event {
 }
 
 fn allocate() -> impl Strategy<Value = Event> {
-    // Few sizes, so that totals often meet their old maximum again; and enormous ones.
-    let bytes = prop_oneof![6 => 1..4_u64, 2 => 1..10_000_u64, 1 => Just(1_u64 << 40)];
+    // Few sizes, so that totals often meet their old maximum again; some for which threads keep
+    // what they free; and enormous ones.
+    let bytes = prop_oneof![
+        6 => 1..4_u64,
+        2 => 1..10_000_u64,
+        2 => (1..4_u64).prop_map(|pages| pages * 8192),
+        1 => Just(1_u64 << 40),
+    ];
     (0..THREADS, 0..=SITES, bytes).prop_map(|(thread, site, bytes)| Event::Allocate {
         thread,
         site,
@@ -89,7 +97,8 @@ struct Counted {
     ledger: Ledger,
     sites: Vec<SiteId>,
     cells: HashMap<(usize, usize), Cell>,
-    guesses: [u128; THREADS],
+    accounts: [Account; THREADS],
+    epochs: [u64; THREADS],
 }
 
 impl Counted {
@@ -102,12 +111,18 @@ impl Counted {
             })
             .collect();
         sites.push(SiteId::DROPPED);
-        Counted { ledger, sites, cells: HashMap::new(), guesses: [0; THREADS] }
+        let (accounts, epochs) = Default::default();
+        Counted { ledger, sites, cells: HashMap::new(), accounts, epochs }
     }
 
     fn cell(&mut self, thread: usize, site: usize) -> Cell {
-        let claim = || self.ledger.claim_cell(self.sites[site]).expect("room");
+        let claim = || self.ledger.claim_cell(self.sites[site], thread as u32).expect("room");
         *self.cells.entry((thread, site)).or_insert_with(claim)
+    }
+
+    fn allocate(&mut self, thread: usize, cell: Cell, bytes: u64) {
+        let share = share(&self.accounts, &mut self.epochs, thread);
+        self.ledger.count_allocation(cell, bytes, share);
     }
 
     /// Lets the event happen, here and in the model.
@@ -116,19 +131,29 @@ impl Counted {
             Event::Allocate { thread, site, bytes } => {
                 model.allocate(*site, *bytes);
                 let cell = self.cell(*thread, *site);
-                self.ledger.count_allocation(cell, *bytes, &mut self.guesses[*thread]);
+                self.allocate(*thread, cell, *bytes);
             }
             Event::Free { thread, block } => {
                 let Some((site, bytes)) = model.free(*block) else { return };
                 let cell = self.cell(*thread, site);
-                self.ledger.count_free(cell, bytes, &mut self.guesses[*thread]);
+                let share = share(&self.accounts, &mut self.epochs, *thread);
+                self.ledger.count_free(cell, bytes, share);
             }
             Event::Spill { block } => {
                 let Some((site, bytes)) = model.free(*block) else { return };
-                self.ledger.spill_free(self.sites[site], bytes, &mut 0);
+                self.ledger.spill_free(self.sites[site], bytes);
             }
         }
     }
+}
+
+fn share<'a>(
+    accounts: &'a [Account; THREADS],
+    epochs: &'a mut [u64; THREADS],
+    thread: usize,
+) -> Share<'a, [Account]> {
+    let epoch = &mut epochs[thread];
+    Share { account: &accounts[thread], epoch, threads: Threads::Several, accounts }
 }
 
 /// What the reader says of each site, the dropped ones last.
@@ -151,8 +176,8 @@ fn a_dropped_block_freed_without_a_cell_is_no_longer_in_use() {
     let path = folder.path().join("ledger");
     let mut counted = Counted::in_new_file(&path);
     let cell = counted.cell(0, SITES);
-    counted.ledger.count_allocation(cell, 70, &mut 0);
-    counted.ledger.spill_free(SiteId::DROPPED, 70, &mut 0);
+    counted.allocate(0, cell, 70);
+    counted.ledger.spill_free(SiteId::DROPPED, 70);
     let dropped = Snapshot::read_file(&path).expect("a ledger of ours").statistics.dropped;
     assert_eq!((dropped.inuse_blocks, dropped.inuse_bytes), (0, 0));
     assert_eq!((dropped.alloc_blocks, dropped.alloc_bytes), (1, 70));

@@ -9,6 +9,7 @@ use crate::blocks::Blocks;
 use crate::heap::{self, Heap, MemoryFunctions, OpensslFunctions};
 use crate::openssls;
 use crate::recorder::{self, Recorder};
+use crate::segments::Segments;
 use crate::sites::Sites;
 use crate::stack::StackSource;
 use crate::threads::Threads;
@@ -138,18 +139,21 @@ pub(crate) fn assemble(ledger: Ledger, parts: &Parts) -> Result<Box<Recorder>, I
     let sites = ledger.capacities().sites;
     let threads = match parts.inherited {
         Some(parent) => parent.threads.after_fork(),
-        None => Threads::new(sites).ok_or(InstallError::Exhausted("thread-specific key"))?,
+        None => Threads::new(sites, parts.stacks)
+            .ok_or(InstallError::Exhausted("thread-specific key"))?,
     };
     let recorder = Box::new(Recorder {
         blocks: Blocks::with_capacity(parts.blocks).ok_or(InstallError::Exhausted("memory"))?,
         sites: Sites::with_capacity(sites).ok_or(InstallError::Exhausted("memory"))?,
+        segments: Segments::for_sites(sites).ok_or(InstallError::Exhausted("memory"))?,
         threads,
         stacks: parts.stacks,
         detached: AtomicBool::new(false),
         inherited: parts.inherited,
         ledger,
     });
-    for table in [recorder.blocks.first_level()].into_iter().chain(recorder.sites.tables()) {
+    let tables = [recorder.blocks.first_level()].into_iter();
+    for table in tables.chain(recorder.sites.tables()).chain(recorder.segments.tables()) {
         recorder.ledger.add_table(table.start, table.bytes);
     }
     Ok(recorder)

@@ -16,8 +16,9 @@
 //! [`install`], the program and its OpenSSL are built with frame pointers.
 //!
 //! ```text
-//! hooks ─► stack ─► sites ─► threads (cells) ─► ledger
-//!   │ └──► blocks (pointer → site, size)
+//! hooks ─► threads ─► habits: the stack is one seen before ─► cell ─► ledger
+//!   │         └ new ─► stack ─► sites ─► cell, segments ─► a new habit
+//!   ├────► blocks (pointer → cell, size)
 //!   └────► below (the heap, or the program's own functions)
 //! ```
 
@@ -26,6 +27,7 @@ compile_error!("the recorder is written for 64-bit little-endian Linux");
 
 mod below;
 mod blocks;
+mod habits;
 mod heap;
 mod hooks;
 mod install;
@@ -33,9 +35,12 @@ mod memory;
 mod openssls;
 mod process;
 mod recorder;
+mod segments;
 mod sites;
 mod stack;
+mod thread_word;
 mod threads;
+mod trace;
 mod unwind;
 
 pub use heap::{

@@ -9,6 +9,19 @@ pub(crate) struct Table {
     pub bytes: usize,
 }
 
+/// Has the processor fetch the cache line at `place`, which is soon needed.
+#[inline]
+pub(crate) fn prefetch<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; an address that is not mapped has no effect.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
 /// Room before and behind a table that nobody may touch. It keeps the kernel from joining a table
 /// with a neighbour's memory, so that /proc/PID/smaps has each table on its own and the tool can
 /// tell the recorder's resident pages from the program's.

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use ledger::{Ledger, SiteId, Statistic};
 
 use crate::blocks::{Block, Blocks, Inserted};
+use crate::habits::Known;
 use crate::memory::Table;
+use crate::segments::Segments;
 use crate::sites::{Key, Sites};
-use crate::stack::{self, StackSource};
+use crate::stack::StackSource;
 use crate::threads::{Inside, Seat, Threads};
+use crate::trace::Trace;
 
 /// The recorder of this process. It is made once and never goes away: hooks may run until the
 /// very end.
@@ -17,6 +20,7 @@ pub(crate) struct Recorder {
     pub ledger: Ledger,
     pub blocks: Blocks,
     pub sites: Sites,
+    pub segments: Segments,
     pub threads: Threads,
     pub stacks: StackSource,
     /// Set in a forked child that gets no ledger of its own: this one belongs to its parent.
@@ -100,9 +104,20 @@ pub(crate) struct Caller {
     pub frame: usize,
 }
 
+impl Caller {
+    /// A copy, for a function that is seldom called: the original need not be in memory for it.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn again(self) -> Caller {
+        let Caller { openssl, file, line, frame } = self;
+        Caller { openssl, file, line, frame }
+    }
+}
+
 impl Recorder {
     /// Counts a block that the heap has just given.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // the caller's fields would go through memory
     pub(crate) fn allocated(&self, pointer: usize, bytes: u64, caller: Caller) {
         if self.detached.load(Ordering::Relaxed) {
             return;
@@ -115,36 +130,36 @@ impl Recorder {
             self.untracked(bytes);
             return;
         };
-        let mut room = stack::EMPTY;
-        let stack = self.stacks.walk(caller.frame, &mut room);
-        let Caller { openssl, file, line, .. } = caller;
-        let key = Key { openssl, file, line, stack };
-        let mut site = self.site(&mut seat, key);
-        let cell = seat.cell(&self.ledger, site).or_else(|| {
-            site = SiteId::DROPPED;
-            seat.cell(&self.ledger, site)
-        });
-        let Some(cell) = cell else {
-            self.untracked(bytes);
-            return;
+        let home = self.blocks.home(pointer);
+        let known = match seat.recall(caller, self.stacks) {
+            Some(known) => known,
+            None => match self.find(seat.again(), caller.again()) {
+                Some(found) => found,
+                None => return self.untracked(bytes),
+            },
         };
-        match self.blocks.insert(pointer, Block { site, bytes }, |table| self.report_memory(table))
-        {
+        let number = self.ledger.cell_number(known.cell);
+        let Some(block) = Block::new(number, bytes) else { return self.untracked(bytes) };
+        let threads = self.threads.count();
+        match self.blocks.insert(home, pointer, block, threads, |table| self.report_memory(table)) {
             Inserted::New => {}
-            Inserted::Replaced(old) => {
-                self.ledger.add(Statistic::StaleBlocks, 1);
-                self.count_free(&mut seat, old);
-            }
-            Inserted::Full => {
-                self.untracked(bytes);
-                return;
-            }
+            Inserted::Replaced(old) => self.replaced(seat.again(), old),
+            Inserted::Full => return self.untracked(bytes),
         }
-        self.ledger.count_allocation(cell, bytes, seat.peak_guess());
+        self.ledger.count_allocation(known.cell, bytes, seat.share(threads));
+        seat.look_ahead();
+    }
+
+    /// An address was still held as live.
+    #[cold]
+    fn replaced(&self, seat: Seat, old: Block) {
+        self.ledger.add(Statistic::StaleBlocks, 1);
+        self.count_free(seat, old);
     }
 
     /// Counts a block out that the heap is about to get back.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as for `allocated`
     pub(crate) fn freed(&'static self, pointer: usize) {
         if self.detached.load(Ordering::Relaxed) {
             return;
@@ -153,8 +168,17 @@ impl Recorder {
             self.ledger.add(Statistic::NestedCalls, 1);
             return;
         };
-        match self.take(pointer) {
-            Some(taken) => self.free_taken(taken, &mut inside),
+        match self.blocks.remove(pointer) {
+            Some(block) => self.free_block(block, &mut inside),
+            None => self.foreign_free(pointer),
+        }
+    }
+
+    /// A block is freed that is not in this process's table.
+    #[cold]
+    fn foreign_free(&self, pointer: usize) {
+        match take_inherited(self.inherited, pointer) {
+            Some(taken) => self.free_inherited(taken.block),
             None => self.ledger.add(Statistic::ForeignFrees, 1),
         }
     }
@@ -181,9 +205,13 @@ impl Recorder {
     pub(crate) fn not_moved(&self, pointer: usize, taken: Taken) {
         let Some(mut inside) = Inside::enter() else { return };
         let Taken { block, from } = taken;
-        if from.blocks.insert(pointer, block, |table| self.report_memory(table)) == Inserted::Full {
+        let home = from.blocks.home(pointer);
+        let report = |table| self.report_memory(table);
+        if from.blocks.insert(home, pointer, block, ledger::Threads::Several, report)
+            == Inserted::Full
+        {
             self.free_taken(taken, &mut inside);
-            self.untracked(block.bytes);
+            self.untracked(block.bytes());
         }
     }
 
@@ -209,9 +237,14 @@ impl Recorder {
         if std::ptr::eq(taken.from, self) {
             self.free_block(taken.block, inside);
         } else {
-            self.ledger.add(Statistic::InheritedFreedBlocks, 1);
-            self.ledger.add(Statistic::InheritedFreedBytes, taken.block.bytes);
+            self.free_inherited(taken.block);
         }
+    }
+
+    #[cold]
+    fn free_inherited(&self, block: Block) {
+        self.ledger.add(Statistic::InheritedFreedBlocks, 1);
+        self.ledger.add(Statistic::InheritedFreedBytes, block.bytes());
     }
 
     /// Says in the ledger what this process has from the ones it was forked from, and what it
@@ -236,41 +269,52 @@ impl Recorder {
         self.ledger.add_table(level.start, level.bytes);
     }
 
+    #[cold]
     fn untracked(&self, bytes: u64) {
         self.ledger.add(Statistic::UntrackedBlocks, 1);
         self.ledger.add(Statistic::UntrackedBytes, bytes);
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     fn free_block(&self, block: Block, inside: &mut Inside) {
         match self.threads.desk(&self.ledger, inside) {
-            Some(mut seat) => self.count_free(&mut seat, block),
-            None => self.ledger.spill_free(block.site, block.bytes, &mut 0),
+            Some(seat) => self.count_free(seat, block),
+            None => self.spill_free(block),
         }
     }
 
-    #[inline]
-    fn count_free(&self, seat: &mut Seat, block: Block) {
-        match seat.cell(&self.ledger, block.site) {
-            Some(cell) => self.ledger.count_free(cell, block.bytes, seat.peak_guess()),
-            None => self.ledger.spill_free(block.site, block.bytes, seat.peak_guess()),
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as for `allocated`
+    fn count_free(&self, mut seat: Seat, block: Block) {
+        match seat.own_cell(&self.ledger, self.ledger.cell(block.cell())) {
+            Some(cell) => {
+                self.ledger.count_free(cell, block.bytes(), seat.share(self.threads.count()))
+            }
+            None => self.spill_free(block),
         }
     }
 
-    /// The site of this stack: first the one that came next the last time, then by search.
-    #[inline]
-    fn site(&self, seat: &mut Seat, key: Key) -> SiteId {
-        let guess = seat.guess(key.stack);
-        let guessed = SiteId::from_number(*guess);
-        let frames = key.stack.frames();
-        let site = if self.ledger.site_is(guessed, key.openssl, key.file as usize, key.line, frames)
-        {
-            guessed
-        } else {
-            let found = self.sites.find(&self.ledger, key);
-            *guess = found.number();
-            found
-        };
-        seat.set_previous(site);
-        site
+    #[cold]
+    fn spill_free(&self, block: Block) {
+        self.ledger.spill_free(self.ledger.cell(block.cell()).site(), block.bytes());
+    }
+
+    /// Walks the stack, and finds its site and the thread's cell there.
+    #[cold]
+    #[inline(never)]
+    fn find(&self, mut seat: Seat, caller: Caller) -> Option<Known> {
+        let mut trace = Trace::new();
+        self.stacks.walk(caller.frame, seat.bounds(), &mut trace);
+        let Caller { openssl, file, line, .. } = caller;
+        let key = Key { openssl, file, line, stack: trace.stack() };
+        let site = self.sites.find(&self.ledger, key);
+        if let Some(cell) = seat.cell(&self.ledger, site) {
+            let known = Known { site, cell };
+            seat.learn(caller, known, self.segments.of(caller.frame, &trace));
+            return Some(known);
+        }
+        let site = SiteId::DROPPED;
+        Some(Known { site, cell: seat.cell(&self.ledger, site)? })
     }
 }

@@ -1,10 +1,8 @@
 //! The call stack, read through frame pointers or unwind tables.
 
-use std::cell::Cell;
-use std::mem::MaybeUninit;
+use ledger::StackEnd;
 
-use ledger::{FRAMES_PER_SITE, StackEnd};
-
+use crate::trace::Trace;
 use crate::unwind;
 
 /// Return addresses, innermost first.
@@ -13,13 +11,6 @@ pub(crate) struct Stack<'a> {
     frames: &'a [usize],
     end: StackEnd,
 }
-
-/// Room for a stack. It belongs to the caller, and is written only as far as there are frames: a
-/// stack returned by value would be cleared and copied whole at each allocation.
-pub(crate) type Room = [MaybeUninit<usize>; FRAMES_PER_SITE];
-
-/// Room with nothing in it.
-pub(crate) const EMPTY: Room = [MaybeUninit::uninit(); FRAMES_PER_SITE];
 
 impl<'a> Stack<'a> {
     /// The addresses.
@@ -33,15 +24,9 @@ impl<'a> Stack<'a> {
         self.end
     }
 
-    /// The first `depth` places of `room`.
-    ///
-    /// # Safety
-    ///
-    /// They are written.
+    /// Return addresses, and where they end.
     #[inline]
-    pub(crate) unsafe fn of(room: &'a Room, depth: usize, end: StackEnd) -> Stack<'a> {
-        // SAFETY: the caller's promise, and MaybeUninit<usize> has usize's layout.
-        let frames = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), depth) };
+    pub(crate) fn new(frames: &'a [usize], end: StackEnd) -> Stack<'a> {
         Stack { frames, end }
     }
 }
@@ -63,12 +48,11 @@ impl StackSource {
         if unwind::prepare() { StackSource::UnwindTables } else { StackSource::FramePointers }
     }
 
-    /// The stack that led to the function whose frame pointer is `frame`.
-    #[inline]
-    pub(crate) fn walk(self, frame: usize, room: &mut Room) -> Stack<'_> {
+    /// Walks the stack that led to the function whose frame pointer is `frame`.
+    pub(crate) fn walk(self, frame: usize, bounds: Bounds, trace: &mut Trace) {
         match self {
-            StackSource::FramePointers => walk(frame, room),
-            StackSource::UnwindTables => unwind::walk(frame, bounds(), room),
+            StackSource::FramePointers => walk(frame, bounds, trace),
+            StackSource::UnwindTables => unwind::walk(frame, bounds, trace),
         }
     }
 }
@@ -94,11 +78,9 @@ pub(crate) fn frame_pointer() -> usize {
 /// further out than the one before it; anything else is the end of the stack. So a function built
 /// without frame pointers cuts the stack short, and never leads the walk astray to memory that is
 /// not the thread's own.
-#[inline]
-pub(crate) fn walk(frame: usize, room: &mut Room) -> Stack<'_> {
-    let bounds = bounds();
+fn walk(frame: usize, bounds: Bounds, trace: &mut Trace) {
+    trace.follow_frame_pointers();
     let mut frame = frame;
-    let mut depth = 0;
     let end = loop {
         if !bounds.holds(frame) {
             break StackEnd::Root;
@@ -110,18 +92,26 @@ pub(crate) fn walk(frame: usize, room: &mut Room) -> Stack<'_> {
             (words.read(), words.add(1).read())
         };
         if address == 0 {
+            // What led here was followed, unlike at the other roots.
+            trace.not_repeatable();
             break StackEnd::Root;
         }
-        let Some(place) = room.get_mut(depth) else { break StackEnd::Cut };
-        place.write(address);
-        depth += 1;
-        if next <= frame {
+        if !trace.push(address, frame + size_of::<usize>()) {
+            trace.not_repeatable();
+            break StackEnd::Cut;
+        }
+        if is_root(frame, next, bounds) {
             break StackEnd::Root;
         }
         frame = next;
     };
-    // SAFETY: the first `depth` places were written above.
-    unsafe { Stack::of(room, depth, end) }
+    trace.finish(end);
+}
+
+/// A frame pointer that the walk does not follow.
+#[inline]
+pub(crate) fn is_root(frame: usize, next: usize, bounds: Bounds) -> bool {
+    next <= frame || !bounds.holds(next)
 }
 
 /// The part of memory that is the calling thread's stack.
@@ -132,33 +122,30 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    const UNKNOWN: Bounds = Bounds { low: 0, high: 0 };
+    /// The calling thread's. They never change.
+    #[cold]
+    pub(crate) fn of_this_thread() -> Bounds {
+        find_bounds()
+    }
 
     /// A frame record (two words) lies within, aligned.
     #[inline]
     pub(crate) fn holds(self, frame: usize) -> bool {
         frame >= self.low && frame < self.high && frame.is_multiple_of(size_of::<usize>())
     }
-}
 
-thread_local! {
-    static BOUNDS: Cell<Bounds> = const { Cell::new(Bounds::UNKNOWN) };
-}
-
-#[inline]
-fn bounds() -> Bounds {
-    let known = BOUNDS.get();
-    if known.high != 0 {
-        return known;
+    /// Every word from the frame record at `frame` to `reach` bytes further out lies within.
+    #[inline]
+    pub(crate) fn hold_from(self, frame: usize, reach: usize) -> bool {
+        let size = self.high - self.low;
+        frame.wrapping_sub(self.low) <= size.saturating_sub(reach)
+            && reach <= size
+            && frame.is_multiple_of(size_of::<usize>())
     }
-    let found = find_bounds();
-    BOUNDS.set(found);
-    found
 }
 
 /// Asks the C library, which may allocate with the C library's malloc: never on the recorded
 /// path, once a thread.
-#[cold]
 fn find_bounds() -> Bounds {
     let mut low = std::ptr::null_mut();
     let mut size = 0;
@@ -178,15 +165,23 @@ fn find_bounds() -> Bounds {
         // The last word of the stack cannot begin a frame record.
         Bounds { low, high: high - size_of::<usize>() }
     } else {
-        // On a stack that is not the thread's own (a coroutine's, say) nothing is followed; 1 is
-        // a bound that holds no frame and is not UNKNOWN.
+        // On a stack that is not the thread's own (a coroutine's, say) nothing is followed: these
+        // hold no frame.
         Bounds { low: 1, high: 1 }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ledger::FRAMES_PER_SITE;
+
     use super::*;
+
+    fn walk_from(frame: usize) -> Trace {
+        let mut trace = Trace::new();
+        walk(frame, find_bounds(), &mut trace);
+        trace
+    }
 
     /// Frame records made by hand, on the stack of the test: record n returns to address n + 1
     /// and leads to record n + 1; the last one leads to `end`.
@@ -204,8 +199,8 @@ mod tests {
     #[test]
     fn the_records_are_followed_from_the_innermost_outwards() {
         let mut records = [0; 6];
-        let mut room = EMPTY;
-        let stack = walk(chain(&mut records, 0), &mut room);
+        let trace = walk_from(chain(&mut records, 0));
+        let stack = trace.stack();
         assert_eq!(stack.frames(), [1, 2, 3]);
         assert_eq!(stack.end(), StackEnd::Root);
     }
@@ -213,7 +208,7 @@ mod tests {
     #[test]
     fn a_frame_pointer_that_leads_nowhere_ends_the_stack() {
         let on_the_heap = Box::new([7_usize; 2]);
-        let bounds = bounds();
+        let bounds = find_bounds();
         let mut records = [0; 6];
         let start = records.as_ptr() as usize;
         let garbage = [
@@ -239,8 +234,8 @@ mod tests {
             1 << 47, // not an address at all
         ];
         for end in garbage {
-            let mut room = EMPTY;
-            let stack = walk(chain(&mut records, end), &mut room);
+            let trace = walk_from(chain(&mut records, end));
+            let stack = trace.stack();
             assert_eq!(stack.frames(), [1, 2, 3], "after a frame pointer of {end:#x}");
             assert_eq!(stack.end(), StackEnd::Root);
         }
@@ -249,11 +244,8 @@ mod tests {
     #[test]
     fn garbage_in_place_of_the_first_frame_pointer_is_an_empty_stack() {
         for frame in [0, 1, 4096, usize::MAX, usize::MAX - 7, walk as *const () as usize] {
-            assert_eq!(
-                walk(frame, &mut { EMPTY }).frames(),
-                [],
-                "from a frame pointer of {frame:#x}"
-            );
+            let trace = walk_from(frame);
+            assert_eq!(trace.stack().frames(), [], "from a frame pointer of {frame:#x}");
         }
     }
 
@@ -263,19 +255,20 @@ mod tests {
         chain(&mut records, 0);
         records[3] = 0;
         let start = std::hint::black_box(&mut records).as_ptr() as usize;
-        assert_eq!(walk(start, &mut { EMPTY }).frames(), [1]);
+        assert_eq!(walk_from(start).stack().frames(), [1]);
     }
 
     #[test]
     fn only_more_frames_than_are_kept_make_a_stack_truncated() {
         let mut fits = [0; 2 * FRAMES_PER_SITE];
-        let mut room = EMPTY;
-        let stack = walk(chain(&mut fits, 0), &mut room);
+        let trace = walk_from(chain(&mut fits, 0));
+        let stack = trace.stack();
         assert_eq!(stack.frames().len(), FRAMES_PER_SITE);
         assert_eq!(stack.end(), StackEnd::Root);
 
         let mut too_many = [0; 2 * (FRAMES_PER_SITE + 1)];
-        let stack = walk(chain(&mut too_many, 0), &mut room);
+        let trace = walk_from(chain(&mut too_many, 0));
+        let stack = trace.stack();
         assert_eq!(stack.frames().last(), Some(&FRAMES_PER_SITE));
         assert_eq!(stack.frames().len(), FRAMES_PER_SITE);
         assert_eq!(stack.end(), StackEnd::Cut);

@@ -4,32 +4,30 @@
 //! comes takes it over, cells and all, since only their sums matter. So the memory is bounded by
 //! the largest number of threads at one time.
 
-use std::cell::{Cell as Slot, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use ledger::{Cell, Ledger, SiteId};
+use ledger::{Account, Accounts, Cell, Ledger, Share, SiteId};
 
+use crate::habits::{Habits, Known};
 use crate::memory;
-use crate::stack::Stack;
+use crate::recorder::Caller;
+use crate::segments::Shape;
+use crate::stack::{Bounds, StackSource};
+use crate::thread_word;
+use crate::unwind;
 
 /// Threads that can record at one time.
 const DESKS: usize = 4096;
 
-/// Guesses kept by each thread. 2,800 allocations of a handshake come from about 3,400 stacks.
-const GUESSES: usize = 4096;
-
-thread_local! {
-    // Constant and without destructors: using them never allocates and never fails, not even
-    // while the thread is being torn down.
-    static CURRENT: Slot<Option<NonNull<Desk>>> = const { Slot::new(None) };
-    static INSIDE: Slot<bool> = const { Slot::new(false) };
-}
+/// In a thread's word: it is in the hook. The rest is the address of its desk, or 0.
+const INSIDE: usize = 1;
 
 /// In a forked child: its one thread sits at no desk of its own recorder yet.
 pub(crate) fn stand_up() {
-    CURRENT.set(None);
+    thread_word::set(thread_word::get() & INSIDE);
 }
 
 /// Proof that the calling thread is in the hook, and for the first time.
@@ -42,37 +40,70 @@ impl Inside {
     /// `None` when the calling thread is in the hook already.
     #[inline]
     pub(crate) fn enter() -> Option<Inside> {
-        if INSIDE.replace(true) { None } else { Some(Inside(())) }
+        let word = thread_word::get();
+        if word & INSIDE != 0 {
+            return None;
+        }
+        thread_word::set(word | INSIDE);
+        Some(Inside(()))
+    }
+
+    /// The thread's desk, if it has one.
+    #[inline]
+    #[allow(clippy::unused_self)] // while it is inside, the word says so
+    fn desk(&self) -> Option<NonNull<Desk>> {
+        NonNull::new((thread_word::get() & !INSIDE) as *mut Desk)
     }
 }
 
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        INSIDE.set(false);
+        // Read again: the thread may have sat down at a desk, or have forked.
+        thread_word::set(thread_word::get() & !INSIDE);
     }
 }
 
 /// One thread's tables.
+#[repr(C, align(64))]
 pub(crate) struct Desk {
     /// The thread's kernel id; 0 when nobody sits here.
     owner: AtomicU32,
+    /// Its share of how far the process is below its peak. Others may freeze it.
+    account: Account,
     own: UnsafeCell<Own>,
 }
 
 /// What only the owner touches.
+#[repr(C, align(64))]
 struct Own {
-    /// The ledger's peak word as last seen.
-    peak_guess: u128,
-    previous_site: SiteId,
-    guesses: [u32; GUESSES],
+    /// The desk's number, by which cells know their owner. It begins at 1.
+    number: u32,
+    /// The epoch in which the account was opened.
+    epoch: u64,
     /// By site number; as many as there can be sites, and one.
-    cells: NonNull<Option<Cell>>,
+    places: NonNull<Place>,
+    habits: Habits,
+}
+
+/// What a thread has at one site. Zeroed memory is nothing.
+#[derive(Clone, Copy)]
+struct Place {
+    cell: Option<Cell>,
+    /// The first of its habits, in the round in which it was learnt.
+    habit: u32,
+    round: u32,
 }
 
 /// All desks of the process.
 pub(crate) struct Threads {
     desks: Box<[AtomicPtr<Desk>]>,
+    /// Places from which on there is no desk.
+    built: AtomicUsize,
+    /// The C library's word that there is one thread.
+    single: &'static AtomicU8,
+    /// How stacks are read.
+    stacks: StackSource,
     /// Its destructor tells that a thread ends.
     key: libc::pthread_key_t,
     sites: usize,
@@ -80,50 +111,75 @@ pub(crate) struct Threads {
 
 impl Threads {
     /// Desks for a ledger with room for `sites` sites. `None` when the C library has no key left.
-    pub(crate) fn new(sites: u32) -> Option<Threads> {
+    pub(crate) fn new(sites: u32, stacks: StackSource) -> Option<Threads> {
         let mut key = 0;
         // SAFETY: `key` is a place for the new key; the destructor only stores atomics.
         let made = unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) };
         let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
-        (made == 0).then_some(Threads { desks, key, sites: sites as usize })
+        let (built, single) = (AtomicUsize::new(0), single_threaded());
+        (made == 0).then_some(Threads { desks, built, single, stacks, key, sites: sites as usize })
     }
 
     /// Desks for a forked child, whose ledger has room for as many sites as its parent's.
     pub(crate) fn after_fork(&self) -> Threads {
         let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
-        Threads { desks, key: self.key, sites: self.sites }
+        let built = AtomicUsize::new(0);
+        Threads { desks, built, ..*self }
     }
 
     /// The calling thread's desk. `None` when all are taken.
     #[inline]
-    pub(crate) fn desk<'a>(&self, ledger: &Ledger, _inside: &'a mut Inside) -> Option<Seat<'a>> {
-        let desk = match CURRENT.get() {
+    pub(crate) fn desk<'a>(&'a self, ledger: &Ledger, inside: &'a mut Inside) -> Option<Seat<'a>> {
+        let desk = match inside.desk() {
             Some(desk) => desk,
             None => self.claim(ledger)?,
         };
-        // SAFETY: a desk is never unmapped, and CURRENT names one whose owner is this thread;
+        // SAFETY: a desk is never unmapped, and a thread's word names one whose owner it is;
         // `Inside`, borrowed for as long as the reference, says that no other reference to it
         // exists on this thread.
-        Some(Seat(unsafe { &mut *desk.as_ref().own.get() }))
+        let (desk, own) = unsafe { (desk.as_ref(), &mut *desk.as_ref().own.get()) };
+        Some(Seat { own, account: &desk.account, threads: self })
+    }
+
+    /// Whether the calling thread is the process's only one.
+    #[inline]
+    pub(crate) fn count(&self) -> ledger::Threads {
+        // The C library clears it before it starts a thread.
+        match self.single.load(Ordering::Relaxed) {
+            0 => ledger::Threads::Several,
+            _ => ledger::Threads::One,
+        }
     }
 
     #[cold]
+    #[inline(never)]
     fn claim(&self, ledger: &Ledger) -> Option<NonNull<Desk>> {
         // SAFETY: no argument, no effect.
         let thread = unsafe { libc::gettid() } as u32;
         let desk = self
             .desks
             .iter()
-            .find_map(|desk| self.sit(desk, thread, ledger))
+            .enumerate()
+            .find_map(|(number, desk)| self.sit(number, desk, thread, ledger))
             .or_else(|| self.desks.iter().find_map(|desk| take_over(desk, thread)))?;
-        CURRENT.set(Some(desk));
+        // SAFETY: nobody but this thread touches what is its own from here on, and it is in the
+        // hook for the first time.
+        let habits = unsafe { &mut (*desk.as_ref().own.get()).habits };
+        habits.move_to(Bounds::of_this_thread(), self.stacks);
+        thread_word::set(desk.as_ptr() as usize | INSIDE);
         // SAFETY: a key of ours. Should it fail, the desk is found ownerless by `take_over`.
         unsafe { libc::pthread_setspecific(self.key, desk.as_ptr().cast()) };
         Some(desk)
     }
 
     /// Sits down at a free desk, or builds one where there is none.
-    fn sit(&self, place: &AtomicPtr<Desk>, thread: u32, ledger: &Ledger) -> Option<NonNull<Desk>> {
+    fn sit(
+        &self,
+        number: usize,
+        place: &AtomicPtr<Desk>,
+        thread: u32,
+        ledger: &Ledger,
+    ) -> Option<NonNull<Desk>> {
         if let Some(desk) = NonNull::new(place.load(Ordering::Acquire)) {
             // SAFETY: desks are never unmapped.
             let owner = unsafe { &desk.as_ref().owner };
@@ -137,15 +193,19 @@ impl Threads {
         let memory = memory::map(bytes)?;
         let desk = memory.cast::<Desk>();
         // SAFETY: fresh zeroed memory of at least this size, aligned to a page. Zero is a valid
-        // Desk but for `cells`, which is set here to the zeroed rest of the mapping: Option<Cell>
+        // Desk but for `places` and `number`, which are set here, the former to the zeroed rest of the mapping: Option<Cell>
         // of a non-null pointer is None when zero.
         unsafe {
             let own = desk.as_ref().own.get();
-            (&raw mut (*own).cells).write(memory.add(CELLS_OFFSET).cast());
+            (&raw mut (*own).number).write(number as u32 + 1);
+            (&raw mut (*own).places).write(memory.add(PLACES_OFFSET).cast());
             desk.as_ref().owner.store(thread, Ordering::Relaxed);
         }
+        // Whoever gathers accounts from here on sees this one, or changes the peak's state before
+        // this thread looks at it.
+        self.built.fetch_max(number + 1, Ordering::SeqCst);
         let null = std::ptr::null_mut();
-        if place.compare_exchange(null, desk.as_ptr(), Ordering::AcqRel, Ordering::Relaxed).is_err()
+        if place.compare_exchange(null, desk.as_ptr(), Ordering::SeqCst, Ordering::Relaxed).is_err()
         {
             // SAFETY: mapped above with this length and never shown to anybody.
             unsafe { memory::unmap(memory, bytes) };
@@ -156,11 +216,31 @@ impl Threads {
     }
 
     fn desk_bytes(&self) -> usize {
-        CELLS_OFFSET + (self.sites + 1) * size_of::<Option<Cell>>()
+        PLACES_OFFSET + (self.sites + 1) * size_of::<Place>()
     }
 }
 
-const CELLS_OFFSET: usize = size_of::<Desk>().next_multiple_of(64);
+impl Accounts for Threads {
+    fn each(&self, visit: &mut dyn FnMut(&Account)) {
+        for place in &self.desks[..self.built.load(Ordering::SeqCst)] {
+            if let Some(desk) = NonNull::new(place.load(Ordering::SeqCst)) {
+                // SAFETY: desks are never unmapped.
+                visit(unsafe { &desk.as_ref().account });
+            }
+        }
+    }
+}
+
+/// Where the C library says whether the process has one thread; it does since 2.32.
+fn single_threaded() -> &'static AtomicU8 {
+    static UNKNOWN: AtomicU8 = AtomicU8::new(0);
+    // SAFETY: a C string; the answer is NULL when there is no such variable.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+    // SAFETY: the C library's variable of this name, a char that is never unmapped.
+    unsafe { found.cast::<AtomicU8>().as_ref() }.unwrap_or(&UNKNOWN)
+}
+
+const PLACES_OFFSET: usize = size_of::<Desk>().next_multiple_of(64);
 
 /// Takes the desk of a thread that ended without leaving it: its last events came after its
 /// destructors.
@@ -178,7 +258,7 @@ fn take_over(place: &AtomicPtr<Desk>, thread: u32) -> Option<NonNull<Desk>> {
 
 /// The destructor of the key: the thread ends.
 unsafe extern "C" fn leave(desk: *mut c_void) {
-    CURRENT.set(None);
+    stand_up();
     if let Some(desk) = NonNull::new(desk.cast::<Desk>()) {
         // SAFETY: the value is the desk that `claim` set for this thread.
         unsafe { desk.as_ref() }.owner.store(0, Ordering::Release);
@@ -186,42 +266,86 @@ unsafe extern "C" fn leave(desk: *mut c_void) {
 }
 
 /// The calling thread at its desk.
-pub(crate) struct Seat<'a>(&'a mut Own);
+pub(crate) struct Seat<'a> {
+    own: &'a mut Own,
+    account: &'a Account,
+    threads: &'a Threads,
+}
 
 impl Seat<'_> {
     /// The thread's cell at `site`. `None` when the ledger has no cell left.
     #[inline]
     pub(crate) fn cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
+        self.place(site).cell.or_else(|| self.claim_cell(ledger, site))
+    }
+
+    #[cold]
+    fn claim_cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
+        let cell = ledger.claim_cell(site, self.own.number);
+        self.place(site).cell = cell;
+        cell
+    }
+
+    /// The thread's cell for the site that `cell` counts. `None` when the ledger has no cell left.
+    #[inline]
+    pub(crate) fn own_cell(&mut self, ledger: &Ledger, cell: Cell) -> Option<Cell> {
+        if cell.owner() == self.own.number {
+            return Some(cell);
+        }
+        self.cell(ledger, cell.site())
+    }
+
+    #[inline]
+    fn place(&mut self, site: SiteId) -> &mut Place {
         // SAFETY: the array has one entry for each number up to the ledger's capacity, and `site`
         // comes from that ledger.
-        let slot = unsafe { self.0.cells.add(site.number() as usize).as_mut() };
-        if slot.is_none() {
-            *slot = ledger.claim_cell(site);
-        }
-        *slot
+        unsafe { self.own.places.add(site.number() as usize).as_mut() }
     }
 
-    /// The ledger's peak word as this thread last saw it.
-    #[inline]
-    pub(crate) fn peak_guess(&mut self) -> &mut u128 {
-        &mut self.0.peak_guess
+    /// The same seat, for a while.
+    pub(crate) fn again(&mut self) -> Seat<'_> {
+        Seat { own: self.own, account: self.account, threads: self.threads }
     }
 
-    /// Where a guess for this allocation is kept: programs repeat themselves, so the innermost
-    /// return address together with the thread's previous site nearly always tells the next one.
+    /// Its part in the process's peak.
     #[inline]
-    pub(crate) fn guess(&mut self, stack: Stack) -> &mut u32 {
-        let address = stack.frames().first().copied().unwrap_or(0) as u64;
-        let caller = stack.frames().get(1).copied().unwrap_or(0) as u64;
-        let previous = u64::from(self.0.previous_site.number());
-        let mixed = (address ^ caller.rotate_left(17) ^ previous.rotate_left(40))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        &mut self.0.guesses[(mixed >> 52) as usize % GUESSES]
+    pub(crate) fn share(&mut self, threads: ledger::Threads) -> Share<'_, Threads> {
+        Share { account: self.account, epoch: &mut self.own.epoch, threads, accounts: self.threads }
     }
 
-    /// Remembers where the thread allocated last.
+    /// The part of memory that is the thread's stack.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.own.habits.bounds()
+    }
+
+    /// What the thread knows of this allocation from the last time.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // the caller's fields would go through memory
+    pub(crate) fn recall(&mut self, caller: Caller, stacks: StackSource) -> Option<Known> {
+        let generation = match stacks {
+            // Frame pointers do not depend on what code lies where.
+            StackSource::FramePointers => 0,
+            StackSource::UnwindTables => unwind::generation(),
+        };
+        self.own.habits.recall(caller, generation)
+    }
+
+    /// Gets ready for the next allocation.
     #[inline]
-    pub(crate) fn set_previous(&mut self, site: SiteId) {
-        self.0.previous_site = site;
+    pub(crate) fn look_ahead(&self) {
+        self.own.habits.look_ahead();
+    }
+
+    /// Remembers an allocation, if its stack has a shape.
+    pub(crate) fn learn(&mut self, caller: Caller, known: Known, shape: Option<Shape>) {
+        let Some(shape) = shape.filter(|_| known.site != SiteId::DROPPED) else {
+            self.own.habits.lose_track();
+            return;
+        };
+        let place = *self.place(known.site);
+        let first = if place.round == self.own.habits.round { place.habit } else { 0 };
+        let first = self.own.habits.learn(caller, known, shape, first);
+        let round = self.own.habits.round;
+        *self.place(known.site) = Place { habit: first, round, ..place };
     }
 }

@@ -15,7 +15,8 @@ mod tables;
 
 use ledger::StackEnd;
 
-use crate::stack::{Bounds, Room, Stack};
+use crate::stack::Bounds;
+use crate::trace::Trace;
 use crate::unwind::rule::{Cfa, Rule};
 
 /// What has to be known of a frame to find the next one.
@@ -26,6 +27,8 @@ struct Registers {
     stack: usize,
     /// rbp. It need not hold a frame pointer.
     base: usize,
+    /// Where on the stack the function called had saved it, or a function called by that.
+    base_place: usize,
 }
 
 /// Gets ready. `false` when unwind tables cannot be used on this processor or C library.
@@ -38,32 +41,48 @@ pub(crate) fn forget() {
     cache::forget();
 }
 
+/// How often rules were forgotten: what was learnt through them may not hold any more.
+#[inline]
+pub(crate) fn generation() -> u64 {
+    cache::generation()
+}
+
 /// Walks outwards from the function whose frame pointer is `frame` (this library's own code has
 /// frame pointers), whose return address comes first.
-pub(crate) fn walk(frame: usize, bounds: Bounds, room: &mut Room) -> Stack<'_> {
+pub(crate) fn walk(frame: usize, bounds: Bounds, trace: &mut Trace) {
     let Some(mut at) = caller(frame, bounds) else {
-        // SAFETY: no place needs to be written.
-        return unsafe { Stack::of(room, 0, StackEnd::Lost) };
+        trace.not_repeatable();
+        trace.finish(StackEnd::Lost);
+        return;
     };
-    let mut depth = 0;
     // The instruction that a frame is at: the call before its return address, or, where a signal
     // interrupted it, the address itself.
     let mut instruction = at.address.wrapping_sub(1);
     let end = loop {
-        let Some(place) = room.get_mut(depth) else { break StackEnd::Cut };
-        place.write(at.address);
-        depth += 1;
+        if !trace.push(at.address, at.stack.wrapping_sub(8)) {
+            trace.not_repeatable();
+            break StackEnd::Cut;
+        }
         let rule = cache::rule(instruction);
         let next = match rule {
             Rule::Root => break StackEnd::Root,
             Rule::Unknown => break StackEnd::Lost,
-            Rule::Frame { cfa, saved_base } => at.outwards(cfa, saved_base, bounds),
-            Rule::Aligned { cfa_at } => at.out_of_aligned(cfa_at, bounds),
-            Rule::Signal => at.interrupted(bounds),
+            Rule::Frame { cfa, saved_base } => at.outwards(cfa, saved_base, bounds, trace),
+            Rule::Aligned { cfa_at } => at.out_of_aligned(cfa_at, bounds, trace),
+            Rule::Signal => {
+                // It goes on from registers that the kernel has stored in a way of its own.
+                trace.not_repeatable();
+                at.interrupted(bounds)
+            }
         };
-        let Some(next) = next else { break StackEnd::Lost };
+        let Some(next) = next else {
+            // Something else than words of the stack said so: its bounds.
+            trace.not_repeatable();
+            break StackEnd::Lost;
+        };
         // Programs and libraries in assembly mark their root so, where they have no table.
         if next.address == 0 {
+            trace.zero_at(next.stack.wrapping_sub(8));
             break StackEnd::Root;
         }
         at = next;
@@ -72,8 +91,7 @@ pub(crate) fn walk(frame: usize, bounds: Bounds, room: &mut Room) -> Stack<'_> {
             _ => at.address.wrapping_sub(1),
         };
     };
-    // SAFETY: the first `depth` places were written above.
-    unsafe { Stack::of(room, depth, end) }
+    trace.finish(end);
 }
 
 /// The registers of the function that called the one with this frame pointer.
@@ -82,36 +100,53 @@ fn caller(frame: usize, bounds: Bounds) -> Option<Registers> {
         address: read(frame.wrapping_add(8), bounds)?,
         stack: frame.wrapping_add(16),
         base: read(frame, bounds)?,
+        base_place: frame,
     })
 }
 
 impl Registers {
     /// The caller's registers, by the rule of this frame.
-    #[inline]
-    fn outwards(self, cfa: Cfa, saved_base: Option<i32>, bounds: Bounds) -> Option<Registers> {
+    fn outwards(
+        self,
+        cfa: Cfa,
+        saved_base: Option<i32>,
+        bounds: Bounds,
+        trace: &mut Trace,
+    ) -> Option<Registers> {
         let cfa = match cfa {
             Cfa::Stack(offset) => moved(self.stack, offset),
-            Cfa::Base(offset) => moved(self.base, offset),
+            Cfa::Base(offset) => {
+                trace.link(self.base_place, self.base);
+                moved(self.base, offset)
+            }
         };
-        let base = match saved_base {
-            Some(offset) => read(moved(cfa, offset), bounds)?,
-            None => self.base,
-        };
-        self.called_from(cfa, base, bounds)
+        match saved_base {
+            Some(offset) => self.called_from(cfa, moved(cfa, offset), bounds),
+            None => Registers { address: 0, stack: cfa, ..self }.with_address(self, bounds),
+        }
     }
 
-    fn out_of_aligned(self, cfa_at: i32, bounds: Bounds) -> Option<Registers> {
-        let cfa = read(moved(self.base, cfa_at), bounds)?;
-        self.called_from(cfa, read(self.base, bounds)?, bounds)
+    fn out_of_aligned(self, cfa_at: i32, bounds: Bounds, trace: &mut Trace) -> Option<Registers> {
+        trace.link(self.base_place, self.base);
+        let place = moved(self.base, cfa_at);
+        let cfa = read(place, bounds)?;
+        trace.link(place, cfa);
+        self.called_from(cfa, self.base, bounds)
     }
 
-    #[inline]
-    fn called_from(self, cfa: usize, base: usize, bounds: Bounds) -> Option<Registers> {
+    /// The registers of the caller, which has saved its rbp at `base_place`.
+    fn called_from(self, cfa: usize, base_place: usize, bounds: Bounds) -> Option<Registers> {
+        let base = read(base_place, bounds)?;
+        Registers { address: 0, stack: cfa, base, base_place }.with_address(self, bounds)
+    }
+
+    /// These registers with the return address that lies below their stack pointer.
+    fn with_address(self, called: Registers, bounds: Bounds) -> Option<Registers> {
         // Each frame lies further out than the one it called.
-        if cfa <= self.stack {
+        if self.stack <= called.stack {
             return None;
         }
-        Some(Registers { address: read(cfa.wrapping_sub(8), bounds)?, stack: cfa, base })
+        Some(Registers { address: read(self.stack.wrapping_sub(8), bounds)?, ..self })
     }
 
     /// The registers that a signal interrupted, as the kernel has put them on the stack: its
@@ -121,8 +156,12 @@ impl Registers {
         const STACK: usize = 160;
         const ADDRESS: usize = 168;
         let word = |offset: usize| read(self.stack.wrapping_add(offset), bounds);
-        let registers =
-            Registers { address: word(ADDRESS)?, stack: word(STACK)?, base: word(BASE)? };
+        let registers = Registers {
+            address: word(ADDRESS)?,
+            stack: word(STACK)?,
+            base: word(BASE)?,
+            base_place: self.stack.wrapping_add(BASE),
+        };
         (registers.stack > self.stack).then_some(registers)
     }
 }

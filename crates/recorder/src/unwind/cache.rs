@@ -39,6 +39,12 @@ pub(crate) fn forget() {
     GENERATION.fetch_add(1, Ordering::AcqRel);
 }
 
+/// How often rules were forgotten.
+#[inline]
+pub(crate) fn generation() -> u64 {
+    GENERATION.load(Ordering::Acquire)
+}
+
 /// The rule at an instruction.
 #[inline]
 pub(crate) fn rule(instruction: usize) -> Rule {

@@ -1,0 +1,123 @@
+//! The recorder against hooks that do nothing, in one process and in turns of a few handshakes:
+//! ratios that survive a machine whose speed drifts.
+
+use std::error::Error;
+use std::ffi::c_int;
+use std::path::Path;
+
+use bench::clock::thread_time;
+use bench::handshakes::{Handshakes, write_identity};
+use bench::hooks::{self, Hooks, NO_OP};
+use bench::openssl::Openssl;
+use clap::{Parser, ValueEnum};
+use ledger::Snapshot;
+use recorder::StackSource;
+
+/// Compares the recorder with hooks that do nothing.
+#[derive(Parser)]
+struct Arguments {
+    /// Which OpenSSL: `vendored` (frame pointers) or `distribution` (unwind tables).
+    openssl: String,
+    /// Pairs of turns.
+    #[arg(long, default_value_t = 300)]
+    rounds: usize,
+    /// Handshakes in each turn.
+    #[arg(long, default_value_t = 10)]
+    handshakes: usize,
+    /// Only one of the two, for profilers.
+    #[arg(long, value_enum)]
+    only: Option<Only>,
+}
+
+/// One of the variants.
+#[derive(Clone, Copy, ValueEnum)]
+enum Only {
+    /// Hooks that do nothing.
+    NoOp,
+    /// The recorder.
+    Recorder,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let folder = tempfile::tempdir()?;
+    write_identity(folder.path())?;
+    let (openssl, recorder) = if arguments.openssl == "vendored" {
+        let hooks = hooks::recorder(StackSource::FramePointers, &folder.path().join("ledger"))?;
+        (Openssl::vendored(), hooks)
+    } else {
+        (Openssl::distribution()?, hooks::recorder(StackSource::UnwindTables, folder.path())?)
+    };
+    let set = |hooks: Hooks| -> c_int {
+        // SAFETY: hooks that keep malloc's contract, all over the C library's heap.
+        unsafe {
+            (openssl.CRYPTO_set_mem_functions)(
+                Some(hooks.malloc),
+                Some(hooks.realloc),
+                Some(hooks.free),
+            )
+        }
+    };
+    assert_eq!(set(NO_OP), 1, "OpenSSL has not allocated");
+    let handshakes = Handshakes::new(openssl, folder.path());
+    for hooks in [NO_OP, recorder] {
+        set(hooks);
+        (0..20).for_each(|_| handshakes.one());
+    }
+    let before = allocations(folder.path())?;
+    handshakes.one();
+    let each = allocations(folder.path())? - before;
+    let mut ratios = Vec::new();
+    let mut base = Vec::new();
+    let time = |hooks: Hooks| {
+        set(hooks);
+        let start = thread_time();
+        (0..arguments.handshakes).for_each(|_| handshakes.one());
+        (thread_time() - start).as_secs_f64() / arguments.handshakes as f64
+    };
+    for round in 0..arguments.rounds {
+        if let Some(only) = arguments.only {
+            time(match only {
+                Only::NoOp => NO_OP,
+                Only::Recorder => recorder,
+            });
+            continue;
+        }
+        let (without, with) = if round % 2 == 0 {
+            let without = time(NO_OP);
+            (without, time(recorder))
+        } else {
+            let with = time(recorder);
+            (time(NO_OP), with)
+        };
+        base.push(without * 1e6);
+        ratios.push(with / without);
+    }
+    set(NO_OP);
+    if ratios.is_empty() {
+        return Ok(());
+    }
+    base.sort_by(f64::total_cmp);
+    ratios.sort_by(f64::total_cmp);
+    let at = |values: &[f64], part: f64| values[(part * (values.len() - 1) as f64) as usize];
+    println!(
+        "{}: {each} allocations a handshake; no-op {:.1} us; recorder {:.3} [{:.3}-{:.3}]",
+        openssl.version(),
+        at(&base, 0.5),
+        at(&ratios, 0.5),
+        at(&ratios, 0.25),
+        at(&ratios, 0.75),
+    );
+    Ok(())
+}
+
+/// What the only ledger in the folder has counted.
+fn allocations(folder: &Path) -> Result<u64, Box<dyn Error>> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with("ledger") {
+            return Ok(Snapshot::read_file(&path)?.totals().alloc_blocks);
+        }
+    }
+    Err("the recorder has made no ledger".into())
+}

@@ -1,0 +1,97 @@
+//! What stands in OpenSSL in place of malloc, realloc and free.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::path::Path;
+use std::ptr::null_mut;
+use std::sync::Mutex;
+
+use recorder::{
+    FreeFn, Heap, MallocFn, MemoryFunctions, OpensslFunctions, Options, Preparation, ReallocFn,
+    StackSource,
+};
+
+/// Three functions for `CRYPTO_set_mem_functions`.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// In place of malloc.
+    pub malloc: MallocFn,
+    /// In place of realloc.
+    pub realloc: ReallocFn,
+    /// In place of free.
+    pub free: FreeFn,
+}
+
+/// Hooks that go straight to the C library: what every hook costs at least.
+pub const NO_OP: Hooks = Hooks { malloc, realloc, free };
+
+unsafe extern "C" fn malloc(size: usize, _: *const c_char, _: c_int) -> *mut c_void {
+    // SAFETY: libc's malloc takes any size.
+    unsafe { libc::malloc(size) }
+}
+
+unsafe extern "C" fn realloc(
+    block: *mut c_void,
+    size: usize,
+    _: *const c_char,
+    _: c_int,
+) -> *mut c_void {
+    if size == 0 {
+        // SAFETY: OpenSSL's block, which it gives up.
+        unsafe { libc::free(block) };
+        return null_mut();
+    }
+    // SAFETY: OpenSSL's block or NULL.
+    unsafe { libc::realloc(block, size) }
+}
+
+unsafe extern "C" fn free(block: *mut c_void, _: *const c_char, _: c_int) {
+    // SAFETY: OpenSSL's block or NULL.
+    unsafe { libc::free(block) };
+}
+
+/// What the recorder puts into an OpenSSL.
+static HOOKS: Mutex<Option<Hooks>> = Mutex::new(None);
+
+/// The recorder's hooks, put into no OpenSSL yet. Once a process.
+///
+/// With [`StackSource::FramePointers`] this is the linked recorder, otherwise what is preloaded.
+/// `path` is the ledger's, or for the latter the folder for ledgers.
+pub fn recorder(stacks: StackSource, path: &Path) -> Result<Hooks, recorder::InstallError> {
+    let heap = Heap::libc();
+    // SAFETY: the heap is the C library's; `take` and `give` keep the contracts of OpenSSL's
+    // functions.
+    unsafe {
+        if stacks == StackSource::FramePointers {
+            recorder::install(&Options::at(path), heap, OpensslFunctions { set: take, get: give })?;
+        } else {
+            recorder::prepare(Preparation::in_folder(path, stacks), heap)?;
+            recorder::add_openssl(Some(give), MemoryFunctions::default())?.put_into(take)?;
+        }
+    }
+    Ok(HOOKS.lock().expect("nobody panics with it").expect("the recorder has set its hooks"))
+}
+
+unsafe extern "C" fn take(
+    malloc: Option<MallocFn>,
+    realloc: Option<ReallocFn>,
+    free: Option<FreeFn>,
+) -> c_int {
+    let hooks = malloc.zip(realloc).zip(free);
+    *HOOKS.lock().expect("nobody panics with it") =
+        hooks.map(|((malloc, realloc), free)| Hooks { malloc, realloc, free });
+    1
+}
+
+unsafe extern "C" fn give(
+    malloc: *mut Option<MallocFn>,
+    realloc: *mut Option<ReallocFn>,
+    free: *mut Option<FreeFn>,
+) {
+    let hooks = *HOOKS.lock().expect("nobody panics with it");
+    // SAFETY: the caller passes three places to store to.
+    unsafe {
+        *malloc = hooks.map(|hooks| hooks.malloc);
+        *realloc = hooks.map(|hooks| hooks.realloc);
+        *free = hooks.map(|hooks| hooks.free);
+    }
+}

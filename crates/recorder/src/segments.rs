@@ -1,0 +1,390 @@
+//! Stacks seen before, in pieces of eight frames that they share, to be recognised by their words.
+//!
+//! A walk is a function of the words that it reads. So when every word that a walk has read is
+//! there again, at the same distances, the stack is the same: nothing is assumed about the program.
+//! To compare takes a fraction of the time of a walk, because no word has to be waited for to know
+//! where the next one is.
+//!
+//! Pieces are cut from the root inwards, so that stacks with common outer frames share them.
+//! They are only ever added, and are found by their content.
+
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::memory::{self, Table};
+use crate::stack::{self, Bounds};
+use crate::trace::{Link, Trace};
+
+/// Frames of a segment, and the most links in one.
+const FRAMES: usize = 8;
+/// Bytes of a word. Places and distances are counted in words.
+const WORD: usize = size_of::<usize>();
+
+/// Up to eight frames of a stack. Places are distances from the segment's base, the word below
+/// its first return address. Where there are fewer, the first frame is repeated before it.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Of a walk through frame pointers: pairs of the frame pointer, as a distance from the base,
+    /// and the return address above it. Of one through unwind tables: first the return addresses,
+    /// then what the links hold, as distances from the base.
+    words: [usize; 2 * FRAMES],
+    /// Where the return addresses lie.
+    places: [u16; FRAMES],
+    /// Where the links lie.
+    link_places: [u16; FRAMES],
+    /// How many links there are.
+    links: u32,
+    /// From the base of this segment to the base of the next one, in bytes.
+    to_outer: u32,
+    /// Further out.
+    outer: Option<NonNull<Segment>>,
+}
+
+const _: () = assert!(size_of::<Segment>() == 192);
+
+/// A whole stack: its innermost segment, and how far the words of all reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub innermost: NonNull<Segment>,
+    /// Bytes from the hook's frame to the last word.
+    pub reach: u32,
+}
+
+impl Shape {
+    /// Whether the stack at `frame` is this one, word by word, and a walk through frame pointers
+    /// would go the same way.
+    ///
+    /// # Safety
+    ///
+    /// The shape is one of [`Segments::of`], and every word from `frame` to `reach` bytes further
+    /// out is on the calling thread's own stack, whose bounds are `bounds`.
+    #[inline(never)]
+    pub(crate) unsafe fn is_linked_at(self, frame: usize, bounds: &Bounds) -> bool {
+        let mut base = frame;
+        let mut at = self.innermost;
+        loop {
+            // SAFETY: segments are never taken down, and were written before they were found.
+            let segment = unsafe { at.as_ref() };
+            // SAFETY: the caller's promise: `reach` covers the words of every segment.
+            let (difference, link) = unsafe { segment.linked_difference(base) };
+            let Some(outer) = segment.outer else {
+                let last = base + usize::from(segment.places[FRAMES - 1]) * WORD - WORD;
+                return difference == 0 && stack::is_root(last, link, *bounds);
+            };
+            base += segment.to_outer as usize;
+            if difference | (link ^ base) != 0 {
+                return false;
+            }
+            at = outer;
+        }
+    }
+
+    /// The same of a walk through unwind tables.
+    ///
+    /// # Safety
+    ///
+    /// As for `is_linked_at`.
+    #[inline(never)]
+    pub(crate) unsafe fn is_spread_at(self, frame: usize) -> bool {
+        let mut base = frame;
+        let mut at = self.innermost;
+        loop {
+            // SAFETY: as in `is_linked_at`.
+            let segment = unsafe { at.as_ref() };
+            // SAFETY: the caller's promise: `reach` covers the words of every segment.
+            if unsafe { segment.difference(base) } != 0 {
+                return false;
+            }
+            let Some(outer) = segment.outer else { return true };
+            base += segment.to_outer as usize;
+            at = outer;
+        }
+    }
+}
+
+impl Segment {
+    /// The word of the stack at a place.
+    ///
+    /// # Safety
+    ///
+    /// With the segment's base at `base`, a multiple of eight, it lies on the calling thread's own
+    /// stack.
+    #[inline]
+    unsafe fn word(base: usize, place: u16) -> usize {
+        // SAFETY: the caller's promise; distances are counted in words.
+        unsafe { ((base + usize::from(place) * WORD) as *const usize).read() }
+    }
+
+    /// Not 0 when the words of the stack differ from those of the segment.
+    ///
+    /// # Safety
+    ///
+    /// With the segment's base at `base`, its words lie on the calling thread's own stack.
+    #[inline]
+    unsafe fn difference(&self, base: usize) -> usize {
+        let (addresses, values) = self.words.split_at(FRAMES);
+        let mut difference = 0;
+        for (place, address) in self.places.iter().zip(addresses) {
+            // SAFETY: the caller's promise.
+            difference |= unsafe { Self::word(base, *place) } ^ address;
+        }
+        for (place, value) in self.link_places.iter().zip(values).take(self.links as usize) {
+            // SAFETY: the caller's promise.
+            difference |= unsafe { Self::word(base, *place) } ^ base.wrapping_add(*value);
+        }
+        difference
+    }
+
+    /// The same of a walk through frame pointers, but for the frame pointer of the last frame,
+    /// which is returned.
+    ///
+    /// # Safety
+    ///
+    /// As for `difference`.
+    #[inline]
+    unsafe fn linked_difference(&self, base: usize) -> (usize, usize) {
+        // SAFETY: the caller's promise; a frame pointer lies in the word below an address.
+        unsafe {
+            let mut difference = self.pairs_difference(base);
+            let last = self.places[FRAMES - 1];
+            difference |= Self::word(base, last) ^ self.words[2 * FRAMES - 1];
+            (difference, Self::word(base - WORD, last))
+        }
+    }
+
+    /// Not 0 when one of the pairs before the last differs from the stack's.
+    ///
+    /// # Safety
+    ///
+    /// As for `difference`.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    unsafe fn pairs_difference(&self, base: usize) -> usize {
+        use std::arch::x86_64::{
+            __m128i, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_or_si128, _mm_set_epi64x,
+            _mm_setzero_si128, _mm_sub_epi64, _mm_unpackhi_epi64, _mm_xor_si128,
+        };
+        // SAFETY: SSE2 belongs to every x86-64. The pairs are within `words`; those of the stack
+        // are read at the caller's promise, the frame pointer and the address above it at once.
+        unsafe {
+            let bases = _mm_set_epi64x(0, base as i64);
+            let mut difference = _mm_setzero_si128();
+            for at in 0..FRAMES - 1 {
+                let place = base - WORD + usize::from(self.places[at]) * WORD;
+                let found = _mm_sub_epi64(_mm_loadu_si128(place as *const __m128i), bases);
+                let known = _mm_loadu_si128(self.words.as_ptr().add(2 * at).cast());
+                difference = _mm_or_si128(difference, _mm_xor_si128(found, known));
+            }
+            let both = _mm_or_si128(difference, _mm_unpackhi_epi64(difference, difference));
+            _mm_cvtsi128_si64(both) as usize
+        }
+    }
+
+    /// Not 0 when one of the pairs before the last differs from the stack's.
+    ///
+    /// # Safety
+    ///
+    /// As for `difference`.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline]
+    unsafe fn pairs_difference(&self, base: usize) -> usize {
+        (0..FRAMES - 1).fold(0, |difference, at| {
+            let place = self.places[at];
+            // SAFETY: the caller's promise.
+            let (link, address) =
+                unsafe { (Self::word(base - WORD, place), Self::word(base, place)) };
+            difference
+                | link.wrapping_sub(base) ^ self.words[2 * at]
+                | address ^ self.words[2 * at + 1]
+        })
+    }
+
+    fn hash(&self) -> u64 {
+        const K: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut hash = self.outer.map_or(0, |outer| outer.as_ptr() as u64).wrapping_mul(K);
+        let mut mix = |word: u64| hash = (hash.rotate_left(23) ^ word).wrapping_mul(K);
+        self.words.iter().for_each(|word| mix(*word as u64));
+        for (place, link_place) in self.places.iter().zip(&self.link_places) {
+            mix(u64::from(*place) << 16 | u64::from(*link_place));
+        }
+        hash ^ hash >> 29
+    }
+}
+
+/// All segments of a process.
+pub(crate) struct Segments {
+    all: NonNull<Segment>,
+    /// Handed out, written or not.
+    used: AtomicUsize,
+    capacity: usize,
+    /// Hash in the upper half, number + 1 in the lower; 0 is free.
+    index: NonNull<AtomicU64>,
+    mask: usize,
+}
+
+impl Segments {
+    /// Room for the stacks of `sites` sites. `None` when the kernel refuses memory.
+    pub(crate) fn for_sites(sites: u32) -> Option<Segments> {
+        let capacity = sites as usize;
+        let entries = (capacity * 2).next_power_of_two();
+        Some(Segments {
+            all: memory::map(capacity * size_of::<Segment>())?.cast(),
+            used: AtomicUsize::new(0),
+            capacity,
+            index: memory::map(entries * size_of::<AtomicU64>())?.cast(),
+            mask: entries - 1,
+        })
+    }
+
+    /// The segments themselves, and their index.
+    pub(crate) fn tables(&self) -> [Table; 2] {
+        let segments = self.capacity * size_of::<Segment>();
+        let index = (self.mask + 1) * size_of::<AtomicU64>();
+        [
+            Table { start: self.all.as_ptr() as usize, bytes: segments },
+            Table { start: self.index.as_ptr() as usize, bytes: index },
+        ]
+    }
+
+    /// The shape of what was walked from the hook's frame at `frame`. `None` when it cannot be
+    /// recognised by its words, or there is no room.
+    pub(crate) fn of(&self, frame: usize, trace: &Trace) -> Option<Shape> {
+        if !trace.is_repeatable() || trace.word(0).1 != frame + WORD {
+            return None;
+        }
+        let mut outer: Option<Outer> = None;
+        let mut end = trace.words();
+        while end > 0 {
+            let start = end.saturating_sub(FRAMES);
+            let base = trace.word(start).1 - WORD;
+            let segment = self.find(&cut(trace, start..end, base, outer)?)?;
+            outer = Some(Outer { segment, base });
+            end = start;
+        }
+        let innermost = outer?.segment;
+        let last = trace.word(trace.words() - 1).1;
+        let farthest = trace.links().map(|link| link.place).fold(last, usize::max);
+        Some(Shape { innermost, reach: u32::try_from(farthest - frame).ok()? })
+    }
+
+    /// The segment with this content, which is added when it is new.
+    fn find(&self, segment: &Segment) -> Option<NonNull<Segment>> {
+        let hash = segment.hash();
+        let tag = hash >> 32 << 32;
+        let mut added = None;
+        let mut at = hash as usize;
+        loop {
+            at &= self.mask;
+            // SAFETY: masked to the index's length, which is mapped for good; zeroed memory is a
+            // valid AtomicU64.
+            let entry = unsafe { self.index.add(at).as_ref() };
+            let mut found = entry.load(Ordering::Acquire);
+            if found == 0 {
+                let number = match added {
+                    Some(number) => number,
+                    None => *added.insert(self.add(segment)?),
+                };
+                let new = tag | (number as u64 + 1);
+                match entry.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => return Some(self.at(number)),
+                    // Perhaps another thread has added the same; then ours stays unused.
+                    Err(other) => found = other,
+                }
+            }
+            if found >> 32 << 32 == tag {
+                let known = self.at(found as u32 as usize - 1);
+                // SAFETY: written before its number came into the index, and never changed.
+                if unsafe { known.as_ref() } == segment {
+                    return Some(known);
+                }
+            }
+            at += 1;
+        }
+    }
+
+    /// Adds a segment and returns its number; `None` when there is no room. The index, which has
+    /// twice as many places, never fills up.
+    fn add(&self, segment: &Segment) -> Option<usize> {
+        let number = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                (used < self.capacity).then_some(used + 1)
+            })
+            .ok()?;
+        // SAFETY: below the capacity, handed to this call alone, and seen by others only after its
+        // number is in the index.
+        unsafe { self.at(number).write(*segment) };
+        Some(number)
+    }
+
+    fn at(&self, number: usize) -> NonNull<Segment> {
+        debug_assert!(number < self.capacity);
+        // SAFETY: numbers come from `add` and stay below the capacity.
+        unsafe { self.all.add(number) }
+    }
+}
+
+/// The segment that lies next further out.
+#[derive(Clone, Copy)]
+struct Outer {
+    segment: NonNull<Segment>,
+    base: usize,
+}
+
+/// A part of a trace as a segment. `None` when a distance or the number of links is too large.
+fn cut(trace: &Trace, part: Range<usize>, base: usize, outer: Option<Outer>) -> Option<Segment> {
+    let distance = |place: usize| {
+        let bytes = place.checked_sub(base)?;
+        u16::try_from(bytes / WORD).ok().filter(|_| bytes % WORD == 0)
+    };
+    let mut segment = Segment {
+        words: [0; 2 * FRAMES],
+        places: [0; FRAMES],
+        link_places: [0; FRAMES],
+        links: 0,
+        to_outer: 0,
+        outer: outer.map(|outer| outer.segment),
+    };
+    if let Some(outer) = outer {
+        segment.to_outer = u32::try_from(outer.base.checked_sub(base)?).ok()?;
+    }
+    let padding = FRAMES - part.len();
+    let frames = (0..FRAMES).map(|at| trace.word(part.start + at.saturating_sub(padding)));
+    for (at, (address, place)) in frames.enumerate() {
+        segment.places[at] = distance(place)?;
+        let word = if trace.is_linked() { 2 * at + 1 } else { at };
+        segment.words[word] = address;
+    }
+    if trace.is_linked() {
+        segment.link_frames(padding);
+        // The frame pointer of a lone frame that is the root is not known here.
+        return Some(segment).filter(|_| part.len() > 1 || outer.is_some());
+    }
+    let outer_base = outer.map_or(usize::MAX, |outer| outer.base);
+    for Link { place, value } in trace.links() {
+        let within = place < outer_base && (place >= base || part.start == 0);
+        if within {
+            let at = segment.links as usize;
+            *segment.link_places.get_mut(at)? = distance(place)?;
+            segment.words[FRAMES + at] = value.wrapping_sub(base);
+            segment.links += 1;
+        }
+    }
+    Some(segment)
+}
+
+impl Segment {
+    /// Each frame pointer but the last leads to the frame of the next return address.
+    fn link_frames(&mut self, padding: usize) {
+        for at in 0..FRAMES - 1 {
+            // Repetitions of the first frame lead where it does.
+            let next = self.places.get((at + 1).max(padding + 1));
+            self.words[2 * at] = match next {
+                Some(place) => usize::from(*place) * WORD - WORD,
+                None => self.to_outer as usize,
+            };
+        }
+    }
+}
