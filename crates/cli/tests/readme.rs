@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use program::{SmallRun, printed, tlsheap};
+use program::{SmallRun, printed, tlsheap, tlsheap_in};
 
 const PRINTED: &str = "<!-- printed by: tlsheap";
 const ANSWER: &str = "<!-- the answer of: tlsheap run -->";
@@ -30,7 +30,7 @@ fn blocks_that_show_what_a_command_prints_are_right() {
         while let Some(block) = Block::after(&text, PRINTED, from) {
             let command = text[block.mark.end..].lines().next().unwrap().trim_end_matches(" -->");
             let arguments: Vec<&str> = command.split_whitespace().collect();
-            let now = printed(&arguments);
+            let now = printed_in_root(&arguments);
             let end = block.body.start + now.len();
             if text[block.body.clone()] != now {
                 assert!(blessing(), "{}", differs(&path, command, &text[block.body.clone()], &now));
@@ -171,6 +171,13 @@ fn documents() -> Vec<PathBuf> {
         .collect();
     all.sort();
     all
+}
+
+/// What a command prints in the folder that the documents' paths begin in.
+fn printed_in_root(arguments: &[&str]) -> String {
+    let output = tlsheap_in(&root(), arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", program::text(&output.stderr));
+    program::text(&output.stdout)
 }
 
 fn root() -> PathBuf {
