@@ -3,9 +3,11 @@
 
 pub mod fix;
 mod outcome;
+mod program;
 mod server;
 mod table;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,8 +26,10 @@ pub const AS_IT_IS: &str = "as-it-is";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each fix is one change to the configuration's keys, measured by itself in a fresh server. A fix \
-that does not apply is listed with the reason.")]
+Without a program, the reference server is measured: each fix is one change to the configuration's \
+keys, in a fresh server. With one, each fix is applied from outside, by the library that `tlsheap \
+record` preloads, to connections that are made through a shared OpenSSL. A fix that does not apply \
+is listed with the reason.")]
 pub struct Options {
     /// A standard configuration (see `tlsheap configs`), or the path of a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "node-0.4")]
@@ -51,12 +55,28 @@ pub struct Options {
     /// How long each of these measurements does full handshakes
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub rate_time: Duration,
+    /// The port on which the program listens: `tlsheap load` is put on it
+    #[arg(long, value_name = "PORT", requires = "command")]
+    pub port: Option<u16>,
+    /// What `tlsheap load` says on each connection (see its --protocol)
+    #[arg(long, value_name = "NAME", default_value = "tls")]
+    pub protocol: String,
+    /// A load of your own in the place of `tlsheap load`: a shell command that is started with the
+    /// program, and keeps so many connections open until it is ended
+    #[arg(long, value_name = "COMMAND", requires = "command", conflicts_with = "port")]
+    pub load: Option<String>,
+    /// How long the connections may take to come to rest in a program
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub patience: Duration,
     /// The folder to make; without it, a new one in profiles/runs
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print the figures as JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
+    /// A program and its arguments, in the place of the reference server
+    #[arg(last = true, value_name = "PROGRAM", conflicts_with = "config")]
+    pub command: Vec<OsString>,
 }
 
 impl Options {
@@ -69,7 +89,11 @@ impl Options {
 /// Measures, writes the folder, and prints the figures.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("what-if"));
-    let outcome = server::measure(options, &path)?;
+    let outcome = if options.command.is_empty() {
+        server::measure(options, &path)?
+    } else {
+        program::measure(options, &path)?
+    };
     if options.json {
         return output::print_json(&outcome);
     }

@@ -72,6 +72,16 @@ impl Fix {
         }
     }
 
+    /// Whether the preloaded library can give the setting to a program's connections, or why not.
+    pub fn reaches_from_outside(self) -> Result<(), &'static str> {
+        match self {
+            Fix::SharedContext | Fix::SharedStore => {
+                Err("only the program itself can share what its connections have of their own")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The configuration with the fix, or why it cannot be applied.
     pub fn apply(self, to: &Configuration) -> Result<Configuration, &'static str> {
         let mut fixed = to.clone();
