@@ -56,33 +56,73 @@ impl Handshakes {
     /// One handshake, 2,048 bytes one way and 1,000 back; both ends are made and freed.
     #[inline(never)]
     pub fn one(&self) {
+        let mut connection = self.connect();
+        while connection.go_on() {}
+    }
+
+    /// Both ends of a connection, which have said nothing yet.
+    pub fn connect(&self) -> Connection<'_> {
         let openssl = &self.openssl;
-        // SAFETY: OpenSSL's functions, called as it documents them, with buffers of the lengths
-        // that are passed.
+        let (mut one, mut other) = (null_mut(), null_mut());
+        // SAFETY: OpenSSL's functions, called as it documents them; each end owns its BIO.
         unsafe {
             let server = (openssl.SSL_new)(self.server);
             let client = (openssl.SSL_new)(self.client);
-            let (mut one, mut other) = (null_mut(), null_mut());
             (openssl.BIO_new_bio_pair)(&raw mut one, 0, &raw mut other, 0);
             (openssl.SSL_set_bio)(server, one, one);
             (openssl.SSL_set_bio)(client, other, other);
             (openssl.SSL_set_accept_state)(server);
             (openssl.SSL_set_connect_state)(client);
-            let done = (0..TURNS).any(|_| {
-                let client_done = (openssl.SSL_do_handshake)(client) == 1;
-                let server_done = (openssl.SSL_do_handshake)(server) == 1;
-                client_done && server_done
-            });
-            assert!(done, "the handshake ends");
-            let mut buffer = [1_u8; 2048];
-            let data = buffer.as_mut_ptr().cast::<c_void>();
-            assert_eq!((openssl.SSL_write)(client, data, 2048), 2048);
-            assert_eq!((openssl.SSL_read)(server, data, 2048), 2048);
-            assert_eq!((openssl.SSL_write)(server, data, 1000), 1000);
-            assert_eq!((openssl.SSL_read)(client, data, 1000), 1000);
-            (openssl.SSL_free)(server);
-            (openssl.SSL_free)(client);
-            (openssl.ERR_clear_error)();
+            Connection { openssl, server, client, turns: 0 }
+        }
+    }
+}
+
+/// Both ends of a connection in one thread.
+pub struct Connection<'a> {
+    openssl: &'a Openssl,
+    server: *mut c_void,
+    client: *mut c_void,
+    turns: usize,
+}
+
+impl Connection<'_> {
+    /// One turn of each side: of the handshake, and when that is done, of the exchange of data,
+    /// after which there is nothing more to do.
+    #[inline(never)]
+    pub fn go_on(&mut self) -> bool {
+        assert!(self.turns < TURNS, "the handshake ends");
+        self.turns += 1;
+        // SAFETY: OpenSSL's function, on ends of ours.
+        let [client, server] = [self.client, self.server]
+            .map(|end| unsafe { (self.openssl.SSL_do_handshake)(end) } == 1);
+        if client && server {
+            self.exchange();
+        }
+        !(client && server)
+    }
+
+    fn exchange(&self) {
+        let openssl = self.openssl;
+        let mut buffer = [1_u8; 2048];
+        let data = buffer.as_mut_ptr().cast::<c_void>();
+        // SAFETY: OpenSSL's functions, with a buffer of the lengths that are passed.
+        unsafe {
+            assert_eq!((openssl.SSL_write)(self.client, data, 2048), 2048);
+            assert_eq!((openssl.SSL_read)(self.server, data, 2048), 2048);
+            assert_eq!((openssl.SSL_write)(self.server, data, 1000), 1000);
+            assert_eq!((openssl.SSL_read)(self.client, data, 1000), 1000);
+        }
+    }
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        // SAFETY: ends of ours, which nobody else knows.
+        unsafe {
+            (self.openssl.SSL_free)(self.server);
+            (self.openssl.SSL_free)(self.client);
+            (self.openssl.ERR_clear_error)();
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
+use crate::openssl::Openssl;
 use recorder::{
     FreeFn, Heap, MallocFn, MemoryFunctions, OpensslFunctions, Options, Preparation, ReallocFn,
     StackSource,
@@ -19,6 +20,21 @@ pub struct Hooks {
     pub realloc: ReallocFn,
     /// In place of free.
     pub free: FreeFn,
+}
+
+impl Hooks {
+    /// Puts them into an OpenSSL.
+    pub fn put_into(self, openssl: &Openssl) -> Result<(), &'static str> {
+        // SAFETY: functions that keep malloc's contract, all over the C library's heap.
+        let taken = unsafe {
+            (openssl.CRYPTO_set_mem_functions)(
+                Some(self.malloc),
+                Some(self.realloc),
+                Some(self.free),
+            )
+        };
+        if taken == 1 { Ok(()) } else { Err("OpenSSL has allocated already, and takes no hooks") }
+    }
 }
 
 /// Hooks that go straight to the C library: what every hook costs at least.
@@ -57,7 +73,15 @@ static HOOKS: Mutex<Option<Hooks>> = Mutex::new(None);
 /// With [`StackSource::FramePointers`] this is the linked recorder, otherwise what is preloaded.
 /// `path` is the ledger's, or for the latter the folder for ledgers.
 pub fn recorder(stacks: StackSource, path: &Path) -> Result<Hooks, recorder::InstallError> {
-    let heap = Heap::libc();
+    recorder_over(Heap::libc(), stacks, path)
+}
+
+/// The same over another heap, which must be the C library's in the end.
+pub fn recorder_over(
+    heap: Heap,
+    stacks: StackSource,
+    path: &Path,
+) -> Result<Hooks, recorder::InstallError> {
     // SAFETY: the heap is the C library's; `take` and `give` keep the contracts of OpenSSL's
     // functions.
     unsafe {

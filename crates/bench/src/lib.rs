@@ -1,6 +1,12 @@
 //! Workloads that measure what recording costs, beside its peers.
 
 pub mod clock;
+pub mod echo_server;
 pub mod handshakes;
 pub mod hooks;
 pub mod openssl;
+pub mod peers;
+pub mod roots;
+pub mod rounds;
+pub mod table;
+pub mod took;

@@ -107,7 +107,8 @@ const OPEN: u64 = 2;
 impl Word {
     fn new(state: u64, generation: u64, bytes: u64) -> Word {
         debug_assert!(bytes >> BYTES_BITS == 0);
-        Word((state << GENERATION_BITS | generation % GENERATIONS) << BYTES_BITS | bytes)
+        let state = (state << GENERATION_BITS) | (generation % GENERATIONS);
+        Word((state << BYTES_BITS) | bytes)
     }
 
     #[inline]
@@ -211,6 +212,7 @@ impl Peak {
     }
 
     #[cold]
+    #[allow(clippy::needless_pass_by_value)] // see `apply`
     fn apply_to_pool<A: Accounts + ?Sized>(
         &self,
         change: Change,

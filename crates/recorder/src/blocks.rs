@@ -266,8 +266,7 @@ impl Level {
     fn insert(self, home: usize, pointer: usize, word: u64, threads: Threads) -> Inserted {
         let bucket = self.bucket(home);
         let held = bucket.pointers();
-        if self.all_at_home(home) && !held.iter().fold(false, |any, held| any | (*held == pointer))
-        {
+        if self.all_at_home(home) && first(held, pointer) == SLOTS {
             if let Some(slot) = bucket.0.get(first(held, 0))
                 && slot.claim(pointer, word, threads)
             {

@@ -33,7 +33,7 @@ struct Successor(u32);
 
 impl Successor {
     fn new(number: u32, place: Place) -> Successor {
-        Successor(number | (place.0 >> 46) as u32 * MOST as u32)
+        Successor(number + (place.0 >> 46) as u32 * MOST as u32)
     }
 
     #[inline]

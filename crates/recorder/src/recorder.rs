@@ -289,7 +289,7 @@ impl Recorder {
     fn count_free(&self, mut seat: Seat, block: Block) {
         match seat.own_cell(&self.ledger, self.ledger.cell(block.cell())) {
             Some(cell) => {
-                self.ledger.count_free(cell, block.bytes(), seat.share(self.threads.count()))
+                self.ledger.count_free(cell, block.bytes(), seat.share(self.threads.count()));
             }
             None => self.spill_free(block),
         }

@@ -2,7 +2,6 @@
 //! ratios that survive a machine whose speed drifts.
 
 use std::error::Error;
-use std::ffi::c_int;
 use std::path::Path;
 
 use bench::clock::thread_time;
@@ -48,17 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     } else {
         (Openssl::distribution()?, hooks::recorder(StackSource::UnwindTables, folder.path())?)
     };
-    let set = |hooks: Hooks| -> c_int {
-        // SAFETY: hooks that keep malloc's contract, all over the C library's heap.
-        unsafe {
-            (openssl.CRYPTO_set_mem_functions)(
-                Some(hooks.malloc),
-                Some(hooks.realloc),
-                Some(hooks.free),
-            )
-        }
-    };
-    assert_eq!(set(NO_OP), 1, "OpenSSL has not allocated");
+    let set = |hooks: Hooks| hooks.put_into(&openssl).expect("other hooks are in it");
+    NO_OP.put_into(&openssl)?;
     let handshakes = Handshakes::new(openssl, folder.path());
     for hooks in [NO_OP, recorder] {
         set(hooks);

@@ -1,0 +1,154 @@
+//! Runs the workloads under every peer that is installed, in turns, and prints tables of ratios to
+//! bare. See docs/benchmarks.md.
+
+use std::process::{Command, ExitCode};
+
+use bench::peers::Peer;
+use bench::rounds::{self, Rounds, Workload};
+use bench::{echo_server, roots, table};
+use clap::Parser;
+
+/// Measures what recording costs, beside its peers.
+#[derive(Parser)]
+struct Arguments {
+    /// Interleaved rounds.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Rounds of the peers that are tens of times slower.
+    #[arg(long, default_value_t = 3)]
+    slow_rounds: usize,
+    /// Only the workloads whose title contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+const WORKLOADS: [Workload; 6] = [
+    Workload {
+        title: "(a) handshakes in memory, vendored OpenSSL",
+        arguments: &["handshakes", "--openssl=vendored"],
+        count: 600,
+    },
+    Workload {
+        title: "(a) handshakes in memory, distribution's OpenSSL",
+        arguments: &["handshakes", "--openssl=distribution"],
+        count: 600,
+    },
+    Workload {
+        title: "(b) handshakes on two threads, vendored OpenSSL",
+        arguments: &["handshakes", "--openssl=vendored", "--threads=2"],
+        count: 600,
+    },
+    Workload {
+        title: "(b) handshakes on two threads, distribution's OpenSSL",
+        arguments: &["handshakes", "--openssl=distribution", "--threads=2"],
+        count: 600,
+    },
+    Workload {
+        title: "(e) Mozilla's roots into a store, vendored OpenSSL",
+        arguments: &["roots", "--openssl=vendored"],
+        count: 20,
+    },
+    Workload {
+        title: "(e) Mozilla's roots into a store, distribution's OpenSSL",
+        arguments: &["roots", "--openssl=distribution"],
+        count: 20,
+    },
+];
+
+const SERVER: &str = "(c) the echo server's processor time for a full handshake, TLS 1.2";
+
+fn main() -> ExitCode {
+    match measure(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<(), String> {
+    println!("{}", machine());
+    let (mut installed, mut missing) = (Vec::new(), Vec::new());
+    for peer in Peer::ALL {
+        match peer.missing() {
+            None => installed.push(peer),
+            Some(what) => missing.push(format!("{}: {what}", peer.name())),
+        }
+    }
+    for line in missing {
+        println!("missing: {line}");
+    }
+    let rounds = Rounds { near: arguments.rounds, slow: arguments.slow_rounds };
+    for workload in WORKLOADS.into_iter().filter(|it| it.title.contains(&arguments.only)) {
+        if workload.arguments[0] == "roots" && !roots::are_installed() {
+            println!("missing: {:?} (Debian: ca-certificates)", roots::FILE);
+            continue;
+        }
+        let found = rounds::run(workload, &installed, rounds)?;
+        let version = found.first().map(|bare| bare.version.clone()).unwrap_or_default();
+        let title = format!("{} ({version})", workload.title);
+        println!("{}", table::table(&title, &installed, &found));
+    }
+    if SERVER.contains(&arguments.only) {
+        server(arguments.rounds)?;
+    }
+    Ok(())
+}
+
+/// The server is multi-threaded and links its OpenSSL: recorded by both ways, and no peer.
+fn server(rounds: usize) -> Result<(), String> {
+    if !echo_server::is_built() {
+        println!("missing: the program tlsheap beside this one: cargo build --release -p tlsheap");
+        return Ok(());
+    }
+    let mut ratios = [Vec::new(), Vec::new()];
+    let mut bare_times = Vec::new();
+    for round in 0..rounds {
+        eprintln!("{SERVER}: round {}", round + 1);
+        let bare = echo_server::microseconds(Peer::Bare, 2)?;
+        bare_times.push(bare);
+        for (peer, ratios) in [Peer::Linked, Peer::Preloaded].into_iter().zip(&mut ratios) {
+            ratios.push(echo_server::microseconds(peer, 2)? / bare);
+        }
+    }
+    println!("\n{SERVER}: {:.0} us bare\n", table::quantile(&bare_times, 0.5));
+    println!("| | over bare | rounds |\n|---|---|---|");
+    for (peer, ratios) in [Peer::Linked, Peer::Preloaded].into_iter().zip(&ratios) {
+        println!("| {} | {} | {rounds} |", peer.name(), table::spread(ratios));
+    }
+    Ok(())
+}
+
+/// The machine, the versions and the commit that figures belong to.
+fn machine() -> String {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().next().map(|line| line.trim().to_owned())
+    };
+    let mut lines = Vec::new();
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor = processor.lines().find_map(|line| line.strip_prefix("model name"));
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    lines.push(format!(
+        "machine: {} × {processors}, Linux {}, {}",
+        processor.unwrap_or_default().trim_start_matches(['\t', ':', ' ']),
+        said("uname", &["-r"]).unwrap_or_default(),
+        said("ldd", &["--version"]).unwrap_or_default(),
+    ));
+    for (program, argument) in [("heaptrack", "--version"), ("valgrind", "--version")] {
+        if let Some(version) = said(program, &[argument]) {
+            lines.push(format!("version: {version}"));
+        }
+    }
+    for package in ["libjemalloc2", "libgoogle-perftools4", "libssl3"] {
+        let format = "-f=${Package} ${Version}";
+        if let Some(version) = said("dpkg-query", &["-W", format, package]) {
+            lines.push(format!("version: {version}"));
+        }
+    }
+    let commit = said("git", &["describe", "--always", "--dirty"]).unwrap_or_default();
+    lines.push(format!("commit: {commit}"));
+    lines.join("\n")
+}

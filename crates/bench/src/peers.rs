@@ -1,0 +1,187 @@
+//! What is compared: the recorder in its two ways, and other people's profilers.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One way to run a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// As it is.
+    Bare,
+    /// With hooks that call malloc.
+    NoOp,
+    /// With the recorder linked.
+    Linked,
+    /// With the recorder preloaded.
+    Preloaded,
+    /// Under heaptrack.
+    Heaptrack,
+    /// With jemalloc in place of the C library's malloc.
+    Jemalloc,
+    /// The same, with its profiler on every allocation (2^0 bytes) or each 512 KiB (2^19).
+    JemallocProfiler {
+        /// Bytes between samples, on average, as a power of two.
+        lg_sample: u32,
+    },
+    /// With gperftools' tcmalloc.
+    Tcmalloc,
+    /// The same, with its heap profiler.
+    TcmallocProfiler,
+    /// Under valgrind's DHAT.
+    Dhat,
+    /// Under valgrind's massif.
+    Massif,
+}
+
+/// How much slower than bare it may be: slow ones run less often and for shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Like bare, more or less.
+    Near,
+    /// Some times slower.
+    Slow,
+    /// Tens of times slower.
+    VerySlow,
+}
+
+const JEMALLOC: &str = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
+const TCMALLOC: &str = "/usr/lib/x86_64-linux-gnu/libtcmalloc.so.4";
+const PRELOAD: &str = "libtlsheap_preload.so";
+
+impl Peer {
+    /// All of them, bare first.
+    pub const ALL: [Peer; 12] = [
+        Peer::Bare,
+        Peer::NoOp,
+        Peer::Linked,
+        Peer::Preloaded,
+        Peer::Heaptrack,
+        Peer::Jemalloc,
+        Peer::JemallocProfiler { lg_sample: 19 },
+        Peer::JemallocProfiler { lg_sample: 0 },
+        Peer::Tcmalloc,
+        Peer::TcmallocProfiler,
+        Peer::Dhat,
+        Peer::Massif,
+    ];
+
+    /// Its name in tables.
+    pub fn name(self) -> String {
+        match self {
+            Peer::Bare => "bare".to_owned(),
+            Peer::NoOp => "no-op hooks".to_owned(),
+            Peer::Linked => "recorder, linked".to_owned(),
+            Peer::Preloaded => "recorder, preloaded".to_owned(),
+            Peer::Heaptrack => "heaptrack".to_owned(),
+            Peer::Jemalloc => "jemalloc".to_owned(),
+            Peer::JemallocProfiler { lg_sample } => format!("jemalloc, prof 2^{lg_sample}"),
+            Peer::Tcmalloc => "tcmalloc".to_owned(),
+            Peer::TcmallocProfiler => "tcmalloc, HEAPPROFILE".to_owned(),
+            Peer::Dhat => "valgrind DHAT".to_owned(),
+            Peer::Massif => "valgrind massif".to_owned(),
+        }
+    }
+
+    /// How slow it is.
+    pub fn pace(self) -> Pace {
+        match self {
+            Peer::Heaptrack => Pace::Slow,
+            Peer::JemallocProfiler { lg_sample: 0 }
+            | Peer::TcmallocProfiler
+            | Peer::Dhat
+            | Peer::Massif => Pace::VerySlow,
+            _ => Pace::Near,
+        }
+    }
+
+    /// What is missing for it, in words; `None` when it can be run.
+    pub fn missing(self) -> Option<String> {
+        let file = |path: &str, package: &str| {
+            (!Path::new(path).exists()).then(|| format!("{path} (Debian: {package})"))
+        };
+        let program = |name: &str| {
+            let found = Command::new(name).arg("--version").output();
+            found.is_err().then(|| format!("{name} (Debian: {name})"))
+        };
+        match self {
+            Peer::Bare | Peer::NoOp | Peer::Linked => None,
+            Peer::Preloaded => beside(PRELOAD).is_none().then(|| {
+                format!("{PRELOAD} beside this program: cargo build --release -p preload")
+            }),
+            Peer::Heaptrack => program("heaptrack"),
+            Peer::Jemalloc | Peer::JemallocProfiler { .. } => file(JEMALLOC, "libjemalloc2"),
+            Peer::Tcmalloc | Peer::TcmallocProfiler => file(TCMALLOC, "libgoogle-perftools4"),
+            Peer::Dhat | Peer::Massif => program("valgrind"),
+        }
+    }
+
+    /// A command that runs `program` this way; what it writes goes to `folder`. The caller adds
+    /// the program's arguments.
+    pub fn command(self, program: &Path, folder: &Path) -> Command {
+        let of = |tool: &str, arguments: &[String]| {
+            let mut command = Command::new(tool);
+            command.args(arguments).arg(program);
+            command
+        };
+        let output = |name: &str| folder.join(name).display().to_string();
+        let mut command = match self {
+            Peer::Heaptrack => of("heaptrack", &["-o".to_owned(), output("heaptrack")]),
+            Peer::Dhat => of(
+                "valgrind",
+                &["--tool=dhat".to_owned(), format!("--dhat-out-file={}", output("dhat"))],
+            ),
+            Peer::Massif => of(
+                "valgrind",
+                &["--tool=massif".to_owned(), format!("--massif-out-file={}", output("massif"))],
+            ),
+            _ => Command::new(program),
+        };
+        match self {
+            Peer::Preloaded => {
+                command.env("LD_PRELOAD", beside(PRELOAD).unwrap_or_default());
+                command.env("TLSHEAP_LEDGER_DIR", folder);
+            }
+            Peer::Jemalloc => {
+                command.env("LD_PRELOAD", JEMALLOC);
+            }
+            Peer::JemallocProfiler { lg_sample } => {
+                let prefix = output("jemalloc");
+                command.env("LD_PRELOAD", JEMALLOC);
+                command.env(
+                    "MALLOC_CONF",
+                    format!(
+                        "prof:true,prof_final:true,lg_prof_sample:{lg_sample},prof_prefix:{prefix}"
+                    ),
+                );
+            }
+            Peer::Tcmalloc => {
+                command.env("LD_PRELOAD", TCMALLOC);
+            }
+            Peer::TcmallocProfiler => {
+                command.env("LD_PRELOAD", TCMALLOC).env("HEAPPROFILE", output("tcmalloc"));
+            }
+            _ => {}
+        }
+        command
+    }
+
+    /// What the workload has to put into OpenSSL.
+    pub fn hooks(self) -> &'static str {
+        match self {
+            Peer::NoOp => "no-op",
+            Peer::Linked => "recorder",
+            _ => "none",
+        }
+    }
+}
+
+/// A file of this build: programs are in one folder, examples and libraries in folders below. Of
+/// several, the newest: cargo leaves old ones lying.
+pub fn beside(name: &str) -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    let folder = own.parent()?;
+    let places =
+        [folder.join(name), folder.join("..").join(name), folder.join("../deps").join(name)];
+    let age = |path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok();
+    places.into_iter().filter(|path| path.is_file()).max_by_key(age)?.canonicalize().ok()
+}
