@@ -1,5 +1,5 @@
-//! The file of a loaded object, mapped for reading: of a program of a hundred megabytes only what is
-//! looked at is touched, and nothing of it stays.
+//! The file of a loaded object, mapped for reading: of a program of a hundred megabytes only what
+//! is looked at is touched, and nothing of it stays.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;

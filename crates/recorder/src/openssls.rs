@@ -21,8 +21,8 @@ static GETTERS: [AtomicPtr<()>; MOST_OPENSSLS] =
 /// Numbers given.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// A number for one more OpenSSL, of which `own` are the functions that it allocates with by itself,
-/// as far as they are known, and `get` its `CRYPTO_get_mem_functions`. Its allocations are counted
+/// A number for one more OpenSSL, of which `own` are the functions that it allocates with by
+/// itself, as far as they are known, and `get` its `CRYPTO_get_mem_functions`. Its allocations are counted
 /// once [`OpensslNumber::put_into`] or [`OpensslNumber::hooks`] has come into it.
 ///
 /// One thread at a time calls this.
@@ -73,8 +73,8 @@ impl OpensslNumber {
     ///
     /// # Safety
     ///
-    /// `set` is the `CRYPTO_set_mem_functions` of this OpenSSL (1.1.0 or newer), and no other thread
-    /// is calling it or allocating in this OpenSSL for the first time.
+    /// `set` is the `CRYPTO_set_mem_functions` of this OpenSSL (1.1.0 or newer), and no other
+    /// thread is calling it or allocating in this OpenSSL for the first time.
     pub unsafe fn put_into(self, set: Setter) -> Result<(), InstallError> {
         let MemoryFunctions { malloc, realloc, free } = self.hooks();
         // SAFETY: the caller's promise; the hooks keep the contract of OpenSSL's own.

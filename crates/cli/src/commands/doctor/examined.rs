@@ -42,7 +42,8 @@ impl Examined {
         if let Some(object) = later.filter(|_| obstacle.is_none()) {
             examined.notes.push(format!(
                 "{} can load libraries while it runs, which cannot be known from files: an OpenSSL \
-                 in them is recorded when it comes; ask about the id of a running process to see it",
+                 in them is recorded when it comes; ask about the id of a running process to see \
+                 it",
                 object.path.display()
             ));
         }
