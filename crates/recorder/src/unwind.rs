@@ -60,6 +60,7 @@ pub(crate) fn walk(frame: usize, bounds: Bounds, room: &mut Room) -> Stack<'_> {
             Rule::Frame { cfa, saved_base } => at.outwards(cfa, saved_base, bounds),
             Rule::Aligned { cfa_at } => at.out_of_aligned(cfa_at, bounds),
             Rule::Signal => at.interrupted(bounds),
+            Rule::NoTable => at.framed(bounds),
         };
         let Some(next) = next else { break StackEnd::Lost };
         // Programs and libraries in assembly mark their root so, where they have no table.
@@ -98,6 +99,21 @@ impl Registers {
             None => self.base,
         };
         self.called_from(cfa, base, bounds)
+    }
+
+    /// The caller's registers, through a frame pointer that nothing vouches for: code without
+    /// tables may keep anything else in rbp. So where it leads must be known code, or further code
+    /// without tables whose frame pointer leads further out still.
+    #[cold]
+    fn framed(self, bounds: Bounds) -> Option<Registers> {
+        if self.base < self.stack {
+            return None;
+        }
+        let next = self.outwards(Cfa::Base(16), Some(-16), bounds)?;
+        let known =
+            !matches!(cache::rule(next.address.wrapping_sub(1)), Rule::NoTable | Rule::Unknown);
+        let chained = next.base > self.base && bounds.holds(next.base);
+        (known || chained || next.address == 0).then_some(next)
     }
 
     fn out_of_aligned(self, cfa_at: i32, bounds: Bounds) -> Option<Registers> {
