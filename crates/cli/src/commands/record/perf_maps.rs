@@ -13,9 +13,8 @@ use crate::commands::record::processes::Processes;
 /// Hands the perf map of each process to `symbols`. Returns what could not be used, in sentences.
 pub fn add(symbols: &mut Symbols, processes: &Processes) -> Vec<String> {
     let mut problems = Vec::new();
-    for (ledger, snapshot, _) in processes.recorded() {
-        // The process itself has made its ledger.
-        let Ok(owner) = fs::metadata(ledger).map(|ledger| ledger.uid()) else { continue };
+    for process in &processes.all {
+        let (Some((_, snapshot)), Some(owner)) = (&process.ledger, process.user) else { continue };
         let Some(path) = places(snapshot.pid).into_iter().find(|path| path.exists()) else {
             continue;
         };
