@@ -6,6 +6,8 @@
 
 use load as _; // for the zlib that OpenSSL calls
 
+#[path = "programs/certificate.rs"]
+mod certificate;
 #[path = "programs/clients.rs"]
 mod clients;
 #[path = "programs/measured.rs"]
@@ -20,7 +22,7 @@ use std::fs;
 use std::process::Command;
 
 use clients::Talk;
-use measured::{Measured, Subject, place_with_certificate};
+use measured::{Measured, Subject};
 use needed::FIXTURES;
 use program::path;
 use rustix::process::Signal;
@@ -52,7 +54,7 @@ fn names_the_way(stacks: &[Vec<String>], names: &[&str]) {
 
 /// One of our echo servers, which takes the certificate and the key as its arguments.
 fn echo_server(interpreter: &str, file: &str) -> (Subject, TempDir) {
-    let place = place_with_certificate();
+    let place = certificate::place();
     let file = format!("{FIXTURES}/{file}");
     let command = [interpreter, &file, "certificate.pem", "key.pem"];
     let mut subject = Subject::new(&command, Ready::Line("ready"), Talk::Echo);
@@ -88,14 +90,14 @@ fn functions_of_javascript_have_names_when_node_writes_them_down() {
     measured.is_transparent();
     let names = ["onconnection", "tlsConnectionListener", "TLSSocket", "SSL_new"];
     names_the_way(&measured.stacks_of("SSL_new"), &names);
-    // Our own function, at its line.
-    let top = measured.top(&["--under", "echo.js"]);
-    println!(
-        "{:#} {:#} {:#}",
-        top["totals"],
-        top["sites"][0],
-        top["sites"].as_array().unwrap().len()
-    );
+    // Our own function, which has only written: nothing of that is left.
+    let ours = measured.top(&["--under", "echo.js"]);
+    let allocated = ours["totals"]["alloc_blocks"].as_u64();
+    assert!(allocated.is_some_and(|blocks| blocks > 0), "{ours:#}");
+    let record = measured.record();
+    for pid in [measured.plain.pid.into(), record["processes"][0]["pid"].as_u64().unwrap()] {
+        fs::remove_file(format!("/tmp/perf-{pid}.map")).unwrap();
+    }
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn python_with_its_own_ssl() {
 #[test]
 fn nginx_with_two_workers() {
     let Some(nginx) = needed::program("nginx") else { return };
-    let place = place_with_certificate();
+    let place = certificate::place();
     let port = free_port();
     // nginx looks for what its settings name beside them.
     let settings = place.path().join("nginx.conf");
@@ -146,7 +148,7 @@ fn nginx_with_two_workers() {
 #[test]
 fn redis() {
     let Some(redis) = needed::program("redis-server") else { return };
-    let place = place_with_certificate();
+    let place = certificate::place();
     let port = free_port();
     let (settings, listen) = (format!("{FIXTURES}/redis.conf"), port.to_string());
     let tls = ["--tls-cert-file", "certificate.pem", "--tls-key-file", "key.pem"];
@@ -158,7 +160,7 @@ fn redis() {
 #[test]
 fn postgresql() {
     let Some(programs) = needed::postgresql() else { return };
-    let place = place_with_certificate();
+    let place = certificate::place();
     let port = free_port();
     let folder = path(place.path()).to_owned();
     let data = format!("{folder}/data");
@@ -193,7 +195,7 @@ fn postgresql() {
 #[test]
 fn openssl_s_server_which_takes_one_connection_at_a_time() {
     let Some(openssl) = needed::program("openssl") else { return };
-    let place = place_with_certificate();
+    let place = certificate::place();
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     let certificate = ["-cert", "certificate.pem", "-key", "key.pem"];

@@ -1,5 +1,7 @@
 //! TLS clients that keep every byte they are answered, so that two runs can be compared.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! One program, by itself and recorded, under the same clients.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct Measured {
 
 /// What a server did for its clients.
 pub struct Visit {
+    /// The process that was started: the server, or `tlsheap`.
+    pub pid: u32,
     pub answers: Vec<Vec<u8>>,
     /// On its standard output.
     pub printed: Vec<u8>,
@@ -104,9 +107,10 @@ impl Subject {
             (0..self.open).map(|_| Client::open(server.port, self.talk)).collect();
         server.come_to_rest();
         server.signal(self.end);
+        let pid = server.pid();
         let (code, printed) = server.end();
         let answers = clients.into_iter().map(|client| client.answer).collect();
-        Visit { answers, printed, code, quiet_since }
+        Visit { pid, answers, printed, code, quiet_since }
     }
 }
 
@@ -206,19 +210,4 @@ fn record_of(folder: &Path) -> Value {
     let json =
         fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}: {}", file.display(), words()));
     serde_json::from_slice(&json).unwrap()
-}
-
-/// A folder with a new certificate for RSA with 2,048 bits, and its key; other users may look into
-/// it, as servers that root starts become one of them.
-pub fn place_with_certificate() -> TempDir {
-    let place = TempDir::new().unwrap();
-    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "certificate.pem"])
-        .current_dir(&place)
-        .output()
-        .expect("the openssl program");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    place
 }

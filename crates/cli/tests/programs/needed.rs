@@ -1,6 +1,8 @@
 //! Programs that the tests need. Where everything should be, none may be missing; elsewhere what
 //! is missing is said, and its test is skipped.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::path::{Path, PathBuf};
 
 /// The folder of the small servers.

@@ -1,5 +1,7 @@
 //! A server while a test talks to it: by itself, or recorded. Nothing of it outlives the test.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
@@ -94,6 +96,11 @@ impl Server {
             before = now;
             (same == 5).then_some(())
         });
+    }
+
+    /// The process that was started: its own, or that of `tlsheap`.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal to it, or to `tlsheap`, which passes it on.
