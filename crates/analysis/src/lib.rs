@@ -15,6 +15,7 @@ pub mod diff;
 pub mod domain;
 pub mod function_category;
 pub mod group;
+mod interpreter;
 pub mod inventory;
 pub mod moved;
 pub mod objects;

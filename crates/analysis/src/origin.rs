@@ -3,6 +3,7 @@
 use profile::Frame;
 
 use crate::category;
+use crate::interpreter;
 use crate::short_name::{c_name, root_crate};
 
 /// Who wrote the function of a frame.
@@ -14,7 +15,8 @@ pub enum Origin {
     BelowOpenSsl,
     /// A wrapper around OpenSSL, such as the crate `openssl`.
     Binding,
-    /// The standard library, an async runtime, the C library's thread and process start.
+    /// The standard library, an async runtime, an interpreter, the C library's thread and process
+    /// start.
     Runtime,
     /// The profiled program.
     Program,
@@ -30,6 +32,9 @@ impl Origin {
         }
         if category::of_source(frame.file, frame.function).is_some() {
             return Origin::OpenSsl;
+        }
+        if interpreter::carries(frame) {
+            return Origin::Runtime;
         }
         // The file is the better witness: names of inlined functions may have lost their paths.
         match crate_of_file(frame.file).as_deref().or_else(|| root_crate(frame.function)) {

@@ -74,7 +74,7 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(snapshot: &'a Snapshot, symbols: &'a mut Symbols, mut profile: Profile) -> Builder<'a> {
         profile.time_nanos = i64::try_from(snapshot.started_nanos).unwrap_or(0);
-        let space = symbols.address_space(&snapshot.modules);
+        let space = symbols.address_space(Some(snapshot.pid), &snapshot.modules);
         Builder { profile, space, by_stack: HashMap::new(), samples: Vec::new(), openssls: &[] }
     }
 

@@ -113,7 +113,7 @@ impl HeapDump {
             .map(|m| ValueType { kind: m.kind().to_owned(), unit: m.unit().to_owned() })
             .collect();
         let mut profile = Profile::new(types, Some(1));
-        let mut space = symbols.address_space(&self.modules);
+        let mut space = symbols.address_space(None, &self.modules);
         for dumped in &self.stacks {
             let stack: Vec<_> = dumped
                 .addresses

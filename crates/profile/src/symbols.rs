@@ -4,6 +4,7 @@
 //! address ─ module ─► file offset ─ program headers ─► address in the ELF file
 //!         ─ DWARF ─► functions with inlined ones, source lines
 //!         ─ else symbol table ─► function      ─ else ─► `module+0xaddress`
+//!         ─ in no module ─► perf map ─► function   ─ else ─► `[JIT]`
 //! ```
 //!
 //! Nothing about a module can make the whole fail: a file that is gone, unreadable or damaged
@@ -12,18 +13,21 @@
 mod address_space;
 mod debug_file;
 mod elf;
+mod perf_map;
 mod readable_name;
 mod rust_module;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use ledger::Module;
 
+use self::debug_file::DebugFolders;
+
 pub use self::address_space::{AddressKind, AddressSpace};
 pub use self::elf::{Elf, ElfError, SymbolFrame};
+pub use self::perf_map::{MAX_PERF_MAP_BYTES, PerfMap, PerfMapError};
 pub use self::readable_name::readable_name;
 
 /// The largest file that is searched for symbols, in bytes.
@@ -38,6 +42,8 @@ pub struct Symbols {
     by_path: HashMap<String, usize>,
     /// By file and offset in it.
     answers: HashMap<(usize, u64), Arc<[SymbolFrame]>>,
+    /// By process.
+    perf_maps: HashMap<u32, PerfMap>,
     summary: Symbolisation,
 }
 
@@ -45,11 +51,11 @@ pub struct Symbols {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Symbolisation {
-    /// Distinct addresses that got a name.
+    /// Addresses that got a name, each counted once for a file or process.
     pub resolved: u64,
     /// Distinct addresses in a module that got none.
     pub unresolved: u64,
-    /// Lookups of addresses that lie in no module.
+    /// Lookups of addresses that lie in no module and no perf map.
     pub outside: u64,
     /// The modules that could not be used, with the reason, by path.
     pub unusable_modules: BTreeMap<String, String>,
@@ -70,9 +76,19 @@ impl Symbols {
         Symbols::default()
     }
 
-    /// The addresses of a process with these modules, to be named by these symbols.
-    pub fn address_space<'a>(&'a mut self, modules: &'a [Module]) -> AddressSpace<'a> {
-        AddressSpace::new(self, modules)
+    /// Names the code that the process `pid` has compiled.
+    pub fn add_perf_map(&mut self, pid: u32, map: PerfMap) {
+        self.perf_maps.insert(pid, map);
+    }
+
+    /// The addresses of a process with these modules, to be named by these symbols. Only where it
+    /// is known which process that is can code in no module be given a name.
+    pub fn address_space<'a>(
+        &'a mut self,
+        pid: Option<u32>,
+        modules: &'a [Module],
+    ) -> AddressSpace<'a> {
+        AddressSpace::new(self, pid, modules)
     }
 
     /// What could be named up to now, and what could not.
@@ -112,8 +128,15 @@ impl Symbols {
         answer
     }
 
-    fn outside(&mut self) {
+    /// The function at an address of the process `pid` that lies in no module.
+    fn outside(&mut self, pid: Option<u32>, address: u64) -> Option<SymbolFrame> {
+        let map = pid.and_then(|pid| self.perf_maps.get(&pid));
+        if let Some(frame) = map.and_then(|map| map.frame(address)) {
+            self.summary.resolved += 1;
+            return Some(frame);
+        }
         self.summary.outside += 1;
+        pid.map(|_| SymbolFrame::in_no_file())
     }
 
     /// Where in `files` the file at `path` is; it is read when it is asked for first.
@@ -153,7 +176,7 @@ fn load(path: &str) -> Result<Elf, ElfError> {
     let bytes = fs::read(path).map_err(ElfError::Unreadable)?;
     let elf = Elf::parse(&bytes)?;
     drop(bytes);
-    Ok(match debug_file::of(&elf, Path::new(debug_file::DEBUG_ROOT)) {
+    Ok(match DebugFolders::of_this_user().debug_file_of(&elf) {
         Some(debug) => elf.with_debug_file(debug),
         None => elf,
     })

@@ -52,7 +52,7 @@ fn own_stack() -> (Profile, Symbols) {
     let mut profile = Profile::of_heap();
     let mut symbols = Symbols::new();
     let modules = own_modules();
-    let mut space = symbols.address_space(&modules);
+    let mut space = symbols.address_space(Some(1), &modules);
     let stack = function_on_the_stack()
         .into_iter()
         .map(|address| space.location(&mut profile, address, AddressKind::Return))
@@ -105,7 +105,7 @@ fn what_cannot_be_named_is_said_and_fails_nothing() {
 
     let mut profile = Profile::of_heap();
     let mut symbols = Symbols::new();
-    let mut space = symbols.address_space(&modules);
+    let mut space = symbols.address_space(Some(1), &modules);
     let mut name_of = |address| {
         let id = space.location(&mut profile, address, AddressKind::Return);
         let line = profile.location_of(id).lines.first()?;
@@ -114,9 +114,9 @@ fn what_cannot_be_named_is_said_and_fails_nothing() {
     assert_eq!(name_of(0x1_0011).unwrap(), "libdamaged.so+0x2010");
     assert_eq!(name_of(0x4_0001).unwrap(), "libgone.so (deleted)+0x2000");
     assert_eq!(name_of(0x3_1000).unwrap(), "missing.so+0x2fff");
-    assert_eq!(name_of(0x3_1001), None, "after the end of the module");
-    assert_eq!(name_of(0), None);
-    assert_eq!(name_of(u64::MAX), None);
+    assert_eq!(name_of(0x3_1001).unwrap(), "[JIT]", "after the end of the module");
+    assert_eq!(name_of(0).unwrap(), "[JIT]");
+    assert_eq!(name_of(u64::MAX).unwrap(), "[JIT]");
     name_of(0x2_0001).unwrap();
 
     let summary = symbols.summary();

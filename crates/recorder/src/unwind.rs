@@ -69,6 +69,7 @@ pub(crate) fn walk(frame: usize, bounds: Bounds, trace: &mut Trace) {
             Rule::Unknown => break StackEnd::Lost,
             Rule::Frame { cfa, saved_base } => at.outwards(cfa, saved_base, bounds, trace),
             Rule::Aligned { cfa_at } => at.out_of_aligned(cfa_at, bounds, trace),
+            Rule::NoTable => at.framed(bounds, trace),
             Rule::Signal => {
                 // It goes on from registers that the kernel has stored in a way of its own.
                 trace.not_repeatable();
@@ -124,6 +125,27 @@ impl Registers {
             Some(offset) => self.called_from(cfa, moved(cfa, offset), bounds),
             None => Registers { address: 0, stack: cfa, ..self }.with_address(self, bounds),
         }
+    }
+
+    /// The caller's registers, through a frame pointer that nothing vouches for: code without
+    /// tables may keep anything else in rbp. So where it leads must be known code, or further code
+    /// without tables whose frame pointer leads further out still.
+    #[cold]
+    fn framed(self, bounds: Bounds, trace: &mut Trace) -> Option<Registers> {
+        if self.base < self.stack {
+            return None;
+        }
+        let next = self.outwards(Cfa::Base(16), Some(-16), bounds, trace)?;
+        let known =
+            !matches!(cache::rule(next.address.wrapping_sub(1)), Rule::NoTable | Rule::Unknown);
+        if known || next.address == 0 {
+            return Some(next);
+        }
+        let chained = next.base > self.base && bounds.holds(next.base);
+        chained.then(|| {
+            trace.link(next.base_place, next.base);
+            next
+        })
     }
 
     fn out_of_aligned(self, cfa_at: i32, bounds: Bounds, trace: &mut Trace) -> Option<Registers> {

@@ -8,6 +8,7 @@ mod goals;
 mod moments;
 mod observer;
 mod over_time;
+mod perf_maps;
 pub mod place;
 mod processes;
 mod profiles;

@@ -140,7 +140,7 @@ fn a_site_is_never_lost_however_little_its_stack_says() {
         stacks(&profile),
         [
             vec!["[no stack] crypto/x.c:7", "[truncated] :0"],
-            vec![" ssl/y.c:8"],
+            vec!["[JIT] ssl/y.c:8"],
             vec!["[no stack] ssl/z.c:9"],
         ]
     );

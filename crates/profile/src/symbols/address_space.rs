@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use ledger::Module;
 
-use super::Symbols;
+use super::{SymbolFrame, Symbols};
 use crate::{Function, Line, Location, LocationId, Mapping, MappingId, Profile};
 
 /// The modules of one process, ready for lookups.
 pub struct AddressSpace<'a> {
     symbols: &'a mut Symbols,
+    pid: Option<u32>,
     /// In order of their start addresses.
     modules: Vec<&'a Module>,
     /// Answers for the profile that is being built.
@@ -28,11 +29,16 @@ pub enum AddressKind {
 }
 
 impl<'a> AddressSpace<'a> {
-    pub(super) fn new(symbols: &'a mut Symbols, modules: &'a [Module]) -> AddressSpace<'a> {
+    pub(super) fn new(
+        symbols: &'a mut Symbols,
+        pid: Option<u32>,
+        modules: &'a [Module],
+    ) -> AddressSpace<'a> {
         let mut modules: Vec<&Module> =
             modules.iter().filter(|module| module.start < module.end).collect();
         modules.sort_by_key(|module| (module.start, module.end));
-        AddressSpace { symbols, modules, locations: HashMap::new(), mappings: HashMap::new() }
+        let (locations, mappings) = (HashMap::new(), HashMap::new());
+        AddressSpace { symbols, pid, modules, locations, mappings }
     }
 
     /// The location of `address` in `profile`, named as far as the modules allow. All calls on
@@ -64,24 +70,13 @@ impl<'a> AddressSpace<'a> {
             AddressKind::Exact => address,
         };
         let Some(module) = self.module_at(instruction) else {
-            self.symbols.outside();
-            return Location { address, ..Location::default() };
+            let frame = self.symbols.outside(self.pid, instruction);
+            return Location { mapping: None, address, lines: lines(profile, frame.as_slice()) };
         };
         let mapping = self.mapping(profile, module);
         let file_offset = (instruction - module.start).saturating_add(module.file_offset);
         let frames = self.symbols.frames(&module.path, file_offset);
-        let lines = frames
-            .iter()
-            .map(|frame| Line {
-                function: profile.function(Function {
-                    name: frame.name.clone(),
-                    system_name: frame.system_name.clone(),
-                    file: frame.file.clone(),
-                }),
-                line: frame.line,
-            })
-            .collect();
-        Location { mapping: Some(mapping), address, lines }
+        Location { mapping: Some(mapping), address, lines: lines(profile, &frames) }
     }
 
     fn module_at(&self, address: u64) -> Option<&'a Module> {
@@ -107,4 +102,16 @@ impl<'a> AddressSpace<'a> {
         self.mappings.insert(module.start, id);
         id
     }
+}
+
+fn lines(profile: &mut Profile, frames: &[SymbolFrame]) -> Vec<Line> {
+    let mut line = |frame: &SymbolFrame| Line {
+        function: profile.function(Function {
+            name: frame.name.clone(),
+            system_name: frame.system_name.clone(),
+            file: frame.file.clone(),
+        }),
+        line: frame.line,
+    };
+    frames.iter().map(&mut line).collect()
 }

@@ -57,6 +57,13 @@ impl SymbolFrame {
         let name = format!("{file}+{address:#x}");
         SymbolFrame { system_name: name.clone(), name, ..SymbolFrame::default() }
     }
+
+    /// What stands for an address that lies in no file: code that was compiled while the program
+    /// ran, and that nobody has named.
+    pub(super) fn in_no_file() -> SymbolFrame {
+        let name = "[JIT]".to_owned();
+        SymbolFrame { system_name: name.clone(), name, ..SymbolFrame::default() }
+    }
 }
 
 /// What one ELF file knows about its addresses. Nothing of the file stays open or mapped: it may

@@ -5,8 +5,11 @@
 pub(crate) enum Rule {
     /// There is no further frame.
     Root,
-    /// There are no tables, or they ask for more than is known here.
+    /// The tables ask for more than is known here.
     Unknown,
+    /// There is no table for this instruction: code that was compiled while the program runs, or
+    /// assembly. Such code usually keeps frame pointers.
+    NoTable,
     /// An ordinary function: its return address lies in the word below the canonical frame
     /// address, and the caller's rbp at an offset from there, or it is unchanged.
     Frame { cfa: Cfa, saved_base: Option<i32> },
@@ -34,6 +37,7 @@ const SIGNAL: u64 = 3;
 const STACK: u64 = 4;
 const BASE: u64 = 5;
 const ALIGNED: u64 = 6;
+const NO_TABLE: u64 = 7;
 const KIND: u64 = 7;
 const SAVED: u64 = 1 << 3;
 
@@ -46,6 +50,7 @@ impl Rule {
         match self {
             Rule::Root => ROOT,
             Rule::Unknown => UNKNOWN,
+            Rule::NoTable => NO_TABLE,
             Rule::Signal => SIGNAL,
             Rule::Aligned { cfa_at } => ALIGNED | u64::from(cfa_at as u32) << 32,
             Rule::Frame { saved_base: Some(offset), .. } if !OFFSETS.contains(&offset) => UNKNOWN,
@@ -67,6 +72,7 @@ impl Rule {
         let cfa = match word & KIND {
             ROOT => return Rule::Root,
             SIGNAL => return Rule::Signal,
+            NO_TABLE => return Rule::NoTable,
             STACK => Cfa::Stack(offset),
             BASE => Cfa::Base(offset),
             ALIGNED => return Rule::Aligned { cfa_at: offset },
@@ -88,7 +94,7 @@ mod tests {
         let saved = [None, Some(0), Some(-16), Some(OFFSETS.start), Some(OFFSETS.end - 1)];
         let frames = cfas.flat_map(|cfa| saved.map(|saved_base| Rule::Frame { cfa, saved_base }));
         for rule in frames
-            .chain([Rule::Root, Rule::Unknown, Rule::Signal])
+            .chain([Rule::Root, Rule::Unknown, Rule::NoTable, Rule::Signal])
             .chain(offsets.map(|cfa_at| Rule::Aligned { cfa_at }))
         {
             assert_ne!(rule.pack(), 0);

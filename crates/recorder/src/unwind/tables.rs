@@ -57,14 +57,16 @@ pub(crate) fn prepare() -> bool {
     !found.is_null()
 }
 
-/// The rule at an instruction, or [`Rule::Unknown`].
+/// The rule at an instruction.
 #[cold]
 pub(crate) fn rule(instruction: usize) -> Rule {
-    find(instruction).unwrap_or(Rule::Unknown)
+    match object(instruction) {
+        Some(object) => find(&object, instruction).unwrap_or(Rule::Unknown),
+        None => Rule::NoTable,
+    }
 }
 
-fn find(instruction: usize) -> Option<Rule> {
-    let object = object(instruction)?;
+fn find(object: &Found, instruction: usize) -> Option<Rule> {
     let section = |start: usize| {
         // Of a program with holes between its segments, the loader says where the segment with the
         // instruction ends, and the tables are in another.
@@ -87,8 +89,12 @@ fn find(instruction: usize) -> Option<Rule> {
     let frames = EhFrame::from(section(frames as usize));
     let table = header.table()?;
     let address = instruction as u64;
-    let description =
-        table.fde_for_address(&frames, &bases, address, EhFrame::cie_from_offset).ok()?;
+    let found = table.fde_for_address(&frames, &bases, address, EhFrame::cie_from_offset);
+    let description = match found {
+        Ok(description) => description,
+        Err(gimli::Error::NoUnwindInfoForAddress) => return Some(Rule::NoTable),
+        Err(_) => return None,
+    };
     if description.is_signal_trampoline() {
         return Some(Rule::Signal);
     }

@@ -1,6 +1,7 @@
 //! The recorded processes: their ledgers and coverage files, read back.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,6 +14,8 @@ use crate::failure::Failure;
 pub struct Process {
     /// What it counted; `None` when it never allocated in an OpenSSL.
     pub ledger: Option<(PathBuf, Snapshot)>,
+    /// The user it was when it made its ledger.
+    pub user: Option<u32>,
     pub coverage: Coverage,
 }
 
@@ -51,6 +54,7 @@ pub fn read(folder: &Path) -> Result<Processes, Failure> {
         match Snapshot::read_file(&path) {
             Ok(snapshot) => processes.all.push(Process {
                 coverage: coverage_beside(&path, snapshot.pid, &mut processes.problems),
+                user: path.metadata().ok().map(|ledger| ledger.uid()),
                 ledger: Some((path, snapshot)),
             }),
             // The file is no ledger until its header is complete: a process that was killed, or is
@@ -64,7 +68,9 @@ pub fn read(folder: &Path) -> Result<Processes, Failure> {
     });
     for path in with("coverage").iter().filter(|path| !path.with_extension("ledger").exists()) {
         match Coverage::read_file(path) {
-            Ok(coverage) => processes.all.push(Process { ledger: None, coverage }),
+            Ok(coverage) => {
+                processes.all.push(Process { ledger: None, user: None, coverage });
+            }
             Err(error) => processes.problems.push(error.to_string()),
         }
     }

@@ -15,7 +15,7 @@ use crate::commands::record::processes::Processes;
 use crate::commands::record::program::Ended;
 use crate::commands::record::shares::Shares;
 use crate::commands::record::watch::Ledgers;
-use crate::commands::record::{Options, coverage, profiles};
+use crate::commands::record::{Options, coverage, perf_maps, profiles};
 use crate::failure::Failure;
 use crate::machine::{Machine, commit};
 use crate::recording::{
@@ -57,6 +57,7 @@ pub fn write(
     let captured = observed.moments.captured.as_ref();
     let ledgers = captured.map_or(&last, |moment| &moment.ledgers);
     let symbols = &mut observed.symbols;
+    let unnamed = perf_maps::add(symbols, at_end);
 
     let (whole, processes) = write_processes(ledgers, at_end, symbols, folder)?;
     whole_file::write(&folder.file(run_folder::HEAP), &pprof::write(&whole))?;
@@ -84,6 +85,7 @@ pub fn write(
 
     let mut problems = coverage::problems(at_end);
     problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
+    problems.extend(unnamed);
     problems.extend(observed.in_vain.take());
     let live = objects(&whole).unwrap_or_default();
     let recording = Recording {

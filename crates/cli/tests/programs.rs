@@ -1,0 +1,216 @@
+//! `tlsheap record` on servers that people really run, with fifty connections each: what one
+//! connection costs, how the recorder got in, and that neither clients nor the shell notice.
+//!
+//! The figures to compare with were measured by other means, on the versions that Debian 12 has;
+//! docs/programs.md has the table.
+
+use load as _; // for the zlib that OpenSSL calls
+
+#[path = "programs/certificate.rs"]
+mod certificate;
+#[path = "programs/clients.rs"]
+mod clients;
+#[path = "programs/measured.rs"]
+mod measured;
+#[path = "programs/needed.rs"]
+mod needed;
+mod program;
+#[path = "programs/server.rs"]
+mod server;
+
+use std::fs;
+use std::process::Command;
+
+use clients::Talk;
+use measured::{Measured, Subject};
+use needed::FIXTURES;
+use program::path;
+use rustix::process::Signal;
+use server::{Ready, free_port};
+use tempfile::TempDir;
+
+/// What every program is held to.
+fn holds(measured: &Measured, bytes: f64, ways: &[&str]) {
+    measured.is_transparent();
+    measured.lost_nothing();
+    assert_eq!(measured.ways(), ways);
+    measured.costs(bytes);
+}
+
+/// Every stack begins where the process began, has a name for each frame, and one leads through
+/// all of `names`, outermost first.
+fn names_the_way(stacks: &[Vec<String>], names: &[&str]) {
+    assert!(!stacks.is_empty());
+    for stack in stacks {
+        assert_eq!(stack[0], "_start", "{stack:#?}");
+        assert!(stack.iter().all(|frame| !frame.is_empty() && frame != "??"), "{stack:#?}");
+    }
+    let leads = |stack: &Vec<String>| {
+        let mut frames = stack.iter();
+        names.iter().all(|name| frames.any(|frame| frame == name))
+    };
+    assert!(stacks.iter().any(leads), "{names:?}: {stacks:#?}");
+}
+
+/// One of our echo servers, which takes the certificate and the key as its arguments.
+fn echo_server(interpreter: &str, file: &str) -> (Subject, TempDir) {
+    let place = certificate::place();
+    let file = format!("{FIXTURES}/{file}");
+    let command = [interpreter, &file, "certificate.pem", "key.pem"];
+    let mut subject = Subject::new(&command, Ready::Line("ready"), Talk::Echo);
+    if file.ends_with("twisted.py") {
+        subject.tidy = Some(Signal::USR1); // it collects its garbage then
+    }
+    (subject, place)
+}
+
+#[test]
+fn node_with_its_static_openssl() {
+    let Some(node) = needed::program("node") else { return };
+    let (subject, place) = echo_server(&node, "echo.js");
+    let measured = subject.measure(place);
+    holds(&measured, 13_930.0, &["node exported recorded"]);
+    // V8 runs functions of JavaScript that have no names outside of it.
+    let stacks = measured.stacks_of("SSL_new");
+    names_the_way(&stacks, &["node::Start(int, char**)", "[JIT]", "SSL_new"]);
+    let connections = stacks.iter().any(|stack| {
+        stack.iter().any(|frame| frame.starts_with("node::crypto::TLSWrap::TLSWrap("))
+    });
+    assert!(connections, "{stacks:#?}");
+}
+
+#[test]
+fn functions_of_javascript_have_names_when_node_writes_them_down() {
+    let Some(node) = needed::program("node") else { return };
+    let (mut subject, place) = echo_server(&node, "echo.js");
+    let options = ["--perf-basic-prof", "--interpreted-frames-native-stack"];
+    subject.command.splice(1..1, options.map(str::to_owned));
+    (subject.before, subject.open) = (0, 5);
+    let measured = subject.measure(place);
+    measured.is_transparent();
+    let names = ["onconnection", "tlsConnectionListener", "TLSSocket", "SSL_new"];
+    names_the_way(&measured.stacks_of("SSL_new"), &names);
+    // Our own function, which has only written: nothing of that is left.
+    let ours = measured.top(&["--under", "echo.js"]);
+    let allocated = ours["totals"]["alloc_blocks"].as_u64();
+    assert!(allocated.is_some_and(|blocks| blocks > 0), "{ours:#}");
+    let record = measured.record();
+    for pid in [measured.plain.pid.into(), record["processes"][0]["pid"].as_u64().unwrap()] {
+        fs::remove_file(format!("/tmp/perf-{pid}.map")).unwrap();
+    }
+}
+
+#[test]
+fn twisted_with_the_openssl_hidden_in_a_wheel() {
+    let Some(python) = needed::python_of_environment() else { return };
+    let (subject, place) = echo_server(&python, "echo_twisted.py");
+    let measured = subject.measure(place);
+    // The other one is that of Python's own modules.
+    let ways = ["_rust.abi3.so symbol-table recorded", "libcrypto.so.3 exported recorded"];
+    holds(&measured, 56_704.0, &ways);
+    let names = ["Py_BytesMain", "_PyEval_EvalFrameDefault", "_cffi_f_SSL_new"];
+    names_the_way(&measured.stacks_of("_cffi_f_SSL_new"), &names);
+}
+
+#[test]
+fn twisted_with_the_openssl_of_the_distribution() {
+    let Some(python) = needed::python_with_twisted() else { return };
+    let (subject, place) = echo_server(&python, "echo_twisted.py");
+    let measured = subject.measure(place);
+    holds(&measured, 49_240.0, &["libcrypto.so.3 exported recorded"]);
+    names_the_way(&measured.stacks_of("SSL_new"), &["Py_BytesMain", "_PyEval_EvalFrameDefault"]);
+}
+
+#[test]
+fn python_with_its_own_ssl() {
+    let Some(python) = needed::program("python3") else { return };
+    let (subject, place) = echo_server(&python, "echo_asyncio.py");
+    let measured = subject.measure(place);
+    holds(&measured, 16_606.0, &["libcrypto.so.3 exported recorded"]);
+}
+
+#[test]
+fn nginx_with_two_workers() {
+    let Some(nginx) = needed::program("nginx") else { return };
+    let place = certificate::place();
+    let port = free_port();
+    // nginx looks for what its settings name beside them.
+    let settings = place.path().join("nginx.conf");
+    fs::copy(format!("{FIXTURES}/nginx.conf"), &settings).unwrap();
+    let listen = format!("listen 127.0.0.1:{port} ssl reuseport;\n");
+    fs::write(place.path().join("listen.conf"), listen).unwrap();
+    let folder = format!("{}/", path(place.path()));
+    let command = [&nginx, "-p", &folder, "-c", path(&settings), "-g", "pid nginx.pid;"];
+    let measured = Subject::new(&command, Ready::Port(port), Talk::Http).measure(place);
+    holds(&measured, 13_600.0, &["libcrypto.so.3 exported recorded"]);
+}
+
+#[test]
+fn redis() {
+    let Some(redis) = needed::program("redis-server") else { return };
+    let place = certificate::place();
+    let port = free_port();
+    let (settings, listen) = (format!("{FIXTURES}/redis.conf"), port.to_string());
+    let tls = ["--tls-cert-file", "certificate.pem", "--tls-key-file", "key.pem"];
+    let command = [&[&redis[..], &settings, "--tls-port", &listen], &tls[..]].concat();
+    let measured = Subject::new(&command, Ready::Port(port), Talk::Redis).measure(place);
+    holds(&measured, 46_878.0, &["libcrypto.so.3 exported recorded"]);
+}
+
+#[test]
+fn postgresql() {
+    let Some(programs) = needed::postgresql() else { return };
+    let place = certificate::place();
+    let port = free_port();
+    let folder = path(place.path()).to_owned();
+    let data = format!("{folder}/data");
+    // PostgreSQL refuses to be root.
+    let mut as_user = Vec::new();
+    if rustix::process::geteuid().is_root() {
+        as_user = vec!["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"];
+        succeed(&["chown", "-R", "postgres:", &folder]);
+    }
+    let initdb = programs.join("initdb");
+    succeed(
+        &[&as_user[..], &[path(&initdb), "-A", "trust", "-U", "postgres", "-N", &data]].concat(),
+    );
+    let postgres = programs.join("postgres");
+    let settings = [
+        format!("config_file={FIXTURES}/postgresql.conf"),
+        format!("port={port}"),
+        format!("ssl_cert_file={folder}/certificate.pem"),
+        format!("ssl_key_file={folder}/key.pem"),
+    ];
+    let mut command = [&as_user[..], &[path(&postgres), "-D", &data]].concat();
+    for setting in &settings {
+        command.extend(["-c", setting]);
+    }
+    let ready = Ready::Said("ready to accept connections", port);
+    let mut subject = Subject::new(&command, ready, Talk::Postgres);
+    subject.end = Signal::INT; // at a SIGTERM it waits for its clients to go
+    let measured = subject.measure(place);
+    holds(&measured, 69_000.0, &["libcrypto.so.3 exported recorded"]);
+}
+
+#[test]
+fn openssl_s_server_which_takes_one_connection_at_a_time() {
+    let Some(openssl) = needed::program("openssl") else { return };
+    let place = certificate::place();
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let certificate = ["-cert", "certificate.pem", "-key", "key.pem"];
+    let command =
+        [&[&openssl, "s_server", "-quiet", "-accept", &listen], &certificate[..]].concat();
+    let mut subject = Subject::new(&command, Ready::Port(port), Talk::Printed);
+    // All but the last one are gone before it comes.
+    (subject.before, subject.open) = (49, 1);
+    let measured = subject.measure(place);
+    assert_eq!(measured.recorded.printed, b"hello\n".repeat(50));
+    assert_eq!(measured.plain.printed, measured.recorded.printed);
+    holds(&measured, 63_283.0, &["libcrypto.so.3 exported recorded"]);
+}
+
+fn succeed(command: &[&str]) {
+    let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
