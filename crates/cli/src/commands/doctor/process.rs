@@ -9,11 +9,9 @@ use finder::Elf;
 
 use crate::commands::doctor::examined::Examined;
 use crate::commands::doctor::object::Object;
+use crate::commands::record::place;
 use crate::failure::Failure;
 use crate::program_file;
-
-/// The recorder's library, as it is called in memory maps.
-const LIBRARY: &str = "libtlsheap_preload.so";
 
 /// Looks into the process.
 pub fn examine(pid: u32) -> Result<Examined, Failure> {
@@ -53,7 +51,7 @@ pub fn examine(pid: u32) -> Result<Examined, Failure> {
 }
 
 fn is_ours(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == LIBRARY)
+    path.file_name().is_some_and(|name| name == place::NAME)
 }
 
 /// Files with code in a memory map, in the order of their addresses.

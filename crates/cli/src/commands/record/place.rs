@@ -23,7 +23,8 @@ use crate::failure::Failure;
 /// The library, as this program's build script built it.
 const CONTENT: &[u8] = include_bytes!(env!("TLSHEAP_LIBRARY"));
 
-const NAME: &str = "libtlsheap_preload.so";
+/// What it is called in its folder, and so in memory maps.
+pub const NAME: &str = "libtlsheap_preload.so";
 
 /// Ledgers, in the folder.
 const LEDGERS: &str = "ledgers";
