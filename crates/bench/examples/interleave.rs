@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         set(hooks);
         let start = thread_time();
         (0..arguments.handshakes).for_each(|_| handshakes.one());
-        (thread_time() - start).as_secs_f64() / arguments.handshakes as f64
+        thread_time().saturating_sub(start).as_secs_f64() / arguments.handshakes as f64
     };
     for round in 0..arguments.rounds {
         if let Some(only) = arguments.only {

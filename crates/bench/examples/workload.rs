@@ -101,7 +101,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn timed(work: impl FnOnce()) -> Took {
     let (processor, wall) = (process_time(), Instant::now());
     work();
-    Took { processor: process_time() - processor, wall: wall.elapsed() }
+    Took { processor: process_time().saturating_sub(processor), wall: wall.elapsed() }
 }
 
 /// The same on several threads at once: of the process's processor time, the longest that a thread

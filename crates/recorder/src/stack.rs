@@ -137,9 +137,9 @@ impl Bounds {
     /// Every word from the frame record at `frame` to `reach` bytes further out lies within.
     #[inline]
     pub(crate) fn hold_from(self, frame: usize, reach: usize) -> bool {
-        let size = self.high - self.low;
-        frame.wrapping_sub(self.low) <= size.saturating_sub(reach)
-            && reach <= size
+        // Below `low`, the first difference is larger than any size.
+        frame.wrapping_sub(self.low) < self.high - self.low
+            && reach <= self.high - frame
             && frame.is_multiple_of(size_of::<usize>())
     }
 }

@@ -34,7 +34,10 @@ pub(crate) fn stand_up() {
 ///
 /// Everything that touches a thread's own tables asks for it, so that a signal handler that
 /// interrupts the hook and allocates cannot reach them.
-pub(crate) struct Inside(());
+pub(crate) struct Inside {
+    /// Its desk, if it has one.
+    desk: Option<NonNull<Desk>>,
+}
 
 impl Inside {
     /// `None` when the calling thread is in the hook already.
@@ -45,14 +48,7 @@ impl Inside {
             return None;
         }
         thread_word::set(word | INSIDE);
-        Some(Inside(()))
-    }
-
-    /// The thread's desk, if it has one.
-    #[inline]
-    #[allow(clippy::unused_self)] // while it is inside, the word says so
-    fn desk(&self) -> Option<NonNull<Desk>> {
-        NonNull::new((thread_word::get() & !INSIDE) as *mut Desk)
+        Some(Inside { desk: NonNull::new(word as *mut Desk) })
     }
 }
 
@@ -130,9 +126,9 @@ impl Threads {
     /// The calling thread's desk. `None` when all are taken.
     #[inline]
     pub(crate) fn desk<'a>(&'a self, ledger: &Ledger, inside: &'a mut Inside) -> Option<Seat<'a>> {
-        let desk = match inside.desk() {
+        let desk = match inside.desk {
             Some(desk) => desk,
-            None => self.claim(ledger)?,
+            None => *inside.desk.insert(self.claim(ledger)?),
         };
         // SAFETY: a desk is never unmapped, and a thread's word names one whose owner it is;
         // `Inside`, borrowed for as long as the reference, says that no other reference to it
