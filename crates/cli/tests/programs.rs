@@ -113,6 +113,16 @@ fn twisted_with_the_openssl_hidden_in_a_wheel() {
 }
 
 #[test]
+fn twisted_that_releases_its_buffers_holds_less_than_half() {
+    let Some(python) = needed::python_of_environment() else { return };
+    let (mut subject, place) = echo_server(&python, "echo_twisted.py");
+    subject.command.insert(2, "--release-buffers".to_owned());
+    let measured = subject.measure(place);
+    measured.is_transparent();
+    measured.costs(23_872.0);
+}
+
+#[test]
 fn twisted_with_the_openssl_of_the_distribution() {
     let Some(python) = needed::python_with_twisted() else { return };
     let (subject, place) = echo_server(&python, "echo_twisted.py");
