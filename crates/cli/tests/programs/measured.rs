@@ -50,12 +50,14 @@ pub struct Measured {
     /// All answers and the exit code, without the recorder and with it.
     pub plain: Visit,
     pub recorded: Visit,
+    /// All processes of the server, in every attempt.
+    pub processes: Vec<u32>,
 }
 
 /// What a server did for its clients.
 pub struct Visit {
     /// The process that was started: the server, or `tlsheap`.
-    pub pid: u32,
+    pid: u32,
     pub answers: Vec<Vec<u8>>,
     /// On its standard output.
     pub printed: Vec<u8>,
@@ -80,12 +82,15 @@ impl Subject {
         let start = [env!("CARGO_BIN_EXE_tlsheap"), "record", "--out", path(&folder), "--"];
         let command = start.iter().map(|word| (*word).to_owned()).chain(self.command.clone());
         let command: Vec<String> = command.collect();
+        let mut processes = vec![plain.pid];
         for pause in PAUSES.map(Duration::from_millis) {
             let recorded = self.visit(place.path(), &command, pause);
             // `record` looks at the server from time to time, on a busy machine less often: what
             // it has taken for the time before the connections has to be in the pause.
-            if recorded.quiet_since <= baseline(&record_of(&folder)) {
-                return Measured { place, open: self.open, plain, recorded };
+            let record = record_of(&folder);
+            processes.extend(pids(&record));
+            if recorded.quiet_since <= baseline(&record) {
+                return Measured { place, open: self.open, plain, recorded, processes };
             }
             fs::remove_dir_all(&folder).unwrap();
         }
@@ -193,6 +198,12 @@ impl Measured {
     fn words(&self) -> String {
         fs::read_to_string(self.place.path().join("stderr")).unwrap_or_default()
     }
+}
+
+/// The recorded processes.
+fn pids(record: &Value) -> Vec<u32> {
+    let processes = record["processes"].as_array().unwrap();
+    processes.iter().map(|it| it["pid"].as_u64().unwrap() as u32).collect()
 }
 
 /// When the tool saw what was there before the connections; long ago, if it did not.
