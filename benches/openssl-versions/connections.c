@@ -152,7 +152,6 @@ static void set_version(SSL_CTX *ctx)
 
     MUST(SSL_CTX_set_min_proto_version(ctx, version));
     MUST(SSL_CTX_set_max_proto_version(ctx, version));
-    MUST(SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES256-GCM-SHA384"));
     if (is("zlib")) {
         /* Compression needs security level 1 or lower. */
         SSL_CTX_set_security_level(ctx, 1);
@@ -165,8 +164,7 @@ static void set_version(SSL_CTX *ctx)
 static void use_identity(SSL_CTX *ctx)
 {
     MUST(SSL_CTX_use_certificate(ctx, certificate) && SSL_CTX_use_PrivateKey(ctx, server_key));
-    X509_up_ref(authority);
-    MUST(SSL_CTX_add_extra_chain_cert(ctx, authority));
+    MUST(SSL_CTX_add1_chain_cert(ctx, authority));
 }
 
 static SSL_CTX *make_context(void)
