@@ -2,8 +2,8 @@
 //!
 //! Rows of the one version are given the keys of the other: first those of the same function in the
 //! same file, in the order of their lines; then of the same function in another file; then of the
-//! same category, where the blocks are of nearly the same size. What finds no partner stays as it
-//! is, gone or new.
+//! same file and category, where the blocks are of about the same size; then of the same category
+//! alone, where they are of nearly the same size. What finds no partner stays as it is, gone or new.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -108,9 +108,11 @@ impl Partners {
         let owner = |key: &Key| (key.category.clone(), key.domain.clone());
         let of_file = |key: &Key| Some((key.file.clone(), function(key), owner(key)));
         let of_function = |key: &Key| Some((function(key)?, owner(key)));
+        let of_place = |key: &Key| Some((key.file.clone(), owner(key)));
         let of_category = |key: &Key| Some(owner(key));
         partners.pair(before, after, of_file, Alike::Lines);
         partners.pair(before, after, of_function, Alike::Lines);
+        partners.pair(before, after, of_place, Alike::Roughly);
         partners.pair(before, after, of_category, Alike::Sizes);
         partners
     }
@@ -148,7 +150,7 @@ impl Partners {
                 continue;
             }
             let tolerance = match alike {
-                Alike::Lines => 1.5,
+                Alike::Lines | Alike::Roughly => 1.5,
                 Alike::Sizes => 1.02,
             };
             self.pair_by_size(before, after, old, new, tolerance);
@@ -194,7 +196,9 @@ impl Partners {
 enum Alike {
     /// By the order of their lines, if there are as many on each side; else roughly by size.
     Lines,
-    /// By the size of their blocks alone, nearly to the byte.
+    /// By the size of their blocks: a struct has grown or shrunk.
+    Roughly,
+    /// By the size of their blocks, nearly to the byte.
     Sizes,
 }
 

@@ -158,7 +158,8 @@ impl Recording {
             .filter_map(|process| process["openssls"].as_array())
             .flatten()
             .filter(|openssl| openssl["outcome"] == "recorded")
-            .filter_map(|openssl| openssl["version"].as_str());
+            .filter_map(|openssl| openssl["version"].as_str())
+            .filter(|version| !version.is_empty());
         let first = versions.next()?;
         versions.all(|version| version == first).then(|| first.to_owned())
     }
