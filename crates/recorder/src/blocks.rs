@@ -5,11 +5,11 @@
 //! the newest. Nothing moves and nothing is locked: a slot is claimed by one compare-and-swap of
 //! its pointer, and a live pointer has exactly one owner, who alone looks it up.
 //!
-//! Each pointer may lie in one of two buckets of a level, of one cache line each: at home, with
-//! its neighbours in the heap, or elsewhere, which is a place of chance. Neighbours are allocated
-//! and freed together, so that homes are in the cache; and as long as nobody from a home had to go
-//! elsewhere, nobody is looked for there. The choice lets a level fill to about 60 % before it
-//! overflows, so a live block costs 27 to 54 bytes.
+//! A block is at home in a bucket of one cache line, with its neighbours in the heap. Neighbours
+//! are allocated and freed together, so that homes are in the cache. Who finds no room at home goes
+//! elsewhere, to one of some places of chance, and as long as nobody from a home is elsewhere,
+//! nobody is looked for there. A level fills to about 65 % before it overflows, so a live block
+//! costs 25 to 50 bytes.
 
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
@@ -58,6 +58,8 @@ const SLOTS: usize = 4;
 /// The part of the heap that has its home in one bucket: as much as four of the smallest blocks of
 /// the C library's malloc take.
 const HOME_BITS: u32 = 6;
+/// Buckets in which a block may be that has no room at home. With as many, a level fills to 65 %.
+const ELSEWHERE: usize = 8;
 /// Buckets of the first level: 65,536 slots, 1 MiB, of which only touched pages count.
 const FIRST_BUCKETS: usize = 1 << 14;
 const LEVELS: usize = 24;
@@ -280,16 +282,15 @@ impl Level {
 
     #[inline]
     fn home(self, pointer: usize) -> usize {
-        // As many homes as the first level has buckets lie next to each other.
-        let region = pointer >> (HOME_BITS + FIRST_BUCKETS.trailing_zeros());
-        let scattered = (region as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        (pointer >> HOME_BITS ^ scattered as usize) & self.mask
+        // Megabytes of the heap that share a bucket lie in it in different orders.
+        (pointer >> HOME_BITS ^ pointer >> 20) & self.mask
     }
 
-    #[inline]
-    fn elsewhere(self, pointer: usize) -> usize {
-        let mixed = ((pointer >> 3) as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        (mixed >> 32) as usize & self.mask
+    /// Where those go for whom there is no room at home, in this order.
+    fn elsewhere(self, home: usize) -> impl Iterator<Item = usize> {
+        let mixed = (home as u64 + 1).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let (first, step) = ((mixed >> 40) as usize, (mixed >> 20) as usize | 1);
+        (1..=ELSEWHERE).map(move |at| first.wrapping_add(step.wrapping_mul(at)) & self.mask)
     }
 
     #[inline]
@@ -312,35 +313,30 @@ impl Level {
         self.away(home).load(Ordering::Relaxed) == 0
     }
 
-    fn enter_elsewhere(self, home: usize, bucket: &Bucket, pointer: usize, word: u64) -> bool {
-        // Before the block is there: whoever frees it has it from this thread, and looks.
-        let away = self.away(home);
-        let count = |change: fn(u8) -> u8| {
-            // So many that they cannot be counted are never none again.
-            let change = |away| (away != u8::MAX).then(|| change(away));
-            let _ = away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
-        };
-        count(|away| away + 1);
-        let entered = bucket.claim(pointer, word);
-        if !entered {
-            count(|away| away - 1);
-        }
-        entered
+    /// One more or one less is elsewhere. So many that they cannot be counted are never none again.
+    fn count_away(self, home: usize, change: fn(u8) -> u8) {
+        let change = |away| (away != u8::MAX).then(|| change(away));
+        let _ = self.away(home).fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 
     /// The slot of a pointer, wherever it is.
     #[cold]
     fn find(self, home: usize, pointer: usize) -> Option<&'static Slot> {
-        [home, self.elsewhere(pointer)]
-            .into_iter()
-            .find_map(|number| self.bucket(number).slot_with(pointer))
+        if let Some(slot) = self.bucket(home).slot_with(pointer) {
+            return Some(slot);
+        }
+        self.find_elsewhere(home, pointer)
+    }
+
+    #[cold]
+    fn find_elsewhere(self, home: usize, pointer: usize) -> Option<&'static Slot> {
+        self.elsewhere(home).find_map(|number| self.bucket(number).slot_with(pointer))
     }
 
     #[cold]
     fn remove_from_elsewhere(self, home: usize, pointer: usize) -> Option<Block> {
-        let block = self.find(home, pointer)?.take();
-        let one_less = |away| (away != u8::MAX).then(|| away - 1);
-        let _ = self.away(home).fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        let block = self.find_elsewhere(home, pointer)?.take();
+        self.count_away(home, |away| away - 1);
         block
     }
 
@@ -348,9 +344,16 @@ impl Level {
     #[cold]
     fn insert_elsewhere(self, home: usize, pointer: usize, word: u64) -> Inserted {
         // Another thread may have taken one place at home, and left others.
-        let entered = self.bucket(home).claim(pointer, word)
-            || self.enter_elsewhere(home, self.bucket(self.elsewhere(pointer)), pointer, word);
-        if entered { Inserted::New } else { Inserted::Full }
+        if self.bucket(home).claim(pointer, word) {
+            return Inserted::New;
+        }
+        // Before the block is there: whoever frees it has it from this thread, and looks.
+        self.count_away(home, |away| away + 1);
+        if self.elsewhere(home).any(|number| self.bucket(number).claim(pointer, word)) {
+            return Inserted::New;
+        }
+        self.count_away(home, |away| away - 1);
+        Inserted::Full
     }
 
     #[inline(always)]
@@ -495,6 +498,22 @@ mod tests {
         for i in 1..=capacity as usize {
             assert_eq!(blocks.remove(i * 48), Some(block(i as u32 % 99, i as u64)));
         }
+    }
+
+    #[test]
+    fn a_level_fills_to_more_than_half_before_the_next_is_added() {
+        let blocks = Blocks::with_capacity(1_000_000).expect("some megabytes");
+        let (mut pointer, mut random, mut entered) = (0x5555_5560_0000_usize, 1_u64, 0);
+        while blocks.newest().number() == 0 {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            // Like a heap of small blocks with larger ones between them.
+            let size = if random >> 60 == 0 { 16_384 } else { 32 + (random >> 33) as usize % 640 };
+            pointer += size.next_multiple_of(16);
+            assert_eq!(insert(&blocks, pointer, block(1, 1)), Inserted::New);
+            entered += 1;
+        }
+        let slots = FIRST_BUCKETS * SLOTS;
+        assert!(entered * 2 > slots, "{entered} blocks in {slots} slots");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Programs repeat themselves: the allocation that followed this one the last time nearly always
 //! follows it again. So a thread remembers where it has allocated, with the shape of the stack,
 //! the site and its cell at that site. When it allocates, it compares its stack with that of the
-//! habit that came next the last time, and then with those that came here from the same site. One
-//! that matches, word by word, saves the walk and the search for the site.
+//! habit that came after the last two the last time, then with those that came after the last one,
+//! and then with those that came here from the same site. One that matches, word by word, saves
+//! the walk and the search for the site.
 
 use std::ffi::c_char;
 use std::ptr::NonNull;
@@ -25,6 +26,8 @@ const WAYS: usize = 2;
 
 /// Habits that each one knows to come after it. As many as fit into its cache line.
 const SUCCESSORS: usize = 5;
+/// The last of them, which is not told by the habit before.
+const SPARE: usize = SUCCESSORS - 1;
 
 /// The number of a habit, and a part of the hash of where it allocates, so that others need not
 /// be looked at. 0 is none.
@@ -71,7 +74,7 @@ struct Habit {
     site: u32,
     /// A further habit of the same site: the same frames at other distances.
     sibling: u32,
-    /// The habits that were followed after this one, the last one first.
+    /// The habits that were followed after this one: which, depends on the one before.
     next: [Successor; SUCCESSORS],
     openssl: u8,
 }
@@ -112,8 +115,11 @@ pub(crate) struct Known {
 /// A thread's habits. Zeroed memory is that of a thread without any.
 #[repr(C)]
 pub(crate) struct Habits {
-    /// The one followed last; 0 is none. Numbers begin at 1.
+    /// The one followed last, and the one before it; 0 is none. Numbers begin at 1.
     last: u32,
+    before: u32,
+    /// The one that came after these two the last time.
+    expected: u32,
     used: u32,
     /// Which forgetting of rules the habits come after.
     generation: u64,
@@ -140,33 +146,30 @@ impl Habits {
     #[inline(always)]
     #[allow(clippy::inline_always)] // the caller's fields would go through memory
     pub(crate) fn recall(&mut self, caller: Caller, generation: u64) -> Option<Known> {
-        let place = Place::of(caller);
-        let successor = self.all[self.last as usize % MOST].next[0];
-        let habit = &self.all[successor.number()];
-        if successor.is_for(place)
-            && self.generation == generation
-            && let Some(known) = habit.fits(caller, &self.source)
+        let number = self.expected;
+        if self.generation == generation
+            && let Some(known) = self.all[number as usize % MOST].fits(caller, &self.source)
         {
-            self.last = successor.number() as u32;
+            self.follow(number);
             return Some(known);
         }
-        self.recall_another(place, caller.again(), generation)
+        self.recall_another(caller.again(), generation)
     }
 
     /// The habit that fits, though it is not the one that was followed here last.
     #[inline(never)]
-    fn recall_another(&mut self, place: Place, caller: Caller, generation: u64) -> Option<Known> {
+    fn recall_another(&mut self, caller: Caller, generation: u64) -> Option<Known> {
         if self.generation != generation {
             self.forget(generation);
             return None;
         }
-        for at in 1..SUCCESSORS {
+        let place = Place::of(caller);
+        for at in 0..SUCCESSORS {
             let successor = self.all[self.last as usize % MOST].next[at];
             if successor.is_for(place)
                 && let Some(known) = self.all[successor.number()].fits(caller, &self.source)
             {
-                self.put_first(at, successor);
-                self.last = successor.number() as u32;
+                self.expect(at, successor);
                 return Some(known);
             }
         }
@@ -174,24 +177,38 @@ impl Habits {
         let (number, known) = set.into_iter().find_map(|number| {
             Some((number, self.all[number as usize % MOST].fits(caller, &self.source)?))
         })?;
-        self.put_first(SUCCESSORS - 1, Successor::new(number, place));
-        self.last = number;
+        self.expect(SPARE, Successor::new(number, place));
         Some(known)
     }
 
-    /// Makes a successor of the last habit the first one. `at` is where it was, or the place of
-    /// the one that is given up for it.
-    fn put_first(&mut self, at: usize, successor: Successor) {
+    /// Notes the habit that is followed now.
+    #[inline]
+    fn follow(&mut self, number: u32) {
+        self.before = self.last;
+        self.last = number;
+        self.expected = self.all[number as usize % MOST].next[self.turn()].number() as u32;
+    }
+
+    /// The same of one that was not expected, but is from now on. `at` is where it was among the
+    /// successors of the last one.
+    fn expect(&mut self, at: usize, successor: Successor) {
+        let turn = self.turn();
         let next = &mut self.all[self.last as usize % MOST].next;
-        next.copy_within(..at, 1);
-        next[0] = successor;
+        next[at] = next[turn];
+        next[turn] = successor;
+        self.follow(successor.number() as u32);
+    }
+
+    /// Which of the successors of the last habit comes after the one before it.
+    #[inline]
+    fn turn(&self) -> usize {
+        self.before as usize % SPARE
     }
 
     /// Has the processor fetch what the next allocation will need, if it is the habitual one.
     #[inline]
     pub(crate) fn look_ahead(&self) {
-        let next = self.all[self.last as usize % MOST].next[0];
-        let next = &self.all[next.number()];
+        let next = &self.all[self.expected as usize % MOST];
         if let Some((innermost, cell)) = next.innermost.zip(next.cell) {
             // Its first line; and the last, which has the places.
             let segment = innermost.as_ptr().cast_const();
@@ -253,14 +270,13 @@ impl Habits {
             self.table[set].copy_within(..WAYS - 1, 1);
             self.table[set][0] = number;
         }
-        self.put_first(SUCCESSORS - 1, Successor::new(number, place));
-        self.last = number;
+        self.expect(SPARE, Successor::new(number, place));
         first
     }
 
     /// Notes an allocation that is no habit.
     pub(crate) fn lose_track(&mut self) {
-        self.last = 0;
+        self.follow(0);
     }
 
     #[cold]
@@ -268,7 +284,7 @@ impl Habits {
         self.generation = generation;
         self.round += 1;
         self.used = 0;
-        self.last = 0;
+        (self.last, self.before, self.expected) = (0, 0, 0);
         self.all[0].next = [Successor(0); SUCCESSORS];
         self.table.fill([0; WAYS]);
     }

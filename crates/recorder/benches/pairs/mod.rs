@@ -1,0 +1,141 @@
+//! What the recorder costs: the time of a malloc and the free of its block, by the depth of the
+//! stack, next to hooks that do nothing and to the C library's malloc and free.
+//!
+//! ```text
+//! cargo bench -p recorder
+//! ```
+//!
+//! The heap below the recorder does next to nothing, so that what is measured is the recorder. As
+//! on a busy connection, the calls come from some lines in turn, and addresses are used again. The
+//! calls are on a thread beside the main one: a process with a single thread does without atomics.
+
+#[path = "../../tests/openssl/mod.rs"]
+mod openssl;
+
+use std::ffi::{c_char, c_int, c_void};
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion};
+use recorder::{FreeFn, Heap, MallocFn, MemoryFunctions, Options, Preparation, StackSource};
+
+/// Frames of the stacks, as the recorder counts them. TLS servers on tokio have 32 to 45.
+const DEPTHS: [usize; 3] = [10, 30, 60];
+/// Lines that allocate in turn.
+const LINES: u64 = 16;
+/// Addresses that are given in turn.
+const ADDRESSES: usize = 64;
+const SIZE: usize = 64;
+
+/// What is called in OpenSSL's place.
+#[derive(Clone, Copy)]
+struct Pair {
+    malloc: MallocFn,
+    free: FreeFn,
+}
+
+/// Measures pairs with stacks that are read in one way; a process can have one recorder.
+pub fn measure(stacks: StackSource) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let heap = Heap { malloc: next_address, realloc: libc::realloc, free: keep };
+    if stacks == StackSource::FramePointers {
+        let options = Options::at(folder.path().join("ledger"));
+        openssl::install_over(&options, heap).expect("first in this process");
+    } else {
+        let preparation = Preparation::in_folder(folder.path(), stacks);
+        // SAFETY: the heap gives addresses that nobody looks at; `set` keeps OpenSSL's contract.
+        unsafe {
+            recorder::prepare(preparation, heap).expect("first in this process");
+            let own = MemoryFunctions::default();
+            let openssl = recorder::add_openssl(Some(openssl::get), own).expect("the first");
+            openssl.put_into(openssl::set).expect("it takes functions");
+        }
+    }
+    let (malloc, _, free) = openssl::functions();
+    let recorder = Pair { malloc, free };
+    let no_op = Pair { malloc: no_op_malloc, free: no_op_free };
+
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group(format!("pair, {stacks:?}"));
+    group.bench_function("libc without a recorder", |bencher| {
+        bencher.iter(|| {
+            // SAFETY: malloc takes any size, and free what malloc gave.
+            unsafe { libc::free(black_box(libc::malloc(black_box(SIZE)))) }
+        });
+    });
+    time_pairs(recorder, 0, 1);
+    let ledger = only_ledger(folder.path());
+    let shallowest = newest_depth(&ledger);
+    for depth in DEPTHS {
+        let further = depth - shallowest;
+        time_pairs(recorder, further, 1);
+        assert_eq!(newest_depth(&ledger), depth);
+        for (name, pair) in [("no-op hook, frames", no_op), ("recorder, frames", recorder)] {
+            group.bench_function(BenchmarkId::new(name, depth), |bencher| {
+                bencher.iter_custom(|pairs| time_pairs(pair, further, pairs));
+            });
+        }
+    }
+    group.finish();
+    criterion.final_summary();
+    openssl::assert_nothing_lost(&openssl::read(&ledger).statistics);
+}
+
+/// Takes the time of `pairs` pairs under `further` frames more than it takes anyway. On a new
+/// thread, whose stack has the same depth whoever calls.
+fn time_pairs(pair: Pair, further: usize, pairs: u64) -> Duration {
+    std::thread::spawn(move || under(pair, further, pairs)).join().expect("the thread ends well")
+}
+
+#[inline(never)]
+fn under(pair: Pair, further: usize, pairs: u64) -> Duration {
+    // Not a tail call, which would reuse the frame.
+    black_box(if further > 0 { under(pair, further - 1, pairs) } else { here(pair, pairs) })
+}
+
+#[inline(never)]
+fn here(pair: Pair, pairs: u64) -> Duration {
+    let started = Instant::now();
+    for number in 0..pairs {
+        let line = (number % LINES) as i32;
+        // SAFETY: hooks, with C strings, and a block of theirs.
+        unsafe {
+            let block = (pair.malloc)(SIZE, c"pair.c".as_ptr(), line);
+            (pair.free)(black_box(block), c"pair.c".as_ptr(), 0);
+        }
+    }
+    started.elapsed()
+}
+
+/// Frames of the site that was made last.
+fn newest_depth(ledger: &Path) -> usize {
+    openssl::read(ledger).sites.last().map_or(0, |site| site.stack.len())
+}
+
+/// A heap for one thread that gives the same addresses again and again. Nobody looks at what is
+/// there.
+unsafe extern "C" fn next_address(_: usize) -> *mut c_void {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    let last = LAST.load(Ordering::Relaxed);
+    LAST.store((last + 1) % ADDRESSES, Ordering::Relaxed);
+    std::ptr::without_provenance_mut(0x10_0000 + last * SIZE)
+}
+
+unsafe extern "C" fn keep(_: *mut c_void) {}
+
+unsafe extern "C" fn no_op_malloc(size: usize, _: *const c_char, _: c_int) -> *mut c_void {
+    // SAFETY: it takes any size.
+    unsafe { next_address(size) }
+}
+
+unsafe extern "C" fn no_op_free(block: *mut c_void, _: *const c_char, _: c_int) {
+    // SAFETY: it takes any address.
+    unsafe { keep(block) };
+}
+
+fn only_ledger(folder: &Path) -> PathBuf {
+    let mut entries = std::fs::read_dir(folder).expect("the folder");
+    entries.next().expect("one ledger").expect("an entry").path()
+}
