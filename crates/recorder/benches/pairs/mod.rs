@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The heap below the recorder does next to nothing, so that what is measured is the recorder. As
-//! on a busy connection, the calls come from some lines in turn, and addresses are used again. The
-//! calls are on a thread beside the main one: a process with a single thread does without atomics.
+//! on a busy connection, the calls come from some lines in turn, and addresses are used again. A
+//! process with a single thread does without atomics, so it is measured apart.
 
 #[path = "../../tests/openssl/mod.rs"]
 mod openssl;
@@ -16,7 +16,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
 use recorder::{FreeFn, Heap, MallocFn, MemoryFunctions, Options, Preparation, StackSource};
@@ -34,6 +34,8 @@ const SIZE: usize = 64;
 struct Pair {
     malloc: MallocFn,
     free: FreeFn,
+    /// The first of the lines it allocates at.
+    line: i32,
 }
 
 /// Measures pairs with stacks that are read in one way; a process can have one recorder.
@@ -54,8 +56,8 @@ pub fn measure(stacks: StackSource) {
         }
     }
     let (malloc, _, free) = openssl::functions();
-    let recorder = Pair { malloc, free };
-    let no_op = Pair { malloc: no_op_malloc, free: no_op_free };
+    let recorder = Pair { malloc, free, line: 0 };
+    let no_op = Pair { malloc: no_op_malloc, free: no_op_free, line: 0 };
 
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group(format!("pair, {stacks:?}"));
@@ -65,6 +67,16 @@ pub fn measure(stacks: StackSource) {
             unsafe { libc::free(black_box(libc::malloc(black_box(SIZE)))) }
         });
     });
+    // The main thread's stack is deeper than the first of them.
+    for depth in &DEPTHS[1..] {
+        let id = BenchmarkId::new("recorder, one thread, frames", depth);
+        group.bench_function(id, |bencher| {
+            bencher.iter_custom(|pairs| {
+                let further = depth - recorder_depth(recorder, folder.path());
+                under(recorder, further, pairs)
+            });
+        });
+    }
     time_pairs(recorder, 0, 1);
     let ledger = only_ledger(folder.path());
     let shallowest = newest_depth(&ledger);
@@ -83,6 +95,16 @@ pub fn measure(stacks: StackSource) {
     openssl::assert_nothing_lost(&openssl::read(&ledger).statistics);
 }
 
+/// Frames of a stack that comes from here, by a line that has not allocated yet.
+#[inline(never)]
+fn recorder_depth(recorder: Pair, folder: &Path) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1_000);
+    let line = NEXT.fetch_add(1, Ordering::Relaxed) as i32;
+    black_box(under(Pair { line, ..recorder }, 0, 1));
+    // One frame is this function's own.
+    newest_depth(&only_ledger(folder)) - 1
+}
+
 /// Takes the time of `pairs` pairs under `further` frames more than it takes anyway. On a new
 /// thread, whose stack has the same depth whoever calls.
 fn time_pairs(pair: Pair, further: usize, pairs: u64) -> Duration {
@@ -97,16 +119,24 @@ fn under(pair: Pair, further: usize, pairs: u64) -> Duration {
 
 #[inline(never)]
 fn here(pair: Pair, pairs: u64) -> Duration {
-    let started = Instant::now();
+    let started = processor_time();
     for number in 0..pairs {
-        let line = (number % LINES) as i32;
+        let line = pair.line + (number % LINES) as i32;
         // SAFETY: hooks, with C strings, and a block of theirs.
         unsafe {
             let block = (pair.malloc)(SIZE, c"pair.c".as_ptr(), line);
             (pair.free)(black_box(block), c"pair.c".as_ptr(), 0);
         }
     }
-    started.elapsed()
+    processor_time().saturating_sub(started)
+}
+
+/// Processor time of the calling thread, which other programs disturb less than wall time.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a clock that every Linux has, and a place for its answer.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Frames of the site that was made last.
