@@ -34,6 +34,8 @@ pub struct Observer<'a> {
     reached: Option<Reached>,
     /// The most SSL objects that were live at one look.
     most: i64,
+    /// What went wrong, in sentences.
+    problems: Vec<String>,
     /// How long the last look took, without what was asked for.
     looking: Duration,
 }
@@ -48,8 +50,8 @@ pub struct Observed {
     pub lost: Vec<Lost>,
     /// The names that were needed up to now.
     pub symbols: Symbols,
-    /// What `--at-rest` waited for in vain, in a sentence.
-    pub in_vain: Option<String>,
+    /// What went wrong, and what was waited for in vain, in sentences.
+    pub problems: Vec<String>,
 }
 
 impl<'a> Observer<'a> {
@@ -72,6 +74,7 @@ impl<'a> Observer<'a> {
             descendants: Descendants::of(program, place.library()),
             reached: None,
             most: 0,
+            problems: Vec::new(),
             looking: Duration::ZERO,
         })
     }
@@ -90,7 +93,7 @@ impl<'a> Observer<'a> {
     }
 
     /// Looks. `true` when a goal was reached: the capture is made, and the program may end.
-    pub fn look(&mut self) -> Result<bool, Failure> {
+    pub fn look(&mut self) -> bool {
         let began = Instant::now();
         let (sight, looked) = (self.watch.look(), Instant::now());
         let elapsed = self.elapsed();
@@ -112,7 +115,11 @@ impl<'a> Observer<'a> {
             && !sight.running.is_empty()
             && series.is_due(elapsed)
         {
-            capture = series.add(elapsed, &sight, &mut self.watch.symbols)?;
+            match series.add(elapsed, &sight, &mut self.watch.symbols) {
+                Ok(name) => capture = name,
+                // The program and the rest of the recording go on.
+                Err(error) => self.problems.push(format!("a capture of the series: {error:#}")),
+            }
         }
         let began = Instant::now();
         if self.over_time.is_due(elapsed) || !capture.is_empty() {
@@ -123,7 +130,7 @@ impl<'a> Observer<'a> {
         // A look at which many names are needed for the first time takes long once.
         self.next = Instant::now() + BETWEEN.max(looking.min(self.looking) * SHARE);
         self.looking = looking;
-        Ok(reached)
+        reached
     }
 
     /// Makes the capture now, if there is none yet.
@@ -155,19 +162,19 @@ impl<'a> Observer<'a> {
         let (sight, elapsed) = (self.watch.look(), self.elapsed());
         self.over_time.add(elapsed, &sight, "");
         let rested = matches!(self.reached, Some(Reached::Rest { .. } | Reached::Restless { .. }));
-        let in_vain = self.goals.at_rest().filter(|_| !rested);
+        if let Some(wanted) = self.goals.at_rest().filter(|_| !rested) {
+            self.problems.push(format!(
+                "there never were {wanted} SSL objects at rest: at most {} were seen",
+                self.most
+            ));
+        }
         Observed {
             moments: self.moments,
             over_time: self.over_time,
             captures: self.series.map_or(0, |series| series.captures()),
             lost: self.descendants.lost().into_iter().cloned().collect(),
             symbols: self.watch.symbols,
-            in_vain: in_vain.map(|wanted| {
-                format!(
-                    "there never were {wanted} SSL objects at rest: at most {} were seen",
-                    self.most
-                )
-            }),
+            problems: self.problems,
         }
     }
 }

@@ -96,7 +96,7 @@ pub async fn run(
                 ended = Some((status?, observer.elapsed()));
             }
             () = sleep_until(observer.next_look().into()) => {
-                if observer.look()? {
+                if observer.look() {
                     // While they still have parents to be found by.
                     observer.descendants().look();
                     if running {

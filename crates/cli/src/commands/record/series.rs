@@ -41,17 +41,17 @@ impl Series<'_> {
         elapsed: Duration,
         sight: &Sight,
         symbols: &mut Symbols,
-    ) -> Result<String, Failure> {
+    ) -> anyhow::Result<String> {
         while self.next <= elapsed {
             self.next += self.every;
         }
-        self.captures += 1;
+        let number = self.captures + 1;
         let mut profile = merged(&sight.ledgers, symbols);
         profile.time_nanos = jiff::Timestamp::now().as_nanosecond().try_into().unwrap_or(0);
-        let name: PathBuf =
-            [run_folder::SERIES, &format!("{:03}.pb.gz", self.captures)].iter().collect();
+        let name: PathBuf = [run_folder::SERIES, &format!("{number:03}.pb.gz")].iter().collect();
         let name = name.display().to_string();
         whole_file::write(&self.folder.file(&name), &pprof::write(&profile))?;
+        self.captures = number;
         Ok(name)
     }
 

@@ -80,10 +80,14 @@ impl Watch {
     }
 
     fn read(&mut self, path: PathBuf) {
-        // Asked before the reading: what a process counts until its end is in the reading after.
         let before = self.watched.get(&path);
-        let ended = before.is_some_and(|watched| !is_mapped(&path, watched.snapshot.pid));
         let Ok(mut snapshot) = Snapshot::read_file(&path) else { return };
+        let ended = !is_mapped(&path, snapshot.pid);
+        if ended {
+            // What it has counted between the reading and its end.
+            let Ok(last) = Snapshot::read_file(&path) else { return };
+            snapshot = last;
+        }
         let unchanged = before.filter(|watched| watched.snapshot.totals() == snapshot.totals());
         let mut ssl = match unchanged {
             Some(watched) => watched.ssl,

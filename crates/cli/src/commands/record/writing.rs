@@ -86,7 +86,7 @@ pub fn write(
     let mut problems = coverage::problems(at_end);
     problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
     problems.extend(unnamed);
-    problems.extend(observed.in_vain.take());
+    problems.append(&mut observed.problems);
     let live = objects(&whole).unwrap_or_default();
     let recording = Recording {
         schema: SCHEMA,
