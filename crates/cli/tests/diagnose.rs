@@ -2,11 +2,13 @@
 //! and no others.
 
 mod program;
+mod recorded;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex};
 
-use program::{SmallRun, printed, printed_json, scratch};
+use program::{SmallRun, path, printed, printed_json, scratch, text};
+use recorded::{installed, tlsheap_record};
 use serde_json::Value;
 
 /// Each standard configuration and its causes, the heaviest first.
@@ -156,7 +158,31 @@ fn what_is_said_names_the_price_and_the_remedy_for_each_kind_of_program() {
 #[test]
 fn a_profile_alone_is_diagnosed_by_its_live_objects() {
     let heap = RUNS["no-compression"].file("heap.pb.gz");
-    let alone = printed_json(&["diagnose", program::path(&heap), "--json"]);
+    let alone = printed_json(&["diagnose", path(&heap), "--json"]);
     assert_eq!(alone["connections"], SmallRun::CONNECTIONS);
     finding(&alone, "record-buffers-kept");
+}
+
+#[test]
+fn a_leak_is_found_in_a_series_of_captures_with_its_stack() {
+    if !installed("python3") {
+        return;
+    }
+    let script = "import ssl, time\n\
+                  kept = []\n\
+                  while True:\n\
+                  \x20   kept.append(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))\n\
+                  \x20   time.sleep(0.05)\n";
+    let place = tempfile::TempDir::new().unwrap();
+    let folder = place.path().join("run");
+    let options = ["--every=500ms", "--for=5s"];
+    let output = tlsheap_record(&folder, &options, &["python3", "-c", script]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let diagnosis = printed_json(&["diagnose", path(&folder), "--json"]);
+    let leak = finding(&diagnosis, "only-grows");
+    assert!(leak["title"].as_str().unwrap().contains("SSL_CTX"), "{leak:#}");
+    let sites = leak["evidence"]["sites"].as_array().unwrap();
+    assert!(sites.iter().any(|site| site["function"] == "SSL_CTX_new_ex"), "{leak:#}");
+    let confidence = leak["evidence"]["facts"][0]["value"].as_f64().unwrap();
+    assert!((0.8..=1.0).contains(&confidence), "{leak:#}");
 }

@@ -21,8 +21,9 @@ use crate::{output, run_folder};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Several captures of one process, oldest first, also show what only grows. Nothing is claimed \
-without a number of the capture itself; a finding's bytes are what its remedy would save.")]
+Several captures of one process, oldest first, also show what only grows; so does a recording with \
+a series of them (`tlsheap record --every`). Nothing is claimed without a number of the capture \
+itself; a finding's bytes are what its remedy would save.")]
 pub struct Options {
     /// A run folder, a profile of any format, or a ledger; several of one process, oldest first
     #[arg(value_name = "CAPTURE", required = true)]
@@ -65,12 +66,13 @@ impl Examined {
         let (last, earlier) =
             paths.split_last().ok_or_else(|| Failure::usage("no capture is named"))?;
         let capture = Capture::open(last)?;
+        let earlier = if earlier.is_empty() { series_of(last) } else { earlier.to_vec() };
         if earlier.is_empty() {
             return Examined::of(&capture, last);
         }
         let mut case = case_of(&capture, last)?;
         let mut captures = Vec::new();
-        for path in earlier {
+        for path in &earlier {
             captures.push(moment(&Capture::open(path)?)?);
         }
         captures.push(moment(&capture)?);
@@ -85,6 +87,15 @@ impl Examined {
         let diagnosis = diagnose(&case);
         Ok(Examined { name: capture.name.clone(), case, diagnosis })
     }
+}
+
+/// The captures that a recording has kept on its way, oldest first.
+fn series_of(run: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(run.join(run_folder::SERIES)).into_iter().flatten().flatten();
+    let profile = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "gz");
+    let mut captures: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(profile).collect();
+    captures.sort();
+    captures
 }
 
 /// What there is to look at in one capture.
