@@ -35,6 +35,10 @@ const CAUSES: [(&str, &[&str]); 12] = [
     ("small-fragments", &["record-buffers-kept", "mlkem-key-kept"]),
 ];
 
+/// What one thread more has of its own in OpenSSL, by connection: how many threads serve the few
+/// connections of a run is chance.
+const THREAD_STATE: f64 = 12_000.0 / SmallRun::CONNECTIONS as f64;
+
 /// A run of each configuration, two at a time.
 static RUNS: LazyLock<BTreeMap<&str, SmallRun>> = LazyLock::new(|| {
     // Removes what earlier tests left behind, while nobody makes anything.
@@ -93,8 +97,9 @@ fn a_finding_is_as_large_as_the_step_that_removes_it() {
         let (old, new) = (diagnosis(before), diagnosis(after));
         let predicted = bytes(&finding(&old, id), "bytes_per_connection");
         let measured = bytes(&old, "bytes_per_connection") - bytes(&new, "bytes_per_connection");
-        let off = (predicted / measured - 1.0).abs();
-        assert!(off < 0.1, "{id}: {predicted} predicted, {measured} measured");
+        let off = (predicted - measured).abs();
+        let most = 0.1 * measured + THREAD_STATE;
+        assert!(off < most, "{id}: {predicted} predicted, {measured} measured");
     }
 }
 

@@ -11,6 +11,10 @@ use crate::objects::Object;
 /// the sizes of certificates and tickets only.
 const BYTES: f64 = 1.02;
 
+/// What one thread more has of its own in OpenSSL: how many serve the connections is chance.
+const THREAD_BYTES: f64 = 12_000.0;
+const THREAD_BLOCKS: f64 = 40.0;
+
 /// By how much allocations may: how often a connection was heard differs from run to run.
 const ALLOCATIONS: f64 = 1.10;
 
@@ -37,13 +41,14 @@ pub fn first_budget(
     };
 
     text += "\n[total]\n";
-    for (kind, room) in [
-        (Figure::BytesPerConnection, BYTES),
-        (Figure::BlocksPerConnection, BYTES),
-        (Figure::AllocationsPerHandshake, ALLOCATIONS),
+    let connections = measured.connections.map_or(1.0, |connections| connections.get() as f64);
+    for (kind, room, thread) in [
+        (Figure::BytesPerConnection, BYTES, THREAD_BYTES),
+        (Figure::BlocksPerConnection, BYTES, THREAD_BLOCKS),
+        (Figure::AllocationsPerHandshake, ALLOCATIONS, THREAD_BLOCKS),
     ] {
         let is = figure(Scope::Total, kind)?;
-        line(&mut text, kind.key(), whole(is * room), is);
+        line(&mut text, kind.key(), whole(is * room + thread / connections), is);
     }
     let total = figure(Scope::Total, Figure::BytesPerConnection)?;
     for category in category::all() {
