@@ -245,7 +245,7 @@ mod tests {
     fn garbage_in_place_of_the_first_frame_pointer_is_an_empty_stack() {
         for frame in [0, 1, 4096, usize::MAX, usize::MAX - 7, walk as *const () as usize] {
             let trace = walk_from(frame);
-            assert_eq!(trace.stack().frames(), [], "from a frame pointer of {frame:#x}");
+            assert!(trace.stack().frames().is_empty(), "from a frame pointer of {frame:#x}");
         }
     }
 
