@@ -73,15 +73,18 @@ fn commands_in_the_documents_are_understood() {
     let mut tried = 0;
     for path in documents() {
         for line in shell_lines(&read(&path)) {
-            let words: Vec<&str> = line.split_whitespace().collect();
+            let words = words_of(&line);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let Some(arguments) = words
                 .strip_prefix(&["tlsheap"][..])
                 .or_else(|| words.strip_prefix(&["cargo", "run", "--release", "--"][..]))
             else {
                 continue;
             };
-            // With --help, everything before it is parsed and nothing is done.
-            let output = tlsheap(&[arguments, &["--help"]].concat());
+            // With --help, everything before it is parsed and nothing is done. What comes after
+            // `--` is another program's command line.
+            let own = arguments.split(|word| *word == "--").next().unwrap_or_default();
+            let output = tlsheap(&[own, &["--help"]].concat());
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{}: {line}: {said}", path.display());
             tried += 1;
@@ -158,8 +161,29 @@ fn first_number(answer: &str) -> f64 {
     word.expect("the answer begins with a figure").replace(',', "").parse().unwrap()
 }
 
-fn shell_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split("```sh\n").skip(1).flat_map(|rest| rest.split("```").next().unwrap().lines())
+/// The lines of the shell's code blocks, those that go on in the next one joined.
+fn shell_lines(text: &str) -> Vec<String> {
+    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks
+        .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+/// A line's words as a shell takes them apart, as far as the documents go: blanks between single
+/// quotes are part of a word.
+fn words_of(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (number, part) in line.split('\'').enumerate() {
+        let quoted = number % 2 == 1;
+        for (at, piece) in part.split(|c: char| c.is_whitespace() && !quoted).enumerate() {
+            if at > 0 {
+                words.push(String::new());
+            }
+            words.last_mut().expect("one at least").push_str(piece);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 fn documents() -> Vec<PathBuf> {
