@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let hooks = hooks::recorder(StackSource::FramePointers, &folder.path().join("ledger"))?;
         (Openssl::vendored(), hooks)
     } else {
-        (Openssl::distribution()?, hooks::recorder(StackSource::UnwindTables, folder.path())?)
+        (Openssl::distribution()?, hooks::recorder(StackSource::best(), folder.path())?)
     };
     let set = |hooks: Hooks| hooks.put_into(&openssl).expect("other hooks are in it");
     NO_OP.put_into(&openssl)?;
