@@ -37,8 +37,8 @@ impl<'a> Stack<'a> {
 pub enum StackSource {
     /// Through frame pointers, which the program and its OpenSSL must be built with.
     FramePointers,
-    /// Through the unwind tables that programs carry for their exceptions and debuggers. It takes
-    /// about ten times as long, and ends where there are none.
+    /// Through the unwind tables that programs carry for their exceptions and debuggers. Ends early
+    /// in code that has none. Only [`StackSource::best`] gets it ready.
     UnwindTables,
 }
 
