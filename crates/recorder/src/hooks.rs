@@ -17,8 +17,10 @@ use crate::stack::frame_pointer;
 /// What lies below each set.
 pub(crate) static BELOW: [Below; MOST_OPENSSLS] = [const { Below::heap() }; MOST_OPENSSLS];
 
-/// The sets, by number.
-pub(crate) const SETS: [MemoryFunctions; MOST_OPENSSLS] = [
+/// The sets, by number. One place in memory: a constant would be made anew wherever it is used,
+/// in another crate with other copies of the functions, and to know the hooks again is to compare
+/// addresses.
+pub(crate) static SETS: [MemoryFunctions; MOST_OPENSSLS] = [
     set::<0>(),
     set::<1>(),
     set::<2>(),
