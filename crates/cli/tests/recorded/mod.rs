@@ -12,8 +12,13 @@ use crate::program::{path, printed_json, text, tlsheap};
 
 /// Whether a program is installed. Where everything is that the tests need, none may be missing.
 pub fn installed(program: &str) -> bool {
+    let version = match program {
+        "openssl" => "version",
+        "nginx" => "-v",
+        _ => "--version",
+    };
     let answers = Command::new(program)
-        .arg(if program == "openssl" { "version" } else { "--version" })
+        .arg(version)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
