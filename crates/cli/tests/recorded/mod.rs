@@ -17,11 +17,8 @@ pub fn installed(program: &str) -> bool {
         "nginx" => "-v",
         _ => "--version",
     };
-    let answers = Command::new(program)
-        .arg(version)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let answers =
+        Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let there = answers.is_ok_and(|status| status.success());
     assert!(there || std::env::var_os("CI").is_none(), "missing: {program}");
     if !there {
