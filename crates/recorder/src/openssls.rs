@@ -22,8 +22,8 @@ static GETTERS: [AtomicPtr<()>; MOST_OPENSSLS] =
 static USED: AtomicUsize = AtomicUsize::new(0);
 
 /// A number for one more OpenSSL, of which `own` are the functions that it allocates with by
-/// itself, as far as they are known, and `get` its `CRYPTO_get_mem_functions`. Its allocations are counted
-/// once [`OpensslNumber::put_into`] or [`OpensslNumber::hooks`] has come into it.
+/// itself, as far as they are known, and `get` its `CRYPTO_get_mem_functions`. Its allocations are
+/// counted once [`OpensslNumber::put_into`] or [`OpensslNumber::hooks`] has come into it.
 ///
 /// One thread at a time calls this.
 ///
@@ -119,7 +119,7 @@ impl OpensslNumber {
     /// still be loaded.
     pub fn is_in_place(self) -> bool {
         let get = GETTERS[self.index()].load(Ordering::Acquire);
-        // SAFETY: what `claim_openssl` stored: a getter, or NULL, which is None.
+        // SAFETY: what `begin` stored: a getter, or NULL, which is None.
         let get = unsafe { std::mem::transmute::<*mut (), Option<Getter>>(get) };
         get.is_none_or(|get| {
             // SAFETY: the getter of an OpenSSL that is loaded.
