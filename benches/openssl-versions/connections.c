@@ -3,10 +3,11 @@
  *
  *   connections SETTING [CA-BUNDLE]
  *
- * Both ends are in this process, joined by a socket pair; only what is allocated while the server's
- * end works is counted. One connection is made and closed first, so that what OpenSSL does once is
- * not charged to the others. Each is echoed one byte, then rests. Printed is the mean of CONNECTIONS
- * of them, and, for whoever records this program with `tlsheap record`, "rest" makes it stay there.
+ * Both ends are in this process, joined by a pair of sockets; only what is allocated while the
+ * server's end works is counted. One connection is made and closed first, so that what OpenSSL does
+ * once is not charged to the others. Each is echoed one byte, then rests; a "silent" server reads it
+ * and has written nothing. Printed is the mean of CONNECTIONS of them, and, for whoever records this
+ * program with `tlsheap record`, "rest" makes it stay there.
  */
 #include <openssl/comp.h>
 #include <openssl/crypto.h>
@@ -16,7 +17,9 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,7 +151,7 @@ static int is(const char *word)
 
 static void set_version(SSL_CTX *ctx)
 {
-    int version = is("tls12") ? TLS1_2_VERSION : TLS1_3_VERSION;
+    int version = is("dtls12") ? DTLS1_2_VERSION : is("tls12") ? TLS1_2_VERSION : TLS1_3_VERSION;
 
     MUST(SSL_CTX_set_min_proto_version(ctx, version));
     MUST(SSL_CTX_set_max_proto_version(ctx, version));
@@ -169,7 +172,7 @@ static void use_identity(SSL_CTX *ctx)
 
 static SSL_CTX *make_context(void)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = SSL_CTX_new(is("dtls") ? DTLS_server_method() : TLS_server_method());
 
     MUST(ctx != NULL);
     set_version(ctx);
@@ -180,6 +183,8 @@ static SSL_CTX *make_context(void)
         MUST(SSL_CTX_set1_groups_list(ctx, "X25519"));
     if (is("fragments"))
         MUST(SSL_CTX_set_max_send_fragment(ctx, 4096));
+    if (is("silent"))
+        MUST(SSL_CTX_set_num_tickets(ctx, 0));
     use_identity(ctx);
     if (is("bundle"))
         MUST(SSL_CTX_load_verify_locations(ctx, bundle, NULL));
@@ -198,21 +203,65 @@ struct connection {
     int ends[2];
 };
 
+/* Two UDP sockets of the loopback device that send to each other. */
+static void pair_of_datagrams(int ends[2], struct sockaddr_in names[2])
+{
+    int end;
+
+    for (end = 0; end < 2; end++) {
+        socklen_t length = sizeof(names[end]);
+
+        memset(&names[end], 0, sizeof(names[end]));
+        names[end].sin_family = AF_INET;
+        names[end].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        MUST((ends[end] = socket(AF_INET, SOCK_DGRAM, 0)) >= 0);
+        MUST(bind(ends[end], (struct sockaddr *)&names[end], length) == 0);
+        MUST(getsockname(ends[end], (struct sockaddr *)&names[end], &length) == 0);
+    }
+    for (end = 0; end < 2; end++)
+        MUST(connect(ends[end], (struct sockaddr *)&names[!end], sizeof(names[!end])) == 0);
+}
+
+static void use_datagrams(SSL *ssl, int end, const struct sockaddr_in *peer)
+{
+    BIO *bio = BIO_new_dgram(end, BIO_NOCLOSE);
+    BIO_ADDR *address = BIO_ADDR_new();
+
+    MUST(bio != NULL && address != NULL);
+    MUST(BIO_ADDR_rawmake(address, AF_INET, &peer->sin_addr, sizeof(peer->sin_addr),
+                          peer->sin_port));
+    (void)BIO_ctrl_set_connected(bio, address);
+    BIO_ADDR_free(address);
+    SSL_set_bio(ssl, bio, bio);
+}
+
 static void connect_one(struct connection *it)
 {
+    struct sockaddr_in names[2];
     char byte = 0;
     int done = 0, end, turns;
 
-    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, it->ends) == 0);
+    if (is("dtls"))
+        pair_of_datagrams(it->ends, names);
+    else
+        MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, it->ends) == 0);
     for (end = 0; end < 2; end++)
         MUST(fcntl(it->ends[end], F_SETFL, O_NONBLOCK) == 0);
     counting = 1;
     it->own = is("context") ? make_context() : NULL;
     it->server = SSL_new(it->own ? it->own : server_context);
-    MUST(it->server != NULL && SSL_set_fd(it->server, it->ends[0]));
+    MUST(it->server != NULL);
+    if (is("dtls"))
+        use_datagrams(it->server, it->ends[0], &names[1]);
+    else
+        MUST(SSL_set_fd(it->server, it->ends[0]));
     counting = 0;
     it->client = SSL_new(client_context);
-    MUST(it->client != NULL && SSL_set_fd(it->client, it->ends[1]));
+    MUST(it->client != NULL);
+    if (is("dtls"))
+        use_datagrams(it->client, it->ends[1], &names[0]);
+    else
+        MUST(SSL_set_fd(it->client, it->ends[1]));
     for (turns = 0; done != 3 && turns < 100; turns++) {
         if (SSL_connect(it->client) == 1)
             done |= 1;
@@ -224,11 +273,14 @@ static void connect_one(struct connection *it)
     MUST(done == 3);
     MUST(SSL_write(it->client, "x", 1) == 1);
     counting = 1;
-    MUST(SSL_read(it->server, &byte, 1) == 1 && SSL_write(it->server, &byte, 1) == 1);
+    MUST(SSL_read(it->server, &byte, 1) == 1);
+    if (!is("silent"))
+        MUST(SSL_write(it->server, &byte, 1) == 1);
     /* There is no more: it rests as a server does that waits for its client. */
     MUST(SSL_read(it->server, &byte, 1) <= 0);
     counting = 0;
-    MUST(SSL_read(it->client, &byte, 1) == 1);
+    if (!is("silent"))
+        MUST(SSL_read(it->client, &byte, 1) == 1);
 }
 
 static void close_one(struct connection *it)
@@ -257,11 +309,14 @@ int main(int argc, char **argv)
     authority = make_certificate(authority_key, "authority", NULL, authority_key);
     certificate = make_certificate(server_key, "localhost", authority, authority_key);
     server_context = make_context();
-    client_context = SSL_CTX_new(TLS_client_method());
+    client_context = SSL_CTX_new(is("dtls") ? DTLS_client_method() : TLS_client_method());
     MUST(client_context != NULL);
     set_version(client_context);
     if (is("mutual"))
         use_identity(client_context);
+    if (is("length"))
+        MUST(SSL_CTX_set_tlsext_max_fragment_length(client_context,
+                                                    TLSEXT_max_fragment_length_512));
 
     connect_one(&first);
     close_one(&first);

@@ -61,21 +61,28 @@ build() {
     }
 }
 
-settings="tls13 tls13-x25519 tls13-release tls13-fragments tls13-mutual tls13-context
-    tls13-context-bundle tls12 tls12-release tls12-zlib"
+settings="tls13 tls13-x25519 tls13-release tls13-silent tls13-fragments tls13-length tls13-mutual
+    tls13-context tls13-context-bundle tls12 tls12-release tls12-mutual tls12-zlib
+    tls12-zlib-release dtls12 dtls12-release"
 
 title_of() {
     case $1 in
     tls13) echo "TLS 1.3, OpenSSL's defaults" ;;
     tls13-x25519) echo "TLS 1.3, X25519 only" ;;
     tls13-release) echo "TLS 1.3, SSL_MODE_RELEASE_BUFFERS" ;;
+    tls13-silent) echo "TLS 1.3, no tickets, nothing written yet" ;;
     tls13-fragments) echo "TLS 1.3, max_send_fragment 4096" ;;
+    tls13-length) echo "TLS 1.3, client asks for records of 512 bytes (RFC 6066)" ;;
     tls13-mutual) echo "TLS 1.3, client shows leaf and authority" ;;
     tls13-context) echo "TLS 1.3, an SSL_CTX for each connection" ;;
     tls13-context-bundle) echo "the same, each with the CA bundle" ;;
     tls12) echo "TLS 1.2, OpenSSL's defaults" ;;
     tls12-release) echo "TLS 1.2, SSL_MODE_RELEASE_BUFFERS" ;;
+    tls12-mutual) echo "TLS 1.2, client shows leaf and authority" ;;
     tls12-zlib) echo "TLS 1.2, record compression with zlib" ;;
+    tls12-zlib-release) echo "the same, SSL_MODE_RELEASE_BUFFERS" ;;
+    dtls12) echo "DTLS 1.2, OpenSSL's defaults" ;;
+    dtls12-release) echo "DTLS 1.2, SSL_MODE_RELEASE_BUFFERS" ;;
     esac
 }
 

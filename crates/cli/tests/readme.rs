@@ -121,6 +121,29 @@ fn the_documents_keep_to_100_columns() {
     }
 }
 
+#[test]
+fn the_table_of_versions_has_the_rows_and_columns_of_its_script() {
+    let script = read(&root().join("benches/openssl-versions/measure.sh"));
+    let between = |from: &str, to: &str| {
+        let after = script.split_once(from).expect("the script has changed").1;
+        after.split_once(to).expect("the script has changed").0.to_owned()
+    };
+    let titles = between("title_of() {", "esac");
+    let titles: Vec<&str> = titles.split('"').skip(1).step_by(2).collect();
+    let settings = between("settings=\"", "\"").split_whitespace().count();
+    assert_eq!(titles.len(), settings, "a setting has no title");
+
+    let document = read(&root().join("docs/openssl-versions.md"));
+    let rows: Vec<Vec<&str>> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|line| line.split(" | ").collect())
+        .collect();
+    let versions = between("[ $# -gt 0 ] || set -- ", "\n");
+    assert_eq!(rows[0][1..], versions.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(rows[2..].iter().map(|row| row[0]).collect::<Vec<_>>(), titles);
+}
+
 /// A marked code block.
 struct Block {
     mark: Range<usize>,
