@@ -61,7 +61,7 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<MemoryArea>, ReadError> {
             areas.push(area);
             continue;
         };
-        let value = line.trim_start()[first.len()..].trim();
+        let value = line.trim_ascii_start()[first.len()..].trim_ascii();
         let Some(area) = areas.last_mut() else {
             return Err(malformed(number, "a memory area before its fields", quote(line)));
         };
@@ -167,6 +167,8 @@ Rss:                  40 kB
             ("2000-1000 rw-p 0 0:0 0\n", 1, "a memory area as in /proc/PID/maps"),
             ("+1000-2000 rw-p 0 0:0 0\n", 1, "a memory area as in /proc/PID/maps"),
             ("nonsense\n", 1, "a memory area as in /proc/PID/maps"),
+            // White space to Unicode, but not to ASCII.
+            ("1000-2000 rw-p 0 0:0 0\n\u{b}\u{b}p:\nnonsense\n", 3, "a memory area as in"),
         ] {
             let said = said(bad);
             let beginning = format!("smaps is damaged at line {line}: expected {expected}");
