@@ -3,9 +3,9 @@
 
 use std::process::{Command, ExitCode};
 
-use bench::peers::Peer;
+use bench::peers::{Peer, Runs};
 use bench::rounds::{self, Rounds, Workload};
-use bench::{echo_server, roots, table};
+use bench::{echo_server, python, roots, table};
 use clap::Parser;
 
 /// Measures what recording costs, beside its peers.
@@ -22,35 +22,36 @@ struct Arguments {
     only: String,
 }
 
-const WORKLOADS: [Workload; 6] = [
+const WORKLOADS: [Workload; 7] = [
     Workload {
         title: "(a) handshakes in memory, vendored OpenSSL",
-        arguments: &["handshakes", "--openssl=vendored"],
+        runs: Runs::Workload(&["handshakes", "--openssl=vendored"]),
         count: 600,
     },
     Workload {
         title: "(a) handshakes in memory, distribution's OpenSSL",
-        arguments: &["handshakes", "--openssl=distribution"],
+        runs: Runs::Workload(&["handshakes", "--openssl=distribution"]),
         count: 600,
     },
+    Workload { title: "(a) handshakes in memory, from Python", runs: Runs::Python, count: 600 },
     Workload {
         title: "(b) handshakes on two threads, vendored OpenSSL",
-        arguments: &["handshakes", "--openssl=vendored", "--threads=2"],
+        runs: Runs::Workload(&["handshakes", "--openssl=vendored", "--threads=2"]),
         count: 600,
     },
     Workload {
         title: "(b) handshakes on two threads, distribution's OpenSSL",
-        arguments: &["handshakes", "--openssl=distribution", "--threads=2"],
+        runs: Runs::Workload(&["handshakes", "--openssl=distribution", "--threads=2"]),
         count: 600,
     },
     Workload {
         title: "(e) Mozilla's roots into a store, vendored OpenSSL",
-        arguments: &["roots", "--openssl=vendored"],
+        runs: Runs::Workload(&["roots", "--openssl=vendored"]),
         count: 20,
     },
     Workload {
         title: "(e) Mozilla's roots into a store, distribution's OpenSSL",
-        arguments: &["roots", "--openssl=distribution"],
+        runs: Runs::Workload(&["roots", "--openssl=distribution"]),
         count: 20,
     },
 ];
@@ -81,19 +82,34 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
     }
     let rounds = Rounds { near: arguments.rounds, slow: arguments.slow_rounds };
     for workload in WORKLOADS.into_iter().filter(|it| it.title.contains(&arguments.only)) {
-        if workload.arguments[0] == "roots" && !roots::are_installed() {
-            println!("missing: {:?} (Debian: ca-certificates)", roots::FILE);
+        if let Some(missing) = missing_for(workload.runs) {
+            println!("missing for {}: {missing}", workload.title);
             continue;
         }
-        let found = rounds::run(workload, &installed, rounds)?;
+        let peers: Vec<Peer> =
+            installed.iter().copied().filter(|peer| peer.can_run(workload.runs)).collect();
+        let found = rounds::run(workload, &peers, rounds)?;
         let version = found.first().map(|bare| bare.version.clone()).unwrap_or_default();
         let title = format!("{} ({version})", workload.title);
-        println!("{}", table::table(&title, &installed, &found));
+        println!("{}", table::table(&title, &peers, &found));
     }
     if SERVER.contains(&arguments.only) {
         server(arguments.rounds)?;
     }
     Ok(())
+}
+
+/// What the work itself needs that is not there.
+fn missing_for(runs: Runs) -> Option<String> {
+    match runs {
+        Runs::Workload(["roots", ..]) if !roots::are_installed() => {
+            Some(format!("{:?} (Debian: ca-certificates)", roots::FILE))
+        }
+        Runs::Python if !python::is_installed() => {
+            Some(format!("{} with its module ssl (Debian: python3)", python::INTERPRETER))
+        }
+        _ => None,
+    }
 }
 
 /// The server is multi-threaded and links its OpenSSL: recorded by both ways, and no peer.
@@ -137,9 +153,11 @@ fn machine() -> String {
         said("uname", &["-r"]).unwrap_or_default(),
         said("ldd", &["--version"]).unwrap_or_default(),
     ));
-    for (program, argument) in [("heaptrack", "--version"), ("valgrind", "--version")] {
+    for (program, argument) in
+        [("heaptrack", "--version"), ("valgrind", "--version"), ("memray", "--version")]
+    {
         if let Some(version) = said(program, &[argument]) {
-            lines.push(format!("version: {version}"));
+            lines.push(format!("version: {program}: {version}"));
         }
     }
     for package in ["libjemalloc2", "libgoogle-perftools4", "libssl3"] {

@@ -6,6 +6,7 @@ pub mod handshakes;
 pub mod hooks;
 pub mod openssl;
 pub mod peers;
+pub mod python;
 pub mod roots;
 pub mod rounds;
 pub mod table;

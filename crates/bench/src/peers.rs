@@ -31,6 +31,17 @@ pub enum Peer {
     Dhat,
     /// Under valgrind's massif.
     Massif,
+    /// Under memray, with native stacks: only what Python runs.
+    Memray,
+}
+
+/// What a peer is put to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// The program `workload` of this build, with these arguments.
+    Workload(&'static [&'static str]),
+    /// A script in Debian's Python.
+    Python,
 }
 
 /// How much slower than bare it may be: slow ones run less often and for shorter.
@@ -50,7 +61,7 @@ const PRELOAD: &str = "libtlsheap_preload.so";
 
 impl Peer {
     /// All of them, bare first.
-    pub const ALL: [Peer; 12] = [
+    pub const ALL: [Peer; 13] = [
         Peer::Bare,
         Peer::NoOp,
         Peer::Linked,
@@ -63,6 +74,7 @@ impl Peer {
         Peer::TcmallocProfiler,
         Peer::Dhat,
         Peer::Massif,
+        Peer::Memray,
     ];
 
     /// Its name in tables.
@@ -79,13 +91,14 @@ impl Peer {
             Peer::TcmallocProfiler => "tcmalloc, HEAPPROFILE".to_owned(),
             Peer::Dhat => "valgrind DHAT".to_owned(),
             Peer::Massif => "valgrind massif".to_owned(),
+            Peer::Memray => "memray, native".to_owned(),
         }
     }
 
     /// How slow it is.
     pub fn pace(self) -> Pace {
         match self {
-            Peer::Heaptrack => Pace::Slow,
+            Peer::Heaptrack | Peer::Memray => Pace::Slow,
             Peer::JemallocProfiler { lg_sample: 0 }
             | Peer::TcmallocProfiler
             | Peer::Dhat
@@ -101,7 +114,7 @@ impl Peer {
         };
         let program = |name: &str| {
             let found = Command::new(name).arg("--version").output();
-            found.is_err().then(|| format!("{name} (Debian: {name})"))
+            found.is_err().then(|| format!("{name} ({})", package_of(name)))
         };
         match self {
             Peer::Bare | Peer::NoOp | Peer::Linked => None,
@@ -112,6 +125,16 @@ impl Peer {
             Peer::Jemalloc | Peer::JemallocProfiler { .. } => file(JEMALLOC, "libjemalloc2"),
             Peer::Tcmalloc | Peer::TcmallocProfiler => file(TCMALLOC, "libgoogle-perftools4"),
             Peer::Dhat | Peer::Massif => program("valgrind"),
+            Peer::Memray => program("memray"),
+        }
+    }
+
+    /// Whether it can be put to this: hooks are the workload's own.
+    pub fn can_run(self, what: Runs) -> bool {
+        match self {
+            Peer::NoOp | Peer::Linked => matches!(what, Runs::Workload(_)),
+            Peer::Memray => what == Runs::Python,
+            _ => true,
         }
     }
 
@@ -134,6 +157,12 @@ impl Peer {
                 "valgrind",
                 &["--tool=massif".to_owned(), format!("--massif-out-file={}", output("massif"))],
             ),
+            // It brings the Python that it was installed for.
+            Peer::Memray => {
+                let mut command = Command::new("memray");
+                command.args(["run", "--native", "--quiet", "--output"]).arg(output("memray"));
+                command
+            }
             _ => Command::new(program),
         };
         match self {
@@ -172,6 +201,14 @@ impl Peer {
             Peer::Linked => "recorder",
             _ => "none",
         }
+    }
+}
+
+/// Where a program comes from.
+fn package_of(program: &str) -> String {
+    match program {
+        "memray" => "PyPI: pip install memray, for Debian's Python".to_owned(),
+        _ => format!("Debian: {program}"),
     }
 }
 

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::peers::{Pace, Peer, beside};
+use crate::peers::{Pace, Peer, Runs, beside};
+use crate::python;
 use crate::took::Each;
 
 /// A workload, and how it is run.
@@ -12,8 +13,8 @@ use crate::took::Each;
 pub struct Workload {
     /// What tables call it.
     pub title: &'static str,
-    /// The arguments of the program `workload`.
-    pub arguments: &'static [&'static str],
+    /// What does the work.
+    pub runs: Runs,
     /// How often a bare run does the work.
     pub count: u32,
 }
@@ -77,19 +78,31 @@ pub fn run(workload: Workload, peers: &[Peer], rounds: Rounds) -> Result<Vec<Fou
 
 fn once(workload: Workload, peer: Peer, count: u32) -> Result<(Each, u64), String> {
     let failed = |why: String| format!("{} under {}: {why}", workload.title, peer.name());
-    let folder = tempfile::tempdir().map_err(|error| failed(error.to_string()))?;
-    let program = beside("workload")
-        .ok_or_else(|| failed("no program `workload` beside this one".to_owned()))?;
-    let mut command = peer.command(&program, folder.path());
-    command
-        .args(workload.arguments)
-        .arg(format!("--hooks={}", peer.hooks()))
-        .arg(format!("--count={count}"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped());
-    if peer == Peer::Linked {
-        command.arg("--folder").arg(folder.path());
-    }
+    let temporary = || tempfile::tempdir().map_err(|error| failed(error.to_string()));
+    let (folder, inputs) = (temporary()?, temporary()?);
+    let mut command = match workload.runs {
+        Runs::Workload(arguments) => {
+            let program = beside("workload")
+                .ok_or_else(|| failed("no program `workload` beside this one".to_owned()))?;
+            let mut command = peer.command(&program, folder.path());
+            command
+                .args(arguments)
+                .arg(format!("--hooks={}", peer.hooks()))
+                .arg(format!("--count={count}"));
+            if peer == Peer::Linked {
+                command.arg("--folder").arg(folder.path());
+            }
+            command
+        }
+        Runs::Python => {
+            let inputs = inputs.path();
+            let script = python::write_script(inputs).map_err(|error| failed(error.to_string()))?;
+            let mut command = peer.command(Path::new(python::INTERPRETER), folder.path());
+            command.arg(script).arg(inputs).arg(count.to_string());
+            command
+        }
+    };
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     // Some tools talk on standard output.
