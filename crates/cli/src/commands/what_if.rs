@@ -2,8 +2,12 @@
 //! what each really saves, and what it costs.
 
 pub mod fix;
+mod listening;
 mod outcome;
+mod process;
 mod program;
+mod rates;
+mod reached;
 mod server;
 mod table;
 
@@ -28,8 +32,9 @@ pub const AS_IT_IS: &str = "as-it-is";
 #[command(after_help = "\
 Without a program, the reference server is measured: each fix is one change to the configuration's \
 keys, in a fresh server. With one, each fix is applied from outside, by the library that `tlsheap \
-record` preloads, to connections that are made through a shared OpenSSL. A fix that does not apply \
-is listed with the reason.")]
+record` preloads: to each connection that is made through a shared OpenSSL, and to each SSL_CTX of \
+an OpenSSL 3.0 or newer that is linked into the program or into one of its libraries. A fix that \
+does not apply is listed with the reason.")]
 pub struct Options {
     /// A standard configuration (see `tlsheap configs`), or the path of a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "node-0.4")]

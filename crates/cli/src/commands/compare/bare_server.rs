@@ -127,7 +127,7 @@ async fn at_rest(
 }
 
 /// Runs a load to its end, and returns its report.
-async fn finished(arguments: &[String]) -> Result<serde_json::Value, Failure> {
+pub async fn finished(arguments: &[String]) -> Result<serde_json::Value, Failure> {
     let mut load = Helper::start("load", arguments)?;
     let mut found = None;
     while let Some(event) = load.next().await? {
