@@ -8,6 +8,7 @@ mod process;
 mod program;
 mod rates;
 mod reached;
+mod recording;
 mod server;
 mod table;
 

@@ -1,37 +1,25 @@
 //! Fixes of a program that nobody rebuilt, applied from outside by the library that `record`
 //! preloads.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use analysis::diagnosis::Diagnosis;
 use anyhow::Context;
-use serde_json::Value;
+use indicatif::ProgressBar;
 
 use crate::commands::compare::{draw_step, progress, step_name};
-use crate::commands::diagnose::Examined;
 use crate::commands::what_if::fix::Fix;
-use crate::commands::what_if::outcome::{Cost, Outcome, Tried};
-use crate::commands::what_if::process::{GLANCE, Process};
-use crate::commands::what_if::reached::Reached;
-use crate::commands::what_if::{AS_IT_IS, Options, WHAT_IF, listening, rates};
+use crate::commands::what_if::outcome::{Outcome, Tried};
+use crate::commands::what_if::recording::{Recorded, Start, record};
+use crate::commands::what_if::{AS_IT_IS, Options, WHAT_IF, rates};
 use crate::failure::Failure;
-use crate::run_folder::{self, NewFolder};
+use crate::run_folder::NewFolder;
 use crate::whole_file;
 
-/// The variables that the preloaded library reads.
-pub const FIXES: &str = "TLSHEAP_FIXES";
-const REPORT: &str = "TLSHEAP_FIXES_REPORT";
-
-/// How long a recording may take to write its folder after the program was told to end.
-const WRITING: Duration = Duration::from_secs(60);
-
-/// After this, a recording has seen that nothing changes: it looks twenty times a second.
-const STILL: Duration = Duration::from_secs(1);
+/// A recording looks twenty times a second, on a busy machine less often: what is left of the
+/// warm-up has to be seen in the pause behind it.
+const WARM: [Start; 2] = [Start::Warm(Duration::from_secs(1)), Start::Warm(Duration::from_secs(5))];
 
 /// Records the program as it is and with each fix into the folder at `path`.
 pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
@@ -41,24 +29,19 @@ pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
     let rounds = if options.port.is_some() { options.repeat } else { 0 };
     let progress = progress((1 + reachable.len()) * (1 + rounds));
     let folder = NewFolder::prepare(path)?;
-    progress.set_message(AS_IT_IS);
-    let mut warm_up = options.port.is_some() && options.warm_up > 0;
-    let mut before = record(options, AS_IT_IS, None, warm_up, &folder)?;
-    if warm_up && before.cost.connections > Some(options.connections as u64) {
-        // Python frees what is garbage in a circle some time later: connections that have gone
-        // would be measured with those that are there.
-        warm_up = false;
-        std::fs::remove_dir_all(folder.file(AS_IT_IS))?;
-        before = record(options, AS_IT_IS, None, warm_up, &folder)?;
+    let warm: &[Start] = if options.port.is_some() && options.warm_up > 0 { &WARM } else { &[] };
+    let mut all = None;
+    for start in warm.iter().chain([&Start::Cold]) {
+        all = record_all(options, &reachable, *start, &folder, &progress)?;
+        if all.is_some() {
+            break;
+        }
     }
-    progress.inc(1);
+    let (mut before, recorded) = all.context("a cold start leaves nothing behind")?;
 
     let mut applied = Vec::new();
     let mut tried = Vec::new();
-    for fix in reachable {
-        progress.set_message(fix.name());
-        let recorded = record(options, fix.name(), Some(fix), warm_up, &folder)?;
-        progress.inc(1);
+    for (fix, recorded) in reachable.into_iter().zip(recorded) {
         match recorded.reached.not_applied() {
             Some(why) => tried.push(Tried::not_applied(fix, &why)),
             None => applied.push((fix, recorded)),
@@ -95,6 +78,37 @@ pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
+/// Records the program as it is and with each fix. `None` when connections of a warm start were
+/// still there at their end: Python, for example, frees what is garbage in a circle some time
+/// later, and figures with such connections in some recordings and not in others do not compare.
+fn record_all(
+    options: &Options,
+    fixes: &[Fix],
+    start: Start,
+    folder: &NewFolder,
+    progress: &ProgressBar,
+) -> Result<Option<(Recorded, Vec<Recorded>)>, Failure> {
+    progress.reset();
+    let mut all = Vec::new();
+    let subjects = std::iter::once(None).chain(fixes.iter().copied().map(Some));
+    for fix in subjects {
+        let name = fix.map_or(AS_IT_IS, Fix::name);
+        progress.set_message(name);
+        let out = folder.file(name);
+        if out.exists() {
+            std::fs::remove_dir_all(&out)?;
+        }
+        let recorded = record(options, name, fix, start, folder)?;
+        if start != Start::Cold && !recorded.was_clean {
+            return Ok(None);
+        }
+        all.push(recorded);
+        progress.inc(1);
+    }
+    let with_fixes = all.split_off(1);
+    Ok(all.pop().map(|as_it_is| (as_it_is, with_fixes)))
+}
+
 /// What is to be said of a fix that changes nothing: the program does so by itself, or undoes it.
 fn still_there(fix: Fix, before: &Diagnosis, with_fix: &Diagnosis) -> Option<String> {
     let has = |diagnosis: &Diagnosis, id: &str| {
@@ -117,141 +131,4 @@ fn still_there(fix: Fix, before: &Diagnosis, with_fix: &Diagnosis) -> Option<Str
             left.join(", ")
         )),
     }
-}
-
-/// One recording.
-struct Recorded {
-    cost: Cost,
-    /// What `diagnose` says of it.
-    found: Diagnosis,
-    /// What became of the fix.
-    reached: Reached,
-}
-
-/// Records the program under load, until all connections are at rest; with a `warm_up`, after
-/// connections that have gone again.
-fn record(
-    options: &Options,
-    name: &str,
-    fix: Option<Fix>,
-    warm_up: bool,
-    folder: &NewFolder,
-) -> Result<Recorded, Failure> {
-    let out = folder.file(name);
-    let words = folder.file(&format!("{name}.log"));
-    let report = folder.file(&format!(".{name}.applied"));
-    let log = File::create(&words).with_context(|| format!("cannot write {}", words.display()))?;
-    let mut command = Command::new(this_program()?);
-    command
-        .args(["record", "--at-rest", &format!("{} connections", options.connections), "--out"])
-        .arg(&out)
-        .arg("--")
-        .args(&options.command)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
-    if let Some(fix) = fix {
-        command.env(FIXES, fix.name()).env(REPORT, &report);
-    }
-    let mut recording = Process::start(command, "the recording")?;
-    let load = start_load(options, warm_up, &mut recording)?;
-    let Some(status) = recording.ended_within(options.patience)? else {
-        recording.ask_to_end();
-        recording.ended_within(WRITING)?;
-        return Err(Failure::program(format!(
-            "{name}: {} connections did not come to rest within {:?}: is the load right? What was \
-             said is in {}",
-            options.connections,
-            options.patience,
-            words.display()
-        )));
-    };
-    drop(load);
-    if !status.success() || !out.is_dir() {
-        let said = std::fs::read_to_string(&words).unwrap_or_default();
-        let last = said.lines().rfind(|line| line.contains("tlsheap")).unwrap_or_default();
-        return Err(Failure::program(format!("{name}: the recording failed ({status}): {last}")));
-    }
-    let reached = fix.map(|fix| Reached::read(&report, fix)).unwrap_or_default();
-    let found = Examined::open(std::slice::from_ref(&out))?.diagnosis;
-    Ok(Recorded { cost: cost(&out)?, found, reached })
-}
-
-/// What a connection costs, as the recording says it.
-fn cost(out: &Path) -> Result<Cost, Failure> {
-    let file = out.join(run_folder::RUN);
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    let record: Value =
-        serde_json::from_str(&text).with_context(|| format!("{}: not JSON", file.display()))?;
-    let each = &record["per_connection"];
-    Ok(Cost {
-        connections: record["connections"].as_u64(),
-        bytes_per_connection: each["bytes"].as_f64(),
-        blocks_per_connection: each["blocks"].as_f64(),
-        allocs_per_handshake: each["allocations"].as_f64(),
-        handshakes_per_second: None,
-        handshakes_per_second_spread: None,
-    })
-}
-
-/// The user's load, or our own clients once the program listens.
-fn start_load(
-    options: &Options,
-    warm_up: bool,
-    recording: &mut Process,
-) -> Result<Process, Failure> {
-    if let Some(load) = &options.load {
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(load).stdin(Stdio::null()).stdout(Stdio::null());
-        return Process::start(command, "the load");
-    }
-    let port = options.port.ok_or_else(|| {
-        Failure::usage(
-            "a program needs a load: name the port that it listens on with --port, or give a \
-             command with --load",
-        )
-    })?;
-    wait_for(port, recording, options.patience)?;
-    if warm_up {
-        let connections = format!("--connections={}", options.warm_up);
-        let mut load = clients(options, port, &[connections, "--hold=0s".to_owned()])?;
-        load.ended_within(options.patience)?;
-        // What the program then holds is what is there before the first connection.
-        std::thread::sleep(STILL);
-    }
-    let connections = format!("--connections={}", options.connections);
-    let interval = format!("--interval={}s", options.interval.as_secs_f64());
-    clients(options, port, &[connections, interval])
-}
-
-/// Our own clients.
-fn clients(options: &Options, port: u16, more: &[String]) -> Result<Process, Failure> {
-    let mut command = Command::new(this_program()?);
-    command
-        .arg("load")
-        .arg(SocketAddr::from(([127, 0, 0, 1], port)).to_string())
-        .args(["--protocol", &options.protocol, "--end-with-parent"])
-        .args(more)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    Process::start(command, "the load")
-}
-
-/// Waits until the program listens on the port.
-pub fn wait_for(port: u16, program: &mut Process, patience: Duration) -> Result<(), Failure> {
-    let begun = Instant::now();
-    while !listening::is_taken(port) {
-        if begun.elapsed() > patience || program.ended_within(GLANCE)?.is_some() {
-            return Err(Failure::program(format!(
-                "the program did not listen on port {port}: is that the right one?"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn this_program() -> Result<OsString, Failure> {
-    Ok(std::env::current_exe().context("cannot find this program's own file")?.into())
 }

@@ -12,7 +12,7 @@ use crate::commands::record::descendants::Descendants;
 use crate::commands::record::place::Place;
 use crate::commands::what_if::fix::Fix;
 use crate::commands::what_if::process::{GLANCE, Process};
-use crate::commands::what_if::program::{FIXES, wait_for};
+use crate::commands::what_if::recording::{FIXES, wait_for};
 use crate::commands::what_if::{AS_IT_IS, Options, listening};
 use crate::failure::Failure;
 
