@@ -26,10 +26,11 @@ pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
     let wanted = options.wanted();
     let (reachable, others): (Vec<Fix>, Vec<Fix>) =
         wanted.into_iter().partition(|fix| fix.reaches_from_outside().is_ok());
-    let rounds = if options.port.is_some() { options.repeat } else { 0 };
+    let rounds = if options.port.is_some() { options.workload.repeat } else { 0 };
     let progress = progress((1 + reachable.len()) * (1 + rounds));
     let folder = NewFolder::prepare(path)?;
-    let warm: &[Start] = if options.port.is_some() && options.warm_up > 0 { &WARM } else { &[] };
+    let warm: &[Start] =
+        if options.port.is_some() && options.workload.warm_up > 0 { &WARM } else { &[] };
     let mut all = None;
     for start in warm.iter().chain([&Start::Cold]) {
         all = record_all(options, &reachable, *start, &folder, &progress)?;

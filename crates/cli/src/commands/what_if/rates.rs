@@ -31,9 +31,9 @@ pub fn measure(
     progress: &ProgressBar,
 ) -> Result<Vec<Vec<f64>>, Failure> {
     let mut rates = vec![Vec::new(); subjects.len()];
-    let Some(port) = options.port.filter(|_| options.repeat > 0) else { return Ok(rates) };
+    let Some(port) = options.port.filter(|_| options.workload.repeat > 0) else { return Ok(rates) };
     let place = Place::make()?;
-    for round in 1..=options.repeat {
+    for round in 1..=options.workload.repeat {
         for (fix, rates) in subjects.iter().zip(&mut rates) {
             let name = fix.map_or(AS_IT_IS, Fix::name);
             progress.set_message(format!("{name}: handshakes, round {round}"));
@@ -96,7 +96,7 @@ async fn handshakes(options: &Options, port: u16) -> Result<f64, Failure> {
         format!("--protocol={}", options.protocol),
     ];
     finished(&[&clients[..], &[WARM_UP.to_owned()]].concat()).await?;
-    let time = format!("--closed-loop={}s", options.rate_time.as_secs_f64());
+    let time = format!("--closed-loop={}s", options.workload.rate_time.as_secs_f64());
     let report = finished(&[&clients[..], &[time]].concat()).await?;
     report["handshakes_per_second"]
         .as_f64()

@@ -62,7 +62,12 @@ pub fn record(
     let log = File::create(&words).with_context(|| format!("cannot write {}", words.display()))?;
     let mut command = Command::new(this_program()?);
     command
-        .args(["record", "--at-rest", &format!("{} connections", options.connections), "--out"])
+        .args([
+            "record",
+            "--at-rest",
+            &format!("{} connections", options.workload.connections),
+            "--out",
+        ])
         .arg(&out)
         .arg("--")
         .args(&options.command)
@@ -80,7 +85,7 @@ pub fn record(
         return Err(Failure::program(format!(
             "{name}: {} connections did not come to rest within {:?}: is the load right? What was \
              said is in {}",
-            options.connections,
+            options.workload.connections,
             options.patience,
             words.display()
         )));
@@ -100,7 +105,7 @@ pub fn record(
         serde_json::from_str(&text).with_context(|| format!("{}: not JSON", file.display()))?;
     let cost = cost(&record);
     let came_after = warmed.is_some_and(|warmed| baseline(&record) >= Some(warmed));
-    let was_clean = came_after && cost.connections == Some(options.connections as u64);
+    let was_clean = came_after && cost.connections == Some(options.workload.connections as u64);
     Ok(Recorded { cost, found, reached, was_clean })
 }
 
@@ -144,15 +149,15 @@ fn start_load(
     wait_for(port, recording, options.patience)?;
     let mut warmed = None;
     if let Start::Warm(pause) = start {
-        let connections = format!("--connections={}", options.warm_up);
+        let connections = format!("--connections={}", options.workload.warm_up);
         let mut load = clients(options, port, &[connections, "--hold=0s".to_owned()])?;
         load.ended_within(options.patience)?;
         warmed = Some(Timestamp::now());
         // What the program then holds is what is there before the first connection.
         std::thread::sleep(pause);
     }
-    let connections = format!("--connections={}", options.connections);
-    let interval = format!("--interval={}s", options.interval.as_secs_f64());
+    let connections = format!("--connections={}", options.workload.connections);
+    let interval = format!("--interval={}s", options.workload.interval.as_secs_f64());
     Ok((clients(options, port, &[connections, interval])?, warmed))
 }
 
