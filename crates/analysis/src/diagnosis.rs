@@ -21,6 +21,7 @@ pub const RULES: &[&Rule] = &[
     &rules::compression_negotiated::RULE,
     &rules::compression_allowed::RULE,
     &rules::record_buffers_kept::RULE,
+    &rules::dtls_record_buffers_kept::RULE,
     &rules::oversized_read_buffer::RULE,
     &rules::mlkem_key_kept::RULE,
     &rules::peer_chains_kept::RULE,

@@ -22,6 +22,7 @@ mod scale;
 mod timeline;
 mod top_json;
 mod whole_file;
+mod workload;
 
 use std::process::ExitCode;
 

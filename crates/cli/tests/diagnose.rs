@@ -98,7 +98,9 @@ fn a_finding_is_as_large_as_the_step_that_removes_it() {
         let predicted = bytes(&finding(&old, id), "bytes_per_connection");
         let measured = bytes(&old, "bytes_per_connection") - bytes(&new, "bytes_per_connection");
         let off = (predicted - measured).abs();
-        let most = 0.1 * measured + THREAD_STATE;
+        // What is large enough is not hidden by chance.
+        let exact = ["record-buffers-kept", "compression-negotiated"].contains(&id);
+        let most = 0.1 * measured + if exact { 0.0 } else { THREAD_STATE };
         assert!(off < most, "{id}: {predicted} predicted, {measured} measured");
     }
 }

@@ -71,6 +71,7 @@ fn every_field_is_documented_and_every_documented_field_exists() {
     printed.read("diff --json", &diff());
     printed.read("diagnose --json", &diagnose());
     printed.read("what-if --json", &what_if());
+    printed.read("what-if --json", &what_if_of_a_program());
     for budget in ["[total]\nbytes = 1\n", "[total]\nbytes = 1\n[findings]\nallow = []\n"] {
         printed.read("check --json", &check(budget));
     }
@@ -180,6 +181,22 @@ fn what_if() -> Value {
     let fixes = ["--try=release-buffers", "--try=no-compression"];
     let arguments = ["what-if", "--config=tls13", "--json", "--out", program::path(&out)];
     printed_json(&[&arguments[..], &small, &fixes].concat())
+}
+
+/// The reference server as any other program.
+fn what_if_of_a_program() -> Value {
+    let folder = tempfile::TempDir::new().unwrap();
+    let out = folder.path().join("what-if");
+    let address = free_address();
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let options = ["what-if", "--json", "--try=no-compression", "--repeat=1", "-n=2"];
+    let load = ["--port", port, "--protocol=echo", "--rate-time=100ms", "--out"];
+    let server = [env!("CARGO_BIN_EXE_tlsheap"), "serve", "--config=tls13", "--listen", &address];
+    let arguments = [&options[..], &load, &[program::path(&out), "--"], &server];
+    let mut outcome = printed_json(&arguments.concat());
+    // A program's versions are in the run.json of each recording.
+    assert_eq!(outcome.as_object_mut().unwrap().remove("versions"), Some(Value::Null));
+    outcome
 }
 
 /// What is said of a run that breaks its budget.

@@ -34,7 +34,9 @@ const THREAD_STATE: f64 = 600.0;
 fn saves_what_was_predicted(fix: &Value) {
     let saved = number(fix, "saved_bytes_per_connection");
     let predicted = number(fix, "predicted_bytes_per_connection");
-    assert!((predicted - saved).abs() < 0.1 * saved + THREAD_STATE, "{fix:#}");
+    let small = fix["name"] == "no-session-cache" || fix["name"] == "no-mlkem";
+    let chance = if small { THREAD_STATE } else { 0.0 };
+    assert!((predicted - saved).abs() < 0.1 * saved + chance, "{fix:#}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! `tlsheap what-if` and `tlsheap diagnose` on programs of the distribution: redis keeps its record
-//! buffers, nginx and Node do not.
+//! `tlsheap what-if` and `tlsheap diagnose` on programs that people really run: Redis and Twisted
+//! keep their record buffers, nginx and Node do not.
 
+#[path = "programs/needed.rs"]
+mod needed;
 mod program;
 mod recorded;
 
@@ -8,6 +10,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 
+use needed::FIXTURES;
 use program::{path, printed_json};
 use recorded::installed;
 use serde_json::Value;
@@ -44,10 +47,21 @@ impl Place {
 
     /// The program as it is and with the fix, under the load of our own clients.
     fn what_if(&self, fix: &str, protocol: &str, command: &[&str]) -> Value {
+        self.what_if_with(&["--repeat=0", "--try", fix], protocol, command)
+    }
+
+    fn what_if_with(&self, options: &[&str], protocol: &str, command: &[&str]) -> Value {
         let out = self.file("what-if");
         let start = ["what-if", "--json", "-n", CONNECTIONS, "--interval=200ms", "--out"];
-        let load = ["--port", &self.port, "--protocol", protocol, "--try", fix, "--"];
-        printed_json(&[&start[..], &[path(&out)], &load, command].concat())
+        let load = ["--port", &self.port, "--protocol", protocol];
+        printed_json(&[&start[..], &[path(&out)], &load, options, &["--"], command].concat())
+    }
+
+    /// One of our echo servers.
+    fn echo_server(&self, interpreter: &str, file: &str) -> Vec<String> {
+        let file = format!("{FIXTURES}/{file}");
+        let (certificate, key) = (self.file("certificate.pem"), self.file("key.pem"));
+        [interpreter, &file, path(&certificate), path(&key), &self.port].map(str::to_owned).to_vec()
     }
 
     /// The findings in the program as it is.
@@ -62,6 +76,24 @@ impl Place {
 fn saved(outcome: &Value) -> f64 {
     let saved = &outcome["fixes"][0]["saved_bytes_per_connection"];
     saved.as_f64().unwrap_or_else(|| panic!("nothing was saved: {outcome:#}"))
+}
+
+/// The fix saves what was predicted, to a tenth.
+fn saves_what_was_predicted(outcome: &Value) {
+    let predicted = outcome["fixes"][0]["predicted_bytes_per_connection"].as_f64().unwrap();
+    assert!((predicted / saved(outcome) - 1.0).abs() < 0.1, "{outcome:#}");
+}
+
+/// The one OpenSSL that a fix reached, as the file's name and the way.
+fn reached(outcome: &Value) -> (String, String) {
+    let places = outcome["fixes"][0]["reached"].as_array().unwrap();
+    assert_eq!(places.len(), 1, "{outcome:#}");
+    let word = |field: &str| places[0][field].as_str().unwrap().to_owned();
+    (word("object").rsplit('/').next().unwrap().to_owned(), word("way"))
+}
+
+fn words(command: &[String]) -> Vec<&str> {
+    command.iter().map(String::as_str).collect()
 }
 
 #[test]
@@ -95,8 +127,41 @@ fn redis_saves_what_was_predicted_when_its_record_buffers_are_released() {
         ],
     );
     assert_eq!(place.findings(), ["record-buffers-kept"]);
-    let predicted = outcome["fixes"][0]["predicted_bytes_per_connection"].as_f64().unwrap();
-    assert!((predicted / saved(&outcome) - 1.0).abs() < 0.1, "{outcome:#}");
+    saves_what_was_predicted(&outcome);
+    let slots = "the slots that lead to SSL_new".to_owned();
+    assert_eq!(reached(&outcome), ("libssl.so.3".to_owned(), slots));
+}
+
+#[test]
+fn twisted_saves_what_was_predicted_in_the_openssl_hidden_in_a_wheel() {
+    let Some(python) = needed::python_of_environment() else { return };
+    if !installed("openssl") {
+        return;
+    }
+    let place = Place::make();
+    let command = place.echo_server(&python, "echo_twisted.py");
+    let outcome = place.what_if("release-buffers", "echo", &words(&command));
+    // The wheel's OpenSSL has ML-KEM, and so have our clients.
+    assert_eq!(place.findings(), ["record-buffers-kept", "mlkem-key-kept"]);
+    saves_what_was_predicted(&outcome);
+    // The buffers of this version's two directions.
+    assert!((saved(&outcome) - 33_285.0).abs() < 200.0, "{outcome:#}");
+    let jump = "a jump over SSL_CTX_new".to_owned();
+    assert_eq!(reached(&outcome), ("_rust.abi3.so".to_owned(), jump));
+}
+
+#[test]
+fn twisted_saves_what_was_predicted_with_the_openssl_of_the_distribution() {
+    let Some(python) = needed::python_with_twisted() else { return };
+    if !installed("openssl") {
+        return;
+    }
+    let place = Place::make();
+    let command = place.echo_server(&python, "echo_twisted.py");
+    let outcome = place.what_if("release-buffers", "echo", &words(&command));
+    assert_eq!(place.findings(), ["record-buffers-kept"]);
+    saves_what_was_predicted(&outcome);
+    assert_eq!(reached(&outcome).0, "libssl.so.3");
 }
 
 #[test]
@@ -121,7 +186,7 @@ fn nginx_releases_its_record_buffers_by_itself() {
     let file = place.file("nginx.conf");
     let command = ["nginx", "-p", folder, "-e", "stderr", "-c", path(&file)];
     let outcome = place.what_if("release-buffers", "http", &command);
-    assert!(!place.findings().contains(&"record-buffers-kept".to_owned()));
+    assert_eq!(place.findings(), [""; 0], "{outcome:#}");
     assert!(saved(&outcome).abs() < 1_000.0, "{outcome:#}");
 }
 
@@ -131,13 +196,49 @@ fn node_releases_its_record_buffers_by_itself() {
         return;
     }
     let place = Place::make();
-    let script = "const fs = require('fs'), [key, cert, port] = process.argv.slice(1);\n\
-                  const options = { key: fs.readFileSync(key), cert: fs.readFileSync(cert) };\n\
-                  const server = require('https').createServer(options, (q, a) => a.end('hello'));\n\
-                  server.keepAliveTimeout = 600000;\n\
-                  server.listen(Number(port), '127.0.0.1');\n";
-    let (certificate, key) = (place.file("certificate.pem"), place.file("key.pem"));
-    let command = ["node", "-e", script, path(&key), path(&certificate), &place.port];
-    place.what_if("release-buffers", "http", &command);
-    assert!(!place.findings().contains(&"record-buffers-kept".to_owned()));
+    let command = place.echo_server("node", "echo.js");
+    let options = ["--repeat=1", "--rate-time=300ms", "--try=release-buffers", "--try=no-tickets"];
+    let outcome = place.what_if_with(&options, "echo", &words(&command));
+    assert_eq!(place.findings(), [""; 0], "{outcome:#}");
+    // One linked in is reached, and one that is shared.
+    let fixes = outcome["fixes"].as_array().unwrap();
+    assert!(fixes.iter().all(|fix| fix["not_applied"].is_null()), "{outcome:#}");
+    let fix = |name: &str| fixes.iter().find(|fix| fix["name"] == name).unwrap();
+    let released = fix("release-buffers");
+    assert!(released["saved_bytes_per_connection"].as_f64().unwrap().abs() < 100.0);
+    let remark = released["remarks"][0].as_str().unwrap();
+    assert!(remark.contains("nothing for it to remove"), "{remark}");
+    // A ticket is made of some hundred allocations.
+    let allocations = |cost: &Value| cost["allocs_per_handshake"].as_f64().unwrap();
+    let before = &outcome["as_it_is"];
+    assert!(allocations(before) - allocations(&fix("no-tickets")["cost"]) > 50.0, "{outcome:#}");
+    for cost in fixes.iter().map(|fix| &fix["cost"]).chain([before]) {
+        assert!(cost["handshakes_per_second"].as_f64().unwrap() > 0.0, "{outcome:#}");
+    }
+    // The first use of OpenSSL is no part of what a connection costs.
+    assert!((10_000.0..20_000.0).contains(&before["bytes_per_connection"].as_f64().unwrap()));
+}
+
+#[test]
+fn each_openssl_of_a_process_is_reached() {
+    let Some(python) = needed::python_of_environment() else { return };
+    // Connections of the wheel's OpenSSL, and of the one that Python's own module has.
+    let script = "import ssl, time\n\
+                  from OpenSSL import SSL\n\
+                  context = SSL.Context(SSL.TLS_METHOD)\n\
+                  kept = [SSL.Connection(context, None) for _ in range(10)]\n\
+                  own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n\
+                  own.check_hostname = False\n\
+                  pair = lambda: own.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO())\n\
+                  kept += [pair() for _ in range(10)]\n\
+                  time.sleep(60)\n";
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("what-if");
+    let options = ["what-if", "--json", "-n=20", "--try=no-tickets", "--load", "exec sleep 60"];
+    let outcome =
+        printed_json(&[&options[..], &["--out", path(&out), "--", &python, "-c", script]].concat());
+    let places = outcome["fixes"][0]["reached"].as_array().unwrap();
+    let ways: Vec<&str> = places.iter().map(|it| it["way"].as_str().unwrap()).collect();
+    assert!(ways.contains(&"a jump over SSL_CTX_new"), "{outcome:#}");
+    assert!(ways.contains(&"the slots that lead to SSL_new"), "{outcome:#}");
 }

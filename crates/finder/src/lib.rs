@@ -7,8 +7,9 @@
 //! ```text
 //! Elf ─► names ────────► the setter, exported or in the symbol table; the three variables
 //!   ├──► setter_code ──► the setter by its instructions, and the variables that it writes
-//!   └──► structure ────► the variables by what refers to what, where the setter was left out
-//!   └──► texts ────────► versions, and TLS libraries that are not OpenSSL
+//!   ├──► structure ────► the variables by what refers to what, where the setter was left out
+//!   ├──► texts ────────► versions, and TLS libraries that are not OpenSSL
+//!   └──► functions ────► any function by its name, and how long it is
 //! ```
 //!
 //! OpenSSL's setter, `CRYPTO_set_mem_functions`, writes three variables, which hold its malloc,
@@ -18,6 +19,7 @@
 
 mod elf;
 mod function_starts;
+mod functions;
 mod names;
 mod openssl;
 mod setter_code;
@@ -26,6 +28,7 @@ mod texts;
 mod variables;
 
 pub use elf::{Elf, ElfError, Needed};
+pub use functions::{functions, room};
 pub use openssl::{Openssl, find};
 pub use texts::{Library, other_library, version};
 pub use variables::{Variables, variables};

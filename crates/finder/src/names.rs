@@ -61,6 +61,13 @@ pub(crate) fn is_linked(elf: &Elf, name: &str) -> bool {
     symbols.iter().any(is_it)
 }
 
+/// Every symbol for code or data that is defined in either table.
+pub(crate) fn symbols_in<'a>(elf: &Elf<'a>) -> impl Iterator<Item = &'a elf::Sym64<LittleEndian>> {
+    let tables = [Table::Exported, Table::File].map(|table| symbols(elf, table));
+    let all = tables.into_iter().flatten().flat_map(|table| table.symbols().iter());
+    all.filter(|symbol| !symbol.is_undefined(LittleEndian) && is_wanted(symbol.st_type()))
+}
+
 fn is_wanted(kind: SymbolType) -> bool {
     kind == elf::STT_FUNC || kind == elf::STT_OBJECT
 }

@@ -16,8 +16,8 @@
 //! With the variable `TLSHEAP_FIXES`, connections are given settings that may save memory: see
 //! `fixes`.
 //!
-//! Without the variable `TLSHEAP_LEDGER_DIR`, which names the folder for ledgers, the library does
-//! nothing. It links no OpenSSL and, without fixes, calls only its `CRYPTO_set_mem_functions`,
+//! Without the variable `TLSHEAP_LEDGER_DIR`, which names the folder for ledgers, nothing is
+//! recorded; without either, the library does nothing. It links no OpenSSL and, without fixes, calls only its `CRYPTO_set_mem_functions`,
 //! `CRYPTO_get_mem_functions` and `OpenSSL_version`, none of which allocates.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]

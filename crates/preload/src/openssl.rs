@@ -174,7 +174,7 @@ fn in_file(object: &Object) -> Option<Openssl> {
 }
 
 /// The function at `address` of the file where it is loaded, if it is the same there.
-fn function(object: &Object, elf: &Elf, address: u64) -> Option<usize> {
+pub(crate) fn function(object: &Object, elf: &Elf, address: u64) -> Option<usize> {
     let code = elf.at(address, COMPARED)?;
     let loaded = object.base.wrapping_add(address as usize);
     (object.code(loaded, COMPARED)? == code).then_some(loaded)

@@ -22,6 +22,9 @@ struct State {
     /// Program headers and paths of the objects that were looked at.
     seen: Vec<(usize, PathBuf)>,
     recorded: Vec<Recorded>,
+    /// Program headers of objects with an OpenSSL that had not run when it was found, since
+    /// somebody asked.
+    unused: Vec<usize>,
     subs: u64,
 }
 
@@ -53,8 +56,13 @@ static READY: AtomicBool = AtomicBool::new(false);
 
 /// The first scan.
 pub(crate) fn begin(report: Report) {
-    let state = State { report, seen: Vec::new(), recorded: Vec::new(), subs: 0 };
-    STATE.with(|place| *place = Some(state));
+    let (seen, recorded, unused) = (Vec::new(), Vec::new(), Vec::new());
+    STATE.with(|place| *place = Some(State { report, seen, recorded, unused, subs: 0 }));
+    begin_for_fixes();
+}
+
+/// The first scan of a process that is not recorded.
+pub(crate) fn begin_for_fixes() {
     AT_START.store(object::loaded().0.len(), Ordering::Relaxed);
     READY.store(true, Ordering::Release);
     look_for_new();
@@ -72,13 +80,15 @@ pub(crate) fn look_for_new() {
     let _pins = Pins::on(later);
     let (mut objects, _) = object::loaded();
     objects.retain(|object| before.iter().any(|it| it.is_same_as(object)));
+    let mut unused = Vec::new();
     STATE.with(|state| {
         if let Some(state) = state {
             state.look_at(&objects, changes);
+            unused = std::mem::take(&mut state.unused);
         }
     });
     recorder::note_new_modules();
-    fixes::reach(&objects);
+    fixes::reach(&objects, &unused);
     ADDS.fetch_max(changes.adds, Ordering::AcqRel);
 }
 
@@ -232,6 +242,9 @@ impl State {
                 way: openssl.way,
                 outcome: put_in.outcome,
             });
+        }
+        if put_in.outcome == Outcome::Recorded {
+            self.unused.push(object.headers);
         }
         if let Some(number) = put_in.number {
             self.recorded.push(Recorded {

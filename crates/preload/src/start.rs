@@ -29,8 +29,14 @@ static DESTRUCTOR: extern "C" fn() = destruct;
 #[cfg_attr(test, allow(dead_code))]
 extern "C" fn construct() {
     let _ = catch_unwind(|| {
-        // Both are read now: programs overwrite their environment.
-        let Some(folder) = std::env::var_os(FOLDER) else { return };
+        // All are read now: programs overwrite their environment.
+        let fixes = fixes::begin();
+        let Some(folder) = std::env::var_os(FOLDER) else {
+            if fixes {
+                scan::begin_for_fixes();
+            }
+            return;
+        };
         let folder = Path::new(&folder);
         if !folder.is_absolute() {
             return;
@@ -43,7 +49,6 @@ extern "C" fn construct() {
         }
         // SAFETY: the handler only stores atomics.
         unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
-        fixes::begin();
         scan::begin(Report::of_this_process(folder, is_main()));
     });
 }

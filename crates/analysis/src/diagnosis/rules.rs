@@ -5,6 +5,7 @@ pub mod compression_allowed;
 pub mod compression_negotiated;
 pub mod context_per_connection;
 pub mod dtls_handshake_buffer_kept;
+pub mod dtls_record_buffers_kept;
 pub mod mlkem_key_kept;
 pub mod only_grows;
 pub mod oversized_read_buffer;
@@ -15,6 +16,7 @@ pub mod stays_after_close;
 pub mod thread_state;
 pub mod trust_store_parsed_again;
 
+use crate::diagnosis::case::Case;
 use crate::diagnosis::holding::{Holding, is_one_of};
 
 /// A read or write buffer of the record layer, but not the buffer of decompressed records.
@@ -23,6 +25,12 @@ fn is_record_buffer(held: &Holding) -> bool {
     held.category == "tls.record_buffers"
         && leaf.file != "ssl/record/ssl3_record.c"
         && !leaf.function.ends_with("do_uncompress")
+}
+
+/// The connections speak DTLS: each has state that only DTLS has.
+fn is_dtls(case: &Case) -> bool {
+    let states = case.amount(|held| held.leaf().file == "ssl/d1_lib.c");
+    case.per_connection(states.blocks).is_some_and(|each| each >= 0.5)
 }
 
 /// Functions that read certificates, a store's or a peer's.

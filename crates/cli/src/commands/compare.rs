@@ -12,7 +12,7 @@ use echo_server::Configuration;
 use echo_server::configuration::{staircase, standard_names};
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
 
-use crate::arguments::{connections, duration};
+use crate::arguments::connections;
 use crate::capture::Capture;
 use crate::commands::compare::bare_server::Rates;
 use crate::commands::compare::figures::{Comparison, Figures};
@@ -20,6 +20,7 @@ use crate::commands::report::{REPORT, page_of};
 use crate::commands::run::{self, Done};
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
+use crate::workload::Workload;
 use crate::{output, scale, whole_file};
 
 /// The comparison's figures.
@@ -36,25 +37,8 @@ pub struct Options {
     /// Measure nothing: print the figures of a comparison made before
     #[arg(long, value_name = "DIR", conflicts_with_all = ["configurations", "all", "out"])]
     pub show: Option<PathBuf>,
-    /// How many connections to open
-    #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
-    pub connections: usize,
-    /// How often each connection says hello
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub interval: Duration,
-    /// How long to wait between the last connection's first echo and the capture
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub hold: Duration,
-    /// Connections to make and close before each baseline is taken
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub warm_up: usize,
-    /// How often to measure handshakes per second and resident memory, turn by turn over the
-    /// configurations; 0 leaves both out
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub repeat: usize,
-    /// How long each of these measurements does full handshakes
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub rate_time: Duration,
+    #[command(flatten)]
+    pub workload: Workload,
     /// Measure at these numbers of connections too, and fit a line: bytes = fixed + slope × N
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', value_parser = connections)]
     pub scale: Vec<usize>,
@@ -90,29 +74,30 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let subjects = subjects(options)?;
     scale::check(&options.scale)?;
-    load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
+    load::fd_limit::make_room_for(options.workload.most_connections())?;
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("compare"));
     let folder = NewFolder::prepare(&path)?;
-    let steps = 1 + options.scale.len() + options.repeat;
+    let workload = &options.workload;
+    let steps = 1 + options.scale.len() + workload.repeat;
     let progress = progress(subjects.len() * steps);
 
     let mut runs = Vec::new();
     let mut slopes = Vec::new();
     for subject in &subjects {
         let name = subject.name();
-        progress.set_message(format!("{name}: {} connections", options.connections));
-        let done = capture(options, subject, &folder.file(name))?;
+        progress.set_message(format!("{name}: {} connections", workload.connections));
+        let done = capture(workload, subject, &folder.file(name))?;
         runs.push(done);
         progress.inc(1);
         slopes.push(scale::measure(
-            &template(options, subject),
+            &template(workload, subject),
             &subject.configuration,
             &options.scale,
             folder.path(),
             &progress,
         )?);
     }
-    let rates = rates(options, &subjects, &folder, &progress)?;
+    let rates = rates(workload, &subjects, &folder, &progress)?;
     draw_steps(&subjects, &folder)?;
     progress.finish_and_clear();
 
@@ -171,20 +156,20 @@ fn subjects(options: &Options) -> Result<Vec<Subject>, Failure> {
 }
 
 /// How each configuration is run.
-fn template(options: &Options, subject: &Subject) -> run::Options {
+fn template(workload: &Workload, subject: &Subject) -> run::Options {
     run::Options {
         config: subject.given.clone(),
-        connections: options.connections,
-        interval: options.interval,
-        hold: options.hold,
-        warm_up: options.warm_up,
+        connections: workload.connections,
+        interval: workload.interval,
+        hold: workload.hold,
+        warm_up: workload.warm_up,
         ..run::Options::defaults()
     }
 }
 
 /// One profiled run into a folder of its own.
-pub fn capture(options: &Options, subject: &Subject, path: &Path) -> Result<Done, Failure> {
-    let done = run::run_into(&template(options, subject), &subject.configuration, path)?;
+pub fn capture(workload: &Workload, subject: &Subject, path: &Path) -> Result<Done, Failure> {
+    let done = run::run_into(&template(workload, subject), &subject.configuration, path)?;
     done.ended_well(path)?;
     Ok(done)
 }
@@ -192,16 +177,16 @@ pub fn capture(options: &Options, subject: &Subject, path: &Path) -> Result<Done
 /// Rates and resident memory without the recorder: one round over all configurations after the
 /// other, so that a machine that grows slower does so for all of them.
 pub fn rates(
-    options: &Options,
+    workload: &Workload,
     subjects: &[Subject],
     folder: &NewFolder,
     progress: &indicatif::ProgressBar,
 ) -> Result<Vec<Rates>, Failure> {
     let mut rates = vec![Rates::default(); subjects.len()];
-    for round in 1..=options.repeat {
+    for round in 1..=workload.repeat {
         for (subject, rates) in subjects.iter().zip(&mut rates) {
             progress.set_message(format!("{}: handshakes, round {round}", subject.name()));
-            bare_server::measure(options, subject, folder, rates)?;
+            bare_server::measure(workload, subject, folder, rates)?;
             progress.inc(1);
         }
     }

@@ -3,7 +3,7 @@
 
 mod answer;
 mod coverage;
-mod descendants;
+pub mod descendants;
 mod goals;
 mod moments;
 mod observer;

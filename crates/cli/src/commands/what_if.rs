@@ -2,8 +2,13 @@
 //! what each really saves, and what it costs.
 
 pub mod fix;
+mod listening;
 mod outcome;
+mod process;
 mod program;
+mod rates;
+mod reached;
+mod recording;
 mod server;
 mod table;
 
@@ -13,9 +18,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::arguments::{connections, duration};
+use crate::arguments::duration;
 use crate::commands::what_if::fix::Fix;
 use crate::failure::Failure;
+use crate::workload::Workload;
 use crate::{output, run_folder};
 
 /// The figures of all fixes, in the folder.
@@ -28,8 +34,9 @@ pub const AS_IT_IS: &str = "as-it-is";
 #[command(after_help = "\
 Without a program, the reference server is measured: each fix is one change to the configuration's \
 keys, in a fresh server. With one, each fix is applied from outside, by the library that `tlsheap \
-record` preloads, to connections that are made through a shared OpenSSL. A fix that does not apply \
-is listed with the reason.")]
+record` preloads: to each connection that is made through a shared OpenSSL, and to each SSL_CTX of \
+an OpenSSL 3.0 or newer that is linked into the program or into one of its libraries. A fix that \
+does not apply is listed with the reason.")]
 pub struct Options {
     /// A standard configuration (see `tlsheap configs`), or the path of a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "node-0.4")]
@@ -37,24 +44,8 @@ pub struct Options {
     /// Try this fix; may be given several times. Without it, every one
     #[arg(long = "try", value_name = "FIX")]
     pub fixes: Vec<Fix>,
-    /// How many connections to open
-    #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
-    pub connections: usize,
-    /// How often each connection says hello
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub interval: Duration,
-    /// How long to wait between the last connection's first echo and the capture
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub hold: Duration,
-    /// Connections to make and close before each baseline is taken
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub warm_up: usize,
-    /// How often to measure handshakes per second, turn by turn over the fixes; 0 leaves them out
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub repeat: usize,
-    /// How long each of these measurements does full handshakes
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub rate_time: Duration,
+    #[command(flatten)]
+    pub workload: Workload,
     /// The port on which the program listens: `tlsheap load` is put on it
     #[arg(long, value_name = "PORT", requires = "command")]
     pub port: Option<u16>,

@@ -1,6 +1,7 @@
 //! One step: what changed against the subject before.
 
 use analysis::diff::{Change, DiffRow, Side};
+use analysis::group::Key;
 use maud::{Markup, html};
 
 use super::answer::minus;
@@ -64,6 +65,10 @@ fn delta(change: Option<Change>) -> f64 {
     change.map_or(0.0, Change::delta)
 }
 
+fn place(key: &Key) -> String {
+    format!("{}:{}", key.file, key.line)
+}
+
 fn site(row: &DiffRow) -> Markup {
     let bytes = delta(row.inuse_bytes);
     let blocks = row.inuse_blocks.map(Change::delta).map(|blocks| {
@@ -84,7 +89,12 @@ fn site(row: &DiffRow) -> Markup {
             }
             td.n { (known(blocks)) }
             td.category { (swatch(group)) " " (row.key.category) }
-            td.place { code { (breakable(&format!("{}:{}", row.key.file, row.key.line))) } }
+            td.place {
+                code { (breakable(&place(&row.key))) }
+                @if let Some(was) = &row.was {
+                    span.muted { ", was " code { (breakable(&place(was))) } }
+                }
+            }
             td.story { code { (row.telling().join(" › ")) } }
         }
     }

@@ -1,5 +1,8 @@
 //! Flamegraphs on the page: callers on top, what they call below, one script for all of them.
 
+use std::collections::BTreeMap;
+
+use analysis::group::{Call, Key};
 use analysis::stacks::Stack;
 use analysis::top::Figures;
 use maud::{Markup, html};
@@ -58,7 +61,8 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
 
 /// What changed from one subject to the next, by stack.
 pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<Markup> {
-    let frames = layout(Some(side(before)), side(after));
+    let moved = moved(before, after);
+    let frames = layout(Some(Side { stacks: &moved, ..side(before) }), side(after));
     let root = frames.first()?;
     let unit = per(after.top.figures);
     let describe = |frame: &Frame| {
@@ -89,6 +93,23 @@ pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<
         },
     };
     Some(draw(&frames, id, &words, change_colour, describe))
+}
+
+/// The stacks of `before` with the lines that their sites have in `after`, as the table of changes
+/// has them: a site that has moved is one frame.
+fn moved(before: &Subject, after: &Subject) -> Vec<Stack> {
+    let rows = after.step.iter().flat_map(|step| &step.rows);
+    let site =
+        |key: &Key| Call { function: key.function.clone(), file: key.file.clone(), line: key.line };
+    let now: BTreeMap<Call, Call> =
+        rows.filter_map(|row| Some((site(row.was.as_ref()?), site(&row.key)))).collect();
+    let mut stacks = before.stacks.clone();
+    for leaf in stacks.iter_mut().filter_map(|stack| stack.calls.last_mut()) {
+        if let Some(site) = now.get(leaf) {
+            leaf.clone_from(site);
+        }
+    }
+    stacks
 }
 
 fn side(subject: &Subject) -> Side<'_> {

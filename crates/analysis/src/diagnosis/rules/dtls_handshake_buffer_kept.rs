@@ -1,5 +1,6 @@
 //! DTLS keeps the buffer of handshake messages as long as the connection.
 
+use super::is_dtls;
 use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
 use crate::diagnosis::holding::Holding;
@@ -19,18 +20,20 @@ pub static RULE: Rule = Rule {
 
 fn look(case: &Case) -> Option<Seen> {
     // In TLS the buffer lives during the handshake only.
-    let dtls = case.amount(|held| held.group() == "dtls");
     let buffers = case.amount(is_handshake_buffer);
-    if dtls.blocks == 0 || case.per_connection(buffers.blocks)? < 0.5 {
+    if !is_dtls(case) || case.per_connection(buffers.blocks)? < 0.5 {
         return None;
     }
     let held = case.holdings.iter().filter(|held| is_handshake_buffer(held));
     Some(Seen::of_holdings(case, held, "DTLS connections keep the buffer of handshake messages"))
 }
 
+/// A stripped libssl has no names for what its exported functions jump to.
+const UNNAMED: &str = "libssl.so*";
+
 /// 16,384 bytes, rounded up by a third.
 fn is_handshake_buffer(held: &Holding) -> bool {
     held.leaf().file == "crypto/buffer/buffer.c"
         && held.block_size().is_some_and(|size| (16_384..=22_000).contains(&size))
-        && held.passes_function(&["SSL_*", "state_machine", "DTLS*", "dtls1_*"])
+        && held.passes_function(&["SSL_*", "state_machine", "DTLS*", "dtls1_*", UNNAMED])
 }

@@ -1,6 +1,6 @@
 //! Idle connections keep their record buffers.
 
-use super::is_record_buffer;
+use super::{is_dtls, is_record_buffer};
 use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
 
@@ -38,7 +38,7 @@ fn look(case: &Case) -> Option<Seen> {
     let kept = case.amount(is_record_buffer);
     let blocks = case.per_connection(kept.blocks)?;
     // Connections in the middle of a record have a buffer at any time.
-    if blocks < 0.5 {
+    if blocks < 0.5 || is_dtls(case) {
         return None;
     }
     let held = case.holdings.iter().filter(|held| is_record_buffer(held) && held.bytes > 0);

@@ -44,7 +44,14 @@ fn look(case: &Case) -> Option<Seen> {
             bytes_total: bytes,
             at_rest_per_connection: each_connection,
             facts: Vec::new(),
-            holdings: all(is_of_thread).cloned().collect(),
+            // Threads may have been there before the first connection.
+            holdings: all(is_of_thread)
+                .map(|held| Holding {
+                    bytes: held.all_bytes,
+                    blocks: held.all_blocks,
+                    ..held.clone()
+                })
+                .collect(),
         }
         .fact("threads", threads as f64)
         .fact("bytes for each thread", bytes as f64 / threads.max(1) as f64),
@@ -53,7 +60,9 @@ fn look(case: &Case) -> Option<Seen> {
 
 /// `ERR_STATE` has 600 to 1,000 bytes by version; the texts in it are smaller.
 fn is_error_queue(held: &Holding) -> bool {
-    is_of_error_queue(held) && held.block_size().is_some_and(|size| (400..=1_500).contains(&size))
+    is_of_error_queue(held)
+        && held.leaf().file.starts_with("crypto/err/")
+        && held.block_size().is_some_and(|size| (400..=1_500).contains(&size))
 }
 
 /// Not the table of messages, which the process has once.

@@ -6,13 +6,14 @@ use std::time::Duration;
 use echo_server::configuration::ClientCertificates;
 use tokio::time::sleep;
 
-use super::{Options, Subject};
+use super::Subject;
 use crate::commands::run::measurement::{IDENTITY, client_arguments};
 use crate::events::{LoadEvent, ServerEvent};
 use crate::failure::Failure;
 use crate::machine::{processor_time, resident_bytes};
 use crate::processes::{Helper, describe};
 use crate::run_folder::NewFolder;
+use crate::workload::Workload;
 
 /// What the rounds found, one value each.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// One round: a fresh server, resident memory with the connections open, then full handshakes.
 pub fn measure(
-    options: &Options,
+    workload: &Workload,
     subject: &Subject,
     folder: &NewFolder,
     rates: &mut Rates,
@@ -35,20 +36,20 @@ pub fn measure(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         tokio::select! {
-            measured = round(options, subject, folder, rates) => measured,
+            measured = round(workload, subject, folder, rates) => measured,
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
         }
     })
 }
 
 async fn round(
-    options: &Options,
+    workload: &Workload,
     subject: &Subject,
     folder: &NewFolder,
     rates: &mut Rates,
 ) -> Result<(), Failure> {
     let identity = folder.file(IDENTITY);
-    let limit = options.connections + options.warm_up;
+    let limit = workload.most_connections();
     let mut arguments = vec![
         "serve".to_owned(),
         "--listen=127.0.0.1:0".to_owned(),
@@ -69,14 +70,14 @@ async fn round(
     finished(&[&clients[..], &warm_up].concat()).await?;
     sleep(SETTLE).await;
     let before = resident_bytes(server.pid());
-    let with_connections = at_rest(options, &clients, &server).await?;
+    let with_connections = at_rest(workload, &clients, &server).await?;
     if let (Some(before), Some(after)) = (before, with_connections) {
         let growth = after as f64 - before as f64;
-        rates.rss_per_connection.push(growth / options.connections as f64);
+        rates.rss_per_connection.push(growth / workload.connections as f64);
     }
     sleep(SETTLE).await;
 
-    let loop_time = [format!("--closed-loop={}s", options.rate_time.as_secs_f64())];
+    let loop_time = [format!("--closed-loop={}s", workload.rate_time.as_secs_f64())];
     let cpu_before = processor_time(server.pid());
     let report = finished(&[&clients[..], &loop_time].concat()).await?;
     let cpu = processor_time(server.pid()).zip(cpu_before);
@@ -100,13 +101,13 @@ async fn round(
 
 /// The server's resident memory with every connection open and echoed once.
 async fn at_rest(
-    options: &Options,
+    workload: &Workload,
     clients: &[String],
     server: &Helper,
 ) -> Result<Option<u64>, Failure> {
     let arguments = [
-        format!("--connections={}", options.connections),
-        format!("--interval={}s", options.interval.as_secs_f64()),
+        format!("--connections={}", workload.connections),
+        format!("--interval={}s", workload.interval.as_secs_f64()),
     ];
     let mut load = Helper::start("load", &[clients, &arguments].concat())?;
     let mut resident = None;
@@ -127,7 +128,7 @@ async fn at_rest(
 }
 
 /// Runs a load to its end, and returns its report.
-async fn finished(arguments: &[String]) -> Result<serde_json::Value, Failure> {
+pub async fn finished(arguments: &[String]) -> Result<serde_json::Value, Failure> {
     let mut load = Helper::start("load", arguments)?;
     let mut found = None;
     while let Some(event) = load.next().await? {

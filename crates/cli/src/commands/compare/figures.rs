@@ -131,7 +131,8 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-fn spread(values: &[f64]) -> Option<(f64, f64)> {
+/// The least and the most.
+pub fn spread(values: &[f64]) -> Option<(f64, f64)> {
     let least = values.iter().copied().min_by(f64::total_cmp)?;
     let most = values.iter().copied().max_by(f64::total_cmp)?;
     Some((least, most))

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN};
 use analysis::composition::composition;
-use analysis::diff::{Change, diff_rows};
+use analysis::diff::{Change, diff_versions};
 use analysis::group::{By, Row, group};
+use analysis::moved::Versions;
 use analysis::objects::objects;
 use analysis::per_connection::growth;
 use analysis::rss_account::Group;
@@ -247,11 +248,11 @@ fn step(before: &Told, after: &Told, top: &Top) -> Option<Step> {
             (None, None) => None,
             _ => return None,
         };
-    let rows = if connections.is_some() {
-        diff_rows(&before.grown_rows(), &after.grown_rows(), connections)
-    } else {
-        let rows = |told: &Told| told.rows(&told.capture.profile);
-        diff_rows(&rows(before), &rows(after), None)
-    };
+    let [old, new] = [before, after].map(|told| match connections {
+        Some(_) => told.grown_rows(),
+        None => told.rows(&told.capture.profile),
+    });
+    let [was, is] = [before, after].map(|told| told.capture.openssl.as_deref());
+    let rows = diff_versions(&old, &new, connections, Versions::of(was, is));
     Some(Step { bytes: Change { before: before.top().bytes?, after: top.bytes? }, rows })
 }

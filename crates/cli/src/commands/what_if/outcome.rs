@@ -3,8 +3,9 @@
 use analysis::diagnosis::Diagnosis;
 use serde::Serialize;
 
-use crate::commands::compare::figures::Figures;
+use crate::commands::compare::figures::{Figures, median, spread};
 use crate::commands::what_if::fix::Fix;
+use crate::commands::what_if::reached::Place;
 use crate::machine::Machine;
 use crate::run_record::Versions;
 
@@ -33,7 +34,7 @@ pub struct Cost {
     pub blocks_per_connection: Option<f64>,
     /// From connecting to the capture: handshake, welcome, echoes.
     pub allocs_per_handshake: Option<f64>,
-    /// On a server without the recorder: median.
+    /// Without the recorder: median.
     pub handshakes_per_second: Option<f64>,
     pub handshakes_per_second_spread: Option<(f64, f64)>,
 }
@@ -51,6 +52,10 @@ pub struct Tried {
     pub cost: Option<Cost>,
     /// The differential flamegraph, in the folder.
     pub flamegraph: Option<String>,
+    /// The OpenSSLs of a program whose connections got it; empty for the reference server.
+    pub reached: Vec<Place>,
+    /// What else there is to say of it, in sentences.
+    pub remarks: Vec<String>,
 }
 
 impl Outcome {
@@ -83,6 +88,8 @@ impl Tried {
             saved_bytes_per_connection: None,
             cost: None,
             flamegraph: None,
+            reached: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
@@ -104,6 +111,8 @@ impl Tried {
                 .map(|(before, after)| before - after),
             cost: Some(cost),
             flamegraph: Some(flamegraph),
+            reached: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 }
@@ -116,6 +125,14 @@ fn predicted(fix: Fix, diagnosis: &Diagnosis) -> Option<f64> {
         .filter(|finding| fix.findings().contains(&finding.rule.id))
         .filter_map(|finding| finding.at_rest_per_connection);
     removed.reduce(|sum, bytes| sum + bytes)
+}
+
+impl Cost {
+    /// Adds the handshakes per second of each round.
+    pub fn set_rates(&mut self, rates: &[f64]) {
+        self.handshakes_per_second = median(rates);
+        self.handshakes_per_second_spread = spread(rates);
+    }
 }
 
 impl From<&Figures> for Cost {

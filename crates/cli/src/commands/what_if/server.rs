@@ -5,7 +5,7 @@ use std::path::Path;
 use echo_server::Configuration;
 
 use crate::commands::compare::figures::Figures;
-use crate::commands::compare::{self, Subject, capture, draw_step, progress, rates, step_name};
+use crate::commands::compare::{Subject, capture, draw_step, progress, rates, step_name};
 use crate::commands::diagnose::Examined;
 use crate::commands::what_if::outcome::{Cost, Outcome, Tried};
 use crate::commands::what_if::{AS_IT_IS, Options, WHAT_IF};
@@ -16,7 +16,7 @@ use crate::whole_file;
 /// Measures the configuration and each of its fixes into the folder at `path`.
 pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
     let configuration = Configuration::find(&options.config)?;
-    load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
+    load::fd_limit::make_room_for(options.workload.most_connections())?;
     let folder = NewFolder::prepare(path)?;
 
     let mut subjects = vec![subject(&configuration, AS_IT_IS, &folder)?];
@@ -55,41 +55,22 @@ fn costs(
     subjects: &[Subject],
     folder: &NewFolder,
 ) -> Result<Vec<(Cost, Figures)>, Failure> {
-    let options = compared(options);
-    let progress = progress(subjects.len() * (1 + options.repeat));
+    let workload = &options.workload;
+    let progress = progress(subjects.len() * (1 + workload.repeat));
     let mut runs = Vec::new();
     for subject in subjects {
         let name = &subject.configuration.name;
-        progress.set_message(format!("{name}: {} connections", options.connections));
-        runs.push(capture(&options, subject, &folder.file(name))?);
+        progress.set_message(format!("{name}: {} connections", workload.connections));
+        runs.push(capture(workload, subject, &folder.file(name))?);
         progress.inc(1);
     }
-    let rates = rates(&options, subjects, folder, &progress)?;
+    let rates = rates(workload, subjects, folder, &progress)?;
     progress.finish_and_clear();
     let figures = runs.iter().zip(subjects).zip(&rates).map(|((done, subject), rates)| {
         let figures = Figures::new(&subject.configuration, done, rates, None);
         (Cost::from(&figures), figures)
     });
     Ok(figures.collect())
-}
-
-/// The same options as `compare` has them.
-fn compared(options: &Options) -> compare::Options {
-    compare::Options {
-        configurations: Vec::new(),
-        all: false,
-        show: None,
-        connections: options.connections,
-        interval: options.interval,
-        hold: options.hold,
-        warm_up: options.warm_up,
-        repeat: options.repeat,
-        rate_time: options.rate_time,
-        scale: Vec::new(),
-        out: None,
-        format: compare::Format::Table,
-        json: false,
-    }
 }
 
 /// A configuration under the name of its fix, in a file that server processes read.

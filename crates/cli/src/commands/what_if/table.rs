@@ -1,5 +1,7 @@
 //! The figures for the terminal.
 
+use std::collections::BTreeSet;
+
 use report::bytes::{rounded, signed};
 use report::table::{Colour, plain};
 
@@ -24,6 +26,14 @@ pub fn terminal(outcome: &Outcome, colour: Colour) -> String {
     text += "\nbytes, allocs: OpenSSL's, exact, per connection; predicted: by `tlsheap diagnose` \
              from the run as it\nis; handshakes/s: without the recorder, median";
     text += if before.handshakes_per_second.is_some() { ".\n" } else { "; not measured.\n" };
+    for place in places(outcome) {
+        text += &format!("reached: {place}\n");
+    }
+    for tried in &outcome.fixes {
+        for remark in &tried.remarks {
+            text += &format!("{}: {remark}\n", tried.name);
+        }
+    }
     let not_applied: Vec<_> = outcome
         .fixes
         .iter()
@@ -36,6 +46,12 @@ pub fn terminal(outcome: &Outcome, colour: Colour) -> String {
         text += &format!("  {name:<27}{reason}\n");
     }
     text
+}
+
+/// The OpenSSLs of a program that fixes reached, each once.
+fn places(outcome: &Outcome) -> BTreeSet<String> {
+    let places = outcome.fixes.iter().flat_map(|tried| &tried.reached);
+    places.map(|place| format!("{}, by {}", place.object, place.way)).collect()
 }
 
 fn row(
