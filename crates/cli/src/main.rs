@@ -4,6 +4,7 @@
 
 mod answer;
 mod arguments;
+mod available_memory;
 mod capture;
 mod commands;
 mod diagnosis_json;

@@ -90,7 +90,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let subjects = subjects(options)?;
     scale::check(&options.scale)?;
-    load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
+    load::fd_limit::make_room_for(options.connections, options.warm_up)?;
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("compare"));
     let folder = NewFolder::prepare(&path)?;
     let steps = 1 + options.scale.len() + options.repeat;
@@ -175,7 +175,7 @@ fn template(options: &Options, subject: &Subject) -> run::Options {
     run::Options {
         config: subject.given.clone(),
         connections: options.connections,
-        interval: options.interval,
+        interval: Some(options.interval),
         hold: options.hold,
         warm_up: options.warm_up,
         ..run::Options::defaults()
