@@ -94,9 +94,10 @@ fn resident_of(snapshot: &Snapshot, ledger: &str) -> Result<u64, Box<dyn Error>>
     let mut area = None;
     for line in fs::read_to_string("/proc/self/smaps")?.lines() {
         if let Some(range) = range_of(line) {
-            let tables = snapshot.tables.iter().map(|table| {
-                table.end.min(range.1).saturating_sub(table.start.max(range.0))
-            });
+            let tables = snapshot
+                .tables
+                .iter()
+                .map(|table| table.end.min(range.1).saturating_sub(table.start.max(range.0)));
             let share = if line.ends_with(ledger) {
                 1.0
             } else {

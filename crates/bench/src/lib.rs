@@ -5,6 +5,7 @@ pub mod echo_server;
 pub mod handshakes;
 pub mod hooks;
 pub mod openssl;
+pub mod oracle;
 pub mod peers;
 pub mod roots;
 pub mod rounds;

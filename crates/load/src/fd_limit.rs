@@ -67,9 +67,7 @@ pub fn make_room_for(connections: usize, others: usize) -> Result<(), FdLimitErr
         return Ok(());
     };
     match set(wanted) {
-        Err(error)
-            if error.raw_os_error() == Some(libc::EPERM) && wanted.hard > limits.hard =>
-        {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) && wanted.hard > limits.hard => {
             let possible = limits.hard.saturating_sub(beside);
             let (needed, limit) = (wanted.soft, limits.hard);
             Err(FdLimitError::TooLow { connections, needed, limit, possible })
@@ -149,12 +147,8 @@ mod tests {
 
     #[test]
     fn more_than_a_process_may_have_is_refused_with_the_way_out() {
-        let error = FdLimitError::TooLow {
-            connections: 5000,
-            needed: 5064,
-            limit: 4096,
-            possible: 4032,
-        };
+        let error =
+            FdLimitError::TooLow { connections: 5000, needed: 5064, limit: 4096, possible: 4032 };
         assert_eq!(
             error.to_string(),
             "5000 connections need 5064 file descriptors in one process, and the limit is 4096: \

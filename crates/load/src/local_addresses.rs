@@ -34,8 +34,7 @@ impl LocalAddresses {
         if self.0.is_empty() {
             return TcpStream::connect(server).await;
         }
-        let socket =
-            if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         leave_port_to_connect(&socket)?;
         socket.bind(SocketAddr::new(self.0[turn % self.0.len()], 0))?;
         socket.connect(server).await
@@ -146,8 +145,11 @@ mod tests {
              net.ipv4.ip_local_port_range"
         );
         let error = choose(&local, server("[::1]:4433"), 1, 2000).unwrap_err();
-        assert_eq!(error.to_string(), "nobody gets from 192.0.2.7 to [::1]:4433: one is IPv4, the \
-                                       other IPv6");
+        assert_eq!(
+            error.to_string(),
+            "nobody gets from 192.0.2.7 to [::1]:4433: one is IPv4, the \
+                                       other IPv6"
+        );
     }
 
     #[test]

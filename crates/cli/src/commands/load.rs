@@ -159,9 +159,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     load.connections = options.connections;
     load.conversation = options.conversation();
     load.from.clone_from(&options.from);
-    load.interval = options
-        .interval
-        .unwrap_or_else(|| load::Options::usual_interval(options.connections));
+    load.interval =
+        options.interval.unwrap_or_else(|| load::Options::usual_interval(options.connections));
     load.hold = options.hold;
     load.handshakes_at_once = options.pace;
     load.patience = options.patience;

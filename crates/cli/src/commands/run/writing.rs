@@ -18,8 +18,8 @@ use crate::failure::Failure;
 use crate::machine::{Machine, commit};
 use crate::run_folder::{self, NewFolder};
 use crate::run_record::{
-    self, AccountRecord, PerConnection, RecorderMemory, RssRecord, RunRecord, RustRecord, SCHEMA, SampleRecord,
-    Times, Versions,
+    self, AccountRecord, PerConnection, RecorderMemory, RssRecord, RunRecord, RustRecord, SCHEMA,
+    SampleRecord, Times, Versions,
 };
 use crate::timeline::Correction;
 use crate::whole_file;
