@@ -91,7 +91,7 @@ pub fn write_to(
 /// # Panics
 ///
 /// When the profile has no such column.
-pub fn stacks(profile: &Profile, column: usize) -> impl Iterator<Item = (String, i64)> {
+pub fn stacks(profile: &Profile, column: usize) -> Stacks {
     let mut texts = Texts::default();
     let mut stacks: Vec<(Vec<TextId>, i64)> = profile
         .samples()
@@ -107,8 +107,30 @@ pub fn stacks(profile: &Profile, column: usize) -> impl Iterator<Item = (String,
         }
         same
     });
-    let all = stacks.into_iter().filter(|(_, sum)| *sum != 0);
-    all.map(move |(stack, sum)| (texts.joined(&stack), sum))
+    stacks.retain(|(_, sum)| *sum != 0);
+    Stacks { texts, stacks: stacks.into_iter() }
+}
+
+/// Stacks that become text one after the other; see [`stacks`].
+pub struct Stacks {
+    texts: Texts,
+    stacks: std::vec::IntoIter<(Vec<TextId>, i64)>,
+}
+
+impl Stacks {
+    /// The sums of those that have not become text yet, in their order.
+    pub fn sums(&self) -> impl Iterator<Item = i64> {
+        self.stacks.as_slice().iter().map(|(_, sum)| *sum)
+    }
+}
+
+impl Iterator for Stacks {
+    type Item = (String, i64);
+
+    fn next(&mut self) -> Option<(String, i64)> {
+        let (stack, sum) = self.stacks.next()?;
+        Some((self.texts.joined(&stack), sum))
+    }
 }
 
 /// A frame's function as text that readers of the format take for one frame.

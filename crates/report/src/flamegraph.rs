@@ -13,7 +13,7 @@ use analysis::category;
 use analysis::origin::Origin;
 
 use crate::fit::{shorten, width};
-use crate::folded::positive;
+use crate::folded::{Values, positive, visible};
 use crate::palette::{self, Rgb};
 
 /// Why no picture was made.
@@ -99,11 +99,15 @@ pub fn flamegraph(
 ) -> Result<Vec<u8>, FlameError> {
     let kind = kind_of(profile, column)?;
     let stacks = positive(profile, column);
-    if stacks.is_empty() {
+    let total = stacks.total(|sum| sum);
+    if total == 0 {
         return Err(FlameError::NothingToDraw { which: "profile", kind });
     }
-    let lines: Vec<String> =
-        stacks.iter().map(|(stack, value)| format!("{stack} {value}")).collect();
+    let stacks = stacks.map(|(stack, width)| (stack, Values { width, other: 0 }));
+    let lines: Vec<String> = visible(stacks, total, options.min_width)
+        .into_iter()
+        .map(|(stack, Values { width, .. })| format!("{stack} {width}"))
+        .collect();
     let colours = Colours::of(profile, column);
     let mut palette = colours.palette();
 
