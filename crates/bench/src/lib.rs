@@ -4,6 +4,7 @@ pub mod clock;
 pub mod echo_server;
 pub mod handshakes;
 pub mod hooks;
+pub mod made_up_stacks;
 pub mod openssl;
 pub mod oracle;
 pub mod peers;
