@@ -50,5 +50,8 @@ pub fn own_maps() -> io::Result<String> {
     let own = std::env::current_exe()?;
     let own = own.to_str().ok_or_else(|| io::Error::other("this program's path is no text"))?;
     let maps = fs::read_to_string("/proc/self/maps")?;
-    Ok(maps.lines().filter(|line| line.ends_with(own)).fold(String::new(), |all, line| all + line + "\n"))
+    Ok(maps
+        .lines()
+        .filter(|line| line.ends_with(own))
+        .fold(String::new(), |all, line| all + line + "\n"))
 }

@@ -6,14 +6,13 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 
 use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
 use crate::interner::Interner;
-use crate::{
-    Frame, Function, Line, Location, LocationId, Position, Profile, ReadError, Sample, ValueType,
-};
+use crate::text_lines::TextLines;
+use crate::{Frame, Function, Line, Location, LocationId, Profile, ReadError, Sample, ValueType};
 
 /// What a frame without a name is called.
 pub const UNKNOWN: &str = "[unknown]";
@@ -22,18 +21,13 @@ pub const UNKNOWN: &str = "[unknown]";
 const EXPECTED_LINE: &str = "`frame;frame;frame integer`";
 
 /// Reads folded stacks. The format does not say what it counts; `value_type` does.
-pub fn read(bytes: &[u8], name: &str, value_type: ValueType) -> Result<Profile, ReadError> {
+pub fn read(text: impl BufRead, name: &str, value_type: ValueType) -> Result<Profile, ReadError> {
     let mut profile = Profile::new(vec![value_type], Some(0));
     let mut sums = ColumnSums::new(1);
-    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-        let malformed = |expected: &str, found: String| ReadError::Malformed {
-            name: name.to_owned(),
-            position: Position::Line(number),
-            expected: expected.to_owned(),
-            found,
-        };
-        let line = std::str::from_utf8(line)
-            .map_err(|error| malformed("text in UTF-8", error.to_string()))?;
+    let mut lines = TextLines::of(text, name);
+    while lines.advance()? {
+        let line = lines.line();
+        let malformed = |expected: &str, found: String| lines.error(expected, found);
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.trim().is_empty() {
             continue;
