@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use profile::Profile;
 
@@ -48,7 +49,7 @@ pub struct DiffRow {
     /// What the row stood for before, where its site has moved since: [`diff_versions`].
     pub was: Option<Key>,
     /// The heaviest stack, innermost first: that of the side that holds more, after's if equal.
-    pub stack: Vec<Call>,
+    pub stack: Vec<Arc<Call>>,
 }
 
 impl DiffRow {

@@ -1,8 +1,10 @@
 //! Rows: the samples of a profile added up by site, function, file or category.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use profile::{Frame, Metric, Profile, Sample};
+use profile::{Frame, LocationId, Metric, Profile, Sample};
 
 use crate::category::{self, DOMAIN_LABEL};
 use crate::telling::telling;
@@ -121,8 +123,9 @@ pub struct Row {
     pub key: Key,
     /// The sums of its samples.
     pub counts: Counts,
-    /// The stack of its heaviest sample, innermost first.
-    pub stack: Vec<Call>,
+    /// The stack of its heaviest sample, innermost first. Rows share the calls that they have in
+    /// common.
+    pub stack: Vec<Arc<Call>>,
 }
 
 impl Row {
@@ -133,9 +136,10 @@ impl Row {
 }
 
 /// The few functions of `stack` (innermost first) that tell its story, outermost first.
-pub fn telling_of(stack: &[Call]) -> Vec<String> {
+pub fn telling_of(stack: &[impl Borrow<Call>]) -> Vec<String> {
     let frames: Vec<Frame<'_>> = stack
         .iter()
+        .map(Borrow::borrow)
         .map(|call| Frame {
             function: &call.function,
             file: &call.file,
@@ -160,9 +164,10 @@ pub fn group(profile: &Profile, by: By) -> Vec<Row> {
             sum.heaviest = sample;
         }
     }
+    let mut calls = Calls { profile, known: HashMap::new() };
     let mut rows: Vec<Row> = sums
         .into_iter()
-        .map(|(key, sum)| Row { key, counts: sum.counts, stack: calls(profile, sum.heaviest) })
+        .map(|(key, sum)| Row { key, counts: sum.counts, stack: calls.of(sum.heaviest) })
         .collect();
     // The sort is stable: equal figures stay in the order of their keys.
     rows.sort_by_key(|row| {
@@ -202,15 +207,27 @@ fn key(profile: &Profile, sample: &Sample, by: By) -> Key {
     }
 }
 
-fn calls(profile: &Profile, sample: &Sample) -> Vec<Call> {
-    profile
-        .frames(sample)
-        .map(|frame| Call {
-            function: frame.function.to_owned(),
-            file: frame.file.to_owned(),
-            line: frame.line,
-        })
-        .collect()
+/// The calls of a profile, each once however many stacks it is on.
+struct Calls<'a> {
+    profile: &'a Profile,
+    known: HashMap<LocationId, Vec<Arc<Call>>>,
+}
+
+impl Calls<'_> {
+    fn of(&mut self, sample: &Sample) -> Vec<Arc<Call>> {
+        let Calls { profile, known } = self;
+        let of_location = |id: &LocationId| {
+            let made = || profile.frames_of(*id).map(|frame| Arc::new(Call::from(frame))).collect();
+            known.entry(*id).or_insert_with(made).clone()
+        };
+        sample.stack.iter().flat_map(of_location).collect()
+    }
+}
+
+impl From<Frame<'_>> for Call {
+    fn from(frame: Frame<'_>) -> Call {
+        Call { function: frame.function.to_owned(), file: frame.file.to_owned(), line: frame.line }
+    }
 }
 
 /// Where a profile keeps each metric.

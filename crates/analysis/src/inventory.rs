@@ -1,10 +1,10 @@
 //! Live OpenSSL objects with the memory that they came with, and how many there are of one for
 //! each of another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
 
-use profile::{Frame, Metric, Profile};
+use profile::{Frame, LocationId, Metric, Profile};
 
 use crate::objects::{Object, objects};
 use crate::short_name::c_name;
@@ -51,8 +51,14 @@ impl Inventory {
         let mut live: BTreeMap<Object, Live> =
             counts.into_iter().map(|(object, count)| (object, Live { count, bytes: 0 })).collect();
         if let Some(column) = profile.column(Metric::InuseSpace) {
+            // Stacks have most of their locations in common: each is looked at once.
+            let mut makers: HashMap<LocationId, Option<Object>> = HashMap::new();
+            let mut maker_of = |id: &LocationId| {
+                let made = || profile.frames_of(*id).find_map(|frame| made_in(&frame));
+                *makers.entry(*id).or_insert_with(made)
+            };
             for sample in profile.samples() {
-                let maker = profile.frames(sample).find_map(|frame| made_in(&frame));
+                let maker = sample.stack.iter().find_map(&mut maker_of);
                 if let Some(object) = maker {
                     let bytes = &mut live.entry(object).or_default().bytes;
                     *bytes = bytes.saturating_add(sample.values[column]);

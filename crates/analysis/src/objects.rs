@@ -64,6 +64,10 @@ fn count(profile: &Profile, metric: Metric) -> Option<BTreeMap<Object, i64>> {
     // Blocks by the place that allocates them; a function may allocate more than the struct.
     let mut blocks: BTreeMap<(Object, &str), BTreeMap<u32, i64>> = BTreeMap::new();
     for sample in profile.samples() {
+        let leaf = profile.frames(sample).next();
+        if !leaf.as_ref().is_some_and(may_make) {
+            continue;
+        }
         let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
         let made = made_by(&frames)
             .or_else(|| made_without_name(&frames, category::size_of_blocks(profile, sample)?));
@@ -157,6 +161,12 @@ const DECODING: &[&str] = &[
     "asn1_item_ex_d2i_intern",
     "ossl_asn1_item_ex_new_intern",
 ];
+
+/// Whether the rest of the stack is worth a look: most leaves make no object, whoever calls them.
+fn may_make(leaf: &Frame<'_>) -> bool {
+    let makes = |maker: &Maker| maker.file == leaf.file && maker.function == c_name(leaf.function);
+    !is_named(leaf.function) || MAKERS.iter().any(makes)
+}
 
 /// Which object a block allocated on this stack is the struct of, and in which function.
 fn made_by(frames: &[Frame<'_>]) -> Option<(Object, &'static str)> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use crate::group::{Call, Counts, Key, Row, telling_of};
 
@@ -19,7 +20,7 @@ pub struct ConnectionRow {
     /// At rest less baseline, undivided.
     pub growth: Counts,
     /// The stack of the row's heaviest sample, innermost first.
-    pub stack: Vec<Call>,
+    pub stack: Vec<Arc<Call>>,
 }
 
 impl ConnectionRow {

@@ -73,15 +73,7 @@ static HOOKS: Mutex<Option<Hooks>> = Mutex::new(None);
 /// With [`StackSource::FramePointers`] this is the linked recorder, otherwise what is preloaded.
 /// `path` is the ledger's, or for the latter the folder for ledgers.
 pub fn recorder(stacks: StackSource, path: &Path) -> Result<Hooks, recorder::InstallError> {
-    recorder_over(Heap::libc(), stacks, path)
-}
-
-/// The same over another heap, which must be the C library's in the end.
-pub fn recorder_over(
-    heap: Heap,
-    stacks: StackSource,
-    path: &Path,
-) -> Result<Hooks, recorder::InstallError> {
+    let heap = Heap::libc();
     // SAFETY: the heap is the C library's; `take` and `give` keep the contracts of OpenSSL's
     // functions.
     unsafe {

@@ -3,60 +3,19 @@
 //! what is known of code has been forgotten.
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::ffi::{c_int, c_void};
-use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use bench::handshakes::{Connection, Handshakes, write_identity};
-use bench::hooks;
 use bench::openssl::Openssl;
+use bench::{hooks, oracle};
 use ledger::Snapshot;
-use recorder::{Heap, StackSource};
+use recorder::StackSource;
 
 /// Connections that take turns on each thread.
 const CONNECTIONS: usize = 16;
 /// Turns of each thread.
 const TURNS: usize = 200;
-
-/// How often each stack allocated, by the unwinder, from the caller of the hook on.
-static UNWOUND: Mutex<Option<HashMap<Vec<u64>, u64>>> = Mutex::new(None);
-
-/// How many frames the unwinder sees before the caller of the hook; 0 is not known yet.
-static FRAMES_OF_MALLOC: AtomicUsize = AtomicUsize::new(0);
-static FRAMES_OF_REALLOC: AtomicUsize = AtomicUsize::new(0);
-
-unsafe extern "C" fn unwinding_malloc(size: usize) -> *mut c_void {
-    unwind(&FRAMES_OF_MALLOC, unwinding_malloc as *const () as usize);
-    // SAFETY: libc's malloc takes any size.
-    unsafe { libc::malloc(size) }
-}
-
-unsafe extern "C" fn unwinding_realloc(block: *mut c_void, size: usize) -> *mut c_void {
-    unwind(&FRAMES_OF_REALLOC, unwinding_realloc as *const () as usize);
-    // SAFETY: a block of libc's malloc.
-    unsafe { libc::realloc(block, size) }
-}
-
-/// Counts the stack that called the hook, which called `function`.
-fn unwind(frames_before: &AtomicUsize, function: usize) {
-    let calibrate = frames_before.load(Ordering::Relaxed) == 0;
-    let mut addresses = Vec::with_capacity(64);
-    backtrace::trace(|frame| {
-        if calibrate && frame.symbol_address() as usize == function {
-            // Itself, what of the recorder has a frame, and the hook: see `hooks.rs`.
-            frames_before.store(addresses.len() + 2, Ordering::Relaxed);
-        }
-        addresses.push(frame.ip() as u64);
-        true
-    });
-    addresses.retain(|address| *address != 0); // beyond the root
-    let before = frames_before.load(Ordering::Relaxed);
-    assert_ne!(before, 0, "the unwinder passes the heap's function");
-    let mut unwound = UNWOUND.lock().expect("nobody panics with it");
-    *unwound.get_or_insert_default().entry(addresses.split_off(before)).or_default() += 1;
-}
 
 /// What a signal handler allocates with.
 static OPENSSL: AtomicPtr<Openssl> = AtomicPtr::new(std::ptr::null_mut());
@@ -79,9 +38,8 @@ fn every_stack_is_the_unwinders() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
-    let heap = Heap { malloc: unwinding_malloc, realloc: unwinding_realloc, ..Heap::libc() };
-    let hooks = hooks::recorder_over(heap, StackSource::UnwindTables, folder);
-    hooks.expect("first in this process").put_into(&openssl).expect("it has not allocated");
+    let hooks = hooks::recorder(StackSource::UnwindTables, folder).expect("first in this process");
+    oracle::above(hooks).put_into(&openssl).expect("it has not allocated");
     OPENSSL.store(Box::leak(Box::new(openssl)), Ordering::Release);
     handle_on_a_stack_of_its_own();
     write_identity(folder).expect("a folder that can be written");
@@ -92,8 +50,16 @@ fn every_stack_is_the_unwinders() {
         }
     });
 
-    let unwound = UNWOUND.lock().expect("nobody panicked").take().expect("OpenSSL allocates");
-    compare(&read_only_ledger(folder), &unwound);
+    let ledger = oracle::ledger_in(folder).expect("one ledger");
+    let verdict = oracle::verdict(&ledger).expect("a ledger of this process");
+    println!("{}", verdict.describe());
+    assert!(verdict.compared >= 100_000);
+    assert_eq!(verdict.contradictions, 0, "{:#?}", verdict.examples);
+    assert_eq!((verdict.without_site, verdict.unwinder_ended), (0, 0));
+    let snapshot = Snapshot::read_file(&ledger).expect("a ledger of this process");
+    assert_eq!(snapshot.totals().alloc_blocks, verdict.compared);
+    assert!(verdict.truncated > 0, "the signal's own stack is not followed");
+    assert!(verdict.truncated_share() <= 0.01);
 }
 
 fn take_turns(handshakes: &Handshakes, seed: u64) {
@@ -136,36 +102,6 @@ fn handle_on_a_stack_of_its_own() {
         action.sa_flags = libc::SA_ONSTACK;
         assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()), 0);
     }
-}
-
-fn read_only_ledger(folder: &Path) -> Snapshot {
-    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("one"));
-    let mut ledgers =
-        entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with("ledger"));
-    let (Some(ledger), None) = (ledgers.next(), ledgers.next()) else { panic!("one ledger") };
-    Snapshot::read_file(&ledger).expect("a ledger of this process")
-}
-
-fn compare(snapshot: &Snapshot, unwound: &HashMap<Vec<u64>, u64>) {
-    let allocations: u64 = unwound.values().sum();
-    assert!(allocations >= 100_000, "{allocations} allocations");
-    assert_eq!(snapshot.totals().alloc_blocks, allocations);
-    let mut counted: HashMap<&[u64], u64> = HashMap::new();
-    for site in snapshot.sites.iter().filter(|site| !site.truncated) {
-        *counted.entry(&site.stack).or_default() += site.counts.alloc_blocks;
-    }
-    for (stack, count) in &counted {
-        assert_eq!(unwound.get(*stack), Some(count), "{stack:#x?}");
-    }
-    let whole: u64 = counted.values().sum();
-    let cut = allocations - whole;
-    println!("{allocations} allocations from {} stacks; {cut} of them cut short", unwound.len());
-    for site in snapshot.sites.iter().filter(|site| site.truncated) {
-        let known = unwound.keys().any(|stack| stack.starts_with(&site.stack));
-        assert!(known, "{:#x?}", site.stack);
-    }
-    assert!(cut > 0, "the signal's own stack is not followed");
-    assert!(cut * 100 <= allocations, "at most one stack in a hundred is cut short");
 }
 
 /// Where everything is installed that the tests need, nothing may be skipped.

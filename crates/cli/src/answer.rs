@@ -50,6 +50,15 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
     text += &table::top(top, &options);
     text += &facts(record);
     text += &losses(&record.recorder);
+    if let Some(memory) = &record.recorder_memory {
+        text += &format!(
+            "the recorder's own memory: {}, {} B per live block, {} B for each that the \
+             connections added\n",
+            human(memory.resident_bytes as f64),
+            rounded(memory.bytes_per_live_block),
+            rounded(memory.bytes_per_added_block),
+        );
+    }
     text += &next_steps(record, folder);
     text
 }

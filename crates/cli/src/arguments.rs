@@ -59,6 +59,22 @@ pub enum Command {
     Load(commands::load::Options),
 }
 
+impl Command {
+    /// It reads captures and makes something of them, which takes as long as they are large.
+    pub fn reads_captures(&self) -> bool {
+        matches!(
+            self,
+            Command::Top(_)
+                | Command::Flame(_)
+                | Command::Diagnose(_)
+                | Command::Check(_)
+                | Command::Diff(_)
+                | Command::Report(_)
+                | Command::Export(_)
+        )
+    }
+}
+
 /// Reads `500ms`, `5s`, `2m`, or a bare number of seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

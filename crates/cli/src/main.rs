@@ -4,6 +4,7 @@
 
 mod answer;
 mod arguments;
+mod available_memory;
 mod capture;
 mod commands;
 mod diagnosis_json;
@@ -14,6 +15,7 @@ mod objects_json;
 mod output;
 mod processes;
 mod program_file;
+mod progress;
 mod recording;
 mod review_json;
 mod run_folder;
@@ -32,6 +34,9 @@ use crate::arguments::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.command.reads_captures() {
+        progress::begin("reading");
+    }
     let result = match arguments.command {
         Command::Run(options) => commands::run::run(&options),
         Command::Compare(options) => commands::compare::run(&options),
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Configs(options) => commands::configs::run(&options),
     };
+    progress::end();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

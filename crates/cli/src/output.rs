@@ -6,6 +6,7 @@ use report::table::Colour;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::progress;
 
 /// Writes text to standard output, with a line end if it has none.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -22,6 +23,7 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 pub fn print_with(
     fill: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> io::Result<()>,
 ) -> Result<(), Failure> {
+    progress::end();
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match fill(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::BrokenPipe),

@@ -57,8 +57,23 @@ pub struct RunRecord {
     pub load: Option<Value>,
     /// What the recorder says of itself.
     pub recorder: RecorderRecord,
+    /// The recorder's own memory at rest; `null` when that is not known, and absent in runs of
+    /// older versions.
+    #[serde(default)]
+    pub recorder_memory: Option<RecorderMemory>,
     /// How well addresses could be named.
     pub symbols: SymbolsRecord,
+}
+
+/// What the recorder itself takes of the server's resident memory.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecorderMemory {
+    /// The ledger and the recorder's tables, with every connection at rest.
+    pub resident_bytes: u64,
+    /// Those bytes for each block that OpenSSL held then.
+    pub bytes_per_live_block: f64,
+    /// What was added since the baseline, for each block that was added.
+    pub bytes_per_added_block: f64,
 }
 
 /// Programs and their versions.
@@ -232,6 +247,19 @@ impl Moment {
                 .into_iter()
                 .map(|(object, count)| (object.name().to_owned(), count))
                 .collect(),
+        }
+    }
+}
+
+impl RecorderMemory {
+    /// From the baseline and the rest: what the recorder had resident, and OpenSSL's live blocks.
+    pub fn new(baseline: (u64, u64), rest: (u64, u64)) -> RecorderMemory {
+        let share = |bytes: u64, blocks: u64| bytes as f64 / blocks.max(1) as f64;
+        let added = (rest.0.saturating_sub(baseline.0), rest.1.saturating_sub(baseline.1));
+        RecorderMemory {
+            resident_bytes: rest.0,
+            bytes_per_live_block: share(rest.0, rest.1),
+            bytes_per_added_block: share(added.0, added.1),
         }
     }
 }

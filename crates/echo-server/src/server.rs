@@ -1,8 +1,10 @@
 //! The server: listens, hands each connection to a task of its own, and stops cleanly.
 
+use std::ffi::c_int;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,10 @@ use crate::serve_error::ServeError;
 /// The first pause after an accept that failed for want of resources; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Clients that may wait to be accepted; the standard library lets 128. The system lets fewer wait
+/// where `net.core.somaxconn` says so.
+const QUEUE: c_int = 4096;
 
 /// How a server is run.
 #[derive(Debug, Clone)]
@@ -217,6 +223,10 @@ fn lacks_resources(error: &io::Error) -> bool {
 
 fn listen(address: SocketAddr) -> io::Result<(std::net::TcpListener, SocketAddr)> {
     let listener = std::net::TcpListener::bind(address)?;
+    // SAFETY: a call without pointers, on a descriptor that is open.
+    if unsafe { libc::listen(listener.as_raw_fd(), QUEUE) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     Ok((listener, address))

@@ -1,7 +1,7 @@
 //! From the options to a TLS connection.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use openssl::ssl::{
     SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
 use crate::failure::{Failure, FailureKind};
+use crate::local_addresses::LocalAddresses;
 use crate::options::{ClientOptions, CompressionOffer, Conversation, Protocol, Verification};
 use crate::talk::{Opened, Stream, Talk};
 
@@ -75,6 +75,28 @@ pub enum ClientError {
     /// The user's name cannot be sent.
     #[error("{0:?} is no name of a PostgreSQL user")]
     User(String),
+    /// An address cannot be reached from another.
+    #[error("nobody gets from {local} to {server}: one is IPv4, the other IPv6")]
+    OtherFamily {
+        /// Where connections were to come from.
+        local: IpAddr,
+        /// Where they were to go.
+        server: SocketAddr,
+    },
+    /// There is no local port for each connection.
+    #[error(
+        "{connections} connections to {server} need as many local ports, and there are {possible}: \
+         ask for at most that many, connect from more addresses, or widen \
+         net.ipv4.ip_local_port_range"
+    )]
+    TooFewPorts {
+        /// How many connections are wanted.
+        connections: usize,
+        /// The server.
+        server: SocketAddr,
+        /// How many local ports there are.
+        possible: usize,
+    },
     /// OpenSSL does not take the options, for example a key that does not belong to a certificate.
     #[error("OpenSSL does not take the client's options")]
     NotTaken(#[from] ErrorStack),
@@ -83,6 +105,7 @@ pub enum ClientError {
 /// Makes connections to one server.
 pub(crate) struct Client {
     address: SocketAddr,
+    from: LocalAddresses,
     context: SslContext,
     server_name: Option<String>,
     verifies: bool,
@@ -93,6 +116,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(
         address: SocketAddr,
+        from: LocalAddresses,
         options: &ClientOptions,
         conversation: &Conversation,
         patience: Duration,
@@ -104,6 +128,7 @@ impl Client {
         let host = server_name.clone().unwrap_or_else(|| address.to_string());
         Ok(Client {
             address,
+            from,
             context: context(options)?,
             server_name,
             verifies: options.verification != Verification::Off,
@@ -122,10 +147,12 @@ impl Client {
         &self.talk
     }
 
-    /// A new connection, its full handshake done.
-    pub(crate) async fn connect(&self) -> Result<Stream, Failure> {
+    /// A new connection, its full handshake done. Turns take one local address after another.
+    pub(crate) async fn connect(&self, turn: usize) -> Result<Stream, Failure> {
         let connecting = async {
-            let mut tcp = TcpStream::connect(self.address)
+            let mut tcp = self
+                .from
+                .connect(self.address, turn)
                 .await
                 .map_err(|error| Failure::new(FailureKind::Connect, error))?;
             // Fails only on a socket that is no more, and the handshake will say so.
@@ -185,6 +212,8 @@ fn is_host(name: &str) -> bool {
 fn context(options: &ClientOptions) -> Result<SslContext, ClientError> {
     let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
     context.set_mode(SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::ENABLE_PARTIAL_WRITE);
+    // Clients are many, and idle most of the time: without this each keeps 33 KB for records.
+    context.set_mode(SslMode::RELEASE_BUFFERS);
     // Every handshake is a full one.
     context.set_session_cache_mode(SslSessionCacheMode::OFF);
 

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::client::{Client, ClientError};
 use crate::failure::{Failure, FailureCount};
 use crate::latency::{Latencies, Latency};
+use crate::local_addresses::LocalAddresses;
 use crate::options::{ClientOptions, Conversation};
 use crate::talk::{Opened, Stream};
 use crate::tally::{count_failure, rate};
@@ -83,6 +84,7 @@ pub struct ClosedLoopReport {
 pub async fn closed_loop(options: ClosedLoopOptions) -> Result<ClosedLoopReport, ClientError> {
     let client = Arc::new(Client::new(
         options.address,
+        LocalAddresses::choose(&[], options.address, options.workers)?,
         &options.client,
         &options.conversation,
         options.patience,
@@ -93,7 +95,7 @@ pub async fn closed_loop(options: ClosedLoopOptions) -> Result<ClosedLoopReport,
 
     let start = Instant::now();
     let mut workers = JoinSet::new();
-    for _ in 0..options.workers.max(1) {
+    for worker in 0..options.workers.max(1) {
         let (client, begun, found) = (Arc::clone(&client), Arc::clone(&begun), Arc::clone(&found));
         workers.spawn(async move {
             let more = || match options.goal {
@@ -101,7 +103,7 @@ pub async fn closed_loop(options: ClosedLoopOptions) -> Result<ClosedLoopReport,
                 Goal::Count(count) => begun.fetch_add(1, Relaxed) < count,
             };
             while more() {
-                let once = handshake(&client).await;
+                let once = handshake(&client, worker).await;
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 match once {
                     Ok(took) => found.latencies.record(took),
@@ -131,9 +133,9 @@ struct Found {
 
 /// One handshake; how long it took. The first word of the server is waited for because only it
 /// proves that the server has finished too.
-async fn handshake(client: &Client) -> Result<Duration, Failure> {
+async fn handshake(client: &Client, worker: usize) -> Result<Duration, Failure> {
     let began = Instant::now();
-    let mut stream = client.connect().await?;
+    let mut stream = client.connect(worker).await?;
     let took = began.elapsed();
     if client.open(&mut stream).await? == Opened::Ready && client.talk().client_speaks_first() {
         client.ask(&mut stream).await?;

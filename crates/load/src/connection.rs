@@ -16,22 +16,30 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) tally: Tally,
     pub(crate) handshakes: Semaphore,
+    pub(crate) goodbyes: Semaphore,
     pub(crate) interval: Duration,
     pub(crate) started: Instant,
 }
 
-/// Lives a connection from beginning to end and tells the tally how it went. `phase` is its place
-/// within the interval, from 0 to the interval's length.
-pub(crate) async fn live(shared: &Shared, phase: Duration, mut closing: watch::Receiver<bool>) {
+/// A connection's place among the others.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) index: usize,
+    /// Within the interval, from 0 to the interval's length.
+    pub(crate) phase: Duration,
+}
+
+/// Lives a connection from beginning to end and tells the tally how it went.
+pub(crate) async fn live(shared: &Shared, place: Place, mut closing: watch::Receiver<bool>) {
     let mut stage = Stage::BeforeFirstEcho;
-    if let Err(failure) = try_live(shared, phase, &mut closing, &mut stage).await {
+    if let Err(failure) = try_live(shared, place, &mut closing, &mut stage).await {
         shared.tally.failure(failure, stage);
     }
 }
 
 async fn try_live(
     shared: &Shared,
-    phase: Duration,
+    place: Place,
     closing: &mut watch::Receiver<bool>,
     stage: &mut Stage,
 ) -> Result<(), Failure> {
@@ -39,7 +47,7 @@ async fn try_live(
     let opened = tokio::select! {
         biased;
         () = told_to_close(closing) => return Ok(()),
-        opened = open(shared) => opened,
+        opened = open(shared, place.index) => opened,
     };
     let (mut stream, opened) = opened?;
     tally.welcomed();
@@ -51,7 +59,7 @@ async fn try_live(
         Opened::Held => tally.held(),
     }
     *stage = Stage::Echoed;
-    let mut turns = interval_at(next_turn(shared, phase), shared.interval);
+    let mut turns = interval_at(next_turn(shared, place.phase), shared.interval);
     turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let mut unasked = [0; 1];
@@ -68,14 +76,14 @@ async fn try_live(
             }
         }
     }
-    close(client, stream).await
+    close(shared, stream).await
 }
 
 /// Connects when it is this connection's turn.
-async fn open(shared: &Shared) -> Result<(Stream, Opened), Failure> {
+async fn open(shared: &Shared, index: usize) -> Result<(Stream, Opened), Failure> {
     let _turn = shared.handshakes.acquire().await.expect("the semaphore is never closed");
     let began = Instant::now();
-    let mut stream = shared.client.connect().await?;
+    let mut stream = shared.client.connect(index).await?;
     shared.tally.handshake(began.elapsed());
     let opened = shared.client.open(&mut stream).await?;
     Ok((stream, opened))
@@ -94,7 +102,10 @@ async fn ask(
 }
 
 /// Says goodbye, and waits until the server has closed too: only then has it freed what it held.
-async fn close(client: &Client, mut stream: Stream) -> Result<(), Failure> {
+async fn close(shared: &Shared, mut stream: Stream) -> Result<(), Failure> {
+    let client = &shared.client;
+    // All are told to close in the same moment; the server's time for one counts from its turn.
+    let _turn = shared.goodbyes.acquire().await.expect("the semaphore is never closed");
     let goodbye = async {
         stream.write_all(client.talk().farewell()).await?;
         stream.shutdown().await?;

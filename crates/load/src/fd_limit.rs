@@ -11,7 +11,7 @@ const BESIDE_CONNECTIONS: u64 = 64;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FdLimitError {
-    /// The hard limit is too low.
+    /// The hard limit is too low, and this process may not raise it.
     #[error(
         "{connections} connections need {needed} file descriptors in one process, and the limit is \
          {limit}: ask for at most {possible} connections, or raise the hard limit \
@@ -23,6 +23,22 @@ pub enum FdLimitError {
         /// How many descriptors that takes.
         needed: u64,
         /// The hard limit, which only root can raise.
+        limit: u64,
+        /// How many connections are possible.
+        possible: u64,
+    },
+    /// No process of this machine can have so many, whoever runs it.
+    #[error(
+        "{connections} connections need {needed} file descriptors in one process, and this system \
+         allows none more than {limit}: ask for at most {possible} connections, or raise it \
+         (`sysctl fs.nr_open={needed}` as root)"
+    )]
+    MoreThanTheSystemAllows {
+        /// How many connections are wanted.
+        connections: u64,
+        /// How many descriptors that takes.
+        needed: u64,
+        /// `fs.nr_open`.
         limit: u64,
         /// How many connections are possible.
         possible: u64,
@@ -40,26 +56,49 @@ struct Limits {
 }
 
 /// Makes sure that this process, and those it starts from now on, can have so many connections
-/// open at once. Raises the soft limit when it is too low and the hard limit allows it.
-pub fn make_room_for(connections: usize) -> Result<(), FdLimitError> {
+/// open at once. Raises the soft limit when it is too low and the hard limit allows it, and the
+/// hard limit too where the process may do that, as root's may. `others` is how many connections
+/// beside those may be open meanwhile.
+pub fn make_room_for(connections: usize, others: usize) -> Result<(), FdLimitError> {
+    let connections = connections as u64;
+    let beside = BESIDE_CONNECTIONS.saturating_add(others as u64);
     let limits = read()?;
-    match soft_limit_for(connections as u64, limits)? {
-        Some(soft) => raise(Limits { soft, ..limits }),
-        None => Ok(()),
+    let Some(wanted) = limits_for(connections, beside, limits, most_of_any_process())? else {
+        return Ok(());
+    };
+    match set(wanted) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) && wanted.hard > limits.hard => {
+            let possible = limits.hard.saturating_sub(beside);
+            let (needed, limit) = (wanted.soft, limits.hard);
+            Err(FdLimitError::TooLow { connections, needed, limit, possible })
+        }
+        done => done.map_err(|error| FdLimitError::System("raised", error)),
     }
 }
 
-/// The soft limit to set; `None` when the present one will do.
-fn soft_limit_for(connections: u64, limits: Limits) -> Result<Option<u64>, FdLimitError> {
-    let needed = connections.saturating_add(BESIDE_CONNECTIONS);
+/// The limits to set; `None` when the present ones will do. `most` is what the system allows any
+/// process.
+fn limits_for(
+    connections: u64,
+    beside: u64,
+    limits: Limits,
+    most: u64,
+) -> Result<Option<Limits>, FdLimitError> {
+    let needed = connections.saturating_add(beside);
     if needed <= limits.soft {
         Ok(None)
-    } else if needed <= limits.hard {
-        Ok(Some(needed))
+    } else if needed <= limits.hard.max(most) {
+        Ok(Some(Limits { soft: needed, hard: limits.hard.max(needed) }))
     } else {
-        let possible = limits.hard.saturating_sub(BESIDE_CONNECTIONS);
-        Err(FdLimitError::TooLow { connections, needed, limit: limits.hard, possible })
+        let possible = most.saturating_sub(beside);
+        Err(FdLimitError::MoreThanTheSystemAllows { connections, needed, limit: most, possible })
     }
+}
+
+/// `fs.nr_open`; where it cannot be read, the system will say what it allows.
+fn most_of_any_process() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap_or_default();
+    text.trim().parse().unwrap_or(u64::MAX)
 }
 
 fn read() -> Result<Limits, FdLimitError> {
@@ -71,11 +110,11 @@ fn read() -> Result<Limits, FdLimitError> {
     Ok(Limits { soft: limits.rlim_cur, hard: limits.rlim_max })
 }
 
-fn raise(limits: Limits) -> Result<(), FdLimitError> {
+fn set(limits: Limits) -> io::Result<()> {
     let limits = libc::rlimit { rlim_cur: limits.soft, rlim_max: limits.hard };
     // SAFETY: the pointer is to a live value that the call only reads.
     if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) } != 0 {
-        return Err(FdLimitError::System("raised", io::Error::last_os_error()));
+        return Err(io::Error::last_os_error());
     }
     Ok(())
 }
@@ -85,37 +124,54 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits { soft: 1024, hard: 4096 };
+    const MOST: u64 = 1 << 20;
 
     #[test]
     fn a_limit_that_will_do_is_left_alone() {
-        assert_eq!(soft_limit_for(960, LIMITS).unwrap(), None);
+        assert_eq!(limits_for(960, 64, LIMITS, MOST).unwrap(), None);
     }
 
     #[test]
     fn a_soft_limit_that_is_too_low_is_raised_as_far_as_needed() {
-        assert_eq!(soft_limit_for(961, LIMITS).unwrap(), Some(1025));
-        assert_eq!(soft_limit_for(4032, LIMITS).unwrap(), Some(4096));
+        for (connections, soft) in [(961, 1025), (4032, 4096)] {
+            let wanted = limits_for(connections, 64, LIMITS, MOST).unwrap();
+            assert_eq!(wanted, Some(Limits { soft, ..LIMITS }));
+        }
     }
 
     #[test]
-    fn more_than_the_hard_limit_is_refused_with_the_way_out() {
-        let error = soft_limit_for(5000, LIMITS).unwrap_err();
+    fn a_hard_limit_that_is_too_low_goes_with_it() {
+        let wanted = limits_for(100_000, 64, LIMITS, MOST).unwrap();
+        assert_eq!(wanted, Some(Limits { soft: 100_064, hard: 100_064 }));
+    }
+
+    #[test]
+    fn more_than_a_process_may_have_is_refused_with_the_way_out() {
+        let error =
+            FdLimitError::TooLow { connections: 5000, needed: 5064, limit: 4096, possible: 4032 };
         assert_eq!(
             error.to_string(),
             "5000 connections need 5064 file descriptors in one process, and the limit is 4096: \
              ask for at most 4032 connections, or raise the hard limit \
              (`ulimit -Hn 5064` as root, or nofile in /etc/security/limits.conf)"
         );
+        let error = limits_for(2_000_000, 64, LIMITS, MOST).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2000000 connections need 2000064 file descriptors in one process, and this system \
+             allows none more than 1048576: ask for at most 1048512 connections, or raise it \
+             (`sysctl fs.nr_open=2000064` as root)"
+        );
     }
 
     #[test]
     fn an_absurd_count_is_refused_too() {
-        assert!(soft_limit_for(u64::MAX, LIMITS).is_err());
+        assert!(limits_for(u64::MAX, 64, LIMITS, MOST).is_err());
     }
 
     #[test]
     fn this_process_has_room_for_a_few() {
-        make_room_for(10).unwrap();
+        make_room_for(10, 0).unwrap();
         assert!(read().unwrap().soft >= 10);
     }
 }

@@ -16,6 +16,7 @@ mod control;
 mod event;
 mod failure;
 mod latency;
+mod local_addresses;
 mod options;
 mod report;
 mod run;

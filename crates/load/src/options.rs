@@ -1,6 +1,6 @@
 //! How much load, of which kind.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::client::Identity;
@@ -11,6 +11,10 @@ use crate::client::Identity;
 pub struct Options {
     /// The server.
     pub address: SocketAddr,
+    /// The local addresses that connections come from, in turn. Default: none, which leaves it to
+    /// the system, or takes as many of 127.0.0.0/8 as a server on loopback needs to have a port
+    /// for each connection.
+    pub from: Vec<IpAddr>,
     /// How many connections. Default: 200.
     pub connections: usize,
     /// How many of them may be between connecting and the server's welcome at a time.
@@ -24,18 +28,30 @@ pub struct Options {
     /// How long to stay after every connection has been echoed once; `None` stays until told to
     /// close. Default: `None`.
     pub hold: Option<Duration>,
-    /// How long the server may take for a handshake, a welcome, an echo or a goodbye.
-    /// Default: 30 seconds.
+    /// How long the server may take for a handshake, a welcome, an echo or a goodbye, each from
+    /// the moment it is asked for. Default: 30 seconds.
     pub patience: Duration,
     /// How the clients set TLS up.
     pub client: ClientOptions,
 }
 
+/// All connections together say no more than so many hellos a second, unless they are told to:
+/// what it takes to answer them is not to get in the way of those that are still connecting.
+const HELLOS_A_SECOND: usize = 2_000;
+
 impl Options {
+    /// How often each of so many connections says hello, when nothing else is asked for: every 5
+    /// seconds, or seldomer with more than 10,000.
+    pub fn usual_interval(connections: usize) -> Duration {
+        let needed = Duration::from_secs(connections.div_ceil(HELLOS_A_SECOND) as u64);
+        needed.max(Duration::from_secs(5))
+    }
+
     /// The defaults, for this server.
     pub fn to(address: SocketAddr) -> Options {
         Options {
             address,
+            from: Vec::new(),
             connections: 200,
             handshakes_at_once: 16,
             conversation: Conversation::Echo,

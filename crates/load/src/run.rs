@@ -8,15 +8,19 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Client, ClientError};
-use crate::connection::{Shared, live};
+use crate::connection::{Place, Shared, live};
 use crate::control::Control;
 use crate::event::{Event, Observer};
+use crate::local_addresses::LocalAddresses;
 use crate::options::Options;
 use crate::report::Report;
 use crate::tally::Tally;
 
 /// An interval of zero would mean a hello at any instant.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
+/// As many connections as a server closes in far less time than a goodbye may take.
+const GOODBYES_AT_ONCE: usize = 1_000;
 
 /// Opens the connections, keeps them until the hold time is over or `control` says close, and
 /// closes them. Connections that fail are counted, not repeated. Must run within a tokio runtime
@@ -34,12 +38,14 @@ pub async fn run(
     let shared = Arc::new(Shared {
         client: Client::new(
             options.address,
+            LocalAddresses::choose(&options.from, options.address, connections)?,
             &options.client,
             &options.conversation,
             options.patience,
         )?,
         tally: Tally::new(connections, observer),
         handshakes: Semaphore::new(options.handshakes_at_once.clamp(1, Semaphore::MAX_PERMITS)),
+        goodbyes: Semaphore::new(GOODBYES_AT_ONCE),
         interval,
         started: Instant::now(),
     });
@@ -49,7 +55,7 @@ pub async fn run(
     for index in 0..connections {
         let phase = interval.mul_f64(index as f64 / connections as f64);
         let (shared, closing) = (Arc::clone(&shared), closing.subscribe());
-        lives.spawn(async move { live(&shared, phase, closing).await });
+        lives.spawn(async move { live(&shared, Place { index, phase }, closing).await });
     }
 
     let tally = &shared.tally;

@@ -288,3 +288,15 @@ fn the_report_keeps_its_field_names() {
     assert_eq!(names(&report["failures"][0]), ["kind", "count", "example"]);
     assert_eq!(report["failures"][0]["kind"], "closed_by_server");
 }
+
+#[test]
+fn connections_come_from_the_addresses_that_are_asked_for_in_turn() {
+    let server = TestServer::start(Behaviour::Honest);
+    let mut options = options(&server, 6);
+    let from = |last: u8| std::net::IpAddr::from([127, 0, 0, last]);
+    options.from = vec![from(7), from(8), from(9)];
+    assert!(load(options).is_clean());
+    let mut peers: Vec<_> = server.seen().into_iter().map(|seen| seen.peer).collect();
+    peers.sort_unstable();
+    assert_eq!(peers, [from(7), from(7), from(8), from(8), from(9), from(9)]);
+}

@@ -6,13 +6,13 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 
 use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
-use crate::{
-    Frame, Function, Line, Location, LocationId, Position, Profile, ReadError, Sample, ValueType,
-};
+use crate::interner::Interner;
+use crate::text_lines::TextLines;
+use crate::{Frame, Function, Line, Location, LocationId, Profile, ReadError, Sample, ValueType};
 
 /// What a frame without a name is called.
 pub const UNKNOWN: &str = "[unknown]";
@@ -21,18 +21,13 @@ pub const UNKNOWN: &str = "[unknown]";
 const EXPECTED_LINE: &str = "`frame;frame;frame integer`";
 
 /// Reads folded stacks. The format does not say what it counts; `value_type` does.
-pub fn read(bytes: &[u8], name: &str, value_type: ValueType) -> Result<Profile, ReadError> {
+pub fn read(text: impl BufRead, name: &str, value_type: ValueType) -> Result<Profile, ReadError> {
     let mut profile = Profile::new(vec![value_type], Some(0));
     let mut sums = ColumnSums::new(1);
-    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-        let malformed = |expected: &str, found: String| ReadError::Malformed {
-            name: name.to_owned(),
-            position: Position::Line(number),
-            expected: expected.to_owned(),
-            found,
-        };
-        let line = std::str::from_utf8(line)
-            .map_err(|error| malformed("text in UTF-8", error.to_string()))?;
+    let mut lines = TextLines::of(text, name);
+    while lines.advance()? {
+        let line = lines.line();
+        let malformed = |expected: &str, found: String| lines.error(expected, found);
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.trim().is_empty() {
             continue;
@@ -90,11 +85,12 @@ pub fn write_to(
 /// # Panics
 ///
 /// When the profile has no such column.
-pub fn stacks(profile: &Profile, column: usize) -> impl Iterator<Item = (String, i64)> {
+pub fn stacks(profile: &Profile, column: usize) -> Stacks {
     let mut texts = Texts::default();
     let mut stacks: Vec<(Vec<TextId>, i64)> = profile
         .samples()
         .iter()
+        .filter(|sample| sample.values[column] != 0)
         .map(|sample| (texts.of_stack(profile, sample), sample.values[column]))
         .collect();
     stacks.sort_by(|(one, _), (other, _)| texts.compare(one, other));
@@ -105,8 +101,30 @@ pub fn stacks(profile: &Profile, column: usize) -> impl Iterator<Item = (String,
         }
         same
     });
-    let all = stacks.into_iter().filter(|(_, sum)| *sum != 0);
-    all.map(move |(stack, sum)| (texts.joined(&stack), sum))
+    stacks.retain(|(_, sum)| *sum != 0);
+    Stacks { texts, stacks: stacks.into_iter() }
+}
+
+/// Stacks that become text one after the other; see [`stacks`].
+pub struct Stacks {
+    texts: Texts,
+    stacks: std::vec::IntoIter<(Vec<TextId>, i64)>,
+}
+
+impl Stacks {
+    /// The sums of those that have not become text yet, in their order.
+    pub fn sums(&self) -> impl Iterator<Item = i64> {
+        self.stacks.as_slice().iter().map(|(_, sum)| *sum)
+    }
+}
+
+impl Iterator for Stacks {
+    type Item = (String, i64);
+
+    fn next(&mut self) -> Option<(String, i64)> {
+        let (stack, sum) = self.stacks.next()?;
+        Some((self.texts.joined(&stack), sum))
+    }
 }
 
 /// A frame's function as text that readers of the format take for one frame.
@@ -129,10 +147,11 @@ pub fn site_name(leaf: &Frame<'_>) -> Option<String> {
 }
 
 /// What is written for locations and sites. Stacks have most of theirs in common: they are sorted
-/// as numbers of texts, and become text one at a time.
+/// as numbers of texts, and become text one at a time. Equal texts have one number, so that the
+/// same code at several addresses is the same here.
 #[derive(Default)]
 struct Texts {
-    all: Vec<String>,
+    all: Interner<String>,
     of_location: HashMap<LocationId, TextId>,
     of_site: HashMap<LocationId, TextId>,
 }
@@ -148,15 +167,15 @@ impl Texts {
             let text = self.of_location.entry(*id).or_insert_with(|| {
                 let frames: Vec<_> = profile.frames_of(*id).collect();
                 let names = frames.iter().rev().map(function_name);
-                push(&mut self.all, names.fold(String::new(), |text, name| text + ";" + &name))
+                self.all.intern(names.fold(String::new(), |text, name| text + ";" + &name))
             });
             stack.push(*text);
         }
         match sample.stack.first() {
-            None => stack.push(push(&mut self.all, format!(";{UNKNOWN}"))),
+            None => stack.push(self.all.intern(format!(";{UNKNOWN}"))),
             Some(leaf) => stack.push(*self.of_site.entry(*leaf).or_insert_with(|| {
                 let site = profile.frames_of(*leaf).next().as_ref().and_then(site_name);
-                push(&mut self.all, site.map_or_else(String::new, |site| format!(";{site}")))
+                self.all.intern(site.map_or_else(String::new, |site| format!(";{site}")))
             })),
         }
         stack
@@ -165,22 +184,31 @@ impl Texts {
     /// The order of the stacks' texts.
     fn compare(&self, one: &[TextId], other: &[TextId]) -> Ordering {
         let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
-        self.bytes(&one[same..]).cmp(self.bytes(&other[same..]))
+        let (one, other) = (&one[same..], &other[same..]);
+        if let ([one, ..], [other, ..]) = (one, other) {
+            // The first texts that differ decide, unless one of them begins with the other.
+            let (one, other) = (self.text(*one).as_bytes(), self.text(*other).as_bytes());
+            let both = one.len().min(other.len());
+            match one[..both].cmp(&other[..both]) {
+                Ordering::Equal => {}
+                decided => return decided,
+            }
+        }
+        self.bytes(one).cmp(self.bytes(other))
     }
 
     fn bytes<'a>(&'a self, stack: &'a [TextId]) -> impl Iterator<Item = u8> + 'a {
-        stack.iter().flat_map(|id| self.all[*id as usize].bytes())
+        stack.iter().flat_map(|id| self.text(*id).bytes())
     }
 
     fn joined(&self, stack: &[TextId]) -> String {
-        let text: String = stack.iter().map(|id| self.all[*id as usize].as_str()).collect();
+        let text: String = stack.iter().map(|id| self.text(*id)).collect();
         text[1..].to_owned()
     }
-}
 
-fn push(texts: &mut Vec<String>, text: String) -> TextId {
-    texts.push(text);
-    (texts.len() - 1) as TextId
+    fn text(&self, id: TextId) -> &str {
+        &self.all.values()[id as usize]
+    }
 }
 
 fn named(profile: &mut Profile, name: &str) -> LocationId {

@@ -1,5 +1,6 @@
 //! A profile of what a recorder counted in its ledger.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use ledger::{Counts, Site, Snapshot};
@@ -184,13 +185,12 @@ impl<'a> Builder<'a> {
     fn finish(self) -> Profile {
         let Builder { mut profile, samples, .. } = self;
         let heaviest_first = profile.column(Metric::InuseSpace);
-        let mut keyed: Vec<_> =
-            samples.into_iter().map(|sample| (frames_of(&profile, &sample), sample)).collect();
-        keyed.sort_by(|(a_frames, a), (b_frames, b)| {
+        let mut samples = samples;
+        samples.sort_by(|a, b| {
             let weight = |sample: &Sample| heaviest_first.map(|column| sample.values[column]);
-            weight(b).cmp(&weight(a)).then_with(|| a_frames.cmp(b_frames))
+            weight(b).cmp(&weight(a)).then_with(|| compare_frames(&profile, a, b))
         });
-        for (_, sample) in keyed {
+        for sample in samples {
             profile.push(sample);
         }
         profile
@@ -212,13 +212,21 @@ fn values_of(counts: &Counts) -> [i64; 6] {
     })
 }
 
-/// What samples of equal weight are ordered by. The module offsets in unnamed frames and the
-/// lines do not depend on where the process was loaded; the address only comes last.
-fn frames_of(profile: &Profile, sample: &Sample) -> Vec<(String, String, u32, u64)> {
-    profile
-        .frames(sample)
-        .map(|f| (f.function.to_owned(), f.file.to_owned(), f.line, f.address))
-        .collect()
+/// How samples of equal weight are ordered. The module offsets in unnamed frames and the lines do
+/// not depend on where the process was loaded; the address only comes last.
+fn compare_frames(profile: &Profile, one: &Sample, other: &Sample) -> Ordering {
+    let pairs = one.stack.iter().zip(&other.stack);
+    // What is the same location in both has the same frames.
+    let same = pairs.take_while(|(one, other)| one == other).count();
+    frame_keys(profile, &one.stack[same..]).cmp(frame_keys(profile, &other.stack[same..]))
+}
+
+fn frame_keys<'a>(
+    profile: &'a Profile,
+    stack: &'a [LocationId],
+) -> impl Iterator<Item = (&'a str, &'a str, u32, u64)> {
+    let frames = stack.iter().flat_map(|id| profile.frames_of(*id));
+    frames.map(|frame| (frame.function, frame.file, frame.line, frame.address))
 }
 
 #[cfg(test)]

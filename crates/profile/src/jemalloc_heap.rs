@@ -22,6 +22,7 @@ mod maps;
 mod parser;
 
 use std::collections::HashSet;
+use std::io::BufRead;
 
 use ledger::Module;
 
@@ -134,8 +135,8 @@ impl HeapDump {
 }
 
 /// Reads a dump and names its stacks. `name` is what errors call the file.
-pub fn read(bytes: &[u8], name: &str) -> Result<Profile, ReadError> {
-    Ok(parse(bytes, name)?.profile(&mut Symbols::new()))
+pub fn read(text: impl BufRead, name: &str) -> Result<Profile, ReadError> {
+    Ok(parse(text, name)?.profile(&mut Symbols::new()))
 }
 
 #[cfg(test)]

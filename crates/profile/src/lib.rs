@@ -28,6 +28,7 @@ pub mod smaps;
 pub mod source_path;
 pub mod speedscope;
 pub mod symbols;
+mod text_lines;
 
 pub use error::{Position, ReadError};
 pub use from_ledger::{DROPPED_SITES, TRUNCATED, from_ledger, from_ledger_with, from_recording};

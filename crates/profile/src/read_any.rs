@@ -1,11 +1,11 @@
 //! Files of any format that we know, told apart by their content.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 
 use crate::error::quote;
-use crate::{Profile, ReadError, ValueType, folded, jemalloc_heap, pprof};
+use crate::{Profile, ReadError, Symbols, ValueType, folded, jemalloc_heap, pprof};
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 2 << 30;
@@ -40,7 +40,18 @@ pub fn read_any(path: &Path) -> Result<Content, ReadError> {
     if bytes == LEDGER_MAGIC {
         return Ok(Content::Ledger);
     }
-    file.take(MAX_FILE_BYTES + 1 - start).read_to_end(&mut bytes).map_err(unreadable)?;
+    let rest = file.take(MAX_FILE_BYTES + 1 - start);
+    if bytes.starts_with(b"heap_v2/") {
+        // A large text of which little is kept is not read at once.
+        let mut text = BufReader::new(Cursor::new(bytes).chain(rest));
+        let dump = jemalloc_heap::parse(&mut text, &name)?;
+        if text.into_inner().into_inner().1.limit() == 0 {
+            return Err(ReadError::TooLarge { name, what: "in the file", limit: MAX_FILE_BYTES });
+        }
+        return Ok(Content::Profile(dump.profile(&mut Symbols::new())));
+    }
+    let mut rest = rest;
+    rest.read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ReadError::TooLarge { name, what: "in the file", limit: MAX_FILE_BYTES });
     }

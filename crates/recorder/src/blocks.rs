@@ -161,6 +161,13 @@ impl Blocks {
         (0..newest).rev().find_map(|number| self.level(number).remove(pointer))
     }
 
+    /// What is known of a live block, which stays in the table. Its owner alone may ask.
+    #[cold]
+    pub(crate) fn look_at(&self, pointer: usize) -> Option<Block> {
+        let newest = self.newest().number();
+        (0..=newest).rev().find_map(|number| self.level(number).look_at(pointer))
+    }
+
     /// Adds the level after `full`, unless another thread has. `false`: no further level.
     #[cold]
     fn grow(&self, full: usize, grown: impl Fn(Table)) -> bool {

@@ -188,6 +188,17 @@ pub fn for_each_live_block(visit: impl FnMut(u64)) {
     }
 }
 
+/// The site that a live block of OpenSSL's is counted at, by its place in the ledger's
+/// [sites](ledger::Snapshot::sites), for whoever wants to hold the recorded stack against another.
+/// Only the block's owner may ask. `None` for blocks that are not known, and for those whose site
+/// found no room.
+pub fn site_of_block(block: *const std::ffi::c_void) -> Option<usize> {
+    let recorder = recorder::current()?;
+    let block = recorder.blocks.look_at(block as usize)?;
+    let number = recorder.ledger.cell(block.cell()).site().number();
+    (number as usize).checked_sub(1)
+}
+
 /// In a forked child: the ledger goes on belonging to the parent, and the child runs unrecorded.
 unsafe extern "C" fn detach() {
     if let Some(recorder) = recorder::current() {

@@ -48,6 +48,7 @@ pub use heap::{
 };
 pub use install::{
     InstallError, Options, check_in_place, for_each_live_block, install, note_replaced,
+    site_of_block,
 };
 pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
 pub use process::{Preparation, note_new_modules, note_unloading, prepare};

@@ -1,14 +1,11 @@
 //! Differential flamegraphs: what grew, what shrank.
 
-use std::collections::BTreeMap;
-use std::io::Cursor;
 use std::num::NonZeroU64;
 
-use inferno::differential::Options;
 use profile::Profile;
 
 use crate::flamegraph::{Caption, Direction, FlameError, background, draw, kind_of, layout};
-use crate::folded::positive;
+use crate::folded::{Values, positive, side_by_side, visible};
 use crate::palette::Rgb;
 
 /// Colours that inferno gives to the extremes.
@@ -95,7 +92,8 @@ pub fn differential(
     after: &SideOf<'_>,
     options: &DifferentialOptions,
 ) -> Result<Vec<u8>, FlameError> {
-    let (old, new) = (scaled(before)?, scaled(after)?);
+    kind_of(before.profile, before.column)?;
+    kind_of(after.profile, after.column)?;
     let counts = |side: &SideOf<'_>| {
         let value_type = &side.profile.sample_types()[side.column];
         format!("{} in {}", value_type.kind, value_type.unit)
@@ -103,32 +101,32 @@ pub fn differential(
     if counts(before) != counts(after) {
         return Err(FlameError::DifferentUnits { before: counts(before), after: counts(after) });
     }
-    let (old_total, new_total) = (total(&old), total(&new));
+    let stacks = |side: &SideOf<'_>| positive(side.profile, side.column);
+    let (old, new) = (stacks(before), stacks(after));
+    let old_total = old.total(|sum| before.scale.scale(sum));
+    let new_total = new.total(|sum| after.scale.scale(sum));
     let wide = match options.widths {
         Widths::Larger if new_total >= old_total => Widths::After,
         Widths::Larger => Widths::Before,
         chosen => chosen,
     };
     // inferno takes widths from its second column, and the change from the first to the second.
-    let (first, second, which, drawn) = match wide {
-        Widths::Before => (&new, &old, "profile before", before),
-        Widths::After | Widths::Larger => (&old, &new, "profile after", after),
+    let (first, second, total, which, drawn, faint) = match wide {
+        Widths::Before => (new, old, old_total, "profile before", before, after),
+        Widths::After | Widths::Larger => (old, new, new_total, "profile after", after, before),
     };
-    if total(second) == 0 {
+    if total == 0 {
         let kind = kind_of(drawn.profile, drawn.column)?;
         return Err(FlameError::NothingToDraw { which, kind });
     }
-    let mut differences = Vec::new();
-    let reader = |stacks| Cursor::new(lines(stacks));
-    inferno::differential::from_readers(
-        Options::default(),
-        reader(first),
-        reader(second),
-        &mut differences,
-    )?;
-    let differences = String::from_utf8(differences)
-        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
-    let differences: Vec<String> = differences.lines().map(str::to_owned).collect();
+    let both = side_by_side(
+        second.map(|(stack, sum)| (stack, drawn.scale.scale(sum))),
+        first.map(|(stack, sum)| (stack, faint.scale.scale(sum))),
+    );
+    let differences: Vec<String> = visible(both, total, options.min_width)
+        .into_iter()
+        .map(|(stack, Values { width, other })| format!("{stack} {other} {width}"))
+        .collect();
 
     let title = format!("{}: {} → {}", options.title, before.name, after.name);
     let mut inferno = layout(&title, options.direction, options.min_width);
@@ -145,23 +143,4 @@ pub fn differential(
     let legend: Vec<(Rgb, &str)> =
         legend.iter().map(|(colour, text)| (*colour, text.as_str())).collect();
     draw(inferno, &differences, &Caption { subtitle: Some(&widths), legend: &legend })
-}
-
-fn scaled(side: &SideOf<'_>) -> Result<BTreeMap<String, u64>, FlameError> {
-    kind_of(side.profile, side.column)?;
-    let mut stacks = positive(side.profile, side.column);
-    for value in stacks.values_mut() {
-        *value = side.scale.scale(*value);
-    }
-    Ok(stacks)
-}
-
-fn total(stacks: &BTreeMap<String, u64>) -> u64 {
-    stacks.values().fold(0, |sum, value| sum.saturating_add(*value))
-}
-
-fn lines(stacks: &BTreeMap<String, u64>) -> String {
-    stacks
-        .iter()
-        .fold(String::new(), |text, (stack, value)| text + stack + " " + &value.to_string() + "\n")
 }

@@ -6,14 +6,14 @@ use std::num::NonZeroU64;
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{Direction as InfernoDirection, Options, TextTruncateDirection};
-use profile::{Frame, Profile, folded};
+use profile::{Frame, LocationId, Profile, folded};
 use thiserror::Error;
 
 use analysis::category;
 use analysis::origin::Origin;
 
 use crate::fit::{shorten, width};
-use crate::folded::positive;
+use crate::folded::{Values, positive, visible};
 use crate::palette::{self, Rgb};
 
 /// Why no picture was made.
@@ -99,11 +99,15 @@ pub fn flamegraph(
 ) -> Result<Vec<u8>, FlameError> {
     let kind = kind_of(profile, column)?;
     let stacks = positive(profile, column);
-    if stacks.is_empty() {
+    let total = stacks.total(|sum| sum);
+    if total == 0 {
         return Err(FlameError::NothingToDraw { which: "profile", kind });
     }
-    let lines: Vec<String> =
-        stacks.iter().map(|(stack, value)| format!("{stack} {value}")).collect();
+    let stacks = stacks.map(|(stack, width)| (stack, Values { width, other: 0 }));
+    let lines: Vec<String> = visible(stacks, total, options.min_width)
+        .into_iter()
+        .map(|(stack, Values { width, .. })| format!("{stack} {width}"))
+        .collect();
     let colours = Colours::of(profile, column);
     let mut palette = colours.palette();
 
@@ -243,21 +247,33 @@ struct Colours {
 impl Colours {
     fn of(profile: &Profile, column: usize) -> Colours {
         let mut colours = Colours { wishes: HashMap::new(), groups: BTreeMap::new() };
+        // What stacks have in common is looked at once.
+        let mut of_locations: HashMap<LocationId, u64> = HashMap::new();
+        let mut of_leaves: HashMap<(LocationId, &str), u64> = HashMap::new();
         for sample in profile.samples() {
             let value = u64::try_from(sample.values[column]).unwrap_or_default();
             if value == 0 {
                 continue;
             }
-            let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
             let group = category::of_sample(profile, sample).group();
-            let sum = colours.groups.entry(group).or_default();
-            *sum = sum.saturating_add(value);
-            for frame in &frames {
-                colours.wish(folded::function_name(frame), frame_colour(frame), value);
+            let add = |sum: &mut u64| *sum = sum.saturating_add(value);
+            add(colours.groups.entry(group).or_default());
+            for id in &sample.stack {
+                add(of_locations.entry(*id).or_default());
             }
-            let leaf = palette::of_group(group);
-            if let Some(site) = frames.first().and_then(folded::site_name) {
-                colours.wish(site, leaf, value);
+            if let Some(leaf) = sample.stack.first() {
+                add(of_leaves.entry((*leaf, group)).or_default());
+            }
+        }
+        for (id, value) in of_locations {
+            for frame in profile.frames_of(id) {
+                colours.wish(folded::function_name(&frame), frame_colour(&frame), value);
+            }
+        }
+        for ((leaf, group), value) in of_leaves {
+            let frame = profile.frames_of(leaf).next();
+            if let Some(site) = frame.as_ref().and_then(folded::site_name) {
+                colours.wish(site, palette::of_group(group), value);
             }
         }
         colours

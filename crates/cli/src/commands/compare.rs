@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let subjects = subjects(options)?;
     scale::check(&options.scale)?;
-    load::fd_limit::make_room_for(options.workload.most_connections())?;
+    load::fd_limit::make_room_for(options.workload.connections, options.workload.warm_up)?;
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("compare"));
     let folder = NewFolder::prepare(&path)?;
     let workload = &options.workload;
@@ -160,7 +160,7 @@ fn template(workload: &Workload, subject: &Subject) -> run::Options {
     run::Options {
         config: subject.given.clone(),
         connections: workload.connections,
-        interval: workload.interval,
+        interval: Some(workload.interval),
         hold: workload.hold,
         warm_up: workload.warm_up,
         ..run::Options::defaults()

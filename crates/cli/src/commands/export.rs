@@ -9,7 +9,7 @@ use profile::{folded, pprof, speedscope};
 
 use crate::capture::{Capture, Column, Domain};
 use crate::failure::Failure;
-use crate::{output, whole_file};
+use crate::{output, progress, whole_file};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -86,6 +86,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             write(to_file, |to| to.write_all(text.as_bytes()))?;
         }
     }
+    progress::end();
     if let Some(lost) = format.lost() {
         anstream::eprintln!("tlsheap: not in this format: {lost}");
     }

@@ -1,7 +1,7 @@
 //! `tlsheap load`: TLS clients that check every echo and every answer.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +27,10 @@ pub struct Options {
     /// How many connections to keep open
     #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
     pub connections: usize,
+    /// Local addresses to connect from, in turn; without them, as many of 127.0.0.0/8 as a server
+    /// there needs to have a port for each connection
+    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',')]
+    pub from: Vec<IpAddr>,
     /// What is said on each connection
     #[arg(long, value_name = "NAME", default_value = "echo")]
     pub protocol: Spoken,
@@ -40,9 +44,10 @@ pub struct Options {
     /// certificate has to be for
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,
-    /// How often each connection says hello, or asks
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub interval: Duration,
+    /// How often each connection says hello, or asks [default: 5s, or so seldom that all together
+    /// say 2,000 hellos a second]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub interval: Option<Duration>,
     /// How long to stay after every connection has been answered once; without it, until Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub hold: Option<Duration>,
@@ -149,11 +154,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     if let Some(time) = options.closed_loop {
         return closed_loop(options, time);
     }
-    load::fd_limit::make_room_for(options.connections)?;
+    load::fd_limit::make_room_for(options.connections, 0)?;
     let mut load = load::Options::to(options.address);
     load.connections = options.connections;
     load.conversation = options.conversation();
-    load.interval = options.interval;
+    load.from.clone_from(&options.from);
+    load.interval =
+        options.interval.unwrap_or_else(|| load::Options::usual_interval(options.connections));
     load.hold = options.hold;
     load.handshakes_at_once = options.pace;
     load.patience = options.patience;
@@ -173,7 +180,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 /// Handshakes and nothing else.
 fn closed_loop(options: &Options, time: Duration) -> Result<(), Failure> {
-    load::fd_limit::make_room_for(options.workers)?;
+    load::fd_limit::make_room_for(options.workers, 0)?;
     let mut work = ClosedLoopOptions::to(options.address);
     work.workers = options.workers;
     work.goal = Goal::Time(time);

@@ -34,9 +34,10 @@ pub struct Options {
     /// How many connections to open
     #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
     pub connections: usize,
-    /// How often each connection says hello
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub interval: Duration,
+    /// How often each connection says hello [default: 5s, or so seldom that all together say 2,000
+    /// hellos a second]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub interval: Option<Duration>,
     /// How long to wait between the last connection's first echo and the capture
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub hold: Duration,
@@ -138,7 +139,7 @@ pub fn run_into(
     configuration: &Configuration,
     path: &Path,
 ) -> Result<Done, Failure> {
-    load::fd_limit::make_room_for(options.connections.saturating_add(options.warm_up))?;
+    load::fd_limit::make_room_for(options.connections, options.warm_up)?;
     let folder = NewFolder::prepare(path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let measured = runtime.block_on(measure(options, configuration, &folder))?;

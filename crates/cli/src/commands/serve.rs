@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 /// Everything up to the first connection.
 fn start(options: &Options) -> Result<Server, Failure> {
-    load::fd_limit::make_room_for(options.limit).or_else(|error| {
+    load::fd_limit::make_room_for(options.limit, 0).or_else(|error| {
         // A limit that nobody asked for is lowered by the system when it must be: connections
         // beyond it wait, with a warning.
         if options.limit == 10_000 { Ok(()) } else { Err(error) }

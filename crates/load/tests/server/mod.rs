@@ -6,7 +6,7 @@
 mod conversations;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 
 use openssl::pkey::PKey;
@@ -46,6 +46,7 @@ pub struct Seen {
     pub reused: bool,
     pub peer_certificates: usize,
     pub server_name: Option<String>,
+    pub peer: IpAddr,
 }
 
 pub struct TestServer {
@@ -182,6 +183,7 @@ fn look_at(stream: &SslStream<TcpStream>) -> Seen {
         peer_certificates: usize::from(ssl.peer_certificate().is_some())
             + ssl.peer_cert_chain().map_or(0, openssl::stack::StackRef::len),
         server_name: ssl.servername(NameType::HOST_NAME).map(str::to_owned),
+        peer: stream.get_ref().peer_addr().unwrap().ip(),
     }
 }
 

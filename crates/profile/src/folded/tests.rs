@@ -69,7 +69,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
-        let _ = read(&bytes, "", bytes_in_use());
+        let _ = read(&bytes[..], "", bytes_in_use());
     }
 
     #[test]

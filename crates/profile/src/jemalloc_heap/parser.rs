@@ -1,9 +1,11 @@
 //! The text of a dump.
 
+use std::io::BufRead;
+
 use super::maps;
 use super::{DumpedStack, HeapDump, Sampled};
-use crate::error::quote;
-use crate::{Position, ReadError};
+use crate::ReadError;
+use crate::text_lines::TextLines;
 
 /// How a dump begins.
 pub(crate) const HEADER: &str = "heap_v2/";
@@ -15,20 +17,22 @@ const MAPPED_LIBRARIES: &str = "MAPPED_LIBRARIES:";
 const MOST_FRAMES: usize = 4096;
 
 /// Reads a dump without scaling or naming anything. `name` is what errors call the file.
-pub fn parse(bytes: &[u8], name: &str) -> Result<HeapDump, ReadError> {
-    if bytes.is_empty() {
+pub fn parse(text: impl BufRead, name: &str) -> Result<HeapDump, ReadError> {
+    let mut lines = TextLines::of(text, name);
+    if !lines.advance()? {
         let expected = "a jemalloc heap dump (heap_v2)";
         return Err(ReadError::Empty { name: name.to_owned(), expected });
     }
-    let mut lines = Lines { name, number: 0, rest: bytes };
-    let header = lines.next_line()?.unwrap_or("");
-    let period = header
+    let period = lines
+        .line()
+        .trim()
         .strip_prefix(HEADER)
         .and_then(number)
-        .ok_or_else(|| lines.malformed("`heap_v2/` and the sampling period", header))?;
+        .ok_or_else(|| lines.malformed("`heap_v2/` and the sampling period"))?;
     let mut dump = HeapDump { period, ..HeapDump::default() };
     let mut part = Part::Totals;
-    while let Some(line) = lines.next_line()? {
+    while lines.advance()? {
+        let line = lines.line().trim();
         if line.is_empty() {
             continue;
         }
@@ -39,21 +43,20 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<HeapDump, ReadError> {
         }
         match part {
             Part::Mappings => {
-                let module = maps::module(line)
-                    .map_err(|()| lines.malformed("a line of /proc/PID/maps", line))?;
+                let module =
+                    maps::module(line).map_err(|()| lines.malformed("a line of /proc/PID/maps"))?;
                 dump.modules.extend(module);
             }
             _ if line.starts_with('@') => {
                 part.finish(&lines)?;
                 let addresses = addresses(line)
-                    .ok_or_else(|| lines.malformed("`@` and hexadecimal addresses", line))?;
+                    .ok_or_else(|| lines.malformed("`@` and hexadecimal addresses"))?;
                 dump.stacks.push(DumpedStack { addresses, ..DumpedStack::default() });
                 part = Part::StackBegun;
             }
             Part::Totals | Part::StackBegun | Part::StackCounted => {
-                let (thread, inuse, alloc) = counts(line).ok_or_else(|| {
-                    lines.malformed("`thread: blocks: bytes [blocks: bytes]`", line)
-                })?;
+                let (thread, inuse, alloc) = counts(line)
+                    .ok_or_else(|| lines.malformed("`thread: blocks: bytes [blocks: bytes]`"))?;
                 // The threads' lines only split up what all of them have together.
                 if let (Part::StackBegun, "t*", Some(stack)) =
                     (part, thread, dump.stacks.last_mut())
@@ -83,47 +86,11 @@ enum Part {
 
 impl Part {
     /// The part ends: a stack must have its counts by then.
-    fn finish(self, lines: &Lines<'_>) -> Result<(), ReadError> {
+    fn finish(self, lines: &TextLines<'_, impl BufRead>) -> Result<(), ReadError> {
         if self == Part::StackBegun {
             return Err(lines.error("a line `t*: …` with the counts of the stack", "none".into()));
         }
         Ok(())
-    }
-}
-
-struct Lines<'a> {
-    name: &'a str,
-    number: u64,
-    rest: &'a [u8],
-}
-
-impl<'a> Lines<'a> {
-    /// The next line without the spaces around it.
-    fn next_line(&mut self) -> Result<Option<&'a str>, ReadError> {
-        if self.rest.is_empty() {
-            return Ok(None);
-        }
-        self.number += 1;
-        let mut parts = self.rest.splitn(2, |byte| *byte == b'\n');
-        let line = parts.next().unwrap_or_default();
-        self.rest = parts.next().unwrap_or_default();
-        match std::str::from_utf8(line) {
-            Ok(line) => Ok(Some(line.trim())),
-            Err(error) => Err(self.error("text in UTF-8", error.to_string())),
-        }
-    }
-
-    fn malformed(&self, expected: &str, line: &str) -> ReadError {
-        self.error(expected, quote(line))
-    }
-
-    fn error(&self, expected: &str, found: String) -> ReadError {
-        ReadError::Malformed {
-            name: self.name.to_owned(),
-            position: Position::Line(self.number),
-            expected: expected.to_owned(),
-            found,
-        }
     }
 }
 

@@ -159,6 +159,6 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
-        let _ = parse(&bytes, "");
+        let _ = parse(&bytes[..], "");
     }
 }

@@ -113,6 +113,13 @@ impl Level {
         self.find_elsewhere(home, pointer)
     }
 
+    /// What is known of a block that stays.
+    #[cold]
+    pub(super) fn look_at(self, pointer: usize) -> Option<Block> {
+        let slot = self.find(self.home(pointer), pointer)?;
+        NonZeroU64::new(slot.block.load(Ordering::Relaxed)).map(Block)
+    }
+
     #[cold]
     fn find_elsewhere(self, home: usize, pointer: usize) -> Option<&'static Slot> {
         self.elsewhere(home).find_map(|number| self.bucket(number).slot_with(pointer))

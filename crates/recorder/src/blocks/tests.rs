@@ -12,6 +12,8 @@ fn insert(blocks: &Blocks, pointer: usize, block: Block) -> Inserted {
 fn what_goes_in_comes_out_once() {
     let blocks = Blocks::with_capacity(1_000).expect("a megabyte");
     assert_eq!(insert(&blocks, 0x1000, block(7, 33)), Inserted::New);
+    assert_eq!(blocks.look_at(0x1000), Some(block(7, 33)));
+    assert_eq!(blocks.look_at(0x2000), None);
     assert_eq!(blocks.remove(0x1000), Some(block(7, 33)));
     assert_eq!(blocks.remove(0x1000), None);
 }

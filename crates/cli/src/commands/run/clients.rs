@@ -38,10 +38,11 @@ pub fn client_arguments(
 
 /// The load that counts.
 pub fn load_arguments(options: &Options) -> Vec<String> {
-    vec![
-        format!("--connections={}", options.connections),
-        format!("--interval={}s", options.interval.as_secs_f64()),
-    ]
+    let mut arguments = vec![format!("--connections={}", options.connections)];
+    if let Some(interval) = options.interval {
+        arguments.push(format!("--interval={}s", interval.as_secs_f64()));
+    }
+    arguments
 }
 
 /// A short load before the one that counts.

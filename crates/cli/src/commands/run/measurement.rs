@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::Value;
 use tokio::time::sleep;
 
+use crate::available_memory::AvailableMemory;
 use crate::commands::load::bar;
 use crate::commands::run::Options;
 use crate::commands::run::clients::{first, load_arguments, warm_up};
@@ -72,8 +73,9 @@ pub async fn measure(
     if options.warm_up > 0 {
         warm_up(options.warm_up, &clients, &mut server).await?;
     }
-    let mut watch = Watch::start(server, progress(options))?;
+    let mut watch = Watch::start(server, progress(options), options.connections)?;
     let baseline = watch.quiet().await?;
+    check_memory(options, &baseline)?;
 
     watch.phase = Phase::Connecting;
     let load = Helper::start("load", &[clients, load_arguments(options)].concat())?;
@@ -114,6 +116,18 @@ pub async fn measure(
         until_rest: run.until_rest,
         load: run.report,
     })
+}
+
+/// Refuses a run that cannot fit. Each connection of the warm-up has needed as much of OpenSSL's
+/// memory as each of those that count will; clients, sockets and the recorder come on top.
+fn check_memory(options: &Options, baseline: &Moment) -> Result<(), Failure> {
+    let totals = baseline.snapshot.totals();
+    let needed = totals.peak_bytes.saturating_sub(totals.inuse_bytes);
+    let each = needed as f64 / options.warm_up.max(1) as f64;
+    let refused = AvailableMemory::now()
+        .filter(|_| options.warm_up > 0)
+        .and_then(|memory| memory.too_little_for(options.connections, each));
+    refused.map_or(Ok(()), |sentence| Err(Failure::usage(sentence)))
 }
 
 struct Run<'a> {

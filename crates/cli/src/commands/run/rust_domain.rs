@@ -34,7 +34,7 @@ pub fn read(
     symbols: &mut Symbols,
 ) -> anyhow::Result<Option<RustDomain>> {
     let Some(dump) = &heap.dump else { return Ok(None) };
-    let mut dump = jemalloc_heap::parse(dump, "jemalloc's dump")
+    let mut dump = jemalloc_heap::parse(dump.as_slice(), "jemalloc's dump")
         .context("the server wrote a dump that cannot be read")?;
     let small_sampled_bytes = dump.sampled_bytes(LARGEST_MOVED);
     let callers: HashSet<u64> =

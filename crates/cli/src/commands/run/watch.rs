@@ -6,6 +6,7 @@ use ledger::Snapshot;
 use serde_json::Value;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::available_memory::AvailableMemory;
 use crate::commands::run::moment::Moment;
 use crate::commands::run::server::Server;
 use crate::events::ServerEvent;
@@ -26,6 +27,8 @@ pub struct Watch {
     /// The newest sight.
     pub last: Moment,
     pub bar: ProgressBar,
+    /// How many connections there are to be.
+    wanted: usize,
     /// What was seen when the server was asked for its figures.
     asked: Option<Moment>,
     /// How often it has answered.
@@ -35,7 +38,7 @@ pub struct Watch {
 
 impl Watch {
     /// Begins with what is there now.
-    pub fn start(server: Server, bar: ProgressBar) -> Result<Watch, Failure> {
+    pub fn start(server: Server, bar: ProgressBar, wanted: usize) -> Result<Watch, Failure> {
         let last = server.look()?;
         let mut ticks = interval(EVERY);
         // Time that an examination took is lost, and not made up for.
@@ -47,6 +50,7 @@ impl Watch {
             negotiated: Vec::new(),
             last,
             bar,
+            wanted,
             asked: None,
             answers: 0,
             ticks,
@@ -76,6 +80,10 @@ impl Watch {
             Some(ServerEvent::Statistics { open, jemalloc }) => {
                 self.answers += 1;
                 self.tick(open, jemalloc);
+                let memory = AvailableMemory::now().filter(|_| self.phase == Phase::Connecting);
+                if let Some(full) = memory.and_then(|now| now.used_up_by(open, self.wanted)) {
+                    return Err(Failure::program(full));
+                }
             }
             Some(ServerEvent::Negotiated { negotiated }) => self.negotiated.push(negotiated),
             Some(ServerEvent::Warning { message }) => {

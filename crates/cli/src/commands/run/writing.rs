@@ -18,8 +18,8 @@ use crate::failure::Failure;
 use crate::machine::{Machine, commit};
 use crate::run_folder::{self, NewFolder};
 use crate::run_record::{
-    self, AccountRecord, PerConnection, RssRecord, RunRecord, RustRecord, SCHEMA, SampleRecord,
-    Times, Versions,
+    self, AccountRecord, PerConnection, RecorderMemory, RssRecord, RunRecord, RustRecord, SCHEMA,
+    SampleRecord, Times, Versions,
 };
 use crate::timeline::Correction;
 use crate::whole_file;
@@ -104,6 +104,10 @@ pub fn write(
         },
         load: measured.load.clone(),
         recorder: (&measured.last.snapshot.statistics).into(),
+        recorder_memory: baseline
+            .recorder_memory()
+            .zip(heap.recorder_memory().filter(|_| measured.at_rest.is_some()))
+            .map(|(before, rest)| RecorderMemory::new(before, rest)),
         symbols: symbols.summary().into(),
     };
     let mut json = serde_json::to_vec_pretty(&record)?;
@@ -154,6 +158,13 @@ impl Examined<'_> {
 
     fn account(&self) -> Option<AccountRecord> {
         self.figures.as_ref().map(|figures| (&account(figures)).into())
+    }
+
+    /// What the recorder has resident, and for how many blocks.
+    fn recorder_memory(&self) -> Option<(u64, u64)> {
+        let owners = self.figures.as_ref()?.owners;
+        let blocks = self.moment.snapshot.totals().inuse_blocks;
+        Some((owners.ledger + owners.tables, blocks))
     }
 
     fn correction(&self) -> Option<Correction> {

@@ -16,7 +16,7 @@ use crate::whole_file;
 /// Measures the configuration and each of its fixes into the folder at `path`.
 pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
     let configuration = Configuration::find(&options.config)?;
-    load::fd_limit::make_room_for(options.workload.most_connections())?;
+    load::fd_limit::make_room_for(options.workload.connections, options.workload.warm_up)?;
     let folder = NewFolder::prepare(path)?;
 
     let mut subjects = vec![subject(&configuration, AS_IT_IS, &folder)?];
