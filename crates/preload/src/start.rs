@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use recorder::{Heap, InstallError, Preparation, StackSource};
+use recorder::{Heap, InstallError, Preparation, SampleOptions, Sampling, StackSource};
 
 use crate::report::Report;
 use crate::{fixes, scan};
@@ -14,6 +14,13 @@ pub const FOLDER: &str = "TLSHEAP_LEDGER_DIR";
 /// The variable that holds the id of the process whose child is the program to be recorded: this
 /// one reports what was found even when it never allocates.
 pub const MAIN_PARENT: &str = "TLSHEAP_MAIN_PARENT";
+
+/// The variable that says how many bytes lie between samples on average, from 1 to
+/// [`Sampling::MOST`]. Without it every block is counted.
+pub const SAMPLE: &str = "TLSHEAP_SAMPLE";
+
+/// The variable with a number that chance begins with, to have the same samples again.
+pub const SAMPLE_SEED: &str = "TLSHEAP_SAMPLE_SEED";
 
 #[cfg(not(test))]
 #[used]
@@ -29,7 +36,7 @@ static DESTRUCTOR: extern "C" fn() = destruct;
 #[cfg_attr(test, allow(dead_code))]
 extern "C" fn construct() {
     let _ = catch_unwind(|| {
-        // Both are read now: programs overwrite their environment.
+        // All are read now: programs overwrite their environment.
         let Some(folder) = std::env::var_os(FOLDER) else { return };
         let folder = Path::new(&folder);
         if !folder.is_absolute() {
@@ -37,6 +44,8 @@ extern "C" fn construct() {
         }
         let mut preparation = Preparation::in_folder(folder, StackSource::best());
         preparation.begun = begun;
+        let sample = sample_options();
+        preparation.sample = sample.as_ref().ok().copied().flatten();
         // SAFETY: the C library's allocator keeps its contract, and is what OpenSSL uses by itself.
         if unsafe { recorder::prepare(preparation, Heap::libc()) }.is_err() {
             return;
@@ -45,6 +54,9 @@ extern "C" fn construct() {
         unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
         fixes::begin();
         scan::begin(Report::of_this_process(folder, is_main()));
+        if let Err(sentence) = sample {
+            scan::with_report(|report| report.problem(sentence));
+        }
     });
 }
 
@@ -57,6 +69,21 @@ extern "C" fn destruct() {
 fn is_main() -> bool {
     let parent = std::env::var(MAIN_PARENT).ok().and_then(|pid| pid.parse().ok());
     parent == Some(std::os::unix::process::parent_id())
+}
+
+/// How blocks are to be sampled, if they are. What cannot be understood is a sentence for the report,
+/// and every block is counted then.
+fn sample_options() -> Result<Option<SampleOptions>, String> {
+    let Some(text) = std::env::var_os(SAMPLE) else { return Ok(None) };
+    let text = text.to_string_lossy();
+    let sampling = text.parse().ok().and_then(Sampling::every).ok_or_else(|| {
+        format!(
+            "{SAMPLE} is {text:?} and not a number of bytes from 1 to {}: every block is counted",
+            Sampling::MOST
+        )
+    })?;
+    let seed = std::env::var(SAMPLE_SEED).ok().and_then(|seed| seed.parse().ok());
+    Ok(Some(SampleOptions { sampling, seed }))
 }
 
 /// The recorder has made a ledger, or could not.

@@ -1,0 +1,106 @@
+//! The three functions that OpenSSL calls when only a part of its blocks is counted: one set for
+//! each OpenSSL, as in `crate::hooks`.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+use super::{countdown, counting, held};
+use crate::heap::MemoryFunctions;
+use crate::hooks::BELOW;
+use crate::openssls::MOST_OPENSSLS;
+use crate::recorder::Caller;
+use crate::stack::frame_pointer;
+
+/// The sets, by number, in one place in memory.
+pub(crate) static SETS: [MemoryFunctions; MOST_OPENSSLS] = [
+    set::<0>(),
+    set::<1>(),
+    set::<2>(),
+    set::<3>(),
+    set::<4>(),
+    set::<5>(),
+    set::<6>(),
+    set::<7>(),
+];
+
+const fn set<const N: usize>() -> MemoryFunctions {
+    MemoryFunctions {
+        malloc: Some(malloc::<N>),
+        realloc: Some(realloc::<N>),
+        free: Some(free::<N>),
+    }
+}
+
+/// OpenSSL's malloc.
+///
+/// # Safety
+///
+/// Called by OpenSSL: `file` is a C string or NULL.
+unsafe extern "C" fn malloc<const N: usize>(
+    size: usize,
+    file: *const c_char,
+    line: c_int,
+) -> *mut c_void {
+    // SAFETY: OpenSSL's call, passed on.
+    let block = unsafe { BELOW[N].malloc(size, file, line) };
+    if !block.is_null() {
+        let left = countdown::fall(size as u64);
+        if left <= 0 {
+            let caller =
+                Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
+            counting::due(left, block as usize, size as u64, caller);
+        }
+    }
+    block
+}
+
+/// OpenSSL's realloc.
+///
+/// # Safety
+///
+/// Called by OpenSSL: `block` is NULL or a block that the caller owns, `file` a C string or NULL.
+unsafe extern "C" fn realloc<const N: usize>(
+    block: *mut c_void,
+    size: usize,
+    file: *const c_char,
+    line: c_int,
+) -> *mut c_void {
+    let below = &BELOW[N];
+    if size == 0 && below.frees_at_size_zero() {
+        // SAFETY: the caller's block, given up by this call.
+        unsafe { free::<N>(block, file, line) };
+        return null_mut();
+    }
+    let old = if held::may_hold(block as usize) { counting::take(block as usize) } else { None };
+    // SAFETY: OpenSSL's call, passed on.
+    let moved = unsafe { below.realloc(block, size, file, line) };
+    match old {
+        // A function of the program's gives NULL for size 0 when it has freed the block.
+        Some(old) if moved.is_null() && size != 0 => counting::put_back(block as usize, old),
+        Some(old) => counting::gone(old),
+        None => {}
+    }
+    if !moved.is_null() {
+        let left = countdown::fall(size as u64);
+        if left <= 0 {
+            let caller =
+                Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
+            counting::due(left, moved as usize, size as u64, caller);
+        }
+    }
+    moved
+}
+
+/// OpenSSL's free.
+///
+/// # Safety
+///
+/// Called by OpenSSL: `block` is NULL or a block that the caller owns and gives up.
+unsafe extern "C" fn free<const N: usize>(block: *mut c_void, file: *const c_char, line: c_int) {
+    // NULL too: what it costs to tell it apart is spent only where a counted block may be.
+    if held::may_hold(block as usize) {
+        counting::freed(block as usize);
+    }
+    // SAFETY: OpenSSL's call, passed on.
+    unsafe { BELOW[N].free(block, file, line) };
+}
