@@ -102,19 +102,20 @@ fn server(rounds: usize) -> Result<(), String> {
         println!("missing: the program tlsheap beside this one: cargo build --release -p tlsheap");
         return Ok(());
     }
-    let mut ratios = [Vec::new(), Vec::new()];
+    const PEERS: [Peer; 3] = [Peer::Linked, Peer::Preloaded, Peer::Sampled { every: 65_536 }];
+    let mut ratios = PEERS.map(|_| Vec::new());
     let mut bare_times = Vec::new();
     for round in 0..rounds {
         eprintln!("{SERVER}: round {}", round + 1);
         let bare = echo_server::microseconds(Peer::Bare, 2)?;
         bare_times.push(bare);
-        for (peer, ratios) in [Peer::Linked, Peer::Preloaded].into_iter().zip(&mut ratios) {
+        for (peer, ratios) in PEERS.into_iter().zip(&mut ratios) {
             ratios.push(echo_server::microseconds(peer, 2)? / bare);
         }
     }
     println!("\n{SERVER}: {:.0} us bare\n", table::quantile(&bare_times, 0.5));
     println!("| | over bare | rounds |\n|---|---|---|");
-    for (peer, ratios) in [Peer::Linked, Peer::Preloaded].into_iter().zip(&ratios) {
+    for (peer, ratios) in PEERS.into_iter().zip(&ratios) {
         println!("| {} | {} | {rounds} |", peer.name(), table::spread(ratios));
     }
     Ok(())

@@ -80,7 +80,7 @@ fn every_stack_is_the_unwinders() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
     let heap = Heap { malloc: unwinding_malloc, realloc: unwinding_realloc, ..Heap::libc() };
-    let hooks = hooks::recorder_over(heap, StackSource::UnwindTables, folder);
+    let hooks = hooks::recorder_over(heap, StackSource::UnwindTables, folder, None);
     hooks.expect("first in this process").put_into(&openssl).expect("it has not allocated");
     OPENSSL.store(Box::leak(Box::new(openssl)), Ordering::Release);
     handle_on_a_stack_of_its_own();

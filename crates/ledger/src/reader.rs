@@ -467,14 +467,7 @@ impl Signed {
         let (inuse_blocks, inuse_bytes) = whole(counted.inuse_blocks);
         let (alloc_blocks, alloc_bytes) = whole(counted.alloc_blocks);
         let (peak_blocks, peak_bytes) = whole(counted.peak_blocks);
-        Counts {
-            inuse_blocks,
-            inuse_bytes,
-            alloc_blocks,
-            alloc_bytes,
-            peak_blocks,
-            peak_bytes,
-        }
+        Counts { inuse_blocks, inuse_bytes, alloc_blocks, alloc_bytes, peak_blocks, peak_bytes }
     }
 
     /// A live reading may see a free before the allocation it belongs to; that is nothing in use,

@@ -13,13 +13,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{Capacities, Sampling};
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
     VERSION,
 };
 use crate::peak::{Accounts, Change, Share};
+use crate::{Capacities, Sampling};
 
 /// The number of a site. Number 0 is no site: it stands for allocations whose site was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -52,8 +52,8 @@ pub use heap::{
 pub use install::{
     InstallError, Options, check_in_place, for_each_live_block, install, note_replaced,
 };
+pub use ledger::Sampling;
 pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
 pub use process::{Preparation, note_new_modules, note_unloading, prepare};
-pub use ledger::Sampling;
 pub use sampling::SampleOptions;
 pub use stack::StackSource;

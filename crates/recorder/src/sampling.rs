@@ -160,9 +160,8 @@ mod tests {
             let said = figures.iter().map(|(_, off)| off.variance).sum::<f64>() / RUNS as f64;
             assert!((0.75..1.33).contains(&(said / variance)), "said {said}, is {variance}");
 
-            let within = |(figure, off): &&(f64, Uncertainty)| {
-                (figure - truth).abs() <= off.margin()
-            };
+            let within =
+                |(figure, off): &&(f64, Uncertainty)| (figure - truth).abs() <= off.margin();
             let held = figures.iter().filter(within).count() as f64 / RUNS as f64;
             eprintln!("{} blocks: {held} of the intervals hold the truth", sizes.len());
             assert!((0.90..=0.99).contains(&held), "{held} of the intervals hold the truth");
@@ -193,6 +192,10 @@ mod tests {
 
     #[test]
     fn random_numbers_follow_from_the_seed() {
-        assert_eq!(mix(0x9e37_79b9_7f4a_7c15), 0xe220_a839_7b1d_cdaf, "SplitMix64's first of seed 0");
+        assert_eq!(
+            mix(0x9e37_79b9_7f4a_7c15),
+            0xe220_a839_7b1d_cdaf,
+            "SplitMix64's first of seed 0"
+        );
     }
 }

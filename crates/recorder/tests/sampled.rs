@@ -18,9 +18,8 @@ const SIZES: [usize; 8] = [16, 16, 48, 200, 200, 1_500, 5_000, 200_000];
 /// Four times the deviation that is to be expected of the estimate of these blocks' bytes.
 fn four_deviations(sizes: impl Iterator<Item = usize>) -> f64 {
     let sampling = Sampling::every(INTERVAL).expect("an interval");
-    let variance: f64 = sizes
-        .map(|bytes| sampling.variance_of_bytes(bytes as u64, bytes as f64))
-        .sum();
+    let variance: f64 =
+        sizes.map(|bytes| sampling.variance_of_bytes(bytes as u64, bytes as f64)).sum();
     4.0 * variance.sqrt()
 }
 

@@ -392,7 +392,11 @@ fn a_sampled_ledger_is_read_as_estimates_that_add_up() {
     for (whole, estimate) in peak.iter().zip(&expected) {
         assert!((estimate - *whole as f64).abs() <= 1.0, "{peak:?} is not {expected:?}");
     }
-    assert_eq!(Snapshot::read_file(&path).expect("a ledger"), snapshot, "nothing is left to chance");
+    assert_eq!(
+        Snapshot::read_file(&path).expect("a ledger"),
+        snapshot,
+        "nothing is left to chance"
+    );
 }
 
 #[test]

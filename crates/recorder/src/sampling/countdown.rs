@@ -114,9 +114,10 @@ mod tests {
             left <= 0 && restart(left, bytes, next)
         };
         // 99 of 100, then the hundredth byte, then a block larger than the distance.
-        assert_eq!([60, 39, 1, 99, 500, 0, 99, 1].map(&mut counted), [
-            false, false, true, false, true, false, false, true
-        ]);
+        assert_eq!(
+            [60, 39, 1, 99, 500, 0, 99, 1].map(&mut counted),
+            [false, false, true, false, true, false, false, true]
+        );
         forget();
         assert!(counted(100), "the first block has the same chance as others");
         forget();

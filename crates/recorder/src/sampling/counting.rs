@@ -11,26 +11,22 @@ use crate::sites::Key;
 use crate::threads::{Inside, Seat};
 use crate::trace::Trace;
 
-/// The thread's distance is used up by this block, or the thread has drawn none yet.
+/// The thread's distance is used up by a block, or the thread has drawn none yet: whether the block
+/// is to be counted.
 #[cold]
-#[inline(never)]
-pub(super) fn due(left: i64, pointer: usize, bytes: u64, caller: Caller) {
-    let Some(sampling) = current() else { return };
-    let counted = countdown::restart(left, bytes, || next_distance(sampling));
+pub(super) fn is_due(left: i64, bytes: u64) -> bool {
+    let Some(sampling) = current() else { return false };
+    let due = countdown::restart(left, bytes, || next_distance(sampling));
     // Also for a first block that is not counted: from it on the process has a ledger, which says
     // that there was an OpenSSL in it.
-    let recorder = recorder::current().or_else(process::start);
-    if counted && let Some(recorder) = recorder {
-        recorder.sampled(pointer, bytes, caller);
-    }
+    recorder::current().or_else(process::start).is_some() && due
 }
 
-/// A block is freed where a counted one may be.
+/// Counts a block that the heap has just given.
 #[cold]
-#[inline(never)]
-pub(super) fn freed(pointer: usize) {
-    if let Some(taken) = take(pointer) {
-        gone(taken);
+pub(super) fn counted(pointer: usize, bytes: u64, caller: Caller) {
+    if let Some(recorder) = recorder::current() {
+        recorder.sampled(pointer, bytes, caller);
     }
 }
 
@@ -55,7 +51,8 @@ pub(super) fn take(pointer: usize) -> Option<Taken> {
         return None;
     };
     let own = known.and_then(|from| Some(Taken { block: from.blocks.remove(pointer)?, from }));
-    let inherited = || take_inherited(known.map_or(recorder::retired(), |it| it.inherited), pointer);
+    let inherited =
+        || take_inherited(known.map_or(recorder::retired(), |it| it.inherited), pointer);
     let taken = own.or_else(inherited);
     if taken.is_some() {
         held::remove(pointer);
@@ -104,6 +101,8 @@ impl Recorder {
         let Some(mut seat) = self.threads.desk(&self.ledger, &mut inside) else {
             return self.sampled_untracked(bytes);
         };
+        // Far from the caches: let it come while the stack is walked.
+        let home = self.blocks.home(pointer);
         let mut trace = Trace::new();
         self.stacks.walk(caller.frame, seat.bounds(), &mut trace);
         let Caller { openssl, file, line, .. } = caller;
@@ -117,7 +116,6 @@ impl Recorder {
         };
         held::add(pointer);
         let threads = self.threads.count();
-        let home = self.blocks.home(pointer);
         match self.blocks.insert(home, pointer, block, threads, |table| self.report_memory(table)) {
             Inserted::New => {}
             Inserted::Replaced(old) => {

@@ -1,11 +1,13 @@
 //! Where counted blocks may be: a byte for each place, the number of counted blocks there. A free
 //! that finds 0 need not look further, and nearly all do.
 //!
-//! Neighbours in the heap have neighbouring bytes here, and those of one cache line of the heap
-//! share one. So what frees look at is in the cache with the blocks themselves.
+//! Neighbours in the heap have neighbouring bytes here, and 256 bytes of the heap share one: what frees
+//! look at is a small part of what they free, and stays in the cache.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+/// Bytes of the heap that share a place, as a power of two.
+const SHARED_BITS: u32 = 8;
 const PLACES: usize = 1 << 16;
 
 /// A place where so many are that they cannot be counted is never empty again.
@@ -39,7 +41,7 @@ fn change(pointer: usize, change: fn(u8) -> u8) {
 #[inline(always)]
 #[allow(clippy::inline_always)]
 fn place(pointer: usize) -> &'static AtomicU8 {
-    &HELD[(pointer >> 6 ^ pointer >> 22) % PLACES]
+    &HELD[(pointer >> SHARED_BITS ^ pointer >> (SHARED_BITS + 16)) % PLACES]
 }
 
 #[cfg(test)]
@@ -52,7 +54,7 @@ mod tests {
         assert!(!may_hold(at));
         add(at);
         add(at + 8);
-        assert!(may_hold(at) && !may_hold(at + 64));
+        assert!(may_hold(at) && !may_hold(at + 256));
         remove(at);
         assert!(may_hold(at));
         remove(at);

@@ -41,15 +41,30 @@ unsafe extern "C" fn malloc<const N: usize>(
     file: *const c_char,
     line: c_int,
 ) -> *mut c_void {
+    // First, and with nothing left to do after the call below: then nothing has to be kept for it.
+    // Whether there is memory has no influence on chance.
+    let left = countdown::fall(size as u64);
+    if left <= 0 {
+        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
+        // SAFETY: the caller's promise, passed on.
+        return unsafe { due::<N>(left, size, caller) };
+    }
     // SAFETY: OpenSSL's call, passed on.
-    let block = unsafe { BELOW[N].malloc(size, file, line) };
-    if !block.is_null() {
-        let left = countdown::fall(size as u64);
-        if left <= 0 {
-            let caller =
-                Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
-            counting::due(left, block as usize, size as u64, caller);
-        }
+    unsafe { BELOW[N].malloc(size, file, line) }
+}
+
+/// The malloc of a block that may be counted.
+///
+/// # Safety
+///
+/// As for `malloc`, whose caller this is.
+#[cold]
+#[inline(never)]
+unsafe fn due<const N: usize>(left: i64, size: usize, caller: Caller) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    let block = unsafe { BELOW[N].malloc(size, caller.file, caller.line as c_int) };
+    if counting::is_due(left, size as u64) && !block.is_null() {
+        counting::counted(block as usize, size as u64, caller);
     }
     block
 }
@@ -80,13 +95,10 @@ unsafe extern "C" fn realloc<const N: usize>(
         Some(old) => counting::gone(old),
         None => {}
     }
-    if !moved.is_null() {
-        let left = countdown::fall(size as u64);
-        if left <= 0 {
-            let caller =
-                Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
-            counting::due(left, moved as usize, size as u64, caller);
-        }
+    let left = countdown::fall(size as u64);
+    if left <= 0 && counting::is_due(left, size as u64) && !moved.is_null() {
+        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
+        counting::counted(moved as usize, size as u64, caller);
     }
     moved
 }
@@ -99,7 +111,23 @@ unsafe extern "C" fn realloc<const N: usize>(
 unsafe extern "C" fn free<const N: usize>(block: *mut c_void, file: *const c_char, line: c_int) {
     // NULL too: what it costs to tell it apart is spent only where a counted block may be.
     if held::may_hold(block as usize) {
-        counting::freed(block as usize);
+        // SAFETY: the caller's promise, passed on.
+        return unsafe { free_counted::<N>(block, file, line) };
+    }
+    // SAFETY: OpenSSL's call, passed on.
+    unsafe { BELOW[N].free(block, file, line) };
+}
+
+/// The free of a block that may be a counted one.
+///
+/// # Safety
+///
+/// As for `free`.
+#[cold]
+#[inline(never)]
+unsafe fn free_counted<const N: usize>(block: *mut c_void, file: *const c_char, line: c_int) {
+    if let Some(taken) = counting::take(block as usize) {
+        counting::gone(taken);
     }
     // SAFETY: OpenSSL's call, passed on.
     unsafe { BELOW[N].free(block, file, line) };
