@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use profile::Profile;
+use profile::{Metric, Profile};
 
 use crate::group::{By, Call, Counts, Key, Row, group, telling_of};
 use crate::moved::{Followed, Versions, follow};
-use crate::per_connection::divide;
+use crate::per_connection::{divide, margin};
 
 /// One figure on both sides. Whole numbers, unless the figures are per connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -43,6 +43,11 @@ pub struct DiffRow {
     pub alloc_bytes: Option<Change>,
     /// Blocks ever allocated.
     pub alloc_blocks: Option<Change>,
+    /// Half the width of the 95 % interval of the change of bytes in use; `None` where both sides are
+    /// exact.
+    pub bytes_margin: Option<f64>,
+    /// The same of blocks in use.
+    pub blocks_margin: Option<f64>,
     /// Which profiles have the row.
     pub side: Side,
     /// What the row stood for before, where its site has moved since: [`diff_versions`].
@@ -146,6 +151,8 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
                 inuse_blocks: change(|counts| counts.inuse_blocks),
                 alloc_bytes: change(|counts| counts.alloc_bytes),
                 alloc_blocks: change(|counts| counts.alloc_blocks),
+                bytes_margin: margin_of(counts, Metric::InuseSpace, connections),
+                blocks_margin: margin_of(counts, Metric::InuseObjects, connections),
                 side: match (old, new) {
                     (Some(_), Some(_)) => Side::Both,
                     (Some(_), None) => Side::OnlyBefore,
@@ -162,10 +169,45 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
 }
 
 impl DiffRow {
+    /// Whether the change of bytes in use is more than chance may have made. Always where both sides
+    /// are exact.
+    pub fn is_significant(&self) -> bool {
+        self.inuse_bytes
+            .zip(self.bytes_margin)
+            .is_none_or(|(change, margin)| change.delta().abs() > margin)
+    }
+
     /// By how much the row matters, whatever the direction.
     fn magnitude(&self) -> f64 {
         let size = |change: Option<Change>| change.map(|change| change.delta().abs());
         size(self.inuse_bytes).or(size(self.alloc_bytes)).unwrap_or_default()
+    }
+}
+
+/// Half the width of the 95 % interval of the change of all bytes in use; `None` where both sides are
+/// exact.
+pub fn margin_of_totals(
+    before: &[Row],
+    after: &[Row],
+    connections: Option<Connections>,
+) -> Option<f64> {
+    let total = |rows: &[Row], other: &[Row]| {
+        rows.iter().fold(zero_of(rows, other), |sum, row| sum.plus(row.counts))
+    };
+    let sides = (total(before, after), total(after, before));
+    margin_of(sides, Metric::InuseSpace, connections)
+}
+
+/// That of the difference between both sides, each of its own connections.
+fn margin_of(
+    (old, new): (Counts, Counts),
+    metric: Metric,
+    connections: Option<Connections>,
+) -> Option<f64> {
+    let (m, n) = connections.unwrap_or((NonZeroU64::MIN, NonZeroU64::MIN));
+    match (margin(&old, metric, m), margin(&new, metric, n)) {
+        (Some(old), Some(new)) => Some(old.hypot(new)),
+        (old, new) => old.or(new),
     }
 }
 

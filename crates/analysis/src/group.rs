@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use profile::{Frame, Metric, Profile, Sample};
+use profile::{Frame, Metric, Profile, Sample, Sampling, Uncertainty};
 
 use crate::category::{self, DOMAIN_LABEL};
 use crate::telling::telling;
@@ -36,7 +36,7 @@ pub struct Key {
 }
 
 /// The six figures of a heap profile; `None` where the profile has no such column.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     /// Blocks live at the capture.
     pub inuse_blocks: Option<i64>,
@@ -50,6 +50,23 @@ pub struct Counts {
     pub peak_blocks: Option<i64>,
     /// Bytes live at the process's highest total.
     pub peak_bytes: Option<i64>,
+    /// How far off they may be, where they are estimates; `None` where all are exact, or are
+    /// estimates of somebody else's.
+    pub off: Option<Off>,
+}
+
+/// How far off each figure may be, in the order of [`Metric::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Off([Uncertainty; Metric::ALL.len()]);
+
+impl Off {
+    fn and(self, other: Off) -> Off {
+        let mut sum = self;
+        for (of, other) in sum.0.iter_mut().zip(other.0) {
+            *of = of.and(other);
+        }
+        sum
+    }
 }
 
 impl Counts {
@@ -84,10 +101,29 @@ impl Counts {
         self.zip(other, i64::saturating_sub)
     }
 
+    /// Half the width of the interval that holds the true figure of a metric 95 times in 100; `None`
+    /// where it is exact.
+    pub fn margin(&self, metric: Metric) -> Option<f64> {
+        Some(self.off?.0[place(metric)].margin())
+    }
+
+    /// What was in use at the highest total, in place of what is in use now.
+    #[must_use]
+    pub fn at_peak(self) -> Counts {
+        let mut counts = self;
+        counts.inuse_bytes = self.peak_bytes;
+        counts.inuse_blocks = self.peak_blocks;
+        if let Some(Off(off)) = &mut counts.off {
+            off[place(Metric::InuseSpace)] = off[place(Metric::PeakSpace)];
+            off[place(Metric::InuseObjects)] = off[place(Metric::PeakObjects)];
+        }
+        counts
+    }
+
     /// Zero wherever `self` has a figure.
     #[must_use]
     pub fn zeroed(self) -> Counts {
-        self.minus(self)
+        Counts { off: self.off.map(|_| Off::default()), ..self.minus(self) }
     }
 
     fn zip(self, other: Counts, join: fn(i64, i64) -> i64) -> Counts {
@@ -99,6 +135,11 @@ impl Counts {
             alloc_bytes: join(self.alloc_bytes, other.alloc_bytes),
             peak_blocks: join(self.peak_blocks, other.peak_blocks),
             peak_bytes: join(self.peak_bytes, other.peak_bytes),
+            // Of a difference as of a sum.
+            off: match (self.off, other.off) {
+                (Some(one), Some(another)) => Some(one.and(another)),
+                (one, another) => one.or(another),
+            },
         }
     }
 }
@@ -115,7 +156,7 @@ pub struct Call {
 }
 
 /// Samples of one key, added up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// What the row stands for.
     pub key: Key,
@@ -213,16 +254,32 @@ fn calls(profile: &Profile, sample: &Sample) -> Vec<Call> {
         .collect()
 }
 
-/// Where a profile keeps each metric.
-struct Columns([Option<usize>; Metric::ALL.len()]);
+/// The place of a metric in [`Metric::ALL`].
+fn place(metric: Metric) -> usize {
+    Metric::ALL.iter().position(|m| *m == metric).expect("ALL has every metric")
+}
+
+/// Where a profile keeps each metric, and how it was sampled.
+struct Columns([Option<usize>; Metric::ALL.len()], Option<Sampling>);
 
 impl Columns {
     fn of(profile: &Profile) -> Columns {
-        Columns(Metric::ALL.map(|metric| profile.column(metric)))
+        Columns(Metric::ALL.map(|metric| profile.column(metric)), profile.sampling)
     }
 
     fn read(&self, sample: &Sample) -> Counts {
-        self.map(|column| sample.values[column])
+        let counts = self.map(|column| sample.values[column]);
+        let Some(sampling) = self.1 else { return counts };
+        // What does not know the size of its blocks was not sampled by the recorder.
+        let Some(bytes) = sample.block_bytes() else { return counts };
+        let off = Metric::ALL.map(|metric| {
+            let estimate = counts.of(metric).unwrap_or_default() as f64;
+            match metric.unit() {
+                "bytes" => sampling.uncertainty_of_bytes(bytes, estimate),
+                _ => sampling.uncertainty_of_blocks(bytes, estimate),
+            }
+        });
+        Counts { off: Some(Off(off)), ..counts }
     }
 
     fn zero(&self) -> Counts {
@@ -230,10 +287,7 @@ impl Columns {
     }
 
     fn map(&self, value: impl Fn(usize) -> i64) -> Counts {
-        let at = |metric: Metric| {
-            let at = Metric::ALL.iter().position(|m| *m == metric).expect("ALL has every metric");
-            self.0[at].map(&value)
-        };
+        let at = |metric: Metric| self.0[place(metric)].map(&value);
         Counts {
             inuse_blocks: at(Metric::InuseObjects),
             inuse_bytes: at(Metric::InuseSpace),
@@ -241,6 +295,7 @@ impl Columns {
             alloc_bytes: at(Metric::AllocSpace),
             peak_blocks: at(Metric::PeakObjects),
             peak_bytes: at(Metric::PeakSpace),
+            off: self.1.map(|_| Off::default()),
         }
     }
 

@@ -6,7 +6,7 @@ use analysis::top::{Figures, Top, TopRow};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle, Width};
 
-use crate::bytes::{exact, one_decimal, percent, rounded, signed};
+use crate::bytes::{exact, give_or_take, one_decimal, percent, rounded, signed};
 use crate::fit::{join_story, shorten, shorten_path, width};
 
 /// How wide a table may be.
@@ -70,13 +70,20 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
     };
     let shown: Vec<&TopRow> = top.rows.iter().take(options.rows).collect();
     let mut columns = vec![
-        Column::number(bytes, shown.iter().map(|row| figure(row.bytes, rounded))),
+        Column::number(
+            bytes,
+            shown.iter().map(|row| {
+                figure(row.bytes, |bytes| give_or_take(bytes, row.bytes_margin, rounded))
+            }),
+        ),
         Column::number(
             blocks,
             shown.iter().map(|row| {
-                figure(row.blocks, |blocks| match top.figures {
-                    Figures::InUse => rounded(blocks),
-                    Figures::PerConnection(_) => one_decimal(blocks),
+                figure(row.blocks, |blocks| {
+                    give_or_take(blocks, row.blocks_margin, |blocks| match top.figures {
+                        Figures::InUse => rounded(blocks),
+                        Figures::PerConnection(_) => one_decimal(blocks),
+                    })
                 })
             }),
         ),
@@ -97,8 +104,15 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
 /// The table of `diff`: bytes before and after, changes, and what changed.
 pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let shown: Vec<&DiffRow> = rows_of_diff.iter().take(options.rows).collect();
-    let delta = |change: Option<Change>| figure(change.map(Change::delta), signed);
+    let delta = |row: &DiffRow| {
+        figure(row.inuse_bytes.map(Change::delta), |delta| {
+            let margin = row.bytes_margin.map(|margin| format!(" ± {}", rounded(margin)));
+            signed(delta) + &margin.unwrap_or_default()
+        })
+    };
     let side = |row: &&DiffRow| match row.side {
+        // Chance may have made it.
+        _ if !row.is_significant() => "within error",
         Side::Both if row.was.is_some() => "moved",
         Side::Both => "",
         Side::OnlyBefore => "gone",
@@ -108,7 +122,7 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let mut columns = vec![
         Column::number("before", shown.iter().map(|r| figure(bytes(r).map(|b| b.before), rounded))),
         Column::number("after", shown.iter().map(|r| figure(bytes(r).map(|b| b.after), rounded))),
-        Column::number("change", shown.iter().map(|row| delta(row.inuse_bytes))),
+        Column::number("change", shown.iter().map(|row| delta(row))),
         Column::number(
             "blocks",
             shown.iter().map(|row| {
@@ -126,6 +140,7 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let lines = shown.iter().zip(&stories).map(|(row, story)| {
         let delta = row.inuse_bytes.map_or(0.0, Change::delta);
         let style = match delta {
+            _ if !row.is_significant() => Style::new(),
             grown if grown >= 0.5 => AnsiColor::Red.on_default(),
             shrunk if shrunk <= -0.5 => AnsiColor::Green.on_default(),
             _ => Style::new(),

@@ -24,6 +24,7 @@ fn site(file: Option<&str>, line: u32, stack: &[u64], bytes: u64) -> Site {
         line,
         stack: stack.to_vec(),
         truncated: false,
+        block_bytes: 0,
         counts: counts(bytes),
     }
 }
@@ -175,6 +176,7 @@ fn any_site() -> impl Strategy<Value = Site> {
             line,
             stack,
             truncated,
+            block_bytes: 0,
             counts,
         },
     )

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::answer;
 use crate::commands::report::subject::Told;
 use crate::machine::Machine;
-use crate::run_record::{CountsRecord, Moment, RunRecord};
+use crate::run_record::{CountsRecord, Moment, RecorderRecord, RunRecord};
 
 /// What is known of how a capture was made.
 pub fn of(told: &Told) -> Vec<Fact> {
@@ -21,7 +21,11 @@ pub fn of(told: &Told) -> Vec<Fact> {
         )],
     };
     if let Some(statistics) = &told.capture.statistics {
-        facts.push(Fact::new("recorder", answer::losses(&statistics.into()).trim_end()));
+        facts.push(Fact::new(
+            "recorder",
+            answer::losses(&RecorderRecord::new(statistics, told.capture.profile.sampling))
+                .trim_end(),
+        ));
     }
     facts
 }
