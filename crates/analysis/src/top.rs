@@ -81,6 +81,13 @@ impl Top {
         }
     }
 
+    /// Half the width of the 95 % interval of what the rows after the first `shown` hold together;
+    /// `None` where that is exact.
+    pub fn rest_margin(&self, shown: usize) -> Option<f64> {
+        let rest = self.rows.get(shown..).unwrap_or_default();
+        rest.iter().filter_map(|row| row.bytes_margin).reduce(f64::hypot)
+    }
+
     /// How many rows come after the first `shown`, and the bytes they hold together.
     pub fn rest(&self, shown: usize) -> (usize, f64) {
         let rest = self.rows.get(shown..).unwrap_or_default();

@@ -12,6 +12,7 @@ use ledger::Sampling;
 
 use crate::capture::interval;
 use crate::commands::serve::negotiation;
+use crate::output::wrapped;
 use crate::run_record::{AccountRecord, CountsRecord, RecorderRecord, RunRecord};
 
 /// Sites shown in the answer.
@@ -30,9 +31,9 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
                 give_or_take(cost.bytes, top.bytes_margin, rounded),
                 give_or_take(cost.blocks, top.blocks_margin, one_decimal),
             );
-            text += &format!(
+            let made_of = format!(
                 "({}: {} with {connections} connections, less {} before them; {} allocations \
-                 each)\n\n",
+                 each)",
                 record.configuration,
                 in_use(&record.at_rest.openssl),
                 in_use(&record.baseline.openssl),
@@ -42,6 +43,9 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
                     rounded,
                 ),
             );
+            // With its intervals it is too long for one line.
+            text += &if cost.interval95.is_some() { wrapped(&made_of, 0) } else { made_of };
+            text += "\n\n";
         }
         _ => {
             text += &format!(
@@ -104,6 +108,10 @@ fn resident(record: &RunRecord) -> String {
     }
     text += &row("not explained", &|account| human(account.not_explained_bytes as f64));
     text += &row("all", &|account| human(account.rss_bytes as f64));
+    if record.recorder.sampled_every_bytes.is_some() {
+        text += "OpenSSL in use is estimated from samples, and so is what is calculated with it: Rust in \
+                 use\nand the allocator's overhead\n";
+    }
     if let Some(closed) = &record.rss.closed {
         text += &what_stays(closed);
     }
@@ -156,10 +164,11 @@ pub fn losses(recorder: &RecorderRecord) -> String {
     if let Some(sampling) = recorder.sampled_every_bytes.and_then(Sampling::every) {
         let every = interval(sampling);
         let lost = if lost.is_empty() { "nothing dropped".to_owned() } else { lost.join("; ") };
-        return format!(
+        let said = format!(
             "sampled every {every}: estimates, ± half their 95 % interval; {sites} sites by size; \
-             {lost}\n"
+             {lost}"
         );
+        return wrapped(&said, 0) + "\n";
     }
     if lost.is_empty() {
         format!("recorded exactly: every allocation, {sites} sites, nothing dropped\n")

@@ -183,9 +183,9 @@ mod tests {
         assert!((small.bytes / 65_544.0 - 1.0).abs() < 1e-6, "{small:?}");
         assert!((small.blocks / 4_096.5 - 1.0).abs() < 1e-6, "{small:?}");
         assert_eq!(sampling.estimate(10_000_000, 3), Estimate { blocks: 3.0, bytes: 3e7 });
-        assert_eq!(sampling.variance_of_bytes(10_000_000, 3e7), 0.0);
+        assert!(sampling.variance_of_bytes(10_000_000, 3e7) < 1e-9);
         assert_eq!(sampling.estimate(0, 5), Estimate::default());
-        assert_eq!(sampling.weight(65_536), 103_677);
+        assert_eq!(sampling.weight(65_536), 103_676);
     }
 
     #[test]

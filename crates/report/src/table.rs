@@ -94,7 +94,8 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
     let mut text = render(&fit(columns), &lines.collect::<Vec<_>>(), options);
     let (count, rest) = top.rest(options.rows);
     if count > 0 {
-        let rest = format!("… and {}, {} bytes together", more_rows(count), rounded(rest));
+        let bytes = give_or_take(rest, top.rest_margin(options.rows), rounded);
+        let rest = format!("… and {}, {bytes} bytes together", more_rows(count));
         text.push_str(&options.colour.paint(Style::new().dimmed(), &rest));
         text.push('\n');
     }
