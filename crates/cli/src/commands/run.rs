@@ -85,6 +85,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let configuration = Configuration::find(&options.config)?;
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path(&configuration.name));
     scale::check(&options.scale)?;
+    if options.sample.is_some() && !options.scale.is_empty() {
+        return Err(Failure::usage(
+            "--scale fits a line through exact figures: leave --sample out, or run without --scale",
+        ));
+    }
     let done = run_into(options, &configuration, &path)?;
     if options.json {
         output::print_json(&done.record)?;
