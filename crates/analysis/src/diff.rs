@@ -122,6 +122,13 @@ pub fn by_category(rows: &[DiffRow]) -> Vec<(String, Change)> {
     changes
 }
 
+/// Half the width of the 95 % interval of a category's change in [`by_category`]; `None` where that is
+/// exact.
+pub fn margin_of_category(rows: &[DiffRow], category: &str) -> Option<f64> {
+    let rows = rows.iter().filter(|row| row.key.category == category);
+    rows.filter_map(|row| row.bytes_margin).reduce(f64::hypot)
+}
+
 /// Compares rows that are already grouped, or less a baseline.
 pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>) -> Vec<DiffRow> {
     let mut pairs: BTreeMap<&Key, (Option<&Row>, Option<&Row>)> = BTreeMap::new();
@@ -239,6 +246,34 @@ mod tests {
             sample_profile::push(&mut profile, "openssl", &frames, 1, *bytes);
         }
         profile
+    }
+
+    /// A profile of blocks of 100 bytes, of which one in about ten was counted.
+    fn sampled(sites: &[(&str, i64)]) -> Profile {
+        let mut sampled = profile(sites);
+        sampled.sampling = profile::Sampling::every(1_000);
+        sampled.samples_mut().iter_mut().for_each(|sample| sample.set_block_bytes(100));
+        sampled
+    }
+
+    #[test]
+    fn of_estimates_only_changes_beyond_their_margin_are_significant() {
+        let before = sampled(&[("ssl/a.c", 100_000), ("ssl/b.c", 100_000)]);
+        let after = sampled(&[("ssl/a.c", 200_000), ("ssl/b.c", 110_000)]);
+        let rows = diff(&before, &after, By::Site, None);
+        let significant: Vec<bool> = rows.iter().map(DiffRow::is_significant).collect();
+        assert_eq!(significant, [true, false]);
+        // Each side's own: 1.96 √(bytes × 100 / (e^0.1 − 1)), and one block more.
+        let margin = rows[0].bytes_margin.expect("an estimate");
+        assert!((33_000.0..36_000.0).contains(&margin), "{margin}");
+        let total = margin_of_totals(&group(&before, By::Site), &group(&after, By::Site), None);
+        assert!(total.expect("an estimate") > margin);
+        // Against what is exact, one side's margin is all there is.
+        let exact = profile(&[("ssl/a.c", 100_000), ("ssl/b.c", 100_000)]);
+        let half = diff(&exact, &after, By::Site, None);
+        assert!(half[0].bytes_margin.expect("an estimate") < margin);
+        let rows = diff(&exact, &exact, By::Site, None);
+        assert!(rows.iter().all(|row| row.bytes_margin.is_none() && row.is_significant()));
     }
 
     fn deltas(rows: &[DiffRow]) -> Vec<(&str, f64, Side)> {

@@ -316,6 +316,34 @@ mod tests {
     use crate::sample_profile::{self, stack};
 
     #[test]
+    fn variances_add_up_and_an_exact_part_has_none() {
+        let mut profile = Profile::of_heap();
+        let frames = stack(&[("f", "ssl/a.c")]);
+        for (bytes, blocks) in [(100, 50), (200_000, 3)] {
+            sample_profile::push(&mut profile, "openssl", &frames, blocks, blocks * bytes);
+            let at = profile.samples().len() - 1;
+            profile.samples_mut()[at].set_block_bytes(bytes as u64);
+        }
+        sample_profile::push(&mut profile, "rust", &stack(&[("g", "x.rs")]), 7, 70);
+        assert_eq!(group(&profile, By::File)[0].counts.margin(Metric::InuseSpace), None);
+        profile.sampling = Sampling::every(1_000);
+        let rows = group(&profile, By::Site);
+        let sampling = profile.sampling.expect("set above");
+        // The large blocks are counted for certain: what is uncertain is in the small ones.
+        let expected = sampling.uncertainty_of_bytes(100, 5_000.0).margin();
+        let margin = rows[0].counts.margin(Metric::InuseSpace).expect("an estimate");
+        assert!((margin / expected - 1.0).abs() < 1e-9, "{margin}, not {expected}");
+        assert_eq!(rows[1].counts.margin(Metric::InuseSpace), Some(0.0), "jemalloc's is its own");
+        let total = Counts::total(&profile).margin(Metric::InuseSpace).expect("an estimate");
+        assert!((total / expected - 1.0).abs() < 1e-9);
+        let peak = rows[0].counts.at_peak();
+        assert_eq!(peak.margin(Metric::InuseSpace), rows[0].counts.margin(Metric::PeakSpace));
+        let grown = rows[0].counts.minus(rows[0].counts);
+        assert!(grown.margin(Metric::InuseSpace) > Some(margin), "it is not known to be the same");
+        assert_eq!(rows[0].counts.zeroed().margin(Metric::InuseSpace), Some(0.0));
+    }
+
+    #[test]
     fn a_site_adds_up_over_the_stacks_that_reach_it_and_keeps_the_heaviest() {
         let mut profile = Profile::of_heap();
         let leaf = ("zlib_zalloc", "crypto/comp/c_zlib.c");

@@ -52,9 +52,12 @@ fn a_sampled_recording_is_near_an_exact_one() {
     let exact = Recorded::of(&command);
     let truth = exact.record()["openssl"].clone();
     assert_eq!(truth.get("interval95"), None, "what is exact has no interval");
-    let place = TempDir::new().unwrap();
+    let place =
+        |site: &Value| ["file", "line", "function", "category"].map(|name| site[name].to_string());
+    let known: Vec<_> = exact.top()["sites"].as_array().unwrap().iter().map(place).collect();
+    let folders = TempDir::new().unwrap();
     for seed in 1..6 {
-        let (folder, said) = sampled_record(&place, seed, "4k", &command);
+        let (folder, said) = sampled_record(&folders, seed, "4k", &command);
         assert!(said.contains("sampled every 4 KiB: estimates"), "{said}");
         assert!(said.contains(" ± "), "{said}");
         assert!(!said.contains("recorded exactly"), "{said}");
@@ -70,6 +73,10 @@ fn a_sampled_recording_is_near_an_exact_one() {
         let top = printed_json(&["top", &folder, "--json", "-n", "0"]);
         assert_eq!(top["sampled_every_bytes"], 4096);
         assert_eq!(top["objects"], Value::Null);
+        for site in top["sites"].as_array().unwrap() {
+            // Functions and callers are read off the stacks, which end where exact ones do.
+            assert!(known.contains(&place(site)), "{site:#}");
+        }
         let sites = top["sites"].as_array().unwrap();
         for name in ["inuse_bytes", "alloc_bytes", "alloc_blocks", "peak_blocks"] {
             let sum: i64 = sites.iter().map(|site| site[name].as_i64().unwrap()).sum();

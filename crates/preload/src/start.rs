@@ -75,15 +75,18 @@ fn is_main() -> bool {
 /// and every block is counted then.
 fn sample_options() -> Result<Option<SampleOptions>, String> {
     let Some(text) = std::env::var_os(SAMPLE) else { return Ok(None) };
-    let text = text.to_string_lossy();
-    let sampling = text.parse().ok().and_then(Sampling::every).ok_or_else(|| {
+    let sampling = sampling(&text.to_string_lossy())?;
+    let seed = std::env::var(SAMPLE_SEED).ok().and_then(|seed| seed.parse().ok());
+    Ok(Some(SampleOptions { sampling, seed }))
+}
+
+fn sampling(text: &str) -> Result<Sampling, String> {
+    text.parse().ok().and_then(Sampling::every).ok_or_else(|| {
         format!(
             "{SAMPLE} is {text:?} and not a number of bytes from 1 to {}: every block is counted",
             Sampling::MOST
         )
-    })?;
-    let seed = std::env::var(SAMPLE_SEED).ok().and_then(|seed| seed.parse().ok());
-    Ok(Some(SampleOptions { sampling, seed }))
+    })
 }
 
 /// The recorder has made a ledger, or could not.
@@ -92,4 +95,18 @@ fn begun(ledger: Result<&Path, InstallError>) {
         Ok(path) => report.ledger_begun(path),
         Err(error) => report.problem(format!("no ledger could be made: {error}")),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_between_samples_are_a_number() {
+        assert_eq!(sampling("65536").map(Sampling::interval), Ok(65_536));
+        for wrong in ["", "0", "64k", "-1", "99999999999"] {
+            let said = sampling(wrong).expect_err("no number of bytes");
+            assert!(said.contains(wrong) && said.ends_with("every block is counted"), "{said}");
+        }
+    }
 }

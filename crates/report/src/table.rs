@@ -130,7 +130,9 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
                 figure(row.inuse_blocks.map(Change::delta), |blocks| {
                     let text = one_decimal(blocks);
                     let text = text.strip_suffix(".0").unwrap_or(&text);
-                    if blocks > 0.0 { format!("+{text}") } else { text.to_owned() }
+                    let margin = row.blocks_margin.map(|margin| format!(" ± {}", rounded(margin)));
+                    let text = text.to_owned() + &margin.unwrap_or_default();
+                    if blocks > 0.0 { format!("+{text}") } else { text }
                 })
             }),
         ),

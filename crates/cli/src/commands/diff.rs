@@ -3,7 +3,9 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use analysis::diff::{DiffRow, by_category, diff_rows, diff_versions, margin_of_totals};
+use analysis::diff::{
+    DiffRow, by_category, diff_rows, diff_versions, margin_of_category, margin_of_totals,
+};
 use analysis::moved::Versions;
 use clap::Args;
 use report::bytes::{give_or_take, human};
@@ -123,10 +125,18 @@ fn of_which(rows: &[DiffRow], by: GroupBy) -> String {
         .take(MOST)
         .map(|(category, change)| {
             let sign = if change.delta() > 0.0 { "+" } else { "" };
-            format!("{category} {sign}{}", human(change.delta()))
+            let margin = margin_of_category(rows, category);
+            format!("{category} {sign}{}", give_or_take(change.delta(), margin, human))
         })
         .collect();
-    if named.is_empty() { String::new() } else { format!("of which {}\n", named.join(", ")) }
+    match named.join(", ") {
+        named if named.is_empty() => String::new(),
+        // With their intervals they may be too long for one line.
+        named if rows.iter().any(|row| row.bytes_margin.is_some()) => {
+            output::wrapped(&format!("of which {named}"), 0) + "\n"
+        }
+        named => format!("of which {named}\n"),
+    }
 }
 
 /// `OpenSSL 3.0.19` of `OpenSSL 3.0.19 27 Jan 2026`.

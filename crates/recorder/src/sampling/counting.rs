@@ -4,7 +4,6 @@ use ledger::{SiteId, Statistic, Threads};
 
 use super::{countdown, current, held, next_distance};
 use crate::blocks::{Block, Inserted};
-use crate::memory::Table;
 use crate::process;
 use crate::recorder::{self, Caller, Recorder, Taken, take_inherited};
 use crate::sites::Key;
@@ -78,7 +77,7 @@ pub(super) fn gone(taken: Taken) {
 pub(super) fn put_back(pointer: usize, taken: Taken) {
     let Some(inside) = Inside::enter() else { return };
     let blocks = &taken.from.blocks;
-    let report = |_: Table| {};
+    let report = |table| taken.from.report_memory(table);
     held::add(pointer);
     let put = blocks.insert(blocks.home(pointer), pointer, taken.block, Threads::Several, report);
     if put == Inserted::Full {

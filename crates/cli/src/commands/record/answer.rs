@@ -172,8 +172,9 @@ fn process(process: &ProcessRecord) -> Vec<String> {
         say(counts.alloc_blocks, off.and_then(|off| off.alloc_blocks), rounded),
     )];
     if let Some(parent) = process.forked_from {
+        let about = if process.recorder.sampled_every_bytes.is_some() { "about " } else { "" };
         lines.push(format!(
-            "  forked from {parent}, and has {} in {} blocks from there",
+            "  forked from {parent}, and has {about}{} in {about}{} blocks from there",
             human(process.inherited.bytes as f64),
             exact(process.inherited.blocks as i64),
         ));
