@@ -46,6 +46,12 @@ impl CountsInterval {
         for ledger in ledgers {
             let Some(sampling) = ledger.sampling else { continue };
             let off = off.get_or_insert_default();
+            // Where nothing was counted there may still be bytes: one sample more, in small blocks.
+            for (off, metric) in off.iter_mut().zip(Metric::ALL) {
+                if metric.unit() == "bytes" {
+                    *off = off.and(sampling.uncertainty_of_bytes(1, 0.0));
+                }
+            }
             for site in ledger.sites.iter().filter(|site| site.block_bytes > 0) {
                 for (off, metric) in off.iter_mut().zip(Metric::ALL) {
                     let (estimate, bytes) = (count(&site.counts, metric) as f64, site.block_bytes);

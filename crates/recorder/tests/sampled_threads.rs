@@ -32,10 +32,14 @@ fn threads_that_free_each_others_blocks_leave_nothing_behind() {
                     let block =
                         if round % 8 == 0 { realloc_at(c"thread.c", 2, block, 128) } else { block };
                     sender.send(block as usize).expect("the neighbour goes on");
-                    receiver.try_iter().for_each(|block| free(block as *mut _));
+                    for block in receiver.try_iter() {
+                        free(block as *mut _);
+                    }
                 }
                 drop(sender);
-                receiver.iter().for_each(|block| free(block as *mut _));
+                for block in &receiver {
+                    free(block as *mut _);
+                }
             });
         }
     });

@@ -190,13 +190,11 @@ impl<'a> Tables<'a> {
         if profile.column(Metric::PeakSpace).is_none() || period == 0 || period == 1 {
             return Ok(None);
         }
-        match u64::try_from(period).ok().and_then(Sampling::every) {
-            Some(sampling) => Ok(Some(sampling)),
-            None => {
-                let expected = format!("a period of 1 to {} bytes", Sampling::MOST);
-                Err(self.source.malformed(at, expected, period.to_string()))
-            }
-        }
+        let sampling = u64::try_from(period).ok().and_then(Sampling::every);
+        sampling.map(Some).ok_or_else(|| {
+            let expected = format!("a period of 1 to {} bytes", Sampling::MOST);
+            self.source.malformed(at, expected, period.to_string())
+        })
     }
 
     fn string(&self, at: u64, index: i64) -> Result<&'a str, ReadError> {

@@ -10,7 +10,7 @@ const LN_2: f64 = std::f64::consts::LN_2;
 pub(super) fn distance(sampling: Sampling, random: u64) -> i64 {
     // A number above 0 and up to 1, in 2^53 steps, and its logarithm.
     let steps = (random >> 11) + 1;
-    let power = 63 - steps.leading_zeros();
+    let power = steps.ilog2();
     let mantissa = steps as f64 / (1_u64 << power) as f64;
     let minus_logarithm = f64::from(53 - power) * LN_2 - logarithm(mantissa);
     (minus_logarithm.max(0.0) * sampling.interval() as f64) as i64 + 1

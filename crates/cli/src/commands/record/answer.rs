@@ -158,16 +158,17 @@ fn process(process: &ProcessRecord) -> Vec<String> {
     let counts = &process.openssl;
     let name = process.program.rsplit('/').next().unwrap_or_default();
     let off = counts.interval95;
-    // Of a process that had ended nothing is in use: that is no estimate.
     let say = |figure: u64, ends: Option<Ends>, say: fn(f64) -> String| {
-        let margin = ends.filter(|_| figure > 0).map(|[_, high]| high - figure as f64);
+        let margin = ends.map(|[_, high]| high - figure as f64);
         give_or_take(figure as f64, margin, say)
     };
+    // Of a process that had ended nothing is in use: that is no estimate.
+    let now = off.filter(|_| counts.inuse_bytes > 0);
     let mut lines = vec![format!(
         "process {} {name}: {} in use in {} blocks, {} at the highest, {} allocations",
         process.pid,
-        say(counts.inuse_bytes, off.and_then(|off| off.inuse_bytes), human),
-        say(counts.inuse_blocks, off.and_then(|off| off.inuse_blocks), rounded),
+        say(counts.inuse_bytes, now.and_then(|off| off.inuse_bytes), human),
+        say(counts.inuse_blocks, now.and_then(|off| off.inuse_blocks), rounded),
         say(counts.peak_bytes, off.and_then(|off| off.peak_bytes), human),
         say(counts.alloc_blocks, off.and_then(|off| off.alloc_blocks), rounded),
     )];
