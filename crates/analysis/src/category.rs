@@ -139,6 +139,9 @@ fn is_record_layer(leaf: &Frame<'_>, profile: &Profile, sample: &Sample) -> bool
 
 /// How large the blocks of a sample are on average; `None` when nothing was ever allocated there.
 pub fn size_of_blocks(profile: &Profile, sample: &Sample) -> Option<i64> {
+    if let Some(bytes) = sample.block_bytes().filter(|_| profile.sampling.is_some()) {
+        return i64::try_from(bytes).ok();
+    }
     let value = |metric| profile.column(metric).map(|column| sample.values[column]);
     let pairs = [
         (Metric::InuseObjects, Metric::InuseSpace),

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use profile::Profile;
+use profile::{Metric, Profile};
 
 use crate::group::{By, Call, Counts, Key, Row, group, telling_of};
 use crate::moved::{Followed, Versions, follow};
-use crate::per_connection::divide;
+use crate::per_connection::{divide, margin};
 
 /// One figure on both sides. Whole numbers, unless the figures are per connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -44,6 +44,11 @@ pub struct DiffRow {
     pub alloc_bytes: Option<Change>,
     /// Blocks ever allocated.
     pub alloc_blocks: Option<Change>,
+    /// Half the width of the 95 % interval of the change of bytes in use; `None` where both sides are
+    /// exact.
+    pub bytes_margin: Option<f64>,
+    /// The same of blocks in use.
+    pub blocks_margin: Option<f64>,
     /// Which profiles have the row.
     pub side: Side,
     /// What the row stood for before, where its site has moved since: [`diff_versions`].
@@ -118,6 +123,13 @@ pub fn by_category(rows: &[DiffRow]) -> Vec<(String, Change)> {
     changes
 }
 
+/// Half the width of the 95 % interval of a category's change in [`by_category`]; `None` where that is
+/// exact.
+pub fn margin_of_category(rows: &[DiffRow], category: &str) -> Option<f64> {
+    let rows = rows.iter().filter(|row| row.key.category == category);
+    rows.filter_map(|row| row.bytes_margin).reduce(f64::hypot)
+}
+
 /// Compares rows that are already grouped, or less a baseline.
 pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>) -> Vec<DiffRow> {
     let mut pairs: BTreeMap<&Key, (Option<&Row>, Option<&Row>)> = BTreeMap::new();
@@ -147,6 +159,8 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
                 inuse_blocks: change(|counts| counts.inuse_blocks),
                 alloc_bytes: change(|counts| counts.alloc_bytes),
                 alloc_blocks: change(|counts| counts.alloc_blocks),
+                bytes_margin: margin_of(counts, Metric::InuseSpace, connections),
+                blocks_margin: margin_of(counts, Metric::InuseObjects, connections),
                 side: match (old, new) {
                     (Some(_), Some(_)) => Side::Both,
                     (Some(_), None) => Side::OnlyBefore,
@@ -163,10 +177,45 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
 }
 
 impl DiffRow {
+    /// Whether the change of bytes in use is more than chance may have made. Always where both sides
+    /// are exact.
+    pub fn is_significant(&self) -> bool {
+        self.inuse_bytes
+            .zip(self.bytes_margin)
+            .is_none_or(|(change, margin)| change.delta().abs() > margin)
+    }
+
     /// By how much the row matters, whatever the direction.
     fn magnitude(&self) -> f64 {
         let size = |change: Option<Change>| change.map(|change| change.delta().abs());
         size(self.inuse_bytes).or(size(self.alloc_bytes)).unwrap_or_default()
+    }
+}
+
+/// Half the width of the 95 % interval of the change of all bytes in use; `None` where both sides are
+/// exact.
+pub fn margin_of_totals(
+    before: &[Row],
+    after: &[Row],
+    connections: Option<Connections>,
+) -> Option<f64> {
+    let total = |rows: &[Row], other: &[Row]| {
+        rows.iter().fold(zero_of(rows, other), |sum, row| sum.plus(row.counts))
+    };
+    let sides = (total(before, after), total(after, before));
+    margin_of(sides, Metric::InuseSpace, connections)
+}
+
+/// That of the difference between both sides, each of its own connections.
+fn margin_of(
+    (old, new): (Counts, Counts),
+    metric: Metric,
+    connections: Option<Connections>,
+) -> Option<f64> {
+    let (m, n) = connections.unwrap_or((NonZeroU64::MIN, NonZeroU64::MIN));
+    match (margin(&old, metric, m), margin(&new, metric, n)) {
+        (Some(old), Some(new)) => Some(old.hypot(new)),
+        (old, new) => old.or(new),
     }
 }
 
@@ -198,6 +247,34 @@ mod tests {
             sample_profile::push(&mut profile, "openssl", &frames, 1, *bytes);
         }
         profile
+    }
+
+    /// A profile of blocks of 100 bytes, of which one in about ten was counted.
+    fn sampled(sites: &[(&str, i64)]) -> Profile {
+        let mut sampled = profile(sites);
+        sampled.sampling = profile::Sampling::every(1_000);
+        sampled.samples_mut().iter_mut().for_each(|sample| sample.set_block_bytes(100));
+        sampled
+    }
+
+    #[test]
+    fn of_estimates_only_changes_beyond_their_margin_are_significant() {
+        let before = sampled(&[("ssl/a.c", 100_000), ("ssl/b.c", 100_000)]);
+        let after = sampled(&[("ssl/a.c", 200_000), ("ssl/b.c", 110_000)]);
+        let rows = diff(&before, &after, By::Site, None);
+        let significant: Vec<bool> = rows.iter().map(DiffRow::is_significant).collect();
+        assert_eq!(significant, [true, false]);
+        // Each side's own: 1.96 √(bytes × 100 / (e^0.1 − 1)), and one block more.
+        let margin = rows[0].bytes_margin.expect("an estimate");
+        assert!((33_000.0..36_000.0).contains(&margin), "{margin}");
+        let total = margin_of_totals(&group(&before, By::Site), &group(&after, By::Site), None);
+        assert!(total.expect("an estimate") > margin);
+        // Against what is exact, one side's margin is all there is.
+        let exact = profile(&[("ssl/a.c", 100_000), ("ssl/b.c", 100_000)]);
+        let half = diff(&exact, &after, By::Site, None);
+        assert!(half[0].bytes_margin.expect("an estimate") < margin);
+        let rows = diff(&exact, &exact, By::Site, None);
+        assert!(rows.iter().all(|row| row.bytes_margin.is_none() && row.is_significant()));
     }
 
     fn deltas(rows: &[DiffRow]) -> Vec<(&str, f64, Side)> {

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use profile::{Frame, LocationId, Metric, Profile, Sample};
+use profile::{Frame, LocationId, Metric, Profile, Sample, Sampling, Uncertainty};
 
 use crate::category::{self, DOMAIN_LABEL};
 use crate::telling::telling;
@@ -38,7 +38,7 @@ pub struct Key {
 }
 
 /// The six figures of a heap profile; `None` where the profile has no such column.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     /// Blocks live at the capture.
     pub inuse_blocks: Option<i64>,
@@ -52,6 +52,23 @@ pub struct Counts {
     pub peak_blocks: Option<i64>,
     /// Bytes live at the process's highest total.
     pub peak_bytes: Option<i64>,
+    /// How far off they may be, where they are estimates; `None` where all are exact, or are
+    /// estimates of somebody else's.
+    pub off: Option<Off>,
+}
+
+/// How far off each figure may be, in the order of [`Metric::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Off([Uncertainty; Metric::ALL.len()]);
+
+impl Off {
+    fn and(self, other: Off) -> Off {
+        let mut sum = self;
+        for (of, other) in sum.0.iter_mut().zip(other.0) {
+            *of = of.and(other);
+        }
+        sum
+    }
 }
 
 impl Counts {
@@ -86,10 +103,29 @@ impl Counts {
         self.zip(other, i64::saturating_sub)
     }
 
+    /// Half the width of the interval that holds the true figure of a metric 95 times in 100; `None`
+    /// where it is exact.
+    pub fn margin(&self, metric: Metric) -> Option<f64> {
+        Some(self.off?.0[place(metric)].margin())
+    }
+
+    /// What was in use at the highest total, in place of what is in use now.
+    #[must_use]
+    pub fn at_peak(self) -> Counts {
+        let mut counts = self;
+        counts.inuse_bytes = self.peak_bytes;
+        counts.inuse_blocks = self.peak_blocks;
+        if let Some(Off(off)) = &mut counts.off {
+            off[place(Metric::InuseSpace)] = off[place(Metric::PeakSpace)];
+            off[place(Metric::InuseObjects)] = off[place(Metric::PeakObjects)];
+        }
+        counts
+    }
+
     /// Zero wherever `self` has a figure.
     #[must_use]
     pub fn zeroed(self) -> Counts {
-        self.minus(self)
+        Counts { off: self.off.map(|_| Off::default()), ..self.minus(self) }
     }
 
     fn zip(self, other: Counts, join: fn(i64, i64) -> i64) -> Counts {
@@ -101,6 +137,11 @@ impl Counts {
             alloc_bytes: join(self.alloc_bytes, other.alloc_bytes),
             peak_blocks: join(self.peak_blocks, other.peak_blocks),
             peak_bytes: join(self.peak_bytes, other.peak_bytes),
+            // Of a difference as of a sum.
+            off: match (self.off, other.off) {
+                (Some(one), Some(another)) => Some(one.and(another)),
+                (one, another) => one.or(another),
+            },
         }
     }
 }
@@ -117,7 +158,7 @@ pub struct Call {
 }
 
 /// Samples of one key, added up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// What the row stands for.
     pub key: Key,
@@ -230,16 +271,32 @@ impl From<Frame<'_>> for Call {
     }
 }
 
-/// Where a profile keeps each metric.
-struct Columns([Option<usize>; Metric::ALL.len()]);
+/// The place of a metric in [`Metric::ALL`].
+fn place(metric: Metric) -> usize {
+    Metric::ALL.iter().position(|m| *m == metric).expect("ALL has every metric")
+}
+
+/// Where a profile keeps each metric, and how it was sampled.
+struct Columns([Option<usize>; Metric::ALL.len()], Option<Sampling>);
 
 impl Columns {
     fn of(profile: &Profile) -> Columns {
-        Columns(Metric::ALL.map(|metric| profile.column(metric)))
+        Columns(Metric::ALL.map(|metric| profile.column(metric)), profile.sampling)
     }
 
     fn read(&self, sample: &Sample) -> Counts {
-        self.map(|column| sample.values[column])
+        let counts = self.map(|column| sample.values[column]);
+        let Some(sampling) = self.1 else { return counts };
+        // What does not know the size of its blocks was not sampled by the recorder.
+        let Some(bytes) = sample.block_bytes() else { return counts };
+        let off = Metric::ALL.map(|metric| {
+            let estimate = counts.of(metric).unwrap_or_default() as f64;
+            match metric.unit() {
+                "bytes" => sampling.uncertainty_of_bytes(bytes, estimate),
+                _ => sampling.uncertainty_of_blocks(bytes, estimate),
+            }
+        });
+        Counts { off: Some(Off(off)), ..counts }
     }
 
     fn zero(&self) -> Counts {
@@ -247,10 +304,7 @@ impl Columns {
     }
 
     fn map(&self, value: impl Fn(usize) -> i64) -> Counts {
-        let at = |metric: Metric| {
-            let at = Metric::ALL.iter().position(|m| *m == metric).expect("ALL has every metric");
-            self.0[at].map(&value)
-        };
+        let at = |metric: Metric| self.0[place(metric)].map(&value);
         Counts {
             inuse_blocks: at(Metric::InuseObjects),
             inuse_bytes: at(Metric::InuseSpace),
@@ -258,6 +312,7 @@ impl Columns {
             alloc_bytes: at(Metric::AllocSpace),
             peak_blocks: at(Metric::PeakObjects),
             peak_bytes: at(Metric::PeakSpace),
+            off: self.1.map(|_| Off::default()),
         }
     }
 
@@ -276,6 +331,34 @@ mod tests {
 
     use super::*;
     use crate::sample_profile::{self, stack};
+
+    #[test]
+    fn variances_add_up_and_an_exact_part_has_none() {
+        let mut profile = Profile::of_heap();
+        let frames = stack(&[("f", "ssl/a.c")]);
+        for (bytes, blocks) in [(100, 50), (200_000, 3)] {
+            sample_profile::push(&mut profile, "openssl", &frames, blocks, blocks * bytes);
+            let at = profile.samples().len() - 1;
+            profile.samples_mut()[at].set_block_bytes(bytes as u64);
+        }
+        sample_profile::push(&mut profile, "rust", &stack(&[("g", "x.rs")]), 7, 70);
+        assert_eq!(group(&profile, By::File)[0].counts.margin(Metric::InuseSpace), None);
+        profile.sampling = Sampling::every(1_000);
+        let rows = group(&profile, By::Site);
+        let sampling = profile.sampling.expect("set above");
+        // The large blocks are counted for certain: what is uncertain is in the small ones.
+        let expected = sampling.uncertainty_of_bytes(100, 5_000.0).margin();
+        let margin = rows[0].counts.margin(Metric::InuseSpace).expect("an estimate");
+        assert!((margin / expected - 1.0).abs() < 1e-9, "{margin}, not {expected}");
+        assert_eq!(rows[1].counts.margin(Metric::InuseSpace), Some(0.0), "jemalloc's is its own");
+        let total = Counts::total(&profile).margin(Metric::InuseSpace).expect("an estimate");
+        assert!((total / expected - 1.0).abs() < 1e-9);
+        let peak = rows[0].counts.at_peak();
+        assert_eq!(peak.margin(Metric::InuseSpace), rows[0].counts.margin(Metric::PeakSpace));
+        let grown = rows[0].counts.minus(rows[0].counts);
+        assert!(grown.margin(Metric::InuseSpace) > Some(margin), "it is not known to be the same");
+        assert_eq!(rows[0].counts.zeroed().margin(Metric::InuseSpace), Some(0.0));
+    }
 
     #[test]
     fn a_site_adds_up_over_the_stacks_that_reach_it_and_keeps_the_heaviest() {

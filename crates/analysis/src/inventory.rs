@@ -45,7 +45,7 @@ pub struct Ratios {
 }
 
 impl Inventory {
-    /// Counts; `None` when the profile has no column of blocks in use.
+    /// Counts; `None` as for [`objects`].
     pub fn of(profile: &Profile) -> Option<Inventory> {
         let counts = objects(profile)?;
         let mut live: BTreeMap<Object, Live> =

@@ -49,7 +49,8 @@ impl Object {
 }
 
 /// How many objects of each kind are live, or `None` when the profile has no column of blocks in
-/// use. QUIC's are not seen.
+/// use, or when the recorder counted a part of the blocks: what few blocks stand for is no number of
+/// objects. QUIC's are not seen.
 pub fn objects(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
     count(profile, Metric::InuseObjects)
 }
@@ -60,7 +61,7 @@ pub fn objects_made(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
 }
 
 fn count(profile: &Profile, metric: Metric) -> Option<BTreeMap<Object, i64>> {
-    let column = profile.column(metric)?;
+    let column = profile.column(metric).filter(|_| profile.sampling.is_none())?;
     // Blocks by the place that allocates them; a function may allocate more than the struct.
     let mut blocks: BTreeMap<(Object, &str), BTreeMap<u32, i64>> = BTreeMap::new();
     for sample in profile.samples() {

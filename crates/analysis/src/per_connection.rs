@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use profile::Metric;
+
 use crate::group::{Call, Counts, Key, Row, telling_of};
 
 /// The share of one connection in a row.
@@ -17,6 +19,10 @@ pub struct ConnectionRow {
     pub bytes: Option<f64>,
     /// Blocks in use for each connection, like `bytes`.
     pub blocks: Option<f64>,
+    /// Half the width of the 95 % interval of `bytes`; `None` where that is exact.
+    pub bytes_margin: Option<f64>,
+    /// The same of `blocks`.
+    pub blocks_margin: Option<f64>,
     /// At rest less baseline, undivided.
     pub growth: Counts,
     /// The stack of the row's heaviest sample, innermost first.
@@ -65,11 +71,18 @@ pub fn per_connection(
         .map(|row| ConnectionRow {
             bytes: share(row.counts.inuse_bytes),
             blocks: share(row.counts.inuse_blocks),
+            bytes_margin: margin(&row.counts, Metric::InuseSpace, connections),
+            blocks_margin: margin(&row.counts, Metric::InuseObjects, connections),
             growth: row.counts,
             key: row.key,
             stack: row.stack,
         })
         .collect()
+}
+
+/// Half the width of the 95 % interval of a figure's share of one connection.
+pub fn margin(counts: &Counts, metric: Metric, connections: NonZeroU64) -> Option<f64> {
+    counts.margin(metric).map(|margin| margin / connections.get() as f64)
 }
 
 /// A figure's share of one connection.

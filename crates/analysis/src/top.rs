@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU64;
 
+use profile::Metric;
+
 use crate::group::{Counts, Key, Row};
-use crate::per_connection::{ConnectionRow, divide, growth, per_connection};
+use crate::per_connection::{ConnectionRow, divide, growth, margin, per_connection};
 
 /// What the figures of a [`Top`] mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub struct Top {
     pub bytes: Option<f64>,
     /// All blocks; `None` when the profile has no such column.
     pub blocks: Option<f64>,
+    /// Half the width of the 95 % interval of `bytes`; `None` where that is exact.
+    pub bytes_margin: Option<f64>,
+    /// The same of `blocks`.
+    pub blocks_margin: Option<f64>,
     /// The rows, most bytes first.
     pub rows: Vec<TopRow>,
 }
@@ -36,6 +42,10 @@ pub struct TopRow {
     pub bytes: Option<f64>,
     /// Blocks, in the meaning of [`Top::figures`].
     pub blocks: Option<f64>,
+    /// Half the width of the 95 % interval of `bytes`; `None` where that is exact.
+    pub bytes_margin: Option<f64>,
+    /// The same of `blocks`.
+    pub blocks_margin: Option<f64>,
     /// The row's part of all bytes, from 0 to 1 unless rows are negative; `None` when there are
     /// no bytes at all.
     pub share: Option<f64>,
@@ -65,8 +75,17 @@ impl Top {
             figures: Figures::PerConnection(connections),
             bytes,
             blocks,
+            bytes_margin: margin(&total, Metric::InuseSpace, connections),
+            blocks_margin: margin(&total, Metric::InuseObjects, connections),
             rows: rows.into_iter().map(|row| TopRow::new(row, bytes)).collect(),
         }
+    }
+
+    /// Half the width of the 95 % interval of what the rows after the first `shown` hold together;
+    /// `None` where that is exact.
+    pub fn rest_margin(&self, shown: usize) -> Option<f64> {
+        let rest = self.rows.get(shown..).unwrap_or_default();
+        rest.iter().filter_map(|row| row.bytes_margin).reduce(f64::hypot)
     }
 
     /// How many rows come after the first `shown`, and the bytes they hold together.
@@ -85,6 +104,8 @@ impl TopRow {
             key: row.key,
             bytes: row.bytes,
             blocks: row.blocks,
+            bytes_margin: row.bytes_margin,
+            blocks_margin: row.blocks_margin,
         }
     }
 }

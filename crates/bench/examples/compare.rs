@@ -112,25 +112,28 @@ fn missing_for(runs: Runs) -> Option<String> {
     }
 }
 
-/// The server is multi-threaded and links its OpenSSL: recorded by both ways, and no peer.
+/// The ways to record the server.
+const OF_SERVER: [Peer; 3] = [Peer::Linked, Peer::Preloaded, Peer::Sampled { every: 65_536 }];
+
+/// The server is multi-threaded and links its OpenSSL: recorded by all ways, and no peer.
 fn server(rounds: usize) -> Result<(), String> {
     if !echo_server::is_built() {
         println!("missing: the program tlsheap beside this one: cargo build --release -p tlsheap");
         return Ok(());
     }
-    let mut ratios = [Vec::new(), Vec::new()];
+    let mut ratios = OF_SERVER.map(|_| Vec::new());
     let mut bare_times = Vec::new();
     for round in 0..rounds {
         eprintln!("{SERVER}: round {}", round + 1);
         let bare = echo_server::microseconds(Peer::Bare, 2)?;
         bare_times.push(bare);
-        for (peer, ratios) in [Peer::Linked, Peer::Preloaded].into_iter().zip(&mut ratios) {
+        for (peer, ratios) in OF_SERVER.into_iter().zip(&mut ratios) {
             ratios.push(echo_server::microseconds(peer, 2)? / bare);
         }
     }
     println!("\n{SERVER}: {:.0} us bare\n", table::quantile(&bare_times, 0.5));
     println!("| | over bare | rounds |\n|---|---|---|");
-    for (peer, ratios) in [Peer::Linked, Peer::Preloaded].into_iter().zip(&ratios) {
+    for (peer, ratios) in OF_SERVER.into_iter().zip(&ratios) {
         println!("| {} | {} | {rounds} |", peer.name(), table::spread(ratios));
     }
     Ok(())

@@ -10,7 +10,7 @@ use bench::hooks::{self, Hooks, NO_OP};
 use bench::openssl::Openssl;
 use clap::{Parser, ValueEnum};
 use ledger::Snapshot;
-use recorder::StackSource;
+use recorder::{SampleOptions, Sampling, StackSource};
 
 /// Compares the recorder with hooks that do nothing.
 #[derive(Parser)]
@@ -23,6 +23,9 @@ struct Arguments {
     /// Handshakes in each turn.
     #[arg(long, default_value_t = 10)]
     handshakes: usize,
+    /// Count a part of the blocks only: one sample in so many bytes, on average.
+    #[arg(long, value_name = "BYTES", value_parser = sampling)]
+    sample: Option<Sampling>,
     /// Only one of the two, for profilers.
     #[arg(long, value_enum)]
     only: Option<Only>,
@@ -41,11 +44,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir()?;
     write_identity(folder.path())?;
-    let (openssl, recorder) = if arguments.openssl == "vendored" {
-        let hooks = hooks::recorder(StackSource::FramePointers, &folder.path().join("ledger"))?;
-        (Openssl::vendored(), hooks)
+    let (openssl, stacks, path) = if arguments.openssl == "vendored" {
+        let path = folder.path().join("ledger");
+        (Openssl::vendored(), StackSource::FramePointers, path)
     } else {
-        (Openssl::distribution()?, hooks::recorder(StackSource::best(), folder.path())?)
+        (Openssl::distribution()?, StackSource::best(), folder.path().to_owned())
+    };
+    let recorder = match arguments.sample {
+        None => hooks::recorder(stacks, &path)?,
+        Some(sampling) => {
+            hooks::sampling_recorder(stacks, &path, SampleOptions { sampling, seed: None })?
+        }
     };
     let set = |hooks: Hooks| hooks.put_into(&openssl).expect("other hooks are in it");
     NO_OP.put_into(&openssl)?;
@@ -91,14 +100,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     ratios.sort_by(f64::total_cmp);
     let at = |values: &[f64], part: f64| values[(part * (values.len() - 1) as f64) as usize];
     println!(
-        "{}: {each} allocations a handshake; no-op {:.1} us; recorder {:.3} [{:.3}-{:.3}]",
+        "{}: {each} allocations a handshake; no-op {:.1} us; recorder{} {:.3} [{:.3}-{:.3}]",
         openssl.version(),
         at(&base, 0.5),
+        arguments
+            .sample
+            .map_or(String::new(), |it| format!(", sampled every {} B,", it.interval())),
         at(&ratios, 0.5),
         at(&ratios, 0.25),
         at(&ratios, 0.75),
     );
     Ok(())
+}
+
+/// Bytes between samples.
+fn sampling(text: &str) -> Result<Sampling, String> {
+    let bytes = text.parse().ok().and_then(Sampling::every);
+    bytes.ok_or_else(|| format!("expected a number of bytes from 1 to {}", Sampling::MOST))
 }
 
 /// What the only ledger in the folder has counted.

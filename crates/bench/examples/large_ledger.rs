@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut stacks = MadeUpStacks::begin()?;
     for number in 1..=arguments.sites {
         let stack: Vec<usize> = stacks.stack().into_iter().map(|it| it as usize).collect();
-        let site = ledger.add_site(0, 1, Some(file), number, &stack, StackEnd::Root);
+        let site = ledger.add_site(0, 1, Some(file), number, 0, &stack, StackEnd::Root);
         let cell = ledger.claim_cell(site.ok_or("no room for a site")?, 1);
         let cell = cell.ok_or("no room for a cell")?;
         for _ in 0..1 + stacks.below(4) {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use crate::openssl::Openssl;
 use recorder::{
     FreeFn, Heap, MallocFn, MemoryFunctions, OpensslFunctions, Options, Preparation, ReallocFn,
-    StackSource,
+    SampleOptions, StackSource,
 };
 
 /// Three functions for `CRYPTO_set_mem_functions`.
@@ -73,14 +73,35 @@ static HOOKS: Mutex<Option<Hooks>> = Mutex::new(None);
 /// With [`StackSource::FramePointers`] this is the linked recorder, otherwise what is preloaded.
 /// `path` is the ledger's, or for the latter the folder for ledgers.
 pub fn recorder(stacks: StackSource, path: &Path) -> Result<Hooks, recorder::InstallError> {
+    hooks_of(stacks, path, None)
+}
+
+/// The same, counting a part of the blocks.
+pub fn sampling_recorder(
+    stacks: StackSource,
+    path: &Path,
+    sample: SampleOptions,
+) -> Result<Hooks, recorder::InstallError> {
+    hooks_of(stacks, path, Some(sample))
+}
+
+fn hooks_of(
+    stacks: StackSource,
+    path: &Path,
+    sample: Option<SampleOptions>,
+) -> Result<Hooks, recorder::InstallError> {
     let heap = Heap::libc();
     // SAFETY: the heap is the C library's; `take` and `give` keep the contracts of OpenSSL's
     // functions.
     unsafe {
         if stacks == StackSource::FramePointers {
-            recorder::install(&Options::at(path), heap, OpensslFunctions { set: take, get: give })?;
+            let mut options = Options::at(path);
+            options.sample = sample;
+            recorder::install(&options, heap, OpensslFunctions { set: take, get: give })?;
         } else {
-            recorder::prepare(Preparation::in_folder(path, stacks), heap)?;
+            let mut preparation = Preparation::in_folder(path, stacks);
+            preparation.sample = sample;
+            recorder::prepare(preparation, heap)?;
             recorder::add_openssl(Some(give), MemoryFunctions::default())?.put_into(take)?;
         }
     }

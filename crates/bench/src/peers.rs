@@ -14,6 +14,11 @@ pub enum Peer {
     Linked,
     /// With the recorder preloaded.
     Preloaded,
+    /// The same, counting a part of the blocks.
+    Sampled {
+        /// Bytes between samples, on average.
+        every: u32,
+    },
     /// Under heaptrack.
     Heaptrack,
     /// With jemalloc in place of the C library's malloc.
@@ -61,11 +66,12 @@ const PRELOAD: &str = "libtlsheap_preload.so";
 
 impl Peer {
     /// All of them, bare first.
-    pub const ALL: [Peer; 13] = [
+    pub const ALL: [Peer; 14] = [
         Peer::Bare,
         Peer::NoOp,
         Peer::Linked,
         Peer::Preloaded,
+        Peer::Sampled { every: 65_536 },
         Peer::Heaptrack,
         Peer::Jemalloc,
         Peer::JemallocProfiler { lg_sample: 19 },
@@ -84,6 +90,9 @@ impl Peer {
             Peer::NoOp => "no-op hooks".to_owned(),
             Peer::Linked => "recorder, linked".to_owned(),
             Peer::Preloaded => "recorder, preloaded".to_owned(),
+            Peer::Sampled { every } => {
+                format!("recorder, preloaded, sampled every {} KiB", every / 1024)
+            }
             Peer::Heaptrack => "heaptrack".to_owned(),
             Peer::Jemalloc => "jemalloc".to_owned(),
             Peer::JemallocProfiler { lg_sample } => format!("jemalloc, prof 2^{lg_sample}"),
@@ -118,7 +127,7 @@ impl Peer {
         };
         match self {
             Peer::Bare | Peer::NoOp | Peer::Linked => None,
-            Peer::Preloaded => beside(PRELOAD).is_none().then(|| {
+            Peer::Preloaded | Peer::Sampled { .. } => beside(PRELOAD).is_none().then(|| {
                 format!("{PRELOAD} beside this program: cargo build --release -p preload")
             }),
             Peer::Heaptrack => program("heaptrack"),
@@ -169,6 +178,11 @@ impl Peer {
             Peer::Preloaded => {
                 command.env("LD_PRELOAD", beside(PRELOAD).unwrap_or_default());
                 command.env("TLSHEAP_LEDGER_DIR", folder);
+            }
+            Peer::Sampled { every } => {
+                command.env("LD_PRELOAD", beside(PRELOAD).unwrap_or_default());
+                command.env("TLSHEAP_LEDGER_DIR", folder);
+                command.env("TLSHEAP_SAMPLE", every.to_string());
             }
             Peer::Jemalloc => {
                 command.env("LD_PRELOAD", JEMALLOC);

@@ -5,11 +5,15 @@ use std::path::Path;
 use analysis::group::By;
 use analysis::rss_account::Group;
 use analysis::top::Top;
-use report::bytes::{exact, human, one_decimal, rounded};
+use report::bytes::{exact, give_or_take, human, one_decimal, rounded};
 use report::table::{self, Colour, TableOptions};
 
+use ledger::Sampling;
+
+use crate::capture::interval;
 use crate::commands::serve::negotiation;
-use crate::run_record::{AccountRecord, RecorderRecord, RunRecord};
+use crate::output::wrapped;
+use crate::run_record::{AccountRecord, CountsRecord, RecorderRecord, RunRecord};
 
 /// Sites shown in the answer.
 const SITES: usize = 8;
@@ -24,23 +28,30 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
         (Some(cost), Some(connections)) => {
             text += &format!(
                 "One connection costs {} bytes of OpenSSL memory in {} blocks.\n",
-                rounded(cost.bytes),
-                one_decimal(cost.blocks),
+                give_or_take(cost.bytes, top.bytes_margin, rounded),
+                give_or_take(cost.blocks, top.blocks_margin, one_decimal),
             );
-            text += &format!(
+            let made_of = format!(
                 "({}: {} with {connections} connections, less {} before them; {} allocations \
-                 each)\n\n",
+                 each)",
                 record.configuration,
-                human(record.at_rest.openssl.inuse_bytes as f64),
-                human(record.baseline.openssl.inuse_bytes as f64),
-                rounded(cost.allocations),
+                in_use(&record.at_rest.openssl),
+                in_use(&record.baseline.openssl),
+                give_or_take(
+                    cost.allocations,
+                    cost.allocations_interval95.map(|[_, high]| high - cost.allocations),
+                    rounded,
+                ),
             );
+            // With its intervals it is too long for one line.
+            text += &if cost.interval95.is_some() { wrapped(&made_of, 0) } else { made_of };
+            text += "\n\n";
         }
         _ => {
             text += &format!(
                 "The run ended early: {}.\nOpenSSL held {} then.\n\n",
                 record.ended,
-                human(record.at_rest.openssl.inuse_bytes as f64),
+                in_use(&record.at_rest.openssl),
             );
         }
     }
@@ -61,6 +72,11 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
     }
     text += &next_steps(record, folder);
     text
+}
+
+/// Bytes in use, and how far off they may be.
+fn in_use(counts: &CountsRecord) -> String {
+    give_or_take(counts.inuse_bytes as f64, counts.inuse_bytes_margin(), human)
 }
 
 fn facts(record: &RunRecord) -> String {
@@ -101,6 +117,10 @@ fn resident(record: &RunRecord) -> String {
     }
     text += &row("not explained", &|account| human(account.not_explained_bytes as f64));
     text += &row("all", &|account| human(account.rss_bytes as f64));
+    if record.recorder.sampled_every_bytes.is_some() {
+        text += "OpenSSL in use is estimated from samples, and so is what is calculated with it: Rust in \
+                 use\nand the allocator's overhead\n";
+    }
     if let Some(closed) = &record.rss.closed {
         text += &what_stays(closed);
     }
@@ -150,6 +170,15 @@ pub fn losses(recorder: &RecorderRecord) -> String {
         lost.push("another program part took the hook over: later allocations are missing".into());
     }
     let sites = exact(recorder.sites as i64);
+    if let Some(sampling) = recorder.sampled_every_bytes.and_then(Sampling::every) {
+        let every = interval(sampling);
+        let lost = if lost.is_empty() { "nothing dropped".to_owned() } else { lost.join("; ") };
+        let said = format!(
+            "sampled every {every}: estimates, ± half their 95 % interval; {sites} sites by size; \
+             {lost}"
+        );
+        return wrapped(&said, 0) + "\n";
+    }
     if lost.is_empty() {
         format!("recorded exactly: every allocation, {sites} sites, nothing dropped\n")
     } else {

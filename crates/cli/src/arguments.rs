@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use ledger::Sampling;
 
 use crate::commands;
 
@@ -91,6 +92,27 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * scale).map_err(|e| e.to_string())
 }
 
+/// The average distance between samples: bytes, or with k and m units of 1,024 and 1,048,576.
+pub fn sampling(text: &str) -> Result<Sampling, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kb" | "kib" => Some(1_u64 << 10),
+        "m" | "mb" | "mib" => Some(1_u64 << 20),
+        _ => None,
+    };
+    let bytes = number.parse::<u64>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
+    match bytes {
+        Some(0) => Err("0 bytes between samples would be every block: leave --sample out, and \
+                        every block is counted"
+            .to_owned()),
+        Some(bytes) => Sampling::every(bytes)
+            .ok_or_else(|| format!("at most {} MiB lie between samples", Sampling::MOST >> 20)),
+        None => Err("expected a number of bytes, as in 65536 or 64k".to_owned()),
+    }
+}
+
 /// A number of connections: at least one.
 pub fn connections(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -109,6 +131,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn distances_between_samples_have_units() {
+        let bytes = |text| sampling(text).map(Sampling::interval);
+        assert_eq!(bytes("65536"), Ok(65_536));
+        for text in ["64k", "64K", "64 KiB", "64kb"] {
+            assert_eq!(bytes(text), Ok(65_536), "{text}");
+        }
+        assert_eq!(bytes("1m"), Ok(1 << 20));
+        assert!(bytes("0").is_err_and(|why| why.contains("leave --sample out")));
+        assert!(bytes("2000m").is_err_and(|why| why.contains("at most 1024 MiB")));
+        for text in ["", "k", "-1", "1.5k", "64 KiBit", "99999999999999999999"] {
+            assert!(bytes(text).is_err_and(|why| why.contains("as in 65536 or 64k")), "{text}");
+        }
     }
 
     #[test]

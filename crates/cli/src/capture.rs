@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN, label_categories};
 use analysis::domain;
-use analysis::group::{By, Row, group};
+use analysis::group::{By, Counts, Row, group};
 use analysis::inventory::Inventory;
 use analysis::objects::{Object, objects};
 use analysis::per_connection::growth;
@@ -13,7 +13,8 @@ use analysis::process;
 use analysis::under::keep_under;
 use clap::{Args, ValueEnum};
 use ledger::{Snapshot, Statistics};
-use profile::{Content, Metric, Profile, Symbols, from_ledger, read_any};
+use profile::{Content, Metric, Profile, Sampling, Symbols, from_ledger, read_any};
+use report::bytes::{exact, human};
 
 use crate::failure::Failure;
 use crate::recording::Recording;
@@ -108,7 +109,7 @@ impl Domain {
 }
 
 /// Which part of a profile is exact and which is sampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Exactness {
     /// All of it is OpenSSL's.
     Exact,
@@ -116,6 +117,15 @@ pub enum Exactness {
     Sampled,
     /// Both are in it.
     Both,
+    /// OpenSSL's was sampled by the recorder.
+    Estimated {
+        /// How densely.
+        sampling: Sampling,
+        /// Half the width of the 95 % interval of all its bytes in use.
+        margin: Option<f64>,
+        /// Whether Rust's is in it too, sampled by jemalloc.
+        with_rust: bool,
+    },
     /// Its samples do not say whose they are.
     Unknown,
 }
@@ -123,7 +133,12 @@ pub enum Exactness {
 /// How exact a profile is, by the domains of its samples.
 pub fn exactness(profile: &Profile) -> Exactness {
     let present = domain::present(profile);
-    match (present.contains(OPENSSL_DOMAIN), present.contains(RUST_DOMAIN)) {
+    let with_rust = present.contains(RUST_DOMAIN);
+    if let Some(sampling) = profile.sampling {
+        let margin = Counts::total(profile).margin(Metric::InuseSpace);
+        return Exactness::Estimated { sampling, margin, with_rust };
+    }
+    match (present.contains(OPENSSL_DOMAIN), with_rust) {
         (true, true) => Exactness::Both,
         (true, false) => Exactness::Exact,
         (false, true) => Exactness::Sampled,
@@ -133,13 +148,31 @@ pub fn exactness(profile: &Profile) -> Exactness {
 
 impl Exactness {
     /// For a subtitle.
-    pub fn phrase(self) -> &'static str {
+    pub fn phrase(self) -> String {
         match self {
-            Exactness::Exact => "OpenSSL's part, exact",
-            Exactness::Sampled => "Rust's part, sampled",
-            Exactness::Both => "OpenSSL's part exact, Rust's sampled",
-            Exactness::Unknown => "whole process",
+            Exactness::Exact => "OpenSSL's part, exact".to_owned(),
+            Exactness::Sampled => "Rust's part, sampled".to_owned(),
+            Exactness::Both => "OpenSSL's part exact, Rust's sampled".to_owned(),
+            Exactness::Estimated { sampling, margin, with_rust } => {
+                let off = margin.map(|margin| format!(", in use ± {}", human(margin)));
+                let rust = if with_rust { "; Rust's sampled too" } else { "" };
+                let every = interval(sampling);
+                format!(
+                    "OpenSSL's part sampled every {every}: estimates{}{rust}",
+                    off.unwrap_or_default()
+                )
+            }
+            Exactness::Unknown => "whole process".to_owned(),
         }
+    }
+}
+
+/// The average distance between samples, for people: `64 KiB`.
+pub fn interval(sampling: Sampling) -> String {
+    match sampling.interval() {
+        bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        bytes => format!("{} bytes", exact(bytes as i64)),
     }
 }
 
@@ -289,6 +322,17 @@ impl Capture {
         self
     }
 
+    /// Refuses a sampled capture, for what needs to know every block.
+    pub fn counted_exactly(&self, what: &str) -> Result<(), Failure> {
+        let Some(sampling) = self.profile.sampling else { return Ok(()) };
+        Err(Failure::usage(format!(
+            "{} was sampled every {}, and {what} rests on exact counts of blocks and objects: record \
+             again without --sample",
+            self.name,
+            interval(sampling)
+        )))
+    }
+
     /// Leaves out what was not reached through files that begin with one of `paths`, if there are
     /// any.
     #[must_use]
@@ -314,7 +358,7 @@ impl Capture {
     }
 
     /// The objects of the profile, and those that the baseline did not have. `None` when the
-    /// profile does not know blocks in use.
+    /// profile does not know blocks in use, or is of a sample.
     pub fn objects(&self) -> Option<(Inventory, Inventory)> {
         let all = Inventory::of(&self.profile)?;
         let grown = match &self.baseline {

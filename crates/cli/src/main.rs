@@ -10,6 +10,7 @@ mod commands;
 mod diagnosis_json;
 mod events;
 mod failure;
+mod interval_json;
 mod machine;
 mod objects_json;
 mod output;

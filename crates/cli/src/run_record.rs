@@ -8,11 +8,12 @@ use analysis::objects;
 use analysis::rss_account::Account;
 use anyhow::Context;
 use ledger::{Counts, Snapshot, Statistics};
-use profile::{Profile, Symbolisation};
+use profile::{Profile, Sampling, Symbolisation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::interval_json::{BytesAndBlocksInterval, CountsInterval, Ends};
 use crate::machine::Machine;
 
 /// The version of this file's shape.
@@ -107,6 +108,12 @@ pub struct PerConnection {
     pub blocks: f64,
     /// Allocations from the load's start to the capture: handshake, welcome and echoes.
     pub allocations: f64,
+    /// How far off bytes and blocks may be, where they are estimates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval95: Option<BytesAndBlocksInterval>,
+    /// The same of the allocations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocations_interval95: Option<Ends>,
 }
 
 /// OpenSSL's memory at one moment.
@@ -182,6 +189,9 @@ pub struct CountsRecord {
     pub alloc_blocks: u64,
     pub peak_bytes: u64,
     pub peak_blocks: u64,
+    /// How far off they may be, where they are estimates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval95: Option<CountsInterval>,
 }
 
 /// What the recorder says of itself.
@@ -198,6 +208,9 @@ pub struct RecorderRecord {
     pub nested_calls: u64,
     pub truncated_stacks: u64,
     pub hook_replaced: bool,
+    /// How far samples lie apart, where a part of the blocks was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled_every_bytes: Option<u64>,
     pub ledger_bytes: u64,
     pub private_bytes: u64,
 }
@@ -240,7 +253,7 @@ impl Moment {
     ) -> Moment {
         let objects = objects::objects(profile).unwrap_or_default();
         Moment {
-            openssl: snapshot.totals().into(),
+            openssl: CountsRecord::of(std::iter::once(snapshot)),
             rss_bytes,
             rust,
             objects: objects
@@ -300,12 +313,29 @@ impl From<Counts> for CountsRecord {
             alloc_blocks: counts.alloc_blocks,
             peak_bytes: counts.peak_bytes,
             peak_blocks: counts.peak_blocks,
+            interval95: None,
         }
     }
 }
 
-impl From<&Statistics> for RecorderRecord {
-    fn from(statistics: &Statistics) -> RecorderRecord {
+impl CountsRecord {
+    /// The totals of ledgers.
+    pub fn of<'a>(ledgers: impl Iterator<Item = &'a Snapshot> + Clone) -> CountsRecord {
+        let mut totals = Counts::default();
+        ledgers.clone().for_each(|ledger| totals.add(&ledger.totals()));
+        let interval95 = CountsInterval::of_ledgers(&totals, ledgers);
+        CountsRecord { interval95, ..totals.into() }
+    }
+
+    /// Half the width of the 95 % interval of the bytes in use; `None` where they are exact.
+    pub fn inuse_bytes_margin(&self) -> Option<f64> {
+        Some(self.interval95?.inuse_bytes?[1] - self.inuse_bytes as f64)
+    }
+}
+
+impl RecorderRecord {
+    /// What a recorder said that sampled so, if it did.
+    pub fn new(statistics: &Statistics, sampling: Option<Sampling>) -> RecorderRecord {
         RecorderRecord {
             sites: statistics.sites,
             site_capacity: statistics.site_capacity,
@@ -318,6 +348,7 @@ impl From<&Statistics> for RecorderRecord {
             nested_calls: statistics.nested_calls,
             truncated_stacks: statistics.truncated_stacks,
             hook_replaced: statistics.hook_replaced,
+            sampled_every_bytes: sampling.map(Sampling::interval),
             ledger_bytes: statistics.ledger_bytes,
             private_bytes: statistics.private_bytes,
         }

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use analysis::category::unknown_share;
 use analysis::diff::{Change, DiffRow, Side};
 use analysis::group::{Counts, Key, Row};
-use analysis::top::{Figures, Top};
+use analysis::top::{Figures, Top, TopRow};
+use profile::Sampling;
 use serde::Serialize;
 
 use crate::capture::{Capture, Counted, GroupBy};
+use crate::interval_json::{BytesAndBlocksInterval, CountsInterval};
 use crate::objects_json::ObjectsJson;
 
 /// The version of these shapes.
@@ -21,6 +23,9 @@ pub struct TopJson<'a> {
     by: &'static str,
     connections: Option<u64>,
     connections_from: Option<&'static str>,
+    /// How far samples lie apart, where figures are estimates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampled_every_bytes: Option<u64>,
     totals: CountsJson,
     per_connection: Option<PerConnectionJson>,
     /// The part of all bytes in use whose category is unknown.
@@ -33,6 +38,8 @@ pub struct TopJson<'a> {
 struct PerConnectionJson {
     bytes: Option<f64>,
     blocks: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval95: Option<BytesAndBlocksInterval>,
     /// Whether what was there before the first connection is taken off.
     less_baseline: bool,
 }
@@ -46,6 +53,8 @@ struct CountsJson {
     alloc_blocks: Option<i64>,
     peak_bytes: Option<i64>,
     peak_blocks: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval95: Option<CountsInterval>,
 }
 
 /// What a row stands for. What `--by` leaves out is `null`.
@@ -66,6 +75,8 @@ struct SiteJson<'a> {
     counts: CountsJson,
     bytes_per_connection: Option<f64>,
     blocks_per_connection: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval95_per_connection: Option<BytesAndBlocksInterval>,
 }
 
 /// `diff --json`.
@@ -85,6 +96,8 @@ struct SideJson<'a> {
     name: &'a str,
     openssl: Option<&'a str>,
     connections: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampled_every_bytes: Option<u64>,
     totals: CountsJson,
 }
 
@@ -102,25 +115,31 @@ struct ChangeJson<'a> {
     before_blocks: Option<f64>,
     after_blocks: Option<f64>,
     delta_blocks: Option<f64>,
+    /// Of the two deltas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval95: Option<BytesAndBlocksInterval>,
+    /// Whether bytes changed by more than chance may have made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    significant: Option<bool>,
 }
 
 impl<'a> TopJson<'a> {
     /// The capture's rows with their shares of one connection, most bytes in use first.
     pub fn new(capture: &Capture, by: GroupBy, rows: &'a [Row], top: &'a Top) -> TopJson<'a> {
         let per_connection = matches!(top.figures, Figures::PerConnection(_));
-        let shares: HashMap<&Key, (Option<f64>, Option<f64>)> = top
-            .rows
-            .iter()
-            .filter(|_| per_connection)
-            .map(|row| (&row.key, (row.bytes, row.blocks)))
-            .collect();
+        let shares: HashMap<&Key, &TopRow> =
+            top.rows.iter().filter(|_| per_connection).map(|row| (&row.key, row)).collect();
         let site = |key: &'a Key, counts: Counts| {
-            let (bytes, blocks) = shares.get(key).copied().unwrap_or_default();
+            let share = shares.get(key);
             SiteJson {
                 key: KeyJson::new(key, by),
                 counts: counts.into(),
-                bytes_per_connection: bytes,
-                blocks_per_connection: blocks,
+                bytes_per_connection: share.and_then(|row| row.bytes),
+                blocks_per_connection: share.and_then(|row| row.blocks),
+                interval95_per_connection: share.and_then(|row| {
+                    let blocks = (row.blocks, row.blocks_margin);
+                    BytesAndBlocksInterval::of((row.bytes, row.bytes_margin), blocks)
+                }),
             }
         };
         let known: std::collections::HashSet<&Key> = rows.iter().map(|row| &row.key).collect();
@@ -138,10 +157,15 @@ impl<'a> TopJson<'a> {
                 Counted::Told => "told",
                 Counted::SslObjects => "ssl_objects",
             }),
+            sampled_every_bytes: capture.profile.sampling.map(Sampling::interval),
             totals: Counts::total(&capture.profile).into(),
             per_connection: per_connection.then_some(PerConnectionJson {
                 bytes: top.bytes,
                 blocks: top.blocks,
+                interval95: BytesAndBlocksInterval::of(
+                    (top.bytes, top.bytes_margin),
+                    (top.blocks, top.blocks_margin),
+                ),
                 less_baseline: capture.baseline.is_some(),
             }),
             unknown_share: unknown_share(&capture.profile),
@@ -179,6 +203,7 @@ impl SideJson<'_> {
             name: &capture.name,
             openssl: capture.openssl.as_deref(),
             connections: capture.connections.map(std::num::NonZeroU64::get),
+            sampled_every_bytes: capture.profile.sampling.map(Sampling::interval),
             totals: Counts::total(&capture.profile).into(),
         }
     }
@@ -202,6 +227,11 @@ impl<'a> ChangeJson<'a> {
             before_blocks: blocks.map(|change| change.before),
             after_blocks: blocks.map(|change| change.after),
             delta_blocks: blocks.map(Change::delta),
+            interval95: BytesAndBlocksInterval::of(
+                (bytes.map(Change::delta), row.bytes_margin),
+                (blocks.map(Change::delta), row.blocks_margin),
+            ),
+            significant: row.bytes_margin.map(|_| row.is_significant()),
         }
     }
 }
@@ -228,6 +258,7 @@ impl From<Counts> for CountsJson {
             alloc_blocks: counts.alloc_blocks,
             peak_bytes: counts.peak_bytes,
             peak_blocks: counts.peak_blocks,
+            interval95: CountsInterval::of(&counts),
         }
     }
 }

@@ -184,6 +184,10 @@ fn numbers_that_make_no_sense_are_refused() {
     for (arguments, words) in [
         (&["run", "-n", "0"][..], "ask for at least 1"),
         (&["run", "--interval", "soon"], "use ms, s, m or h"),
+        (&["run", "--sample", "0"], "leave --sample out"),
+        (&["record", "--sample", "1x", "true"], "as in 65536 or 64k"),
+        (&["serve", "--sample", "64k"], "--ledger"),
+        (&["record", "--sample", "1k", "--at-rest", "5", "true"], "use --for or --until-idle"),
         (&["top", "x", "--by", "colour"], "possible values: site, function, file, category"),
         (&["load", "--compression"], "--compression needs --tls 1.2"),
     ] {

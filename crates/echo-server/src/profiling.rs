@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::fs;
 
 use recorder::{FreeFn, Heap, MallocFn, OpensslFunctions, ReallocFn};
-pub use recorder::{InstallError, Options, check_in_place};
+pub use recorder::{InstallError, Options, SampleOptions, check_in_place};
 
 use crate::allocator::openssl_heap;
 

@@ -8,7 +8,7 @@ use crate::peak::Peak;
 pub(crate) const MAGIC: [u8; 8] = *b"tlsheap\0";
 
 /// Changes with every change of the layout; a reader reads its own version only.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// Frames kept of one stack. Most have 32 to 45; parsing a certificate on a tokio task takes up to
 /// about 80, through OpenSSL 4.0's decoders. Unused room costs nothing: stacks lie end to end.
@@ -80,7 +80,8 @@ pub(crate) struct Header {
     pub site_capacity: u32,
     pub frame_capacity: u32,
     pub cell_capacity: u32,
-    pub reserved: u32,
+    /// [`Sampling::interval`](crate::Sampling::interval); 0 when every block is counted.
+    pub sample_interval: AtomicU32,
     /// Bytes of /proc/self/maps stored.
     pub modules_used: AtomicU64,
     /// Entries handed out, used or not; never beyond the capacity once a reader clamps them.
@@ -126,9 +127,11 @@ pub(crate) struct SiteRecord {
     /// Frees by threads for which no cell was left.
     pub spilled_free_blocks: AtomicU64,
     pub spilled_free_bytes: AtomicU64,
+    /// In a sampled ledger the size of each block; otherwise 0.
+    pub block_bytes: u64,
 }
 
-/// One thread's counts at one site.
+/// One thread's counts at one site. In a sampled ledger bytes are [weights](crate::Sampling::weight).
 #[repr(C, align(64))]
 pub(crate) struct CellRecord {
     /// The site's number.
@@ -147,7 +150,7 @@ pub(crate) struct CellRecord {
 }
 
 const _: () = assert!(size_of::<Header>() <= PAGE as usize);
-const _: () = assert!(size_of::<SiteRecord>() == 48);
+const _: () = assert!(size_of::<SiteRecord>() == 56);
 const _: () = assert!(size_of::<CellRecord>() == 64);
 
 /// Offsets of the regions, in bytes from the start of the file.

@@ -9,7 +9,7 @@
 //! ┌────────┬──────────┬─────────┬───────┬────────────────┬───────┐
 //! │ header │ modules  │ strings │ sites │ frames         │ cells │
 //! └────────┴──────────┴─────────┴───────┴────────────────┴───────┘
-//!   4 KiB    /proc/     file      48 B    return addresses  64 B: one thread's
+//!   4 KiB    /proc/     file      56 B    return addresses  64 B: one thread's
 //!            self/maps  names     a site  of all stacks     counts at one site
 //! ```
 //!
@@ -19,6 +19,8 @@
 //! * The **peak** is kept by epochs: the header's epoch rises whenever the process's total in use
 //!   reaches a new maximum, and a cell saves what it held before its first change in a new epoch.
 //!   So each event costs a comparison, and the sum over the cells is the highest total to the byte.
+//! * A ledger may be **sampled**: only some blocks are counted, at sites that also know the size of
+//!   their blocks, and the reader makes estimates of the counts. See [`Sampling`].
 
 mod coverage;
 mod error;
@@ -26,6 +28,7 @@ mod layout;
 mod modules;
 mod peak;
 mod reader;
+mod sampling;
 mod snapshot;
 mod writer;
 
@@ -33,5 +36,6 @@ pub use coverage::{Coverage, Found, Outcome, Way};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
 pub use peak::{Account, Accounts, Peak, Share, Threads};
+pub use sampling::{Estimate, Sampling, Uncertainty};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
 pub use writer::{Cell, CreateError, Ledger, SiteId, StackEnd, Statistic};

@@ -17,7 +17,7 @@ use crate::layout::{
 use crate::peak::Peak;
 use crate::snapshot::{Counts, Inherited, Site, Snapshot, Statistics};
 use crate::writer::{DROPPED_CELL, Statistic};
-use crate::{Capacities, LedgerError, modules};
+use crate::{Capacities, LedgerError, Sampling, modules};
 
 /// The largest region that is read, in bytes: the cells of 16 million pairs of thread and site.
 const MOST_BYTES: u64 = 1 << 30;
@@ -60,6 +60,7 @@ struct Layout {
     pid: u32,
     started_nanos: u64,
     capacities: Capacities,
+    sampling: Option<Sampling>,
 }
 
 /// The counts of all cells as they were at one reading.
@@ -126,11 +127,19 @@ impl Reader<'_> {
         if length != regions.end {
             return Err(self.invalid(length, "end of the file", regions.end, length));
         }
+        let interval = u32_at(&header, offset_of!(Header, sample_interval));
+        let sampling = Sampling::every(u64::from(interval));
+        if interval != 0 && sampling.is_none() {
+            let offset = offset_of!(Header, sample_interval) as u64;
+            let range = format!("at most {}", Sampling::MOST);
+            return Err(self.invalid(offset, "bytes between samples", range, interval));
+        }
         Ok(Layout {
             regions,
             pid: u64_at(&header, offset_of!(Header, pid)) as u32,
             started_nanos: u64_at(&header, offset_of!(Header, started_nanos)),
             capacities,
+            sampling,
         })
     }
 
@@ -171,13 +180,18 @@ impl Reader<'_> {
             let mut counts = totals.signed[at + 1];
             counts.spill(record);
             let flags = u32_at(record, offset_of!(SiteRecord, flags));
+            let block_bytes = u64_at(record, offset_of!(SiteRecord, block_bytes));
             sites.push(Site {
                 openssl: (flags >> SITE_OPENSSL_SHIFT) as u8,
                 file: self.file(record, offset, &strings, layout, &mut files)?,
                 line: u32_at(record, offset_of!(SiteRecord, line)),
                 stack: self.stack(record, offset, &frames)?,
                 truncated: flags & SITE_TRUNCATED != 0,
-                counts: counts.unsigned(),
+                counts: match layout.sampling {
+                    None => counts.unsigned(),
+                    Some(sampling) => counts.estimated(sampling, block_bytes, at),
+                },
+                block_bytes,
             });
         }
         let statistics = Self::statistics(layout, header, &sites, totals.dropped.unsigned());
@@ -185,6 +199,7 @@ impl Reader<'_> {
         Ok(Snapshot {
             pid: layout.pid,
             started_nanos: layout.started_nanos,
+            sampling: layout.sampling,
             modules,
             tables: tables(header),
             sites,
@@ -438,6 +453,21 @@ impl Signed {
         let bytes = u64_at(record, offset_of!(SiteRecord, spilled_free_bytes));
         self.free_blocks = self.free_blocks.wrapping_add(blocks);
         self.free_bytes = self.free_bytes.wrapping_add(bytes);
+    }
+
+    /// What the counted blocks stand for, each of `bytes` bytes. The bytes in the cells are weights,
+    /// which have been rounded block by block, and are not looked at here.
+    fn estimated(self, sampling: Sampling, bytes: u64, site: usize) -> Counts {
+        let counted = self.unsigned();
+        // The same at every reading, so that a site at which nothing happens does not change. Parts
+        // of the golden ratio lie evenly between 0 and 1.
+        let chance = (site as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11;
+        let chance = chance as f64 / (1_u64 << 53) as f64;
+        let whole = |blocks| sampling.estimate(bytes, blocks).whole(chance);
+        let (inuse_blocks, inuse_bytes) = whole(counted.inuse_blocks);
+        let (alloc_blocks, alloc_bytes) = whole(counted.alloc_blocks);
+        let (peak_blocks, peak_bytes) = whole(counted.peak_blocks);
+        Counts { inuse_blocks, inuse_bytes, alloc_blocks, alloc_bytes, peak_blocks, peak_bytes }
     }
 
     /// A live reading may see a free before the allocation it belongs to; that is nothing in use,

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::Sampling;
+
 /// Blocks and bytes of one site, or of several added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -36,7 +38,11 @@ pub struct Site {
     /// The stack had more frames than are kept, or could not be followed to its root. A stack read
     /// through frame pointers that a function without them cuts short looks like a whole one.
     pub truncated: bool,
-    /// What the site holds and held.
+    /// In a sampled ledger the size of every block of this site: one stack has as many sites as it
+    /// has sizes. Otherwise 0.
+    pub block_bytes: u64,
+    /// What the site holds and held. In a sampled ledger these are estimates, in whole numbers that
+    /// are added up like others.
     pub counts: Counts,
 }
 
@@ -110,6 +116,8 @@ pub struct Snapshot {
     pub pid: u32,
     /// When the recorder was installed, in nanoseconds since 1970.
     pub started_nanos: u64,
+    /// How blocks were chosen to be counted; `None` when every one was.
+    pub sampling: Option<Sampling>,
     /// Files mapped into the process when the recorder was installed.
     pub modules: Vec<Module>,
     /// Addresses of the recorder's private tables. The header lists as many as a server of usual size has; with

@@ -13,13 +13,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::Capacities;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
     VERSION,
 };
 use crate::peak::{Accounts, Change, Share};
+use crate::{Capacities, Sampling};
 
 /// The number of a site. Number 0 is no site: it stands for allocations whose site was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -246,6 +246,11 @@ impl Ledger {
         &self.capacities
     }
 
+    /// Says that only a part of the blocks is counted. Meant for start-up, before the first one is.
+    pub fn set_sampling(&self, sampling: Sampling) {
+        self.header().sample_interval.store(sampling.interval() as u32, Ordering::Release);
+    }
+
     /// Stores the process's memory map (`text` in the form of /proc/self/maps, cut where it does
     /// not fit). Meant for start-up, before the first allocation is recorded.
     pub fn store_modules(&self, text: &[u8]) {
@@ -336,13 +341,16 @@ impl Ledger {
     /// Stores a site and returns its number, or `None` when there is no room. `openssl` is the
     /// number of the OpenSSL that allocates there; `file` is a place that [`Ledger::add_file`]
     /// gave, or `None` for NULL; `frames` holds at most [`FRAMES_PER_SITE`] return addresses,
-    /// innermost first. Readers see it at once.
+    /// innermost first; `block_bytes` is the size of the blocks in a sampled ledger, and 0 in others.
+    /// Readers see it at once.
+    #[allow(clippy::too_many_arguments)] // the columns of one record
     pub fn add_site(
         &self,
         openssl: u8,
         file_pointer: usize,
         file: Option<u32>,
         line: u32,
+        block_bytes: u64,
         frames: &[usize],
         end: StackEnd,
     ) -> Option<SiteId> {
@@ -369,6 +377,7 @@ impl Ledger {
             (*record).line = line;
             (*record).file_pointer = file_pointer as u64;
             (*record).file = file.unwrap_or(FILE_NULL);
+            (*record).block_bytes = block_bytes;
             (*record).frames_start = start as u32;
             (*record).depth = depth as u32;
             (*record).flags = u32::from(openssl) << SITE_OPENSSL_SHIFT
@@ -383,7 +392,7 @@ impl Ledger {
         Some(SiteId(number as u32))
     }
 
-    /// Whether `site` is that of this OpenSSL, file pointer, line and stack.
+    /// Whether `site` is that of this OpenSSL, file pointer, line, size of blocks and stack.
     #[inline]
     pub fn site_is(
         &self,
@@ -391,11 +400,13 @@ impl Ledger {
         openssl: u8,
         file_pointer: usize,
         line: u32,
+        block_bytes: u64,
         frames: &[usize],
     ) -> bool {
         let Some(record) = self.site(site) else { return false };
         if record.file_pointer != file_pointer as u64
             || record.line != line
+            || record.block_bytes != block_bytes
             || record.flags >> SITE_OPENSSL_SHIFT != u32::from(openssl)
             || record.depth as usize != frames.len()
         {

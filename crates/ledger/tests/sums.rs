@@ -107,7 +107,9 @@ impl Counted {
         let ledger = Ledger::create(path, capacities).expect("a new file");
         let mut sites: Vec<SiteId> = (0..SITES)
             .map(|site| {
-                ledger.add_site(0, 0, None, site as u32, &[1, 2, 3], StackEnd::Root).expect("room")
+                ledger
+                    .add_site(0, 0, None, site as u32, 0, &[1, 2, 3], StackEnd::Root)
+                    .expect("room")
             })
             .collect();
         sites.push(SiteId::DROPPED);

@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use recorder::{Heap, InstallError, Preparation, StackSource};
+use recorder::{Heap, InstallError, Preparation, SampleOptions, Sampling, StackSource};
 
 use crate::report::Report;
 use crate::{fixes, scan};
@@ -14,6 +14,13 @@ pub const FOLDER: &str = "TLSHEAP_LEDGER_DIR";
 /// The variable that holds the id of the process whose child is the program to be recorded: this
 /// one reports what was found even when it never allocates.
 pub const MAIN_PARENT: &str = "TLSHEAP_MAIN_PARENT";
+
+/// The variable that says how many bytes lie between samples on average, from 1 to
+/// [`Sampling::MOST`]. Without it every block is counted.
+pub const SAMPLE: &str = "TLSHEAP_SAMPLE";
+
+/// The variable with a number that chance begins with, to have the same samples again.
+pub const SAMPLE_SEED: &str = "TLSHEAP_SAMPLE_SEED";
 
 #[cfg(not(test))]
 #[used]
@@ -43,6 +50,8 @@ extern "C" fn construct() {
         }
         let mut preparation = Preparation::in_folder(folder, StackSource::best());
         preparation.begun = begun;
+        let sample = sample_options();
+        preparation.sample = sample.as_ref().ok().copied().flatten();
         // SAFETY: the C library's allocator keeps its contract, and is what OpenSSL uses by itself.
         if unsafe { recorder::prepare(preparation, Heap::libc()) }.is_err() {
             return;
@@ -50,6 +59,9 @@ extern "C" fn construct() {
         // SAFETY: the handler only stores atomics.
         unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
         scan::begin(Report::of_this_process(folder, is_main()));
+        if let Err(sentence) = sample {
+            scan::with_report(|report| report.problem(sentence));
+        }
     });
 }
 
@@ -64,10 +76,42 @@ fn is_main() -> bool {
     parent == Some(std::os::unix::process::parent_id())
 }
 
+/// How blocks are to be sampled, if they are. What cannot be understood is a sentence for the report,
+/// and every block is counted then.
+fn sample_options() -> Result<Option<SampleOptions>, String> {
+    let Some(text) = std::env::var_os(SAMPLE) else { return Ok(None) };
+    let sampling = sampling(&text.to_string_lossy())?;
+    let seed = std::env::var(SAMPLE_SEED).ok().and_then(|seed| seed.parse().ok());
+    Ok(Some(SampleOptions { sampling, seed }))
+}
+
+fn sampling(text: &str) -> Result<Sampling, String> {
+    text.parse().ok().and_then(Sampling::every).ok_or_else(|| {
+        format!(
+            "{SAMPLE} is {text:?} and not a number of bytes from 1 to {}: every block is counted",
+            Sampling::MOST
+        )
+    })
+}
+
 /// The recorder has made a ledger, or could not.
 fn begun(ledger: Result<&Path, InstallError>) {
     scan::with_report(|report| match ledger {
         Ok(path) => report.ledger_begun(path),
         Err(error) => report.problem(format!("no ledger could be made: {error}")),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_between_samples_are_a_number() {
+        assert_eq!(sampling("65536").map(Sampling::interval), Ok(65_536));
+        for wrong in ["", "0", "64k", "-1", "99999999999"] {
+            let said = sampling(wrong).expect_err("no number of bytes");
+            assert!(said.contains(wrong) && said.ends_with("every block is counted"), "{said}");
+        }
+    }
 }

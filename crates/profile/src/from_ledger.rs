@@ -8,7 +8,8 @@ use ledger::{Counts, Site, Snapshot};
 use crate::openssl_wrappers::is_allocation_wrapper;
 use crate::symbols::{AddressKind, AddressSpace, Symbols};
 use crate::{
-    Function, FunctionId, Line, Location, LocationId, Metric, Profile, Sample, source_path,
+    Function, FunctionId, Line, Location, LocationId, Metric, Profile, Sample, Sampling,
+    source_path,
 };
 
 /// The frame of the sample that holds what the recorder had no room to keep apart.
@@ -29,6 +30,8 @@ const DOMAIN: &str = "openssl";
 ///   for the memory, and its line is the one that OpenSSL itself gave.
 /// * Sites whose stacks are the same after that are one sample.
 /// * What was dropped is a sample of its own, so each column adds up to [`Snapshot::totals`].
+/// * Of a sampled ledger, values are estimates, and blocks of different sizes are samples of their
+///   own, which know that size.
 ///
 /// The heaviest stack in use comes first; equal ones are ordered by their frames.
 pub fn from_ledger(snapshot: &Snapshot, symbols: &mut Symbols) -> Profile {
@@ -65,8 +68,8 @@ pub fn from_ledger_with(
 struct Builder<'a> {
     profile: Profile,
     space: AddressSpace<'a>,
-    /// Where in `samples` a stack is, of the OpenSSL with a name.
-    by_stack: HashMap<(Option<&'a str>, Vec<LocationId>), usize>,
+    /// Where in `samples` a stack is, of the OpenSSL with a name and of blocks of a size.
+    by_stack: HashMap<(Option<&'a str>, u64, Vec<LocationId>), usize>,
     samples: Vec<Sample>,
     /// What OpenSSLs are called in labels, by number.
     openssls: &'a [(u8, String)],
@@ -75,6 +78,8 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(snapshot: &'a Snapshot, symbols: &'a mut Symbols, mut profile: Profile) -> Builder<'a> {
         profile.time_nanos = i64::try_from(snapshot.started_nanos).unwrap_or(0);
+        profile.sampling = snapshot.sampling;
+        profile.comments.extend(snapshot.sampling.map(how_sampled));
         let space = symbols.address_space(Some(snapshot.pid), &snapshot.modules);
         Builder { profile, space, by_stack: HashMap::new(), samples: Vec::new(), openssls: &[] }
     }
@@ -85,7 +90,7 @@ impl<'a> Builder<'a> {
         }
         if snapshot.statistics.dropped != Counts::default() {
             let frame = self.named_frame(DROPPED_SITES);
-            self.add(None, vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
+            self.add(None, 0, vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
         }
         self.finish()
     }
@@ -93,18 +98,27 @@ impl<'a> Builder<'a> {
     fn add_site(&mut self, site: &Site, values: Vec<i64>) {
         let stack = self.stack(site);
         let openssl = self.openssls.iter().find(|(number, _)| *number == site.openssl);
-        self.add(openssl.map(|(_, name)| name.as_str()), stack, values);
+        self.add(openssl.map(|(_, name)| name.as_str()), site.block_bytes, stack, values);
     }
 
-    fn add(&mut self, openssl: Option<&'a str>, stack: Vec<LocationId>, values: Vec<i64>) {
-        let key = (openssl, stack);
+    fn add(
+        &mut self,
+        openssl: Option<&'a str>,
+        block_bytes: u64,
+        stack: Vec<LocationId>,
+        values: Vec<i64>,
+    ) {
+        let key = (openssl, block_bytes, stack);
         if let Some(at) = self.by_stack.get(&key) {
             for (sum, value) in self.samples[*at].values.iter_mut().zip(values) {
                 *sum = sum.saturating_add(value);
             }
             return;
         }
-        let mut sample = Sample { stack: key.1.clone(), values, labels: Vec::new() };
+        let mut sample = Sample { stack: key.2.clone(), values, labels: Vec::new() };
+        if self.profile.sampling.is_some() && block_bytes != 0 {
+            sample.set_block_bytes(block_bytes);
+        }
         sample.set_label("domain", DOMAIN);
         if let Some(openssl) = openssl {
             sample.set_label("openssl", openssl);
@@ -195,6 +209,16 @@ impl<'a> Builder<'a> {
         }
         profile
     }
+}
+
+/// For readers of the profile, people and programs alike.
+fn how_sampled(sampling: Sampling) -> String {
+    let interval = sampling.interval();
+    format!(
+        "domain openssl: sampled, one sample in {interval} bytes on average: a block of the size in \
+         label bytes was counted with probability 1 - exp(-bytes/{interval}), and values are \
+         estimates, counts divided by that"
+    )
 }
 
 /// One value per column, in the order of [`Metric::ALL`].

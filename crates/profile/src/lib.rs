@@ -31,6 +31,8 @@ pub mod symbols;
 mod text_lines;
 
 pub use error::{Position, ReadError};
+pub use ledger::{Sampling, Uncertainty};
+
 pub use from_ledger::{DROPPED_SITES, TRUNCATED, from_ledger, from_ledger_with, from_recording};
 pub use merge::merge;
 pub use model::*;

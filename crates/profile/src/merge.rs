@@ -8,7 +8,8 @@ use crate::{
 ///
 /// Columns are the same when they have the same kind and unit. Columns of `into` that `other` does
 /// not have are 0 in its samples; columns that only `other` has are left out. Comments of `other`
-/// follow those of `into`; its times are left out.
+/// follow those of `into`; its times are left out. Both are of one recording, so they were sampled in
+/// the same way, or one of them was not.
 pub fn merge(into: &mut Profile, other: &Profile) {
     let columns: Vec<Option<usize>> = into
         .sample_types()
@@ -40,7 +41,13 @@ pub fn merge(into: &mut Profile, other: &Profile) {
             labels,
         });
     }
-    into.comments.extend(other.comments.iter().cloned());
+    into.sampling = into.sampling.or(other.sampling);
+    for comment in &other.comments {
+        // Several processes of a sampled recording say the same.
+        if other.sampling.is_none() || !into.comments.contains(comment) {
+            into.comments.push(comment.clone());
+        }
+    }
 }
 
 #[cfg(test)]

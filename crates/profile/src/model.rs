@@ -3,6 +3,8 @@
 //! The shape is that of pprof's protobuf, our native format, with handles instead of ids: a
 //! [`Sample`] names its frames through [`LocationId`]s of the same [`Profile`].
 
+use ledger::Sampling;
+
 use crate::interner::Interner;
 
 /// What one value column counts, in pprof's spelling.
@@ -130,6 +132,10 @@ pub enum LabelValue {
     Number(i64, String),
 }
 
+/// The label with the size of each block, as Go's heap profiles have it, and its unit.
+const BLOCK_BYTES: &str = "bytes";
+const BYTES: &str = "bytes";
+
 /// One stack with its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
@@ -152,9 +158,29 @@ impl Sample {
 
     /// Sets the text label `key`, replacing what it held.
     pub fn set_label(&mut self, key: &str, text: &str) {
+        self.put_label(key, LabelValue::Text(text.to_owned()));
+    }
+
+    fn put_label(&mut self, key: &str, value: LabelValue) {
         self.labels.retain(|(k, _)| k != key);
         let at = self.labels.partition_point(|(k, _)| k.as_str() < key);
-        self.labels.insert(at, (key.to_owned(), LabelValue::Text(text.to_owned())));
+        self.labels.insert(at, (key.to_owned(), value));
+    }
+
+    /// The size of each block, in a sample whose values are estimates: see [`Profile::sampling`].
+    pub fn block_bytes(&self) -> Option<u64> {
+        self.labels.iter().find_map(|(key, value)| match value {
+            LabelValue::Number(bytes, unit) if key == BLOCK_BYTES && unit == BYTES => {
+                u64::try_from(*bytes).ok()
+            }
+            _ => None,
+        })
+    }
+
+    /// Sets [`Sample::block_bytes`].
+    pub fn set_block_bytes(&mut self, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.put_label(BLOCK_BYTES, LabelValue::Number(bytes, BYTES.to_owned()));
     }
 }
 
@@ -180,6 +206,9 @@ pub struct Profile {
     functions: Interner<Function>,
     locations: Interner<Location>,
     samples: Vec<Sample>,
+    /// How blocks were chosen to be counted: the values of samples that know the size of their
+    /// blocks are estimates then. `None` where nothing was chosen by the recorder.
+    pub sampling: Option<Sampling>,
     /// Free text that travels with the profile.
     pub comments: Vec<String>,
     /// When the profile was taken, in nanoseconds since 1970; 0 when unknown.

@@ -9,6 +9,7 @@ use crate::blocks::Blocks;
 use crate::heap::{self, Heap, MemoryFunctions, OpensslFunctions};
 use crate::openssls;
 use crate::recorder::{self, Recorder};
+use crate::sampling::{self, SampleOptions};
 use crate::segments::Segments;
 use crate::sites::Sites;
 use crate::stack::StackSource;
@@ -24,13 +25,16 @@ pub struct Options {
     pub sites: u32,
     /// Blocks that can be live at once; further ones are counted as untracked.
     pub blocks: u64,
+    /// Count a part of the blocks only; `None` counts every one.
+    pub sample: Option<SampleOptions>,
 }
 
 impl Options {
     /// The usual sizes: 65,536 sites (about a tenth of it is used by a TLS server), 100 million
     /// live blocks. Memory is taken as it is needed, not ahead.
     pub fn at(ledger: impl Into<PathBuf>) -> Options {
-        Options { ledger: ledger.into(), sites: Capacities::default().sites, blocks: 100_000_000 }
+        let sites = Capacities::default().sites;
+        Options { ledger: ledger.into(), sites, blocks: 100_000_000, sample: None }
     }
 }
 
@@ -99,6 +103,7 @@ unsafe fn install_once(
     functions: OpensslFunctions,
 ) -> Result<(), InstallError> {
     let ledger = Ledger::create(&options.ledger, Capacities::for_sites(options.sites))?;
+    sampling::begin(options.sample);
     let parts =
         Parts { blocks: options.blocks, stacks: StackSource::FramePointers, inherited: None };
     let recorder = assemble(ledger, &parts)?;
@@ -131,6 +136,10 @@ pub(crate) struct Parts {
 
 /// A recorder that counts in `ledger`.
 pub(crate) fn assemble(ledger: Ledger, parts: &Parts) -> Result<Box<Recorder>, InstallError> {
+    let sampling = sampling::current();
+    if let Some(sampling) = sampling {
+        ledger.set_sampling(sampling);
+    }
     // The tool needs the map to name addresses, also after the process has gone. A process that
     // may not read its own map is recorded without names.
     if let Ok(map) = std::fs::read("/proc/self/maps") {
@@ -148,6 +157,7 @@ pub(crate) fn assemble(ledger: Ledger, parts: &Parts) -> Result<Box<Recorder>, I
         segments: Segments::for_sites(sites).ok_or(InstallError::Exhausted("memory"))?,
         threads,
         stacks: parts.stacks,
+        sampling,
         detached: AtomicBool::new(false),
         inherited: parts.inherited,
         ledger,
@@ -179,12 +189,16 @@ pub fn note_replaced() {
     }
 }
 
-/// Calls `visit` with the requested size of every live block of OpenSSL's, for sums that the
-/// ledger does not have. Blocks that come or go meanwhile may be seen or not. Takes some tens of
+/// Calls `visit` with the requested size of every live block of OpenSSL's that is counted, and how
+/// many blocks it stands for (1 unless a part of them is counted), for sums that the ledger does not
+/// have. Blocks that come or go meanwhile may be seen or not. Takes some tens of
 /// milliseconds for a million blocks, and does nothing without a recorder.
-pub fn for_each_live_block(visit: impl FnMut(u64)) {
+pub fn for_each_live_block(mut visit: impl FnMut(u64, f64)) {
     if let Some(recorder) = recorder::current() {
-        recorder.blocks.for_each_size(visit);
+        let sampling = recorder.sampling;
+        recorder.blocks.for_each_size(|bytes| {
+            visit(bytes, sampling.map_or(1.0, |sampling| sampling.estimate(bytes, 1).blocks));
+        });
     }
 }
 

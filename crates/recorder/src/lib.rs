@@ -20,6 +20,8 @@
 //!   │         └ new ─► stack ─► sites ─► cell, segments ─► a new habit
 //!   ├────► blocks (pointer → cell, size)
 //!   └────► below (the heap, or the program's own functions)
+//!
+//! sampling has hooks of its own: most blocks ─► below, the others to the same tables.
 //! ```
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
@@ -35,6 +37,7 @@ mod memory;
 mod openssls;
 mod process;
 mod recorder;
+mod sampling;
 mod segments;
 mod sites;
 mod stack;
@@ -50,6 +53,8 @@ pub use install::{
     InstallError, Options, check_in_place, for_each_live_block, install, note_replaced,
     site_of_block,
 };
+pub use ledger::Sampling;
 pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
 pub use process::{Preparation, note_new_modules, note_unloading, prepare};
+pub use sampling::SampleOptions;
 pub use stack::StackSource;

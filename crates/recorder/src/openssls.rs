@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::heap::{self, Getter, MemoryFunctions, Setter};
 use crate::hooks::{BELOW, SETS};
 use crate::install::InstallError;
+use crate::sampling;
 
 /// OpenSSLs of one process that can be told apart. Two are known to happen.
 pub const MOST_OPENSSLS: usize = 8;
@@ -86,7 +87,10 @@ impl OpensslNumber {
 
     /// The hooks for this OpenSSL.
     pub fn hooks(self) -> MemoryFunctions {
-        SETS[self.index()]
+        match sampling::current() {
+            None => SETS[self.index()],
+            Some(_) => sampling::hooks::SETS[self.index()],
+        }
     }
 
     /// Gives the number back; its hooks are in no OpenSSL.

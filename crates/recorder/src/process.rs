@@ -11,6 +11,7 @@ use ledger::{Capacities, Ledger};
 use crate::heap::{self, Heap};
 use crate::install::InstallError;
 use crate::recorder::{self, Recorder};
+use crate::sampling::{self, SampleOptions};
 use crate::stack::StackSource;
 use crate::threads::{self, Inside};
 use crate::{install, unwind};
@@ -25,6 +26,8 @@ pub struct Preparation {
     pub sites: u32,
     /// Blocks that can be live at once; further ones are counted as untracked.
     pub blocks: u64,
+    /// Count a part of the blocks only; `None` counts every one.
+    pub sample: Option<SampleOptions>,
     /// How stacks are read.
     pub stacks: StackSource,
     /// Called once for each ledger, with its path, before anything is counted in it; or with the
@@ -39,6 +42,7 @@ impl Preparation {
             folder: folder.into(),
             sites: Capacities::default().sites,
             blocks: 100_000_000,
+            sample: None,
             stacks,
             begun: |_| {},
         }
@@ -63,6 +67,7 @@ pub unsafe fn prepare(preparation: Preparation, heap: Heap) -> Result<(), Instal
     if unsafe { libc::pthread_atfork(None, None, Some(begin_anew)) } != 0 {
         return Err(InstallError::Exhausted("fork handler"));
     }
+    sampling::begin(preparation.sample);
     heap::publish(heap);
     PREPARATION.store(Box::leak(Box::new(preparation)), Ordering::Release);
     Ok(())
@@ -153,6 +158,7 @@ fn new_ledger(preparation: &Preparation) -> Result<(Ledger, PathBuf), InstallErr
 unsafe extern "C" fn begin_anew() {
     recorder::retire();
     threads::stand_up();
+    sampling::begin_anew();
     // The thread that was starting, or the file that could not be made, was the parent's.
     STARTING.store(false, Ordering::Release);
     FAILED.store(false, Ordering::Release);

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
-use ledger::{Ledger, SiteId, Statistic};
+use ledger::{Ledger, Sampling, SiteId, Statistic};
 
 use crate::blocks::{Block, Blocks, Inserted};
 use crate::habits::Known;
@@ -23,6 +23,8 @@ pub(crate) struct Recorder {
     pub segments: Segments,
     pub threads: Threads,
     pub stacks: StackSource,
+    /// How blocks are chosen to be counted; `None` when every one is.
+    pub sampling: Option<Sampling>,
     /// Set in a forked child that gets no ledger of its own: this one belongs to its parent.
     pub detached: AtomicBool,
     /// The recorder of the process that this one was forked from, as it was at that moment: its
@@ -83,12 +85,12 @@ static FOREIGN_FREES: AtomicU64 = AtomicU64::new(0);
 /// A block taken out of the table it was in.
 #[derive(Clone, Copy)]
 pub(crate) struct Taken {
-    block: Block,
-    from: &'static Recorder,
+    pub block: Block,
+    pub from: &'static Recorder,
 }
 
 /// Takes a block out of the tables of the processes that this one was forked from.
-fn take_inherited(first: Option<&'static Recorder>, pointer: usize) -> Option<Taken> {
+pub(crate) fn take_inherited(first: Option<&'static Recorder>, pointer: usize) -> Option<Taken> {
     std::iter::successors(first, |recorder| recorder.inherited)
         .find_map(|from| Some(Taken { block: from.blocks.remove(pointer)?, from }))
 }
@@ -252,10 +254,16 @@ impl Recorder {
         self.ledger.add(Statistic::ForeignFrees, FOREIGN_FREES.swap(0, Ordering::Relaxed));
         for recorder in std::iter::successors(self.inherited, |recorder| recorder.inherited) {
             recorder.blocks.for_each_size(|bytes| {
-                self.ledger.add(Statistic::InheritedBlocks, 1);
+                let (blocks, bytes) = self.stands_for(bytes);
+                self.ledger.add(Statistic::InheritedBlocks, blocks);
                 self.ledger.add(Statistic::InheritedBytes, bytes);
             });
         }
+    }
+
+    /// It is a forked child's that gets no ledger of its own.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Relaxed)
     }
 
     /// Says in the ledger whether OpenSSL still calls the recorder.
@@ -264,7 +272,7 @@ impl Recorder {
     }
 
     /// Says in the ledger that the table of blocks has grown by a level.
-    fn report_memory(&self, level: Table) {
+    pub(crate) fn report_memory(&self, level: Table) {
         self.ledger.add_table(level.start, level.bytes);
     }
 
@@ -306,7 +314,7 @@ impl Recorder {
         let mut trace = Trace::new();
         self.stacks.walk(caller.frame, seat.bounds(), &mut trace);
         let Caller { openssl, file, line, .. } = caller;
-        let key = Key { openssl, file, line, stack: trace.stack() };
+        let key = Key { openssl, file, line, block_bytes: 0, stack: trace.stack() };
         let site = self.sites.find(&self.ledger, key);
         if let Some(cell) = seat.cell(&self.ledger, site) {
             let known = Known { site, cell };

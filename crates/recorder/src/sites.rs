@@ -21,6 +21,8 @@ pub(crate) struct Key<'a> {
     /// OpenSSL's file name, a literal in its code or data; may be NULL.
     pub file: *const c_char,
     pub line: u32,
+    /// The size of each block where a part of them is counted; otherwise 0.
+    pub block_bytes: u64,
     pub stack: Stack<'a>,
 }
 
@@ -85,6 +87,7 @@ impl Sites {
                     key.openssl,
                     key.file as usize,
                     key.line,
+                    key.block_bytes,
                     key.stack.frames(),
                 ) {
                     return site;
@@ -100,9 +103,9 @@ impl Sites {
             None => None,
             Some(name) => Some(self.files.place(ledger, name)?),
         };
-        let stack = key.stack;
-        let (openssl, file_pointer) = (key.openssl, key.file as usize);
-        ledger.add_site(openssl, file_pointer, file, key.line, stack.frames(), stack.end())
+        let Key { openssl, line, block_bytes, stack, .. } = key;
+        let file_pointer = key.file as usize;
+        ledger.add_site(openssl, file_pointer, file, line, block_bytes, stack.frames(), stack.end())
     }
 
     fn entry(&self, at: usize) -> &AtomicU64 {
@@ -112,12 +115,13 @@ impl Sites {
     }
 }
 
-/// Mixes OpenSSL, file, line and every return address.
+/// Mixes OpenSSL, file, line, size and every return address.
 fn hash(key: &Key) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = (key.file as u64
         ^ u64::from(key.line).rotate_left(40)
-        ^ u64::from(key.openssl).rotate_left(32))
+        ^ u64::from(key.openssl).rotate_left(32)
+        ^ key.block_bytes.rotate_left(16))
     .wrapping_mul(K);
     for frame in key.stack.frames() {
         hash = (hash.rotate_left(23) ^ *frame as u64).wrapping_mul(K);

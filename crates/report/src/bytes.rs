@@ -28,6 +28,14 @@ pub fn one_decimal(figure: f64) -> String {
     format!("{sign}{}.{}", exact(tenths / 10), (tenths % 10).abs())
 }
 
+/// A figure, and where it is an estimate, half the width of its 95 % interval: `617,466 ± 41,200`.
+pub fn give_or_take(figure: f64, margin: Option<f64>, say: impl Fn(f64) -> String) -> String {
+    match margin {
+        None => say(figure),
+        Some(margin) => format!("{} ± {}", say(figure), say(margin)),
+    }
+}
+
 /// A figure rounded to a whole number with its sign: `+1,024`, `-16,716`, and `0`.
 pub fn signed(figure: f64) -> String {
     let text = rounded(figure);
@@ -76,6 +84,12 @@ mod tests {
                 "-9,223,372,036,854,775,808"
             ]
         );
+    }
+
+    #[test]
+    fn an_estimate_says_how_far_off_it_may_be() {
+        assert_eq!(give_or_take(617_466.0, Some(41_200.4), rounded), "617,466 ± 41,200");
+        assert_eq!(give_or_take(617_466.0, None, rounded), "617,466");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use analysis::top::{Figures, Top, TopRow};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle, Width};
 
-use crate::bytes::{exact, one_decimal, percent, rounded, signed};
+use crate::bytes::{exact, give_or_take, one_decimal, percent, rounded, signed};
 use crate::fit::{join_story, shorten, shorten_path, width};
 
 /// How wide a table may be.
@@ -70,13 +70,20 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
     };
     let shown: Vec<&TopRow> = top.rows.iter().take(options.rows).collect();
     let mut columns = vec![
-        Column::number(bytes, shown.iter().map(|row| figure(row.bytes, rounded))),
+        Column::number(
+            bytes,
+            shown.iter().map(|row| {
+                figure(row.bytes, |bytes| give_or_take(bytes, row.bytes_margin, rounded))
+            }),
+        ),
         Column::number(
             blocks,
             shown.iter().map(|row| {
-                figure(row.blocks, |blocks| match top.figures {
-                    Figures::InUse => rounded(blocks),
-                    Figures::PerConnection(_) => one_decimal(blocks),
+                figure(row.blocks, |blocks| {
+                    give_or_take(blocks, row.blocks_margin, |blocks| match top.figures {
+                        Figures::InUse => rounded(blocks),
+                        Figures::PerConnection(_) => one_decimal(blocks),
+                    })
                 })
             }),
         ),
@@ -87,7 +94,8 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
     let mut text = render(&fit(columns), &lines.collect::<Vec<_>>(), options);
     let (count, rest) = top.rest(options.rows);
     if count > 0 {
-        let rest = format!("… and {}, {} bytes together", more_rows(count), rounded(rest));
+        let bytes = give_or_take(rest, top.rest_margin(options.rows), rounded);
+        let rest = format!("… and {}, {bytes} bytes together", more_rows(count));
         text.push_str(&options.colour.paint(Style::new().dimmed(), &rest));
         text.push('\n');
     }
@@ -97,8 +105,15 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
 /// The table of `diff`: bytes before and after, changes, and what changed.
 pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let shown: Vec<&DiffRow> = rows_of_diff.iter().take(options.rows).collect();
-    let delta = |change: Option<Change>| figure(change.map(Change::delta), signed);
+    let delta = |row: &DiffRow| {
+        figure(row.inuse_bytes.map(Change::delta), |delta| {
+            let margin = row.bytes_margin.map(|margin| format!(" ± {}", rounded(margin)));
+            signed(delta) + &margin.unwrap_or_default()
+        })
+    };
     let side = |row: &&DiffRow| match row.side {
+        // Chance may have made it.
+        _ if !row.is_significant() => "within error",
         Side::Both if row.was.is_some() => "moved",
         Side::Both => "",
         Side::OnlyBefore => "gone",
@@ -108,14 +123,16 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let mut columns = vec![
         Column::number("before", shown.iter().map(|r| figure(bytes(r).map(|b| b.before), rounded))),
         Column::number("after", shown.iter().map(|r| figure(bytes(r).map(|b| b.after), rounded))),
-        Column::number("change", shown.iter().map(|row| delta(row.inuse_bytes))),
+        Column::number("change", shown.iter().map(|row| delta(row))),
         Column::number(
             "blocks",
             shown.iter().map(|row| {
                 figure(row.inuse_blocks.map(Change::delta), |blocks| {
                     let text = one_decimal(blocks);
                     let text = text.strip_suffix(".0").unwrap_or(&text);
-                    if blocks > 0.0 { format!("+{text}") } else { text.to_owned() }
+                    let margin = row.blocks_margin.map(|margin| format!(" ± {}", rounded(margin)));
+                    let text = text.to_owned() + &margin.unwrap_or_default();
+                    if blocks > 0.0 { format!("+{text}") } else { text }
                 })
             }),
         ),
@@ -126,6 +143,7 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let lines = shown.iter().zip(&stories).map(|(row, story)| {
         let delta = row.inuse_bytes.map_or(0.0, Change::delta);
         let style = match delta {
+            _ if !row.is_significant() => Style::new(),
             grown if grown >= 0.5 => AnsiColor::Red.on_default(),
             shrunk if shrunk <= -0.5 => AnsiColor::Green.on_default(),
             _ => Style::new(),

@@ -137,6 +137,7 @@ struct Subject {
 impl Subject {
     fn open(path: &Path, connections: Option<NonZeroU64>) -> Result<Subject, Failure> {
         let capture = Capture::open(path)?.or_connections(connections);
+        capture.counted_exactly("a budget")?;
         let examined = Examined::of(&capture, path)?;
         let measured = Measured {
             name: capture.name.clone(),

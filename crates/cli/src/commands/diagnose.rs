@@ -100,6 +100,7 @@ fn series_of(run: &Path) -> Vec<PathBuf> {
 
 /// What there is to look at in one capture.
 fn case_of(capture: &Capture, path: &Path) -> Result<Case, Failure> {
+    capture.counted_exactly("a diagnosis")?;
     let closed = path.join(run_folder::CLOSED);
     let closed = if closed.is_file() { Some(Capture::open(&closed)?.profile) } else { None };
     let profiles = Profiles {
@@ -118,6 +119,7 @@ fn case_of(capture: &Capture, path: &Path) -> Result<Case, Failure> {
 }
 
 fn moment(capture: &Capture) -> Result<series::Capture, Failure> {
+    capture.counted_exactly("a diagnosis")?;
     let of = || {
         Some(series::Capture {
             holdings: holdings(&capture.profile, None)?,

@@ -3,10 +3,12 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use analysis::diff::{DiffRow, by_category, diff_rows, diff_versions};
+use analysis::diff::{
+    DiffRow, by_category, diff_rows, diff_versions, margin_of_category, margin_of_totals,
+};
 use analysis::moved::Versions;
 use clap::Args;
-use report::bytes::human;
+use report::bytes::{give_or_take, human};
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
 use report::table;
 
@@ -60,7 +62,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let per_connection = connections.is_some();
         return output::print_json(&DiffJson::new(&before, &after, by, &rows, per_connection));
     }
-    let mut text = heading(&before, &after, &rows, connections.is_some());
+    let margin = margin_of_totals(&old, &new, connections);
+    let mut text = heading(&before, &after, &rows, connections.is_some(), margin);
     text += &of_which(&rows, by);
     text += "\n";
     let changed: Vec<DiffRow> =
@@ -76,7 +79,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     output::print(&text)
 }
 
-fn heading(before: &Capture, after: &Capture, rows: &[DiffRow], per_connection: bool) -> String {
+fn heading(
+    before: &Capture,
+    after: &Capture,
+    rows: &[DiffRow],
+    per_connection: bool,
+    margin: Option<f64>,
+) -> String {
     let sum = |of: fn(&analysis::diff::Change) -> f64| -> f64 {
         rows.iter().filter_map(|row| row.inuse_bytes.as_ref().map(of)).sum()
     };
@@ -91,7 +100,13 @@ fn heading(before: &Capture, after: &Capture, rows: &[DiffRow], per_connection: 
         }
         _ => capture.name.clone(),
     });
-    format!("{from} → {to}: {} → {} {what}{change}\n", human(old), human(new))
+    let mut text = format!("{from} → {to}: {} → {} {what}{change}\n", human(old), human(new));
+    if let Some(margin) = margin {
+        let within = if (new - old).abs() > margin { "" } else { ": within error" };
+        let change = give_or_take(new - old, Some(margin), human);
+        text += &format!("estimated from samples; changed by {change} (95 %){within}\n");
+    }
+    text
 }
 
 /// The categories that make most of the change: `of which tls.record_layer +8.8 KB, …`.
@@ -110,10 +125,18 @@ fn of_which(rows: &[DiffRow], by: GroupBy) -> String {
         .take(MOST)
         .map(|(category, change)| {
             let sign = if change.delta() > 0.0 { "+" } else { "" };
-            format!("{category} {sign}{}", human(change.delta()))
+            let margin = margin_of_category(rows, category);
+            format!("{category} {sign}{}", give_or_take(change.delta(), margin, human))
         })
         .collect();
-    if named.is_empty() { String::new() } else { format!("of which {}\n", named.join(", ")) }
+    match named.join(", ") {
+        named if named.is_empty() => String::new(),
+        // With their intervals they may be too long for one line.
+        named if rows.iter().any(|row| row.bytes_margin.is_some()) => {
+            output::wrapped(&format!("of which {named}"), 0) + "\n"
+        }
+        named => format!("of which {named}\n"),
+    }
 }
 
 /// `OpenSSL 3.0.19` of `OpenSSL 3.0.19 27 Jan 2026`.
@@ -147,6 +170,7 @@ fn draw(
     };
     let options = DifferentialOptions::titled(match exactness(&after.profile) {
         Exactness::Exact => "OpenSSL bytes in use",
+        Exactness::Estimated { .. } => "OpenSSL bytes in use, estimated from samples",
         _ => "bytes in use",
     });
     Ok(differential(&side(before, scale)?, &side(after, Ratio::ONE)?, &options)?)

@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use ledger::Sampling;
 
-use crate::arguments::duration;
+use crate::arguments::{duration, sampling};
 use crate::commands::record::descendants::Lost;
 use crate::commands::record::place::Place;
 use crate::commands::record::program::Ended;
@@ -58,6 +59,11 @@ pub struct Options {
     /// Keep a capture every so often as well until then, as series/001.pb.gz and so on
     #[arg(long, value_name = "TIME", value_parser = every)]
     pub every: Option<Duration>,
+    /// Count only a part of the blocks, one sample in BYTES bytes on average, as in --sample 64k: for
+    /// programs in which counting every block takes too much time. Figures are estimates then, with
+    /// their 95 % intervals, and connections are not counted (docs/sampling.md)
+    #[arg(long, value_name = "BYTES", value_parser = sampling)]
+    pub sample: Option<Sampling>,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
@@ -70,6 +76,12 @@ pub struct Options {
 
 /// Records, writes the folder, and says what came of it.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    if options.sample.is_some() && options.at_rest.is_some() {
+        return Err(Failure::usage(
+            "--at-rest waits for a number of SSL objects, which --sample does not know: use --for or \
+             --until-idle",
+        ));
+    }
     let path = match &options.out {
         Some(path) => path.clone(),
         None => run_folder::default_path(&name_of(&options.command[0])),

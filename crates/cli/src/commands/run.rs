@@ -17,8 +17,9 @@ use std::time::Duration;
 use analysis::top::Top;
 use clap::Args;
 use echo_server::Configuration;
+use ledger::Sampling;
 
-use crate::arguments::{connections, duration};
+use crate::arguments::{connections, duration, sampling};
 use crate::commands::run::heap_sample::HeapSample;
 use crate::commands::run::measurement::{Ended, measure};
 use crate::failure::Failure;
@@ -52,6 +53,10 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(1..=16_777_214))]
     pub sites: u32,
+    /// Count only a part of OpenSSL's blocks, one sample in BYTES bytes on average, as in --sample 64k:
+    /// figures are estimates then, with their 95 % intervals (docs/sampling.md)
+    #[arg(long, value_name = "BYTES", value_parser = sampling)]
+    pub sample: Option<Sampling>,
     /// How finely jemalloc samples what Rust allocates: one byte in 2^LG, on average; `off` leaves
     /// Rust out of the profile
     #[arg(long, value_name = "LG|off", default_value_t = HeapSample::Lg(17))]
@@ -81,6 +86,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let configuration = Configuration::find(&options.config)?;
     let path = options.out.clone().unwrap_or_else(|| run_folder::default_path(&configuration.name));
     scale::check(&options.scale)?;
+    if options.sample.is_some() && !options.scale.is_empty() {
+        return Err(Failure::usage(
+            "--scale fits a line through exact figures: leave --sample out, or run without --scale",
+        ));
+    }
     let done = run_into(options, &configuration, &path)?;
     if options.json {
         output::print_json(&done.record)?;

@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use echo_server::profiling::SampleOptions;
 use echo_server::{
     CertificateSource, Configuration, Event, Server, heap_profile, profiling, signal,
 };
 
-use crate::arguments::{connections, duration};
+use ledger::Sampling;
+
+use crate::arguments::{connections, duration, sampling};
 use crate::events::ServerEvent;
 use crate::failure::Failure;
 use crate::{output, whole_file};
@@ -35,6 +38,9 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 65_536, requires = "ledger",
           value_parser = clap::value_parser!(u32).range(1..=16_777_214))]
     pub sites: u32,
+    /// Count only a part of OpenSSL's blocks, one sample in BYTES bytes on average
+    #[arg(long, value_name = "BYTES", requires = "ledger", value_parser = sampling)]
+    pub sample: Option<Sampling>,
     /// Let jemalloc sample what Rust allocates, one byte in 2^LG on average; with --json, a line
     /// {"command":"heap","path":"FILE"} on standard input asks for a dump
     #[arg(long, value_name = "LG", value_parser = clap::value_parser!(u32).range(0..=40))]
@@ -72,6 +78,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     if let Some(ledger) = &options.ledger {
         let mut recorder = profiling::Options::at(ledger);
         recorder.sites = options.sites;
+        recorder.sample = options.sample.map(|sampling| SampleOptions { sampling, seed: seed() });
         profiling::install(&recorder)?;
     }
     if let Some(lg_sample) = options.heap_profile {
@@ -90,6 +97,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let stopped = runtime.block_on(serve(server, options.json));
     profiling::check_in_place();
     stopped
+}
+
+/// Where chance begins, for tests: as in programs that the recorder is preloaded into.
+fn seed() -> Option<u64> {
+    std::env::var("TLSHEAP_SAMPLE_SEED").ok()?.parse().ok()
 }
 
 /// Everything up to the first connection.

@@ -8,11 +8,12 @@ use analysis::inventory::Inventory;
 use analysis::objects::Object;
 use analysis::top::Top;
 use clap::Args;
-use report::bytes::{exact, human, one_decimal, percent};
+use report::bytes::{exact, give_or_take, human, one_decimal, percent, rounded};
 use report::table::{self, TableOptions};
 
-use crate::capture::{Capture, Counted, ViewOptions};
+use crate::capture::{Capture, Counted, ViewOptions, interval};
 use crate::failure::Failure;
+use crate::run_record::RecorderRecord;
 use crate::top_json::TopJson;
 use crate::{answer, output};
 
@@ -51,7 +52,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         text += &objects(&all, &grown, capture.connections);
     }
     if let Some(statistics) = &capture.statistics {
-        text += &answer::losses(&statistics.into());
+        text += &answer::losses(&RecorderRecord::new(statistics, capture.profile.sampling));
     }
     output::print(&text)
 }
@@ -104,16 +105,25 @@ fn objects(all: &Inventory, grown: &Inventory, connections: Option<NonZeroU64>) 
     text
 }
 
+/// What a ± means, where there is one.
+fn sampled(capture: &Capture) -> String {
+    capture.profile.sampling.map_or_else(String::new, |sampling| {
+        format!("sampled every {}: estimates, ± half their 95 % interval\n", interval(sampling))
+    })
+}
+
 fn heading(capture: &Capture, top: &Top) -> String {
-    let figure = |figure: Option<f64>, say: fn(f64) -> String| {
-        figure.map_or_else(|| "an unknown number of".to_owned(), say)
+    let figure = |figure: Option<f64>, margin: Option<f64>, say: fn(f64) -> String| match figure {
+        Some(figure) => give_or_take(figure, margin, say),
+        None => "an unknown number of".to_owned(),
     };
     let name = &capture.name;
     let Some(connections) = capture.connections else {
         return format!(
-            "{name}: {} in use in {} blocks\n\n",
-            figure(top.bytes, human),
-            figure(top.blocks, report::bytes::rounded),
+            "{name}: {} in use in {} blocks\n{}\n",
+            figure(top.bytes, top.bytes_margin, human),
+            figure(top.blocks, top.blocks_margin, rounded),
+            sampled(capture),
         );
     };
     let what = match capture.counted {
@@ -127,8 +137,9 @@ fn heading(capture: &Capture, top: &Top) -> String {
         _ => "",
     };
     format!(
-        "{name}: {} in {} blocks for each of {connections} {what}{all}\n\n",
-        figure(top.bytes, human),
-        figure(top.blocks, one_decimal),
+        "{name}: {} in {} blocks for each of {connections} {what}{all}\n{}\n",
+        figure(top.bytes, top.bytes_margin, human),
+        figure(top.blocks, top.blocks_margin, one_decimal),
+        sampled(capture),
     )
 }

@@ -27,7 +27,7 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     for (number, depth) in [0, 1, 40, FRAMES_PER_SITE].into_iter().enumerate() {
         let end = if depth == FRAMES_PER_SITE { StackEnd::Cut } else { StackEnd::Root };
         let site = ledger
-            .add_site(number as u8, number, files[number % 3], 7, &frames[..depth], end)
+            .add_site(number as u8, number, files[number % 3], 7, 0, &frames[..depth], end)
             .expect("room for a site");
         for bytes in [100, 2000] {
             let cell = ledger.claim_cell(site, 1).expect("room for a cell");
@@ -344,4 +344,64 @@ proptest! {
         bytes.truncate(length);
         assert_usable(Snapshot::read(&bytes, "the.ledger"));
     }
+}
+
+#[test]
+fn a_sampled_ledger_is_read_as_estimates_that_add_up() {
+    let sampling = Sampling::every(1000).expect("an interval");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("ledger");
+    let ledger = Ledger::create(&path, CAPACITIES).expect("a new file");
+    ledger.set_sampling(sampling);
+    let accounts = [Account::default()];
+    let mut epoch = 0;
+    let sizes = [50, 1000, 50_000];
+    for bytes in sizes {
+        let end = StackEnd::Root;
+        let site = ledger.add_site(0, 0, None, 7, bytes, &[1, 2], end).expect("room for a site");
+        assert!(ledger.site_is(site, 0, 0, 7, bytes, &[1, 2]));
+        assert!(!ledger.site_is(site, 0, 0, 7, bytes + 1, &[1, 2]));
+        let cell = ledger.claim_cell(site, 1).expect("room for a cell");
+        let weight = sampling.weight(bytes);
+        for _ in 0..3 {
+            ledger.count_allocation(cell, weight, share(&accounts, &mut epoch));
+        }
+        ledger.count_free(cell, weight, share(&accounts, &mut epoch));
+    }
+    let snapshot = Snapshot::read_file(&path).expect("a ledger");
+    assert_eq!(snapshot.sampling, Some(sampling));
+    for (site, bytes) in snapshot.sites.iter().zip(sizes) {
+        assert_eq!(site.block_bytes, bytes);
+        let (two, three) = (sampling.estimate(bytes, 2), sampling.estimate(bytes, 3));
+        for (estimate, whole) in [
+            (two.blocks, site.counts.inuse_blocks),
+            (two.bytes, site.counts.inuse_bytes),
+            (three.blocks, site.counts.alloc_blocks),
+            (three.bytes, site.counts.alloc_bytes),
+        ] {
+            assert!((estimate - whole as f64).abs() <= 1.0, "{estimate} is not {whole}");
+        }
+    }
+    // The highest total is found by weights: at the last allocation, before its site's free.
+    let peak: Vec<u64> = snapshot.sites.iter().map(|site| site.counts.peak_blocks).collect();
+    let expected: Vec<f64> = sizes
+        .iter()
+        .zip([2, 2, 3])
+        .map(|(bytes, counted)| sampling.estimate(*bytes, counted).blocks)
+        .collect();
+    for (whole, estimate) in peak.iter().zip(&expected) {
+        assert!((estimate - *whole as f64).abs() <= 1.0, "{peak:?} is not {expected:?}");
+    }
+    assert_eq!(
+        Snapshot::read_file(&path).expect("a ledger"),
+        snapshot,
+        "nothing is left to chance"
+    );
+}
+
+#[test]
+fn bytes_between_samples_have_a_bound() {
+    let place = offset_of!(Header, sample_interval);
+    let message = error(&patched(place, &u32::MAX.to_ne_bytes()));
+    assert!(message.contains("bytes between samples: expected at most 1073741824"), "{message}");
 }

@@ -24,6 +24,7 @@ fn site(file: Option<&str>, line: u32, stack: &[u64], bytes: u64) -> Site {
         line,
         stack: stack.to_vec(),
         truncated: false,
+        block_bytes: 0,
         counts: counts(bytes),
     }
 }
@@ -175,18 +176,40 @@ fn any_site() -> impl Strategy<Value = Site> {
             line,
             stack,
             truncated,
+            block_bytes: 0,
             counts,
         },
     )
 }
 
+#[test]
+fn of_a_sample_blocks_of_different_sizes_are_apart_and_know_their_size() {
+    let of = |block_bytes, bytes| Site { block_bytes, ..site(Some("ssl/a.c"), 7, &[3, 4], bytes) };
+    let sampling = Sampling::every(4096);
+    let snapshot = Snapshot { sampling, ..snapshot(vec![of(16, 100), of(48, 900), of(16, 1)]) };
+    let profile = with_named_addresses(&snapshot);
+    assert_eq!(profile.sampling, sampling);
+    let seen: Vec<_> = profile.samples().iter().map(|s| (s.block_bytes(), s.values[1])).collect();
+    assert_eq!(seen, [(Some(48), 900), (Some(16), 101)]);
+    let comment = &profile.comments[0];
+    assert!(comment.contains("one sample in 4096 bytes on average"), "{comment}");
+    assert!(comment.contains("1 - exp(-bytes/4096)"), "{comment}");
+}
+
 proptest! {
     #[test]
     fn each_column_adds_up_to_the_ledgers_totals(
-        sites in vec(any_site(), 0..20),
+        sites in vec((any_site(), 1..4_u64), 0..20),
         dropped in any_counts(),
+        interval in 0..3_u64,
     ) {
-        let mut snapshot = snapshot(sites);
+        let sampling = Sampling::every(interval);
+        let of = |(site, bytes)| Site {
+            block_bytes: if sampling.is_some() { bytes } else { 0 },
+            ..site
+        };
+        let mut snapshot = snapshot(sites.into_iter().map(of).collect());
+        snapshot.sampling = sampling;
         snapshot.statistics.dropped = dropped;
         let profile = with_named_addresses(&snapshot);
         let totals: Vec<i64> = (0..6).map(|column| profile.total(column)).collect();

@@ -13,6 +13,7 @@ pub(super) mod field {
     pub(crate) const STRING_TABLE: u32 = 6;
     pub(crate) const TIME_NANOS: u32 = 9;
     pub(crate) const DURATION_NANOS: u32 = 10;
+    pub(crate) const PERIOD: u32 = 12;
     pub(crate) const COMMENT: u32 = 13;
     pub(crate) const DEFAULT_SAMPLE_TYPE: u32 = 14;
 }

@@ -13,8 +13,8 @@ use super::unpack::unpack;
 use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
 use crate::{
-    Function, FunctionId, LabelValue, Line, Location, LocationId, Mapping, MappingId, Position,
-    Profile, ReadError, Sample, ValueType,
+    Function, FunctionId, LabelValue, Line, Location, LocationId, Mapping, MappingId, Metric,
+    Position, Profile, ReadError, Sample, Sampling, ValueType,
 };
 
 /// What should be in a file that is empty.
@@ -60,6 +60,7 @@ struct Tables<'a> {
     default_sample_type: At<u64>,
     time_nanos: i64,
     duration_nanos: i64,
+    period: At<i64>,
 }
 
 /// The samples as they are stored.
@@ -81,6 +82,7 @@ impl<'a> Tables<'a> {
             default_sample_type: (0, 0),
             time_nanos: 0,
             duration_nanos: 0,
+            period: (0, 0),
         };
         let mut samples = Vec::new();
         for field in Fields::of(message) {
@@ -116,6 +118,7 @@ impl<'a> Tables<'a> {
             (field::TIME_NANOS, Varint(value)) => self.time_nanos = value as i64,
             (field::DURATION_NANOS, Varint(value)) => self.duration_nanos = value as i64,
             (field::COMMENT, Varint(value)) => self.comments.push((at, value)),
+            (field::PERIOD, Varint(value)) => self.period = (at, value as i64),
             // Several numbers in one field, as newer writers do.
             (field::COMMENT, Bytes(mut bytes)) => {
                 while !bytes.is_empty() {
@@ -169,6 +172,7 @@ impl<'a> Tables<'a> {
         let mut profile = Profile::new(sample_types, default_sample_type);
         profile.time_nanos = self.time_nanos;
         profile.duration_nanos = self.duration_nanos;
+        profile.sampling = self.sampling(&profile)?;
         for (at, index) in &self.comments {
             let comment = self.string(*at, *index as i64)?;
             profile.comments.push(comment.to_owned());
@@ -177,6 +181,20 @@ impl<'a> Tables<'a> {
         let functions = self.put_functions(&mut profile)?;
         let locations = self.put_locations(&mut profile, &mappings, &functions)?;
         Ok(Reader { tables: self, profile, locations, sums })
+    }
+
+    /// How our own recorder sampled. Only its profiles have this column; what other programs mean by
+    /// a period is their own.
+    fn sampling(&self, profile: &Profile) -> Result<Option<Sampling>, ReadError> {
+        let (at, period) = self.period;
+        if profile.column(Metric::PeakSpace).is_none() || period == 0 || period == 1 {
+            return Ok(None);
+        }
+        let sampling = u64::try_from(period).ok().and_then(Sampling::every);
+        sampling.map(Some).ok_or_else(|| {
+            let expected = format!("a period of 1 to {} bytes", Sampling::MOST);
+            self.source.malformed(at, expected, period.to_string())
+        })
     }
 
     fn string(&self, at: u64, index: i64) -> Result<&'a str, ReadError> {

@@ -57,6 +57,45 @@ fn error_after(change: impl FnOnce(&mut proto::Profile)) -> String {
 }
 
 #[test]
+fn a_sampled_profile_keeps_its_interval_and_the_sizes_of_its_blocks() {
+    let mut profile = Profile::of_heap();
+    let function = profile.function(Function { name: "leaf".to_owned(), ..Function::default() });
+    let lines = vec![Line { function, line: 3 }];
+    let stack = vec![profile.location(Location { lines, ..Location::default() })];
+    let mut sample = Sample { stack, values: vec![1; 6], labels: Vec::new() };
+    sample.set_block_bytes(376);
+    profile.push(sample);
+    assert_eq!(written(&profile).period, 1, "what is not sampled has a byte for each");
+    profile.sampling = crate::Sampling::every(65_536);
+    let message = written(&profile);
+    let texts = message.period_type.map(|it| [it.kind, it.unit].map(|at| at as usize));
+    let texts = texts.map(|places| places.map(|at| message.string_table[at].as_str()));
+    assert_eq!((texts, message.period), (Some(["space", "bytes"]), 65_536));
+    let again = read(&write(&profile), "a.pb").unwrap();
+    assert_eq!(again.sampling, profile.sampling);
+    assert_eq!(again.samples()[0].block_bytes(), Some(376));
+}
+
+#[test]
+fn a_period_of_other_programs_means_nothing_and_one_that_cannot_be_ours_is_refused() {
+    let with_period = |period| {
+        let mut message = sound();
+        message.period = period;
+        message
+    };
+    let foreign = read(&with_period(524_288).encode_to_vec(), "a.pb").unwrap();
+    assert_eq!(foreign.sampling, None);
+    for period in [-1, i64::MAX] {
+        let mut message = with_period(period);
+        // Only our own profiles have this column.
+        message.string_table[3] = "peak_space".to_owned();
+        let error = read(&message.encode_to_vec(), "a.pb").unwrap_err().to_string();
+        let expected = format!("a period of 1 to 1073741824 bytes, found {period}");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
 fn a_profile_of_another_writer_is_read_with_its_ids_as_they_are() {
     let profile = read(&sound().encode_to_vec(), "a.pb").unwrap();
     let sample = &profile.samples()[0];

@@ -58,7 +58,8 @@ impl<'a> Tables<'a> {
             .default_sample_type()
             .map_or(0, |at| self.string(&profile.sample_types()[at].kind));
         let sample = profile.samples().iter().map(|sample| self.sample(sample)).collect();
-        // The counts are exact or already scaled up: one sampled byte stands for one byte.
+        // What is exact, or was scaled up elsewhere, is said so: one byte for each. Of what is
+        // sampled, readers need the interval to know how far the estimates may be off.
         let is_heap = profile.column(Metric::InuseSpace).is_some();
         let period_type = is_heap
             .then(|| proto::ValueType { kind: self.string("space"), unit: self.string("bytes") });
@@ -73,7 +74,10 @@ impl<'a> Tables<'a> {
             time_nanos: profile.time_nanos,
             duration_nanos: profile.duration_nanos,
             period_type,
-            period: i64::from(is_heap),
+            period: match profile.sampling {
+                Some(sampling) if is_heap => sampling.interval() as i64,
+                _ => i64::from(is_heap),
+            },
             comment,
             default_sample_type,
         }

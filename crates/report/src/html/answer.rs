@@ -5,7 +5,7 @@ use analysis::top::Figures;
 use maud::{Markup, html};
 
 use super::{Page, Subject};
-use crate::bytes::{exact, human, one_decimal, percent};
+use crate::bytes::{exact, give_or_take, human, one_decimal, percent};
 
 /// The title of the browser's window.
 pub(super) fn title(page: &Page) -> String {
@@ -45,7 +45,8 @@ fn one(subject: &Subject) -> Markup {
             (made_of(&subject.parts))
             @match (subject.top.figures, subject.top.blocks) {
                 (Figures::PerConnection(n), Some(blocks)) => {
-                    " " (one_decimal(blocks)) " blocks, measured with "
+                    " " (give_or_take(blocks, subject.top.blocks_margin, one_decimal))
+                    " blocks, measured with "
                     (exact(n.get() as i64)) " connections."
                 }
                 (Figures::InUse, _) => {
@@ -94,7 +95,9 @@ fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {
 
 /// The total of a subject.
 fn bytes(subject: &Subject) -> String {
-    subject.top.bytes.map_or_else(|| "an unknown amount".to_owned(), whole)
+    let top = &subject.top;
+    let say = |bytes| give_or_take(bytes, top.bytes_margin, whole);
+    top.bytes.map_or_else(|| "an unknown amount".to_owned(), say)
 }
 
 /// Bytes with their unit in one line.

@@ -78,7 +78,13 @@ fn site(row: &DiffRow) -> Markup {
     let group = row.key.category.split('.').next().unwrap_or_default();
     html! {
         tr {
-            td.n { (change(bytes, &minus(&signed(bytes)))) }
+            td.n {
+                (change(bytes, &minus(&signed(bytes))))
+                @if let Some(margin) = row.bytes_margin {
+                    " ± " (rounded(margin))
+                    @if !row.is_significant() { " " span.muted { "within error" } }
+                }
+            }
             td.n {
                 @if row.side == Side::OnlyAfter { span.muted { "new" } }
                 @else { (known(row.inuse_bytes.map(|change| rounded(change.before)))) }

@@ -50,8 +50,12 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
         caption: html! {
             "Callers on top, allocations below; the last frame of a stack is the line that "
             "asked. " (human(whole)) " " (unit)
+            @if let (None, Some(margin)) = (sampled, subject.top.bytes_margin) {
+                ", an estimate ± " (human(margin))
+            }
             @if let Some(sampled) = sampled {
-                ", of which " (human(sampled)) " are Rust's, sampled; the rest is OpenSSL's, exact"
+                ", of which " (human(sampled)) " are Rust's, sampled; the rest is OpenSSL's, "
+                @if subject.top.bytes_margin.is_some() { "sampled too" } @else { "exact" }
             }
             "; frames narrower than " (percent(LEAST_WIDTH)) " are left out."
         },

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::parts::{share, swatch};
 use super::staircase::{blocks, unit};
 use super::{Subject, known};
-use crate::bytes::{exact, percent, rounded};
+use crate::bytes::{exact, give_or_take, percent, rounded};
 
 /// Every site that holds anything.
 pub(super) fn table(subject: &Subject, id: &str) -> Markup {
@@ -87,7 +87,9 @@ fn site(row: &TopRow, widest: f64, blocks: fn(f64) -> String) -> Markup {
     let group = key.category.split('.').next().unwrap_or_default();
     html! {
         tr {
-            td.n data-v=[row.bytes] { (known(row.bytes.map(rounded))) }
+            td.n data-v=[row.bytes] {
+                (known(row.bytes.map(|bytes| give_or_take(bytes, row.bytes_margin, rounded))))
+            }
             td.n data-v=[row.share] {
                 (known(row.share.map(percent)))
                 @if let Some(part) = row.share.filter(|part| *part > 0.0 && widest > 0.0) {
@@ -96,7 +98,9 @@ fn site(row: &TopRow, widest: f64, blocks: fn(f64) -> String) -> Markup {
                     }
                 }
             }
-            td.n data-v=[row.blocks] { (known(row.blocks.map(blocks))) }
+            td.n data-v=[row.blocks] {
+                (known(row.blocks.map(|figure| give_or_take(figure, row.blocks_margin, blocks))))
+            }
             td.category { (swatch(group)) " " (key.category) }
             td.place { code { (breakable(&place)) } }
             td.place { code { (key.function) } }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::answer::{minus, signed_percent};
 use super::parts::{self, bar, in_words, legend};
 use super::{Page, Spread, Subject, id, known, per};
-use crate::bytes::{exact, human, one_decimal, rounded, signed};
+use crate::bytes::{exact, give_or_take, human, one_decimal, rounded, signed};
 
 /// Bars, the table, and live objects.
 pub(super) fn section(page: &Page) -> Markup {
@@ -114,9 +114,13 @@ fn table(page: &Page, connections: bool) -> Markup {
                     @for (at, subject) in page.subjects.iter().enumerate() {
                         tr {
                             th scope="row" { a href={ "#" (id(at)) } { (subject.name) } }
-                            td.n { (known(subject.top.bytes.map(rounded))) }
+                            td.n { (known(subject.top.bytes.map(|bytes| {
+                                give_or_take(bytes, subject.top.bytes_margin, rounded)
+                            }))) }
                             (step_cells(subject))
-                            td.n { (known(subject.top.blocks.map(blocks(subject)))) }
+                            td.n { (known(subject.top.blocks.map(|figure| {
+                                give_or_take(figure, subject.top.blocks_margin, blocks(subject))
+                            }))) }
                             @if allocations {
                                 td.n { (known(subject.beside.allocations.map(one_decimal))) }
                             }

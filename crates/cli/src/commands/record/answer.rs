@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use analysis::group::By;
-use report::bytes::{exact, human, one_decimal, rounded};
+use report::bytes::{exact, give_or_take, human, one_decimal, rounded};
 use report::table::{self, Colour, TableOptions};
 
 use crate::answer::losses;
 use crate::commands::record::coverage;
 use crate::commands::record::processes::Processes;
 use crate::commands::record::writing::{Shown, Written};
+use crate::interval_json::Ends;
 use crate::output::wrapped;
 use crate::recording::{PerSslObject, ProcessRecord, Recording, describe};
 
@@ -129,12 +130,20 @@ fn processes(recording: &Recording) -> Vec<String> {
     let mut lines: Vec<String> = all.iter().take(PROCESSES).flat_map(|one| process(one)).collect();
     if let Some(rest) = all.get(PROCESSES..).filter(|rest| !rest.is_empty()) {
         let bytes: u64 = rest.iter().map(|process| process.openssl.inuse_bytes).sum();
-        let lossy = rest.iter().any(|process| !losses(&process.recorder).starts_with(EXACT));
+        let lossy = rest.iter().any(|process| {
+            let said = losses(&process.recorder);
+            !said.starts_with(EXACT) && !said.starts_with(SAMPLED)
+        });
+        let sampled = rest.iter().any(|it| it.recorder.sampled_every_bytes.is_some());
         lines.push(format!(
             "… and {} more processes, {} in use in them{}",
             rest.len(),
             human(bytes as f64),
-            if lossy { "; not all recorded exactly, see run.json" } else { ", recorded exactly" },
+            match (lossy, sampled) {
+                (true, _) => "; not all recorded exactly, see run.json",
+                (false, true) => ", estimated from samples, see run.json",
+                (false, false) => ", recorded exactly",
+            },
         ));
     }
     lines
@@ -142,21 +151,31 @@ fn processes(recording: &Recording) -> Vec<String> {
 
 /// How [`losses`] begins when there are none.
 const EXACT: &str = "recorded exactly";
+/// The same of a sampled recording.
+const SAMPLED: &str = "sampled every";
 
 fn process(process: &ProcessRecord) -> Vec<String> {
     let counts = &process.openssl;
     let name = process.program.rsplit('/').next().unwrap_or_default();
+    let off = counts.interval95;
+    let say = |figure: u64, ends: Option<Ends>, say: fn(f64) -> String| {
+        let margin = ends.map(|[_, high]| high - figure as f64);
+        give_or_take(figure as f64, margin, say)
+    };
+    // Of a process that had ended nothing is in use: that is no estimate.
+    let now = off.filter(|_| counts.inuse_bytes > 0);
     let mut lines = vec![format!(
         "process {} {name}: {} in use in {} blocks, {} at the highest, {} allocations",
         process.pid,
-        human(counts.inuse_bytes as f64),
-        exact(counts.inuse_blocks as i64),
-        human(counts.peak_bytes as f64),
-        exact(counts.alloc_blocks as i64),
+        say(counts.inuse_bytes, now.and_then(|off| off.inuse_bytes), human),
+        say(counts.inuse_blocks, now.and_then(|off| off.inuse_blocks), rounded),
+        say(counts.peak_bytes, off.and_then(|off| off.peak_bytes), human),
+        say(counts.alloc_blocks, off.and_then(|off| off.alloc_blocks), rounded),
     )];
     if let Some(parent) = process.forked_from {
+        let about = if process.recorder.sampled_every_bytes.is_some() { "about " } else { "" };
         lines.push(format!(
-            "  forked from {parent}, and has {} in {} blocks from there",
+            "  forked from {parent}, and has {about}{} in {about}{} blocks from there",
             human(process.inherited.bytes as f64),
             exact(process.inherited.blocks as i64),
         ));

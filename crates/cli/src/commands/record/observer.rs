@@ -31,6 +31,8 @@ pub struct Observer<'a> {
     moments: Moments,
     over_time: OverTime,
     descendants: Descendants,
+    /// Whether SSL objects are counted; a sample does not say how many there are.
+    counts_objects: bool,
     reached: Option<Reached>,
     /// The most SSL objects that were live at one look.
     most: i64,
@@ -72,6 +74,7 @@ impl<'a> Observer<'a> {
             moments: Moments::default(),
             over_time: OverTime::start(),
             descendants: Descendants::of(program, place.library()),
+            counts_objects: options.sample.is_none(),
             reached: None,
             most: 0,
             problems: Vec::new(),
@@ -98,7 +101,9 @@ impl<'a> Observer<'a> {
         let (sight, looked) = (self.watch.look(), Instant::now());
         let elapsed = self.elapsed();
         self.most = self.most.max(sight.ssl.live);
-        self.moments.consider(&sight, elapsed);
+        if self.counts_objects {
+            self.moments.consider(&sight, elapsed);
+        }
         let mut reached = false;
         let mut capture = String::new();
         if self.moments.captured.is_none()

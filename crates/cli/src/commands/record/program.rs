@@ -158,7 +158,13 @@ fn start(options: &Options, place: &Place) -> Result<Child, Failure> {
         preload.push(":");
         preload.push(others);
     }
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    // What the environment may say is not asked: every block is counted unless it is said here.
+    match options.sample {
+        None => command.env_remove("TLSHEAP_SAMPLE"),
+        Some(sampling) => command.env("TLSHEAP_SAMPLE", sampling.interval().to_string()),
+    };
+    let child = command
         .args(&options.command[1..])
         .env("LD_PRELOAD", preload)
         .env("TLSHEAP_LEDGER_DIR", place.ledgers())

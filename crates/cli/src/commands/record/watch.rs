@@ -12,7 +12,8 @@ use profile::{Symbols, from_ledger};
 /// Ledgers by their paths, as they were at one moment.
 pub type Ledgers = BTreeMap<PathBuf, Arc<Snapshot>>;
 
-/// SSL objects: one for each end of a connection that is in a recorded process.
+/// SSL objects: one for each end of a connection that is in a recorded process. In a sampled recording
+/// they are not counted: 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SslObjects {
     /// There now.
@@ -135,7 +136,12 @@ fn ssl_objects(snapshot: &Snapshot, symbols: &mut Symbols) -> SslObjects {
     if sites.is_empty() {
         return SslObjects::default();
     }
-    let part = Snapshot { sites, modules: snapshot.modules.clone(), ..Snapshot::default() };
+    let part = Snapshot {
+        sites,
+        modules: snapshot.modules.clone(),
+        sampling: snapshot.sampling,
+        ..Snapshot::default()
+    };
     let profile = from_ledger(&part, symbols);
     let ssl = |counts: Option<BTreeMap<Object, i64>>| {
         counts.and_then(|counts| counts.get(&Object::Ssl).copied()).unwrap_or_default()

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use analysis::group::{By, group};
+use analysis::group::{By, Counts, group};
 use analysis::objects::{Object, objects};
 use analysis::top::Top;
-use ledger::{Counts, Coverage, Snapshot};
+use ledger::{Coverage, Snapshot};
 use profile::{Metric, Profile, Symbols, merge, pprof};
+use report::bytes::human;
 use report::flamegraph::{FlameOptions, flamegraph};
 
+use crate::capture::interval;
 use crate::commands::record::moments::Moment;
 use crate::commands::record::observer::Observed;
 use crate::commands::record::processes::Processes;
@@ -22,6 +24,7 @@ use crate::recording::{
     BaselineRecord, InheritedRecord, OpensslRecord, ProcessRecord, Recording, SCHEMA,
 };
 use crate::run_folder::{self, NewFolder};
+use crate::run_record::{CountsRecord, RecorderRecord};
 use crate::whole_file;
 
 /// What was written.
@@ -97,12 +100,13 @@ pub fn write(
         captured: captured.map_or("at the program's end".to_owned(), Moment::in_words),
         captured_after_seconds: captured.map(|moment| moment.after.as_secs_f64()),
         connections: captured
+            .filter(|_| options.sample.is_none())
             .map(|_| live.get(&Object::Ssl).copied().unwrap_or_default())
             .and_then(|count| u64::try_from(count).ok()),
         per_connection: shares.map(|shares| shares.record),
         baseline: baseline.map(|moment| BaselineRecord {
             after_seconds: moment.after.as_secs_f64(),
-            openssl: totals(&moment.ledgers).into(),
+            openssl: totals(&moment.ledgers),
         }),
         objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
         series: observed.captures,
@@ -111,7 +115,7 @@ pub fn write(
         machine: Machine::this(),
         started: ended.started.clone(),
         seconds: ended.lasted.as_secs_f64(),
-        openssl: totals(ledgers).into(),
+        openssl: totals(ledgers),
         processes,
         problems,
         symbols: symbols.summary().into(),
@@ -122,12 +126,8 @@ pub fn write(
     Ok(Written { recording, shown, top })
 }
 
-fn totals(ledgers: &Ledgers) -> Counts {
-    let mut totals = Counts::default();
-    for snapshot in ledgers.values() {
-        totals.add(&snapshot.totals());
-    }
-    totals
+fn totals(ledgers: &Ledgers) -> CountsRecord {
+    CountsRecord::of(ledgers.values().map(|snapshot| &**snapshot))
 }
 
 /// One file for each process, and all of them as one profile.
@@ -184,8 +184,8 @@ fn process_record(
         program: coverage.program.clone(),
         forked_from: coverage.forked_from,
         profile,
-        openssl: snapshot.totals().into(),
-        openssl_at_end: end.totals().into(),
+        openssl: CountsRecord::of(std::iter::once(snapshot)),
+        openssl_at_end: CountsRecord::of(std::iter::once(end)),
         inherited: InheritedRecord {
             blocks: inherited.blocks,
             bytes: inherited.bytes,
@@ -193,7 +193,7 @@ fn process_record(
             freed_bytes: inherited.freed_bytes,
         },
         openssls: coverage.openssls.iter().map(OpensslRecord::from).collect(),
-        recorder: (&end.statistics).into(),
+        recorder: RecorderRecord::new(&end.statistics, end.sampling),
         broken_stacks: end.statistics.broken_stacks,
     }
 }
@@ -203,8 +203,7 @@ fn top_of(profile: &Profile, metric: Metric) -> Top {
     let mut rows = group(profile, By::Site);
     if metric == Metric::PeakSpace {
         for row in &mut rows {
-            row.counts.inuse_bytes = row.counts.peak_bytes;
-            row.counts.inuse_blocks = row.counts.peak_blocks;
+            row.counts = row.counts.at_peak();
         }
     }
     rows.retain(|row| row.counts.inuse_bytes != Some(0));
@@ -223,7 +222,15 @@ fn draw(profile: &Profile, shown: Shown, program: &str, folder: &NewFolder) -> R
         return Ok(());
     };
     let mut flame = FlameOptions::titled(program);
-    flame.subtitle = Some(subtitle.to_owned());
+    let off = Counts::total(profile).margin(metric);
+    flame.subtitle = Some(match profile.sampling.zip(off) {
+        None => subtitle.to_owned(),
+        Some((sampling, margin)) => format!(
+            "{subtitle}; sampled every {}: estimates, ± {} in all",
+            interval(sampling),
+            human(margin),
+        ),
+    });
     let svg = flamegraph(profile, column, &flame)?;
     Ok(whole_file::write(&folder.file(run_folder::FLAME), &svg)?)
 }

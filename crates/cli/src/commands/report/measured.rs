@@ -1,14 +1,15 @@
 //! How captures were made: the facts under the pictures.
 
-use report::bytes::{exact, human};
+use report::bytes::{exact, give_or_take, human, rounded};
 use report::html::{Fact, Subject};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer;
 use crate::commands::report::subject::Told;
+use crate::interval_json::Ends;
 use crate::machine::Machine;
-use crate::run_record::{CountsRecord, Moment, RunRecord};
+use crate::run_record::{CountsRecord, Moment, RecorderRecord, RunRecord};
 
 /// What is known of how a capture was made.
 pub fn of(told: &Told) -> Vec<Fact> {
@@ -21,7 +22,11 @@ pub fn of(told: &Told) -> Vec<Fact> {
         )],
     };
     if let Some(statistics) = &told.capture.statistics {
-        facts.push(Fact::new("recorder", answer::losses(&statistics.into()).trim_end()));
+        facts.push(Fact::new(
+            "recorder",
+            answer::losses(&RecorderRecord::new(statistics, told.capture.profile.sampling))
+                .trim_end(),
+        ));
     }
     facts
 }
@@ -169,10 +174,14 @@ fn of_program(version: &str, commit: Option<&str>) -> Fact {
 }
 
 fn in_use(counts: &CountsRecord) -> String {
+    let margin = |ends: Option<Ends>, figure: u64| ends.map(|[_, high]| high - figure as f64);
+    let off = counts.interval95;
+    let bytes = margin(off.and_then(|off| off.inuse_bytes), counts.inuse_bytes);
+    let blocks = margin(off.and_then(|off| off.inuse_blocks), counts.inuse_blocks);
     format!(
         "{} bytes in {} blocks",
-        exact(counts.inuse_bytes as i64),
-        exact(counts.inuse_blocks as i64)
+        give_or_take(counts.inuse_bytes as f64, bytes, rounded),
+        give_or_take(counts.inuse_blocks as f64, blocks, rounded)
     )
 }
 

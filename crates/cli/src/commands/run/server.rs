@@ -169,6 +169,9 @@ fn arguments(
         // Those of the warm-up may still be saying goodbye.
         format!("--limit={}", options.connections + options.warm_up),
     ];
+    if let Some(sampling) = options.sample {
+        arguments.push(format!("--sample={}", sampling.interval()));
+    }
     if let HeapSample::Lg(lg) = options.heap_sample {
         arguments.push(format!("--heap-profile={lg}"));
     }

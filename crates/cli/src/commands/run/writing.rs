@@ -3,7 +3,8 @@
 use std::num::NonZeroU64;
 
 use analysis::category::label_categories;
-use analysis::group::{By, group};
+use analysis::group::{By, Counts, group};
+use analysis::per_connection::margin;
 use analysis::rss_account::{Figures, account};
 use analysis::top::Top;
 use profile::{Metric, Profile, Symbols, from_ledger, pprof};
@@ -15,11 +16,12 @@ use crate::commands::run::moment::Moment;
 use crate::commands::run::rust_domain::{self, RustDomain};
 use crate::commands::run::{Options, account_figures};
 use crate::failure::Failure;
+use crate::interval_json::BytesAndBlocksInterval;
 use crate::machine::{Machine, commit};
 use crate::run_folder::{self, NewFolder};
 use crate::run_record::{
-    self, AccountRecord, PerConnection, RecorderMemory, RssRecord, RunRecord, RustRecord, SCHEMA,
-    SampleRecord, Times, Versions,
+    self, AccountRecord, CountsRecord, PerConnection, RecorderMemory, RecorderRecord, RssRecord,
+    RunRecord, RustRecord, SCHEMA, SampleRecord, Times, Versions,
 };
 use crate::timeline::Correction;
 use crate::whole_file;
@@ -62,6 +64,14 @@ pub fn write(
         put(run_folder::FLAME, &svg)?;
     }
 
+    let rows = group(&heap.openssl, By::Site);
+    let top = match connections {
+        Some(connections) => {
+            Top::per_connection(&rows, Some(&group(&baseline.openssl, By::Site)), connections)
+        }
+        None => Top::in_use(&rows),
+    };
+    let growth = Counts::total(&heap.openssl).minus(Counts::total(&baseline.openssl));
     let (rest_totals, before) = (rest.snapshot.totals(), measured.baseline.snapshot.totals());
     let record = RunRecord {
         schema: SCHEMA,
@@ -91,9 +101,19 @@ pub fn write(
                 bytes: share(rest_totals.inuse_bytes, before.inuse_bytes),
                 blocks: share(rest_totals.inuse_blocks, before.inuse_blocks),
                 allocations: share(rest_totals.alloc_blocks, before.alloc_blocks),
+                interval95: BytesAndBlocksInterval::of(
+                    (top.bytes, top.bytes_margin),
+                    (top.blocks, top.blocks_margin),
+                ),
+                allocations_interval95: margin(&growth, Metric::AllocObjects, connections).map(
+                    |margin| {
+                        let each = share(rest_totals.alloc_blocks, before.alloc_blocks);
+                        [each - margin, each + margin]
+                    },
+                ),
             }
         }),
-        at_start: measured.at_start.snapshot.totals().into(),
+        at_start: CountsRecord::of(std::iter::once(&measured.at_start.snapshot)),
         baseline: baseline.record(),
         at_rest: heap.record(),
         closed: closed.as_ref().map(Examined::record),
@@ -103,7 +123,10 @@ pub fn write(
             closed: closed.as_ref().and_then(Examined::account),
         },
         load: measured.load.clone(),
-        recorder: (&measured.last.snapshot.statistics).into(),
+        recorder: {
+            let last = &measured.last.snapshot;
+            RecorderRecord::new(&last.statistics, last.sampling)
+        },
         recorder_memory: baseline
             .recorder_memory()
             .zip(heap.recorder_memory().filter(|_| measured.at_rest.is_some()))
@@ -115,13 +138,6 @@ pub fn write(
     put(run_folder::RUN, &json)?;
     std::fs::remove_file(folder.file(run_folder::LEDGER))?;
 
-    let rows = group(&heap.openssl, By::Site);
-    let top = match connections {
-        Some(connections) => {
-            Top::per_connection(&rows, Some(&group(&baseline.openssl, By::Site)), connections)
-        }
-        None => Top::in_use(&rows),
-    };
     Ok(Written { record, top })
 }
 

@@ -1,0 +1,111 @@
+//! How far estimates may be off, in JSON: `interval95`, the two ends between which the truth lies 95
+//! times in 100. Where figures are exact there is no such field. Documented in docs/json.md.
+
+use analysis::group::Counts;
+use ledger::Snapshot;
+use profile::{Metric, Uncertainty};
+use serde::{Deserialize, Serialize};
+
+/// Lower and upper end.
+pub type Ends = [f64; 2];
+
+/// Of the six figures of a profile.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct CountsInterval {
+    pub inuse_bytes: Option<Ends>,
+    pub inuse_blocks: Option<Ends>,
+    pub alloc_bytes: Option<Ends>,
+    pub alloc_blocks: Option<Ends>,
+    pub peak_bytes: Option<Ends>,
+    pub peak_blocks: Option<Ends>,
+}
+
+/// Of bytes and blocks, in the meaning of the figures that they stand beside.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct BytesAndBlocksInterval {
+    pub bytes: Option<Ends>,
+    pub blocks: Option<Ends>,
+}
+
+impl CountsInterval {
+    /// `None` where they are exact.
+    pub fn of(counts: &Counts) -> Option<CountsInterval> {
+        counts.off.map(|_| {
+            CountsInterval::new(|metric| {
+                Some(ends(counts.of(metric)? as f64, counts.margin(metric)?))
+            })
+        })
+    }
+
+    /// Of the totals of ledgers. `None` where they are exact.
+    pub fn of_ledgers<'a>(
+        totals: &ledger::Counts,
+        ledgers: impl Iterator<Item = &'a Snapshot>,
+    ) -> Option<CountsInterval> {
+        let mut off: Option<[Uncertainty; Metric::ALL.len()]> = None;
+        for ledger in ledgers {
+            let Some(sampling) = ledger.sampling else { continue };
+            let off = off.get_or_insert_default();
+            // Where nothing was counted there may still be bytes: one sample more, in small blocks.
+            for (off, metric) in off.iter_mut().zip(Metric::ALL) {
+                if metric.unit() == "bytes" {
+                    *off = off.and(sampling.uncertainty_of_bytes(1, 0.0));
+                }
+            }
+            for site in ledger.sites.iter().filter(|site| site.block_bytes > 0) {
+                for (off, metric) in off.iter_mut().zip(Metric::ALL) {
+                    let (estimate, bytes) = (count(&site.counts, metric) as f64, site.block_bytes);
+                    *off = off.and(match metric.unit() {
+                        "bytes" => sampling.uncertainty_of_bytes(bytes, estimate),
+                        _ => sampling.uncertainty_of_blocks(bytes, estimate),
+                    });
+                }
+            }
+        }
+        let off = off?;
+        Some(CountsInterval::new(|metric| {
+            let (_, off) = Metric::ALL.into_iter().zip(off).find(|(of, _)| *of == metric)?;
+            Some(ends(count(totals, metric) as f64, off.margin()))
+        }))
+    }
+
+    fn new(ends: impl Fn(Metric) -> Option<Ends>) -> CountsInterval {
+        // There is never less than nothing of what a process has.
+        let ends = |metric| ends(metric).map(|[low, high]| [low.max(0.0).round(), high.round()]);
+        CountsInterval {
+            inuse_bytes: ends(Metric::InuseSpace),
+            inuse_blocks: ends(Metric::InuseObjects),
+            alloc_bytes: ends(Metric::AllocSpace),
+            alloc_blocks: ends(Metric::AllocObjects),
+            peak_bytes: ends(Metric::PeakSpace),
+            peak_blocks: ends(Metric::PeakObjects),
+        }
+    }
+}
+
+impl BytesAndBlocksInterval {
+    /// Of figures and their margins. `None` where they are exact.
+    pub fn of(
+        bytes: (Option<f64>, Option<f64>),
+        blocks: (Option<f64>, Option<f64>),
+    ) -> Option<BytesAndBlocksInterval> {
+        let of = |(figure, margin): (Option<f64>, Option<f64>)| Some(ends(figure?, margin?));
+        let (bytes, blocks) = (of(bytes), of(blocks));
+        (bytes.is_some() || blocks.is_some()).then_some(BytesAndBlocksInterval { bytes, blocks })
+    }
+}
+
+fn count(counts: &ledger::Counts, metric: Metric) -> u64 {
+    match metric {
+        Metric::InuseObjects => counts.inuse_blocks,
+        Metric::InuseSpace => counts.inuse_bytes,
+        Metric::AllocObjects => counts.alloc_blocks,
+        Metric::AllocSpace => counts.alloc_bytes,
+        Metric::PeakObjects => counts.peak_blocks,
+        Metric::PeakSpace => counts.peak_bytes,
+    }
+}
+
+fn ends(figure: f64, margin: f64) -> Ends {
+    [figure - margin, figure + margin]
+}

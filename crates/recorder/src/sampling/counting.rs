@@ -1,0 +1,171 @@
+//! What happens to the blocks that are counted. Nothing here is on the way of the others.
+
+use ledger::{SiteId, Statistic, Threads};
+
+use super::{countdown, current, held, next_distance};
+use crate::blocks::{Block, Inserted};
+use crate::process;
+use crate::recorder::{self, Caller, Recorder, Taken, take_inherited};
+use crate::sites::Key;
+use crate::threads::{Inside, Seat};
+use crate::trace::Trace;
+
+/// The thread's distance is used up by a block, or the thread has drawn none yet: whether the block
+/// is to be counted.
+#[cold]
+pub(super) fn is_due(left: i64, bytes: u64) -> bool {
+    let Some(sampling) = current() else { return false };
+    let due = countdown::restart(left, bytes, || next_distance(sampling));
+    // Also for a first block that is not counted: from it on the process has a ledger, which says
+    // that there was an OpenSSL in it.
+    recorder::current().or_else(process::start).is_some() && due
+}
+
+/// Counts a block that the heap has just given.
+#[cold]
+pub(super) fn counted(pointer: usize, bytes: u64, caller: Caller) {
+    if let Some(recorder) = recorder::current() {
+        recorder.sampled(pointer, bytes, caller);
+    }
+}
+
+/// Takes a block out of the tables if it is a counted one, without counting: the heap may still
+/// refuse to move it.
+#[cold]
+#[inline(never)]
+pub(super) fn take(pointer: usize) -> Option<Taken> {
+    if pointer == 0 {
+        return None;
+    }
+    // What a process has from its parent is told when it gets a ledger; before that it is only
+    // forgotten.
+    let known = recorder::current();
+    if known.is_some_and(Recorder::is_detached) {
+        return None;
+    }
+    let Some(_inside) = Inside::enter() else {
+        if let Some(recorder) = known {
+            recorder.ledger.add(Statistic::NestedCalls, 1);
+        }
+        return None;
+    };
+    let own = known.and_then(|from| Some(Taken { block: from.blocks.remove(pointer)?, from }));
+    let inherited =
+        || take_inherited(known.map_or(recorder::retired(), |it| it.inherited), pointer);
+    let taken = own.or_else(inherited);
+    if taken.is_some() {
+        held::remove(pointer);
+    }
+    taken
+}
+
+/// The block is free.
+pub(super) fn gone(taken: Taken) {
+    let Some(recorder) = recorder::current() else { return };
+    let Some(mut inside) = Inside::enter() else { return };
+    if !std::ptr::eq(taken.from, recorder) {
+        recorder.sampled_inherited_free(taken.block);
+        return;
+    }
+    let seat = recorder.threads.desk(&recorder.ledger, &mut inside);
+    recorder.count_sampled_free(seat, taken.block);
+}
+
+/// The heap refused to move the block: it is where it was.
+#[cold]
+#[inline(never)]
+pub(super) fn put_back(pointer: usize, taken: Taken) {
+    let Some(inside) = Inside::enter() else { return };
+    let blocks = &taken.from.blocks;
+    let report = |table| taken.from.report_memory(table);
+    held::add(pointer);
+    let put = blocks.insert(blocks.home(pointer), pointer, taken.block, Threads::Several, report);
+    if put == Inserted::Full {
+        held::remove(pointer);
+        drop(inside);
+        gone(taken);
+    }
+}
+
+impl Recorder {
+    /// Counts a block that is one of the sample.
+    fn sampled(&self, pointer: usize, bytes: u64, caller: Caller) {
+        if self.is_detached() {
+            return;
+        }
+        let Some(mut inside) = Inside::enter() else {
+            self.ledger.add(Statistic::NestedCalls, 1);
+            return;
+        };
+        let Some(mut seat) = self.threads.desk(&self.ledger, &mut inside) else {
+            return self.sampled_untracked(bytes);
+        };
+        // Far from the caches: let it come while the stack is walked.
+        let home = self.blocks.home(pointer);
+        let mut trace = Trace::new();
+        self.stacks.walk(caller.frame, seat.bounds(), &mut trace);
+        let Caller { openssl, file, line, .. } = caller;
+        let key = Key { openssl, file, line, block_bytes: bytes, stack: trace.stack() };
+        let site = self.sites.find(&self.ledger, key);
+        // Of a block whose site did not fit it would not be known how many it stands for.
+        let cell = if site == SiteId::DROPPED { None } else { seat.cell(&self.ledger, site) };
+        let Some(cell) = cell else { return self.sampled_untracked(bytes) };
+        let Some(block) = Block::new(self.ledger.cell_number(cell), bytes) else {
+            return self.sampled_untracked(bytes);
+        };
+        held::add(pointer);
+        let threads = self.threads.count();
+        match self.blocks.insert(home, pointer, block, threads, |table| self.report_memory(table)) {
+            Inserted::New => {}
+            Inserted::Replaced(old) => {
+                held::remove(pointer);
+                self.ledger.add(Statistic::StaleBlocks, 1);
+                self.count_sampled_free(Some(seat.again()), old);
+            }
+            Inserted::Full => {
+                held::remove(pointer);
+                return self.sampled_untracked(bytes);
+            }
+        }
+        self.ledger.count_allocation(cell, self.weight(bytes), seat.share(threads));
+    }
+
+    fn count_sampled_free(&self, seat: Option<Seat>, block: Block) {
+        let weight = self.weight(block.bytes());
+        let cell = self.ledger.cell(block.cell());
+        let own = seat.and_then(|mut seat| {
+            let own = seat.own_cell(&self.ledger, cell)?;
+            self.ledger.count_free(own, weight, seat.share(self.threads.count()));
+            Some(())
+        });
+        if own.is_none() {
+            self.ledger.spill_free(cell.site(), weight);
+        }
+    }
+
+    /// Bytes that a counted block stands for.
+    fn weight(&self, bytes: u64) -> u64 {
+        self.sampling.map_or(bytes, |sampling| sampling.weight(bytes))
+    }
+
+    /// What a counted block stands for, as whole numbers. Which way they are rounded is left to
+    /// chance, so that sums of them are right.
+    pub(crate) fn stands_for(&self, bytes: u64) -> (u64, u64) {
+        match self.sampling {
+            None => (1, bytes),
+            Some(sampling) => sampling.estimate(bytes, 1).whole(super::chance()),
+        }
+    }
+
+    fn sampled_untracked(&self, bytes: u64) {
+        let (blocks, bytes) = self.stands_for(bytes);
+        self.ledger.add(Statistic::UntrackedBlocks, blocks);
+        self.ledger.add(Statistic::UntrackedBytes, bytes);
+    }
+
+    fn sampled_inherited_free(&self, block: Block) {
+        let (blocks, bytes) = self.stands_for(block.bytes());
+        self.ledger.add(Statistic::InheritedFreedBlocks, blocks);
+        self.ledger.add(Statistic::InheritedFreedBytes, bytes);
+    }
+}
