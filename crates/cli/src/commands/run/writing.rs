@@ -57,7 +57,11 @@ pub fn write(
     let correction = heap.correction().or(baseline.correction());
     let timeline = measured.timeline.table(&measured.last.snapshot, &mut symbols, correction);
     put(run_folder::TIMELINE, &timeline.csv()?)?;
-    if let Some(svg) = timeline.svg(&format!("{}: memory over time", measured.configuration))? {
+    let estimated =
+        if options.sample.is_some() { ", OpenSSL's estimated from samples" } else { "" };
+    if let Some(svg) =
+        timeline.svg(&format!("{}: memory over time{estimated}", measured.configuration))?
+    {
         put(run_folder::TIMELINE_PICTURE, svg.as_bytes())?;
     }
     if let Some(svg) = draw(measured, &whole, connections)? {
