@@ -21,10 +21,11 @@ pub const MOST_FUNCTIONS: usize = 4;
 /// outermost          nearest             entry                 leaf
 /// ```
 pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
-    let origins: Vec<Origin> = frames.iter().map(Origin::of).collect();
+    // Of a deep stack only few are asked for.
+    let origin = |at: usize| Origin::of(&frames[at]);
     let has_name = |at: &usize| !short_name(frames[*at].function).is_empty();
-    let program = |at: &usize| origins[*at] == Origin::Program && has_name(at);
-    let openssl = |at: &usize| origins[*at] == Origin::OpenSsl && !is_wrapper(&frames[*at]);
+    let program = |at: &usize| origin(*at) == Origin::Program && has_name(at);
+    let openssl = |at: &usize| origin(*at) == Origin::OpenSsl && !is_wrapper(&frames[*at]);
     let nearest = (0..frames.len()).find(program);
     let outermost = (0..frames.len()).rfind(program);
     // What the program called; without a program, the call that came from outside.
@@ -32,7 +33,7 @@ pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
     let entry = (0..inner).rfind(openssl);
     // A container's leaf is explained by the next owner, zlib's by the library's own function.
     let generic = frames.first().is_some_and(is_generic);
-    let owner = (1..inner).find(|at| match origins[*at] {
+    let owner = (1..inner).find(|at| match origin(*at) {
         Origin::BelowOpenSsl => true,
         Origin::OpenSsl => generic && !is_generic(&frames[*at]),
         _ => false,

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let site = ledger.add_site(0, 1, Some(file), number, 0, &stack, StackEnd::Root);
         let cell = ledger.claim_cell(site.ok_or("no room for a site")?, 1);
         let cell = cell.ok_or("no room for a cell")?;
-        for _ in 0..1 + stacks.below(4) {
+        for _ in 0..=stacks.below(4) {
             let share = Share {
                 account: &accounts[0],
                 epoch: &mut epoch,

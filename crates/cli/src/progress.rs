@@ -4,6 +4,7 @@
 //! anything else is written.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ enum Work {
 }
 
 static WORK: Mutex<Work> = Mutex::new(Work::Nothing);
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Something begins that may take long, such as `reading`. It lasts until [`end`].
 pub fn begin(what: &'static str) {
@@ -29,8 +31,7 @@ pub fn begin(what: &'static str) {
         return;
     }
     end();
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     *work() = Work::Begun(number, what);
     // Ends by itself, with the process at the latest; where no thread can be had, nothing is shown.
     let _ = std::thread::Builder::new().name("progress".to_owned()).spawn(move || {

@@ -44,7 +44,7 @@ impl<'a, R: BufRead> TextLines<'a, R> {
 
     /// This line is not what was expected.
     pub(crate) fn malformed(&self, expected: &str) -> ReadError {
-        self.error(expected, quote(self.line()))
+        self.error(expected, quote(self.line().trim()))
     }
 
     /// Something else is wrong at this line.
