@@ -75,7 +75,7 @@ fn look(case: &Case) -> Option<Seen> {
 /// All caches full; no bound where each connection brings a context, and with it a cache.
 fn most(case: &Case, each_session: f64) -> Option<f64> {
     let contexts = case.all_objects.live(Object::SslCtx).count.max(1);
-    (case.each(Object::SslCtx) < 0.5).then(|| each_session * USUAL_SIZE * contexts as f64)
+    (case.each(Object::SslCtx) < 0.5).then_some(each_session * USUAL_SIZE * contexts as f64)
 }
 
 fn is_of_session(held: &Holding) -> bool {
