@@ -126,7 +126,9 @@ fn without_effect(fix: Fix, before: &Recorded, with_fix: &Recorded) -> Option<St
     }
     if !all.is_empty() && found.is_empty() {
         let what = all.join(" or ");
-        return Some(format!("nothing to remove: the program as it is has no {what}"));
+        return Some(format!(
+            "nothing to remove: `tlsheap diagnose` does not find {what} in the program as it is"
+        ));
     }
     let same = all.is_empty() && is_same(&before.cost, &with_fix.cost);
     same.then(|| {
