@@ -288,3 +288,15 @@ fn each_openssl_of_a_process_is_reached() {
     assert!(ways.contains(&"a jump over SSL_CTX_new"), "{outcome:#}");
     assert!(ways.contains(&"the slots that lead to SSL_new"), "{outcome:#}");
 }
+
+#[test]
+fn a_program_without_connections_says_what_was_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("what-if");
+    let options = ["what-if", "-n=5", "--patience=1s", "--load", "exec sleep 60", "--out"];
+    let output = program::tlsheap(&[&options[..], &[path(&out), "--", "sleep", "60"]].concat());
+    assert_eq!(output.status.code(), Some(3));
+    let words = program::text(&output.stderr);
+    assert!(words.contains("5 connections did not come to rest within 1s"), "{words}");
+    assert!(!out.exists());
+}
