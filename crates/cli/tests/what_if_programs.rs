@@ -207,7 +207,7 @@ fn node_releases_its_record_buffers_by_itself() {
     let released = fix("release-buffers");
     assert!(released["saved_bytes_per_connection"].as_f64().unwrap().abs() < 100.0);
     let remark = released["remarks"][0].as_str().unwrap();
-    assert!(remark.contains("nothing for it to remove"), "{remark}");
+    assert!(remark.contains("nothing to remove"), "{remark}");
     // A ticket is made of some hundred allocations.
     let allocations = |cost: &Value| cost["allocs_per_handshake"].as_f64().unwrap();
     let before = &outcome["as_it_is"];
@@ -217,6 +217,52 @@ fn node_releases_its_record_buffers_by_itself() {
     }
     // The first use of OpenSSL is no part of what a connection costs.
     assert!((10_000.0..20_000.0).contains(&before["bytes_per_connection"].as_f64().unwrap()));
+}
+
+#[test]
+fn a_program_that_undoes_the_fix_is_told() {
+    let Some(python) = needed::python_of_environment() else { return };
+    if !installed("openssl") {
+        return;
+    }
+    let place = Place::make();
+    let (certificate, key) = (place.file("certificate.pem"), place.file("key.pem"));
+    // Both ends in one process; the mode is cleared on the context behind the fix.
+    let script = "import sys, time\n\
+                  from OpenSSL import SSL\n\
+                  context = SSL.Context(SSL.TLS_METHOD)\n\
+                  context.clear_mode(SSL.MODE_RELEASE_BUFFERS)\n\
+                  context.use_certificate_file(sys.argv[1])\n\
+                  context.use_privatekey_file(sys.argv[2])\n\
+                  def carry(one, other):\n\
+                  \x20   try: other.bio_write(one.bio_read(65536))\n\
+                  \x20   except SSL.WantReadError: pass\n\
+                  def step(one, other, work):\n\
+                  \x20   try: work()\n\
+                  \x20   except SSL.WantReadError: pass\n\
+                  \x20   carry(one, other)\n\
+                  def pair():\n\
+                  \x20   server, client = (SSL.Connection(context, None) for _ in range(2))\n\
+                  \x20   server.set_accept_state()\n\
+                  \x20   client.set_connect_state()\n\
+                  \x20   for _ in range(5):\n\
+                  \x20       step(client, server, client.do_handshake)\n\
+                  \x20       step(server, client, server.do_handshake)\n\
+                  \x20   step(client, server, lambda: client.send(b'hello'))\n\
+                  \x20   assert server.recv(9) == b'hello'\n\
+                  \x20   return server, client\n\
+                  kept = [pair() for _ in range(10)]\n\
+                  time.sleep(60)\n";
+    let out = place.file("what-if");
+    let options = ["what-if", "--json", "-n=20", "--try=release-buffers", "--load"];
+    let program = ["--", &python, "-c", script, path(&certificate), path(&key)];
+    let arguments = [&options[..], &["exec sleep 60", "--out", path(&out)], &program].concat();
+    let outcome = printed_json(&arguments);
+    // The baseline is wherever the program has paused: what remains is far from what was hoped.
+    let predicted = outcome["fixes"][0]["predicted_bytes_per_connection"].as_f64().unwrap();
+    assert!(saved(&outcome) < 0.5 * predicted, "{outcome:#}");
+    let remark = outcome["fixes"][0]["remarks"][0].as_str().unwrap();
+    assert!(remark.contains("still there with it: record-buffers-kept"), "{remark}");
 }
 
 #[test]
@@ -241,4 +287,16 @@ fn each_openssl_of_a_process_is_reached() {
     let ways: Vec<&str> = places.iter().map(|it| it["way"].as_str().unwrap()).collect();
     assert!(ways.contains(&"a jump over SSL_CTX_new"), "{outcome:#}");
     assert!(ways.contains(&"the slots that lead to SSL_new"), "{outcome:#}");
+}
+
+#[test]
+fn a_program_without_connections_says_what_was_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("what-if");
+    let options = ["what-if", "-n=5", "--patience=1s", "--load", "exec sleep 60", "--out"];
+    let output = program::tlsheap(&[&options[..], &[path(&out), "--", "sleep", "60"]].concat());
+    assert_eq!(output.status.code(), Some(3));
+    let words = program::text(&output.stderr);
+    assert!(words.contains("5 connections did not come to rest within 1s"), "{words}");
+    assert!(!out.exists());
 }

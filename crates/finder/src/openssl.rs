@@ -210,6 +210,8 @@ mod tests {
             bytes[at..end].copy_from_slice(&damage[..end - at]);
             if let Ok(elf) = Elf::parse(&bytes) {
                 let found = find(&elf);
+                let [new, _] = crate::functions(&elf, ["SSL_CTX_new", "SSL_new"]);
+                let _ = new.map(|new| crate::room(&elf, new));
                 let _ = found.map(|found| variables(&elf, &found));
                 let _ = (elf.needed(), texts::version(&elf), texts::other_library(&elf));
             }

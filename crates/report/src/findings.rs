@@ -136,7 +136,10 @@ fn floor(diagnosis: &Diagnosis, subject: &Subject<'_>) -> String {
         (None, true) => "needed, as far as is known here".to_owned(),
         (None, false) => "left when all of that is gone".to_owned(),
     };
-    format!("floor: {} of the {} of a connection are {with}\n", human(floor), human(all))
+    let line = format!("floor: {} of the {} of a connection are {with}", human(floor), human(all));
+    // The names of groups are long.
+    let line = if width(&line) > COLUMNS { line.replacen(" (", "\n  (", 1) } else { line };
+    format!("{line}\n")
 }
 
 /// A name in a column of its own, and text beside it, wrapped.

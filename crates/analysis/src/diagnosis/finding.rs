@@ -83,6 +83,8 @@ pub struct Seen {
     pub bytes_total: i64,
     /// The part of `bytes_per_connection` that is held while connections are open.
     pub at_rest_per_connection: Option<f64>,
+    /// Bytes that it cannot exceed with any number of connections, where there is a bound.
+    pub most: Option<f64>,
     /// Counts and sizes that it was concluded from.
     pub facts: Vec<Fact>,
     /// The holdings that it is about.
@@ -111,6 +113,8 @@ pub struct Finding {
     pub bytes_total: i64,
     /// As in [`Seen`].
     pub at_rest_per_connection: Option<f64>,
+    /// As in [`Seen`].
+    pub most: Option<f64>,
     /// Counts and sizes that it was concluded from.
     pub facts: Vec<Fact>,
     /// The sites that it is about, the heaviest first.
@@ -150,6 +154,7 @@ impl Seen {
             bytes_total: bytes,
             at_rest_per_connection: each,
             facts: Vec::new(),
+            most: None,
             holdings,
         }
     }
@@ -168,6 +173,7 @@ impl Seen {
             bytes_per_connection: self.bytes_per_connection,
             bytes_total: self.bytes_total,
             at_rest_per_connection: self.at_rest_per_connection,
+            most: self.most,
             facts: self.facts,
             sites: sites(&self.holdings),
         }
@@ -177,7 +183,8 @@ impl Seen {
 impl Finding {
     /// What it would save with so many connections; `None` where connections do not matter.
     pub fn projected(&self, connections: u64) -> Option<f64> {
-        self.bytes_per_connection.map(|bytes| bytes * connections as f64)
+        let bytes = self.bytes_per_connection? * connections as f64;
+        Some(self.most.map_or(bytes, |most| bytes.min(most)))
     }
 
     /// By what findings are ordered: the larger of what is held now and for each connection.

@@ -191,3 +191,12 @@ fn every_rule_has_its_own_name_and_says_what_to_do_at_which_price() {
         assert!(rule.part_of.is_none_or(|whole| ids.contains(whole)), "{}", rule.id);
     }
 }
+
+#[test]
+fn a_cache_is_projected_to_its_bound_and_no_further() {
+    let session = [("SSL_SESSION_new", "ssl/ssl_sess.c"), ("SSL_accept", "ssl/ssl_lib.c")];
+    let case = case(&[(NEW, 10, 60_000), (&session, 30, 30 * 1_000)]);
+    let filling = finding(&case, "session-cache-filling");
+    assert_eq!(filling.projected(1_000), Some(2_000.0 * 1_000.0));
+    assert_eq!(filling.projected(1_000_000), Some(20_480.0 * 1_000.0));
+}

@@ -47,9 +47,11 @@ pub(super) unsafe fn put(
         return Err("the code cannot be made writable");
     }
     // SAFETY: so many bytes of code, as `object.code` has seen, and writable now. No thread is
-    // between these instructions: there is none but this one, which is here, or the function has
-    // never been called. No call can be under way to it either, since the copy's other functions
-    // that call it have not run. The caller promises that the bytes are this function's alone.
+    // between these instructions: there is none but this one, which is here; or the OpenSSL has
+    // not allocated anything, as the recorder has seen, and this function allocates. Another
+    // thread that calls it for the first time right now is possible only for a library that was
+    // loaded moments ago, whose loader has not yet come back with its first symbol. That the bytes
+    // are this function's alone is the caller's promise.
     unsafe { std::ptr::copy_nonoverlapping(jump.as_ptr(), start as *mut u8, BYTES) };
     // Should that fail, the jump is there all the same.
     protect(as_it_is);

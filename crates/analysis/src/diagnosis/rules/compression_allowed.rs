@@ -53,6 +53,7 @@ fn look(case: &Case) -> Option<Seen> {
             bytes_total: blocks * OVERHEAD,
             at_rest_per_connection: each,
             facts: Vec::new(),
+            most: None,
             holdings: held,
         }
         .fact("bytes of room in each buffer", OVERHEAD as f64)

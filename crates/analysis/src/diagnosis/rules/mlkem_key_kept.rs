@@ -13,6 +13,11 @@ pub static RULE: Rule = Rule {
             "SSL_CTX_set1_groups_list(ctx, \"X25519:P-256\"): a list without ML-KEM.",
         ),
         remedy(Ecosystem::Rust, "SslContextBuilder::set_groups_list(\"X25519:P-256\")."),
+        remedy(
+            Ecosystem::Node,
+            "The option ecdhCurve: 'X25519:P-256' of tls.createServer() and \
+             tls.createSecureContext().",
+        ),
         remedy(Ecosystem::Nginx, "ssl_ecdh_curve X25519:prime256v1;"),
         remedy(Ecosystem::Haproxy, "curves X25519:P-256 on the bind line."),
         remedy(

@@ -78,6 +78,7 @@ fn look(case: &Case) -> Option<Seen> {
         bytes_total: grown,
         at_rest_per_connection: None,
         facts: Vec::new(),
+        most: None,
         holdings: held,
     }
     .fact("confidence that it is no chance", confidence)

@@ -43,6 +43,7 @@ fn look(case: &Case) -> Option<Seen> {
             bytes_total: excess,
             at_rest_per_connection: each,
             facts: Vec::new(),
+            most: None,
             holdings: held,
         }
         .fact("bytes of each of these buffers", all.bytes as f64 / all.blocks as f64),

@@ -23,6 +23,7 @@ pub static RULE: Rule = Rule {
             Ecosystem::Nginx,
             "ssl_session_cache none (the default) or shared; builtin is OpenSSL's own cache.",
         ),
+        remedy(Ecosystem::Node, "Node does not use OpenSSL's own cache."),
         remedy(Ecosystem::Haproxy, "HAProxy has a cache of its own: tune.ssl.cachesize."),
     ],
     trade_off: "A client whose session is not there any more does a full handshake, unless it has \
@@ -62,12 +63,19 @@ fn look(case: &Case) -> Option<Seen> {
             bytes_total: bytes,
             at_rest_per_connection: Some(extra_bytes / connections),
             facts: Vec::new(),
+            most: most(case, each),
             holdings: held.iter().filter(|held| is_of_session(held)).cloned().collect(),
         }
         .fact("SSL_SESSION left by each connection", left / connections)
         .fact("bytes of each SSL_SESSION", each)
         .fact("bytes of a full cache of 20,480 sessions, for each SSL_CTX", each * USUAL_SIZE),
     )
+}
+
+/// All caches full; no bound where each connection brings a context, and with it a cache.
+fn most(case: &Case, each_session: f64) -> Option<f64> {
+    let contexts = case.all_objects.live(Object::SslCtx).count.max(1);
+    (case.each(Object::SslCtx) < 0.5).then_some(each_session * USUAL_SIZE * contexts as f64)
 }
 
 fn is_of_session(held: &Holding) -> bool {

@@ -38,6 +38,7 @@ fn look(case: &Case) -> Option<Seen> {
             bytes_total: left,
             at_rest_per_connection: None,
             facts: Vec::new(),
+            most: None,
             holdings: closed.holdings.iter().filter(|held| is_left(held)).cloned().collect(),
         }
         .fact("share of what came with the connections", left as f64 / grown.max(1) as f64),

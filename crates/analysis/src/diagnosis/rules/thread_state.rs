@@ -44,6 +44,7 @@ fn look(case: &Case) -> Option<Seen> {
             bytes_total: bytes,
             at_rest_per_connection: each_connection,
             facts: Vec::new(),
+            most: None,
             // Threads may have been there before the first connection.
             holdings: all(is_of_thread)
                 .map(|held| Holding {

@@ -67,6 +67,7 @@ fn look(case: &Case) -> Option<Seen> {
             bytes_total: wasted,
             at_rest_per_connection: each,
             facts: Vec::new(),
+            most: None,
             holdings: held,
         }
         .fact("X509_STORE", stores as f64)

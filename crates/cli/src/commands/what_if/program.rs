@@ -4,13 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use analysis::diagnosis::Diagnosis;
 use anyhow::Context;
 use indicatif::ProgressBar;
 
 use crate::commands::compare::{draw_step, progress, step_name};
 use crate::commands::what_if::fix::Fix;
-use crate::commands::what_if::outcome::{Outcome, Tried};
+use crate::commands::what_if::outcome::{Cost, Outcome, Tried};
 use crate::commands::what_if::recording::{Recorded, Start, record};
 use crate::commands::what_if::{AS_IT_IS, Options, WHAT_IF, rates};
 use crate::failure::Failure;
@@ -59,12 +58,12 @@ pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
     let mut rates = rates::measure(options, &subjects, &progress)?.into_iter();
     before.cost.set_rates(&rates.next().unwrap_or_default());
     for ((fix, mut recorded), rates) in applied.into_iter().zip(rates) {
+        let effect = without_effect(fix, &before, &recorded);
         recorded.cost.set_rates(&rates);
         draw_step(&folder, AS_IT_IS, fix.name())?;
         let picture = step_name(AS_IT_IS, fix.name());
         let mut one = Tried::applied(fix, &before.cost, recorded.cost, &before.found, picture);
-        let still = still_there(fix, &before.found, &recorded.found);
-        one.remarks.extend(recorded.reached.missed().into_iter().chain(still));
+        one.remarks.extend(recorded.reached.missed().into_iter().chain(effect));
         one.reached = recorded.reached.applied;
         tried.push(one);
     }
@@ -111,25 +110,39 @@ fn record_all(
 }
 
 /// What is to be said of a fix that changes nothing: the program does so by itself, or undoes it.
-fn still_there(fix: Fix, before: &Diagnosis, with_fix: &Diagnosis) -> Option<String> {
-    let has = |diagnosis: &Diagnosis, id: &str| {
-        diagnosis.findings.iter().any(|finding| finding.rule.id == id)
+fn without_effect(fix: Fix, before: &Recorded, with_fix: &Recorded) -> Option<String> {
+    let has = |recorded: &Recorded, id: &str| {
+        recorded.found.findings.iter().any(|finding| finding.rule.id == id)
     };
     let all = fix.findings();
     let found: Vec<&str> = all.iter().copied().filter(|id| has(before, id)).collect();
     let left: Vec<&str> = found.iter().copied().filter(|id| has(with_fix, id)).collect();
-    match (all, found.as_slice(), left.as_slice()) {
-        ([], _, _) => None,
-        (all, [], _) => Some(format!(
-            "the program as it is has nothing for it to remove ({}): it does so by itself, or has \
-             no use for it",
-            all.join(", ")
-        )),
-        (_, _, []) => None,
-        (_, _, left) => Some(format!(
-            "still there with it: {}; the program sets it differently afterwards, or has contexts \
-             of its own for these connections",
+    if !left.is_empty() {
+        return Some(format!(
+            "still there with it: {}. The program sets it differently afterwards, or has made \
+             these connections in a way that is not reached",
             left.join(", ")
-        )),
+        ));
     }
+    if !all.is_empty() && found.is_empty() {
+        let what = all.join(" or ");
+        return Some(format!(
+            "nothing to remove: `tlsheap diagnose` does not find {what} in the program as it is"
+        ));
+    }
+    let same = all.is_empty() && is_same(&before.cost, &with_fix.cost);
+    same.then(|| {
+        "changes nothing: the program sets it differently afterwards, or idle connections hold \
+         nothing that it makes smaller"
+            .to_owned()
+    })
+}
+
+/// Neither memory nor allocations differ by more than chance.
+fn is_same(before: &Cost, with_fix: &Cost) -> bool {
+    let near = |old: Option<f64>, new: Option<f64>, most: f64| {
+        old.zip(new).is_some_and(|(old, new)| (old - new).abs() <= most)
+    };
+    near(before.bytes_per_connection, with_fix.bytes_per_connection, 16.0)
+        && near(before.allocs_per_handshake, with_fix.allocs_per_handshake, 10.0)
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -82,12 +83,14 @@ pub fn record(
     let Some(status) = recording.ended_within(options.patience)? else {
         recording.ask_to_end();
         recording.ended_within(WRITING)?;
+        let seen = record_of(&out).ok().and_then(|record| record["connections"].as_u64());
+        let seen = match seen.filter(|seen| *seen > 0) {
+            Some(seen) => format!("at the end there were {seen} SSL objects"),
+            None => "no SSL object was seen, nor can it be in a program without symbols".to_owned(),
+        };
         return Err(Failure::program(format!(
-            "{name}: {} connections did not come to rest within {:?}: is the load right? What was \
-             said is in {}",
-            options.workload.connections,
-            options.patience,
-            words.display()
+            "{name}: {} connections did not come to rest within {:?}: {seen}. Is the load right?",
+            options.workload.connections, options.patience,
         )));
     };
     drop(load);
@@ -98,15 +101,19 @@ pub fn record(
     }
     let reached = fix.map(|fix| Reached::read(&report, fix)).unwrap_or_default();
     let found = Examined::open(std::slice::from_ref(&out))?.diagnosis;
-    let file = out.join(run_folder::RUN);
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    let record: Value =
-        serde_json::from_str(&text).with_context(|| format!("{}: not JSON", file.display()))?;
+    let record = record_of(&out)?;
     let cost = cost(&record);
     let came_after = warmed.is_some_and(|warmed| baseline(&record) >= Some(warmed));
     let was_clean = came_after && cost.connections == Some(options.workload.connections as u64);
     Ok(Recorded { cost, found, reached, was_clean })
+}
+
+/// `run.json` of a recording.
+fn record_of(folder: &Path) -> Result<Value, Failure> {
+    let file = folder.join(run_folder::RUN);
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(serde_json::from_str(&text).with_context(|| format!("{}: not JSON", file.display()))?)
 }
 
 /// When the recording saw what was there before the connections.

@@ -6,6 +6,7 @@ use report::bytes::{rounded, signed};
 use report::table::{Colour, plain};
 
 use crate::commands::what_if::outcome::{Cost, Outcome};
+use crate::output;
 
 const HEADINGS: [&str; 8] =
     ["", "bytes/conn", "saved", "%", "predicted", "allocs", "handshakes/s", "change"];
@@ -29,23 +30,30 @@ pub fn terminal(outcome: &Outcome, colour: Colour) -> String {
     for place in places(outcome) {
         text += &format!("reached: {place}\n");
     }
-    for tried in &outcome.fixes {
-        for remark in &tried.remarks {
-            text += &format!("{}: {remark}\n", tried.name);
-        }
-    }
-    let not_applied: Vec<_> = outcome
+    let remarks = outcome
         .fixes
         .iter()
-        .filter_map(|tried| Some((tried.name, tried.not_applied.as_ref()?)))
-        .collect();
-    if !not_applied.is_empty() {
-        text += "\nnot applied:\n";
-    }
-    for (name, reason) in not_applied {
-        text += &format!("  {name:<27}{reason}\n");
-    }
+        .flat_map(|tried| tried.remarks.iter().map(|remark| listed(tried.name, remark)));
+    text += &under("to be said", remarks);
+    let not_applied = outcome
+        .fixes
+        .iter()
+        .filter_map(|tried| tried.not_applied.as_ref().map(|reason| listed(tried.name, reason)));
+    text += &under("not applied", not_applied);
     text
+}
+
+/// Lines under a heading; nothing when there are none.
+fn under(heading: &str, lines: impl Iterator<Item = String>) -> String {
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { format!("\n{heading}:\n{lines}") }
+}
+
+/// A fix, and what there is to say of it beside its name.
+fn listed(name: &str, text: &str) -> String {
+    const INDENT: usize = 29;
+    let text = output::wrapped(text, INDENT);
+    format!("  {name:<27}{}\n", text.trim_start())
 }
 
 /// The OpenSSLs of a program that fixes reached, each once.
