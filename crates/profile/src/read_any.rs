@@ -1,11 +1,11 @@
 //! Files of any format that we know, told apart by their content.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use crate::error::quote;
-use crate::{Profile, ReadError, Symbols, ValueType, folded, jemalloc_heap, pprof};
+use crate::{Profile, ReadError, ValueType, folded, jemalloc_heap, pprof};
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 2 << 30;
@@ -28,34 +28,70 @@ pub enum Content {
     Ledger,
 }
 
+/// The beginning of a file that tells what it is.
+const HEAD_BYTES: u64 = 1 << 16;
+
 /// Reads the file at `path` in whatever format it is.
 pub fn read_any(path: &Path) -> Result<Content, ReadError> {
     let name = path.display().to_string();
     let unreadable = |source: io::Error| ReadError::Io { name: name.clone(), source };
     let mut file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    let start = LEDGER_MAGIC.len() as u64;
-    file.by_ref().take(start).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     // A ledger is large and mostly holes: reading it whole is not for us.
-    if bytes == LEDGER_MAGIC {
+    if bytes.starts_with(LEDGER_MAGIC) {
         return Ok(Content::Ledger);
     }
-    let rest = file.take(MAX_FILE_BYTES + 1 - start);
-    if bytes.starts_with(b"heap_v2/") {
-        // A large text of which little is kept is not read at once.
+    let mut rest = file.take(MAX_FILE_BYTES + 1 - bytes.len() as u64);
+    let too_large =
+        || ReadError::TooLarge { name: name.clone(), what: "in the file", limit: MAX_FILE_BYTES };
+    if let Some(format) = LongText::of(&bytes) {
         let mut text = BufReader::new(Cursor::new(bytes).chain(rest));
-        let dump = jemalloc_heap::parse(&mut text, &name)?;
+        let profile = format.read(&mut text, &name)?;
         if text.into_inner().into_inner().1.limit() == 0 {
-            return Err(ReadError::TooLarge { name, what: "in the file", limit: MAX_FILE_BYTES });
+            return Err(too_large());
         }
-        return Ok(Content::Profile(dump.profile(&mut Symbols::new())));
+        return Ok(Content::Profile(profile));
     }
-    let mut rest = rest;
     rest.read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(ReadError::TooLarge { name, what: "in the file", limit: MAX_FILE_BYTES });
+        return Err(too_large());
     }
     parse_any(&bytes, &name)
+}
+
+/// A text of which little is kept, so that it is read line by line.
+#[derive(Clone, Copy)]
+enum LongText {
+    HeapDump,
+    Folded,
+}
+
+impl LongText {
+    /// What a file holds that begins like this, if it is such a text.
+    fn of(head: &[u8]) -> Option<LongText> {
+        if head.starts_with(b"heap_v2/") {
+            return Some(LongText::HeapDump);
+        }
+        // The end of a line that is cut off here might make another format of it.
+        let told = head.trim_ascii_start().contains(&b'\n')
+            && known_stranger(head).is_none()
+            && looks_like_text(head)
+            && is_folded(first_line(head));
+        told.then_some(LongText::Folded)
+    }
+
+    fn read(self, text: impl BufRead, name: &str) -> Result<Profile, ReadError> {
+        match self {
+            LongText::HeapDump => jemalloc_heap::read(text, name),
+            LongText::Folded => folded::read(text, name, samples()),
+        }
+    }
+}
+
+/// What a file of folded stacks counts: its format does not say.
+fn samples() -> ValueType {
+    ValueType { kind: "samples".into(), unit: "count".into() }
 }
 
 /// Reads content in whatever format it is. `name` is what errors call it. Folded stacks become
@@ -78,16 +114,15 @@ pub fn parse_any(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
 }
 
 fn parse_plain(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
-    if bytes.starts_with(b"heap_v2/") {
-        return jemalloc_heap::read(bytes, name).map(Content::Profile);
+    if let Some(format) = LongText::of(bytes) {
+        return format.read(bytes, name).map(Content::Profile);
     }
     let found = match known_stranger(bytes) {
         Some(stranger) => stranger.to_owned(),
         None if looks_like_text(bytes) => {
             let line = first_line(bytes);
             if is_folded(line) {
-                let value_type = ValueType { kind: "samples".into(), unit: "count".into() };
-                return folded::read(bytes, name, value_type).map(Content::Profile);
+                return folded::read(bytes, name, samples()).map(Content::Profile);
             }
             format!("a text that begins with {}", quote(line))
         }

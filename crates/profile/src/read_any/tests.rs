@@ -41,6 +41,29 @@ fn text_formats_are_read_through_gzip_too() {
 }
 
 #[test]
+fn a_long_text_is_read_from_its_file_as_it_is_from_memory() {
+    let lines = (0..20_000).map(|number| format!("main;frame_{number} {number}\n"));
+    let folded: String = lines.collect();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("long.folded");
+    for text in [folded.clone(), format!("\n  \n{folded}"), format!("{folded}main;frame no\n")] {
+        std::fs::write(&path, &text).unwrap();
+        let name = path.display().to_string();
+        match (read_any(&path), parse_any(text.as_bytes(), &name)) {
+            (Ok(Content::Profile(file)), Ok(Content::Profile(memory))) => {
+                assert_eq!(file.samples().len(), 20_000);
+                assert!(pprof::write(&file) == pprof::write(&memory));
+            }
+            (Err(file), Err(memory)) => {
+                assert_eq!(file.to_string(), memory.to_string());
+                assert!(file.to_string().contains("line 20001"), "{file}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn foreign_files_are_named_for_what_they_are() {
     const FORMATS: &str = "a.file is not a profile: expected a pprof profile, a jemalloc heap \
                            dump (heap_v2), folded stacks, or a ledger of tlsheap, found ";
