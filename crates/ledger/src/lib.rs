@@ -22,6 +22,7 @@
 
 mod coverage;
 mod error;
+mod fences;
 mod layout;
 mod modules;
 mod peak;
@@ -32,6 +33,6 @@ mod writer;
 pub use coverage::{Coverage, Found, Outcome, Way};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
-pub use peak::{Account, Accounts, Peak, Share, Threads};
+pub use peak::{Account, Accounts, Lease, Peak, Share, Threads};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
 pub use writer::{Cell, CreateError, Ledger, SiteId, StackEnd, Statistic};

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Capacities;
+use crate::fences;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
@@ -198,6 +199,7 @@ impl Ledger {
             return Err(error);
         }
         ledger.write_header();
+        fences::prepare();
         Ok(ledger)
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use ledger::{
-    Account, Capacities, Cell, Counts, Ledger, Share, SiteId, Snapshot, StackEnd, Threads,
+    Account, Capacities, Cell, Counts, Lease, Ledger, Share, SiteId, Snapshot, StackEnd, Threads,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ struct Counted {
     sites: Vec<SiteId>,
     cells: HashMap<(usize, usize), Cell>,
     accounts: [Account; THREADS],
-    epochs: [u64; THREADS],
+    leases: [Lease; THREADS],
 }
 
 impl Counted {
@@ -111,8 +111,8 @@ impl Counted {
             })
             .collect();
         sites.push(SiteId::DROPPED);
-        let (accounts, epochs) = Default::default();
-        Counted { ledger, sites, cells: HashMap::new(), accounts, epochs }
+        let (accounts, leases) = Default::default();
+        Counted { ledger, sites, cells: HashMap::new(), accounts, leases }
     }
 
     fn cell(&mut self, thread: usize, site: usize) -> Cell {
@@ -121,7 +121,7 @@ impl Counted {
     }
 
     fn allocate(&mut self, thread: usize, cell: Cell, bytes: u64) {
-        let share = share(&self.accounts, &mut self.epochs, thread);
+        let share = share(&self.accounts, &mut self.leases, thread);
         self.ledger.count_allocation(cell, bytes, share);
     }
 
@@ -136,7 +136,7 @@ impl Counted {
             Event::Free { thread, block } => {
                 let Some((site, bytes)) = model.free(*block) else { return };
                 let cell = self.cell(*thread, site);
-                let share = share(&self.accounts, &mut self.epochs, *thread);
+                let share = share(&self.accounts, &mut self.leases, *thread);
                 self.ledger.count_free(cell, bytes, share);
             }
             Event::Spill { block } => {
@@ -149,11 +149,11 @@ impl Counted {
 
 fn share<'a>(
     accounts: &'a [Account; THREADS],
-    epochs: &'a mut [u64; THREADS],
+    leases: &'a mut [Lease; THREADS],
     thread: usize,
 ) -> Share<'a, [Account]> {
-    let epoch = &mut epochs[thread];
-    Share { account: &accounts[thread], epoch, threads: Threads::Several, accounts }
+    let lease = &mut leases[thread];
+    Share { account: &accounts[thread], lease, threads: Threads::Several, accounts }
 }
 
 /// What the reader says of each site, the dropped ones last.

@@ -9,7 +9,7 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use ledger::{Account, Accounts, Cell, Ledger, Share, SiteId};
+use ledger::{Account, Accounts, Cell, Lease, Ledger, Share, SiteId};
 
 use crate::habits::{Habits, Known};
 use crate::memory;
@@ -75,8 +75,8 @@ pub(crate) struct Desk {
 struct Own {
     /// The desk's number, by which cells know their owner. It begins at 1.
     number: u32,
-    /// The epoch in which the account was opened.
-    epoch: u64,
+    /// What is known of the account.
+    lease: Lease,
     /// By site number; as many as there can be sites, and one.
     places: NonNull<Place>,
     habits: Habits,
@@ -189,11 +189,13 @@ impl Threads {
         let memory = memory::map(bytes)?;
         let desk = memory.cast::<Desk>();
         // SAFETY: fresh zeroed memory of at least this size, aligned to a page. Zero is a valid
-        // Desk but for `places` and `number`, which are set here, the former to the zeroed rest of the mapping: Option<Cell>
+        // Desk but for what is set here, `places` to the zeroed rest of the mapping: Option<Cell>
         // of a non-null pointer is None when zero.
         unsafe {
             let own = desk.as_ref().own.get();
             (&raw mut (*own).number).write(number as u32 + 1);
+            (&raw mut (*own).lease).write(Lease::default());
+            (&raw mut (*desk.as_ptr()).account).write(Account::default());
             (&raw mut (*own).places).write(memory.add(PLACES_OFFSET).cast());
             desk.as_ref().owner.store(thread, Ordering::Relaxed);
         }
@@ -306,7 +308,7 @@ impl Seat<'_> {
     /// Its part in the process's peak.
     #[inline]
     pub(crate) fn share(&mut self, threads: ledger::Threads) -> Share<'_, Threads> {
-        Share { account: self.account, epoch: &mut self.own.epoch, threads, accounts: self.threads }
+        Share { account: self.account, lease: &mut self.own.lease, threads, accounts: self.threads }
     }
 
     /// The part of memory that is the thread's stack.

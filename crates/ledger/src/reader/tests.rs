@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Account, Ledger, Share, SiteId, StackEnd, Threads};
+use crate::{Account, Lease, Ledger, Share, SiteId, StackEnd, Threads};
 
 const CAPACITIES: Capacities = Capacities { sites: 100, frames: 1000, cells: 200 };
 
@@ -23,7 +23,7 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let files = [ledger.add_file(b"crypto/mem.c"), ledger.add_file(b"ssl/ssl_lib.c"), None];
     let frames: Vec<usize> = (0..FRAMES_PER_SITE).map(|at| 0x1000 + at).collect();
     let accounts = [Account::default()];
-    let mut epoch = 0;
+    let mut lease = Lease::default();
     for (number, depth) in [0, 1, 40, FRAMES_PER_SITE].into_iter().enumerate() {
         let end = if depth == FRAMES_PER_SITE { StackEnd::Cut } else { StackEnd::Root };
         let site = ledger
@@ -31,21 +31,21 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
             .expect("room for a site");
         for bytes in [100, 2000] {
             let cell = ledger.claim_cell(site, 1).expect("room for a cell");
-            ledger.count_allocation(cell, bytes, share(&accounts, &mut epoch));
-            ledger.count_allocation(cell, 1, share(&accounts, &mut epoch));
-            ledger.count_free(cell, bytes, share(&accounts, &mut epoch));
+            ledger.count_allocation(cell, bytes, share(&accounts, &mut lease));
+            ledger.count_allocation(cell, 1, share(&accounts, &mut lease));
+            ledger.count_free(cell, bytes, share(&accounts, &mut lease));
         }
         ledger.spill_free(site, 1);
     }
     let dropped = ledger.claim_cell(SiteId::DROPPED, 1).expect("room for a cell");
-    ledger.count_allocation(dropped, 33, share(&accounts, &mut epoch));
+    ledger.count_allocation(dropped, 33, share(&accounts, &mut lease));
     ledger.add(Statistic::ForeignFrees, 3);
     std::fs::read(&path).expect("the file just made")
 });
 
 /// The share of a process's only thread.
-fn share<'a>(accounts: &'a [Account; 1], epoch: &'a mut u64) -> Share<'a, [Account]> {
-    Share { account: &accounts[0], epoch, threads: Threads::One, accounts }
+fn share<'a>(accounts: &'a [Account; 1], lease: &'a mut Lease) -> Share<'a, [Account]> {
+    Share { account: &accounts[0], lease, threads: Threads::One, accounts }
 }
 
 fn regions() -> Regions {
