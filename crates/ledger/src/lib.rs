@@ -35,4 +35,4 @@ pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
 pub use peak::{Account, Accounts, Lease, Peak, Share, Threads};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
-pub use writer::{Cell, CreateError, Ledger, SiteId, StackEnd, Statistic};
+pub use writer::{Cell, Cells, CreateError, Ledger, SiteId, StackEnd, Statistic};

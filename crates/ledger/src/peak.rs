@@ -81,6 +81,11 @@ pub trait Accounts {
     /// Calls `visit` with each account that may have been used. One that is added meanwhile may be
     /// left out, if its owner looks at the peak only after that.
     fn each(&self, visit: &mut dyn FnMut(&Account));
+
+    /// How many threads there are.
+    fn threads(&self) -> Threads {
+        Threads::Several
+    }
 }
 
 impl Accounts for [Account] {
@@ -105,8 +110,6 @@ pub struct Share<'a, A: ?Sized> {
     pub account: &'a Account,
     /// What the thread knows of it.
     pub lease: &'a mut Lease,
-    /// How many threads there are.
-    pub threads: Threads,
     /// The others'.
     pub accounts: &'a A,
 }
@@ -278,7 +281,7 @@ impl Peak {
         share: Share<A>,
         before: impl Fn(u64),
     ) {
-        let Share { account, lease, threads, accounts } = share;
+        let Share { account, lease, accounts } = share;
         let held = account.held.load(Ordering::Relaxed);
         let next = match change {
             Change::Rise(bytes) => held.wrapping_sub(bytes),
@@ -294,7 +297,7 @@ impl Peak {
                 return;
             }
         }
-        self.apply_to_pool(change, next, Share { account, lease, threads, accounts }, before);
+        self.apply_to_pool(change, next, Share { account, lease, accounts }, before);
     }
 
     /// Applies a change that the account does not suffice for, or whose account is not open.
@@ -307,7 +310,7 @@ impl Peak {
         share: Share<A>,
         before: impl Fn(u64),
     ) {
-        let Share { account, lease, threads, accounts } = share;
+        let Share { account, lease, accounts } = share;
         let frozen = lease.look(account);
         // Nothing tells apart whether nothing was in it.
         if frozen.is_some() && frozen == next && change.bytes() != 0 {
@@ -315,6 +318,7 @@ impl Peak {
             account.held.store(NOTHING, Ordering::Relaxed);
             return;
         }
+        let threads = accounts.threads();
         loop {
             // Before the pool: whoever gathers what is spread now freezes the account after that, and
             // this is no longer its gate.
@@ -481,7 +485,6 @@ mod tests {
             let share = Share {
                 account: &self.accounts[thread],
                 lease: &mut self.leases[thread],
-                threads: Threads::Several,
                 accounts: &self.accounts[..],
             };
             self.peak.apply(change, share, |_| {});

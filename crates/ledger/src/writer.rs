@@ -441,24 +441,16 @@ impl Ledger {
         NonNull::new(record).map(Cell)
     }
 
-    /// The number of a cell, above 0 and at most [`Capacities::MOST_CELLS`].
+    /// Where the cells lie.
     #[inline]
-    pub fn cell_number(&self, cell: Cell) -> u32 {
-        let offset = cell.0.as_ptr() as u64 - self.base.as_ptr() as u64 - self.regions.cells;
-        (offset / size_of::<CellRecord>() as u64) as u32 + 1
-    }
-
-    /// The cell that has a number which [`Ledger::cell_number`] of this ledger gave.
-    #[inline]
-    pub fn cell(&self, number: u32) -> Cell {
-        let index = u64::from(number - 1);
-        let record = self.place(self.regions.cells + index * size_of::<CellRecord>() as u64);
-        // SAFETY: a number of a cell: its record lies in the mapping, which is not at 0.
-        Cell(unsafe { NonNull::new_unchecked(record) })
+    pub fn cells(&self) -> Cells {
+        let first = self.place::<CellRecord>(self.regions.cells);
+        Cells { before: first.wrapping_sub(1) }
     }
 
     /// Counts an allocation of `bytes` in a cell of the calling thread.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // the share would go through memory
     pub fn count_allocation<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
         let record = cell.record();
         self.header().peak.apply(Change::Rise(bytes), share, |epoch| record.save_peak(epoch));
@@ -467,7 +459,8 @@ impl Ledger {
     }
 
     /// Counts a free of a block of `bytes` in a cell of the calling thread.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
     pub fn count_free<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
         let record = cell.record();
         self.header().peak.apply(Change::Fall(bytes), share, |epoch| record.save_peak(epoch));
@@ -535,17 +528,39 @@ impl Cell {
         }
     }
 
-    /// Where it lies: one cache line.
-    #[inline]
-    pub fn address(self) -> *const u8 {
-        self.0.as_ptr().cast_const().cast()
-    }
-
     #[inline]
     fn record(&self) -> &CellRecord {
         // SAFETY: `claim_cell` made it from a populated, aligned entry of a mapping that is never
         // taken down; all fields are atomics.
         unsafe { self.0.as_ref() }
+    }
+}
+
+/// Where the cells of a ledger lie: tells a cell by its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Cells {
+    /// Where number 0 would be, which is none.
+    before: *mut CellRecord,
+}
+
+impl Cells {
+    /// The number of a cell of this ledger, above 0 and at most [`Capacities::MOST_CELLS`].
+    #[inline]
+    pub fn number(self, cell: Cell) -> u32 {
+        ((cell.0.as_ptr() as usize - self.before as usize) / size_of::<CellRecord>()) as u32
+    }
+
+    /// The cell that has a number which [`Cells::number`] of this ledger gave.
+    #[inline]
+    pub fn cell(self, number: u32) -> Cell {
+        // SAFETY: a number of a cell: its record lies in the mapping, which is not at 0.
+        Cell(unsafe { NonNull::new_unchecked(self.before.wrapping_add(number as usize)) })
+    }
+
+    /// Where the cell of a number lies, if there is one: one cache line.
+    #[inline]
+    pub fn place(self, number: u32) -> *const u8 {
+        self.before.wrapping_add(number as usize).cast_const().cast()
     }
 }
 

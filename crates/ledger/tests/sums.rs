@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ledger::{
-    Account, Capacities, Cell, Counts, Lease, Ledger, Share, SiteId, Snapshot, StackEnd, Threads,
-};
+use ledger::{Account, Capacities, Cell, Counts, Lease, Ledger, Share, SiteId, Snapshot, StackEnd};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -153,7 +151,7 @@ fn share<'a>(
     thread: usize,
 ) -> Share<'a, [Account]> {
     let lease = &mut leases[thread];
-    Share { account: &accounts[thread], lease, threads: Threads::Several, accounts }
+    Share { account: &accounts[thread], lease, accounts }
 }
 
 /// What the reader says of each site, the dropped ones last.

@@ -51,11 +51,9 @@ unsafe extern "C" fn malloc<const N: usize>(
 ) -> *mut c_void {
     // SAFETY: OpenSSL's call, passed on.
     let block = unsafe { BELOW[N].malloc(size, file, line) };
-    if !block.is_null()
-        && let Some(recorder) = at_work()
-    {
-        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
-        recorder.allocated(block as usize, size as u64, caller);
+    if !block.is_null() {
+        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
+        recorder::allocated(block as usize, size as u64, caller);
     }
     block
 }
@@ -91,8 +89,8 @@ unsafe extern "C" fn realloc<const N: usize>(
         None => {}
     }
     if !moved.is_null() {
-        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
-        recorder.allocated(moved as usize, size as u64, caller);
+        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
+        recorder::allocated(moved as usize, size as u64, caller);
     }
     moved
 }
@@ -104,11 +102,7 @@ unsafe extern "C" fn realloc<const N: usize>(
 /// Called by OpenSSL: `block` is NULL or a block that the caller owns and gives up.
 unsafe extern "C" fn free<const N: usize>(block: *mut c_void, file: *const c_char, line: c_int) {
     if !block.is_null() {
-        match recorder::current() {
-            Some(recorder) => recorder.freed(block as usize),
-            // Nothing to count in: a fork's ledger begins with its first allocation.
-            None => recorder::forget_inherited(block as usize),
-        }
+        recorder::freed(block as usize);
     }
     // SAFETY: OpenSSL's call, passed on.
     unsafe { BELOW[N].free(block, file, line) };

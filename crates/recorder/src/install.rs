@@ -12,7 +12,7 @@ use crate::recorder::{self, Recorder};
 use crate::segments::Segments;
 use crate::sites::Sites;
 use crate::stack::StackSource;
-use crate::threads::Threads;
+use crate::threads::{self, Threads};
 
 /// Where to count, and how much memory that may take.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ unsafe fn install_once(
     let parts =
         Parts { blocks: options.blocks, stacks: StackSource::FramePointers, inherited: None };
     let recorder = assemble(ledger, &parts)?;
-    // SAFETY: the handler only stores an atomic.
+    // SAFETY: the handler only stores an atomic and the calling thread's own word.
     if unsafe { libc::pthread_atfork(None, None, Some(detach)) } != 0 {
         return Err(InstallError::Exhausted("fork handler"));
     }
@@ -193,4 +193,6 @@ unsafe extern "C" fn detach() {
     if let Some(recorder) = recorder::current() {
         recorder.detached.store(true, Ordering::Relaxed);
     }
+    // At a desk it would go on counting.
+    threads::stand_up();
 }

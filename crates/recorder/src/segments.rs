@@ -8,12 +8,15 @@
 //! Pieces are cut from the root inwards, so that stacks with common outer frames share them.
 //! They are only ever added, and are found by their content.
 
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::memory::{self, Table};
-use crate::stack::{self, Bounds};
+use crate::stack::{self, Bounds, StackSource};
 use crate::trace::{Link, Trace};
 
 /// Frames of a segment, and the most links in one.
@@ -27,12 +30,12 @@ const WORD: usize = size_of::<usize>();
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// Of a walk through frame pointers: pairs of the frame pointer, as a distance from the base,
-    /// and the return address above it. Of one through unwind tables: first the return addresses,
+    /// and the return address above it; 0 for the last frame pointer of the outermost segment. Of one through unwind tables: first the return addresses,
     /// then what the links hold, as distances from the base.
     words: [usize; 2 * FRAMES],
     /// Where the return addresses lie.
     places: [u16; FRAMES],
-    /// Where the links lie.
+    /// Where the links lie. The first one is repeated after the last.
     link_places: [u16; FRAMES],
     /// How many links there are.
     links: u32,
@@ -52,55 +55,65 @@ pub(crate) struct Shape {
     pub reach: u32,
 }
 
-impl Shape {
-    /// Whether the stack at `frame` is this one, word by word, and a walk through frame pointers
-    /// would go the same way.
-    ///
-    /// # Safety
-    ///
-    /// The shape is one of [`Segments::of`], and every word from `frame` to `reach` bytes further
-    /// out is on the calling thread's own stack, whose bounds are `bounds`.
-    #[inline(never)]
-    pub(crate) unsafe fn is_linked_at(self, frame: usize, bounds: &Bounds) -> bool {
-        let mut base = frame;
-        let mut at = self.innermost;
-        loop {
-            // SAFETY: segments are never taken down, and were written before they were found.
-            let segment = unsafe { at.as_ref() };
-            // SAFETY: the caller's promise: `reach` covers the words of every segment.
-            let (difference, link) = unsafe { segment.linked_difference(base) };
-            let Some(outer) = segment.outer else {
-                let last = base + usize::from(segment.places[FRAMES - 1]) * WORD - WORD;
-                return difference == 0 && stack::is_root(last, link, *bounds);
+/// Says whether the stack at a hook's frame is that of a segment, word by word, and a walk would
+/// go the same way.
+///
+/// # Safety
+///
+/// The segment is the innermost one of [`Segments::of`], from a trace of this source. Every word
+/// from the frame to the shape's `reach` is on the calling thread's own stack, whose bounds these
+/// are.
+pub(crate) type Compare = unsafe fn(NonNull<Segment>, usize, &Bounds) -> bool;
+
+impl Segment {
+    /// The fastest way on this processor.
+    pub(crate) fn compare(stacks: StackSource) -> Compare {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return match stacks {
+                StackSource::FramePointers => wide::is_linked_at,
+                StackSource::UnwindTables => wide::is_spread_at,
             };
-            base += segment.to_outer as usize;
-            if difference | (link ^ base) != 0 {
-                return false;
-            }
-            at = outer;
+        }
+        match stacks {
+            StackSource::FramePointers => is_linked_at,
+            StackSource::UnwindTables => is_spread_at,
         }
     }
+}
 
-    /// The same of a walk through unwind tables.
-    ///
-    /// # Safety
-    ///
-    /// As for `is_linked_at`.
-    #[inline(never)]
-    pub(crate) unsafe fn is_spread_at(self, frame: usize) -> bool {
-        let mut base = frame;
-        let mut at = self.innermost;
-        loop {
-            // SAFETY: as in `is_linked_at`.
-            let segment = unsafe { at.as_ref() };
-            // SAFETY: the caller's promise: `reach` covers the words of every segment.
-            if unsafe { segment.difference(base) } != 0 {
-                return false;
-            }
-            let Some(outer) = segment.outer else { return true };
-            base += segment.to_outer as usize;
-            at = outer;
+/// The [`Compare`] of walks through frame pointers.
+unsafe fn is_linked_at(innermost: NonNull<Segment>, frame: usize, bounds: &Bounds) -> bool {
+    let (mut base, mut at) = (frame, innermost);
+    loop {
+        // SAFETY: segments are never taken down, and were written before they were found.
+        let segment = unsafe { at.as_ref() };
+        // SAFETY: the caller's promise: `reach` covers the words of every segment.
+        if unsafe { segment.linked_difference(base) } != 0 {
+            return false;
         }
+        let Some(outer) = segment.outer else {
+            // SAFETY: as above.
+            return unsafe { segment.ends_at(base, bounds) };
+        };
+        base += segment.to_outer as usize;
+        at = outer;
+    }
+}
+
+/// The [`Compare`] of walks through unwind tables.
+unsafe fn is_spread_at(innermost: NonNull<Segment>, frame: usize, _: &Bounds) -> bool {
+    let (mut base, mut at) = (frame, innermost);
+    loop {
+        // SAFETY: as in `is_linked_at`.
+        let segment = unsafe { at.as_ref() };
+        // SAFETY: the caller's promise: `reach` covers the words of every segment.
+        if unsafe { segment.spread_difference(base) } != 0 {
+            return false;
+        }
+        let Some(outer) = segment.outer else { return true };
+        base += segment.to_outer as usize;
+        at = outer;
     }
 }
 
@@ -109,21 +122,35 @@ impl Segment {
     ///
     /// # Safety
     ///
-    /// With the segment's base at `base`, a multiple of eight, it lies on the calling thread's own
-    /// stack.
-    #[inline]
+    /// With the segment's base at `base` it lies on the calling thread's own stack.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     unsafe fn word(base: usize, place: u16) -> usize {
         // SAFETY: the caller's promise; distances are counted in words.
         unsafe { ((base + usize::from(place) * WORD) as *const usize).read() }
+    }
+
+    /// Whether a walk through frame pointers ends at the last frame of this outermost segment.
+    ///
+    /// # Safety
+    ///
+    /// With the segment's base at `base`, its words lie on the calling thread's own stack.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    unsafe fn ends_at(&self, base: usize, bounds: &Bounds) -> bool {
+        let place = self.places[FRAMES - 1];
+        // SAFETY: the caller's promise; a frame pointer lies in the word below an address.
+        let link = unsafe { Self::word(base - WORD, place) };
+        stack::is_root(base + usize::from(place) * WORD - WORD, link, *bounds)
     }
 
     /// Not 0 when the words of the stack differ from those of the segment.
     ///
     /// # Safety
     ///
-    /// With the segment's base at `base`, its words lie on the calling thread's own stack.
+    /// As for `ends_at`.
     #[inline]
-    unsafe fn difference(&self, base: usize) -> usize {
+    unsafe fn spread_difference(&self, base: usize) -> usize {
         let (addresses, values) = self.words.split_at(FRAMES);
         let mut difference = 0;
         for (place, address) in self.places.iter().zip(addresses) {
@@ -137,67 +164,22 @@ impl Segment {
         difference
     }
 
-    /// The same of a walk through frame pointers, but for the frame pointer of the last frame,
-    /// which is returned.
+    /// The same of a walk through frame pointers. The last frame pointer of the outermost segment
+    /// is not looked at.
     ///
     /// # Safety
     ///
-    /// As for `difference`.
+    /// As for `ends_at`.
     #[inline]
-    unsafe fn linked_difference(&self, base: usize) -> (usize, usize) {
-        // SAFETY: the caller's promise; a frame pointer lies in the word below an address.
-        unsafe {
-            let mut difference = self.pairs_difference(base);
-            let last = self.places[FRAMES - 1];
-            difference |= Self::word(base, last) ^ self.words[2 * FRAMES - 1];
-            (difference, Self::word(base - WORD, last))
-        }
-    }
-
-    /// Not 0 when one of the pairs before the last differs from the stack's.
-    ///
-    /// # Safety
-    ///
-    /// As for `difference`.
-    #[cfg(target_arch = "x86_64")]
-    #[inline]
-    unsafe fn pairs_difference(&self, base: usize) -> usize {
-        use std::arch::x86_64::{
-            __m128i, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_or_si128, _mm_set_epi64x,
-            _mm_setzero_si128, _mm_sub_epi64, _mm_unpackhi_epi64, _mm_xor_si128,
-        };
-        // SAFETY: SSE2 belongs to every x86-64. The pairs are within `words`; those of the stack
-        // are read at the caller's promise, the frame pointer and the address above it at once.
-        unsafe {
-            let bases = _mm_set_epi64x(0, base as i64);
-            let mut difference = _mm_setzero_si128();
-            for at in 0..FRAMES - 1 {
-                let place = base - WORD + usize::from(self.places[at]) * WORD;
-                let found = _mm_sub_epi64(_mm_loadu_si128(place as *const __m128i), bases);
-                let known = _mm_loadu_si128(self.words.as_ptr().add(2 * at).cast());
-                difference = _mm_or_si128(difference, _mm_xor_si128(found, known));
-            }
-            let both = _mm_or_si128(difference, _mm_unpackhi_epi64(difference, difference));
-            _mm_cvtsi128_si64(both) as usize
-        }
-    }
-
-    /// Not 0 when one of the pairs before the last differs from the stack's.
-    ///
-    /// # Safety
-    ///
-    /// As for `difference`.
-    #[cfg(not(target_arch = "x86_64"))]
-    #[inline]
-    unsafe fn pairs_difference(&self, base: usize) -> usize {
-        (0..FRAMES - 1).fold(0, |difference, at| {
+    unsafe fn linked_difference(&self, base: usize) -> usize {
+        (0..FRAMES).fold(0, |difference, at| {
             let place = self.places[at];
             // SAFETY: the caller's promise.
             let (link, address) =
                 unsafe { (Self::word(base - WORD, place), Self::word(base, place)) };
-            difference
-                | link.wrapping_sub(base) ^ self.words[2 * at]
-                | address ^ self.words[2 * at + 1]
+            let link = link.wrapping_sub(base) ^ self.words[2 * at];
+            let is_open = at == FRAMES - 1 && self.outer.is_none();
+            difference | if is_open { 0 } else { link } | address ^ self.words[2 * at + 1]
         })
     }
 
@@ -372,13 +354,20 @@ fn cut(trace: &Trace, part: Range<usize>, base: usize, outer: Option<Outer>) -> 
             segment.links += 1;
         }
     }
+    let (links, first) = (segment.links as usize, segment.link_places[0]);
+    if links > 0 {
+        segment.link_places[links..].fill(first);
+        let values = &mut segment.words[FRAMES..];
+        let first = values[0];
+        values[links..].fill(first);
+    }
     Some(segment)
 }
 
 impl Segment {
-    /// Each frame pointer but the last leads to the frame of the next return address.
+    /// Each frame pointer leads to the frame of the next return address.
     fn link_frames(&mut self, padding: usize) {
-        for at in 0..FRAMES - 1 {
+        for at in 0..FRAMES {
             // Repetitions of the first frame lead where it does.
             let next = self.places.get((at + 1).max(padding + 1));
             self.words[2 * at] = match next {

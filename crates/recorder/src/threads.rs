@@ -13,11 +13,10 @@ use ledger::{Account, Accounts, Cell, Lease, Ledger, Share, SiteId};
 
 use crate::habits::{Habits, Known};
 use crate::memory;
-use crate::recorder::Caller;
+use crate::recorder::{Caller, Recorder};
 use crate::segments::Shape;
 use crate::stack::{Bounds, StackSource};
 use crate::thread_word;
-use crate::unwind;
 
 /// Threads that can record at one time.
 const DESKS: usize = 4096;
@@ -55,8 +54,43 @@ impl Inside {
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        // Read again: the thread may have sat down at a desk, or have forked.
-        thread_word::set(thread_word::get() & !INSIDE);
+        // Only this bit: the thread may have sat down at a desk, or have forked.
+        thread_word::clear_lowest_bit();
+    }
+}
+
+/// The same proof, of a thread that has a desk. It is at work in this process: [`stand_up`] takes
+/// the desk of a forked child's thread away.
+pub(crate) struct Seated {
+    desk: NonNull<Desk>,
+}
+
+impl Seated {
+    /// `None` when the calling thread has no desk or is in the hook already.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn enter() -> Option<Seated> {
+        let word = thread_word::get();
+        let desk = NonNull::new(word as *mut Desk).filter(|_| word & INSIDE == 0)?;
+        thread_word::set(word | INSIDE);
+        Some(Seated { desk })
+    }
+
+    /// The desk.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn seat(&mut self) -> Seat<'_> {
+        // SAFETY: a thread's word names a desk whose owner it is; this is the one proof that it is
+        // inside, and is borrowed for as long as the seat.
+        unsafe { Seat::at(self.desk) }
+    }
+}
+
+impl Drop for Seated {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn drop(&mut self) {
+        thread_word::clear_lowest_bit();
     }
 }
 
@@ -73,6 +107,7 @@ pub(crate) struct Desk {
 /// What only the owner touches.
 #[repr(C, align(64))]
 struct Own {
+    recorder: &'static Recorder,
     /// The desk's number, by which cells know their owner. It begins at 1.
     number: u32,
     /// What is known of the account.
@@ -125,20 +160,23 @@ impl Threads {
 
     /// The calling thread's desk. `None` when all are taken.
     #[inline]
-    pub(crate) fn desk<'a>(&'a self, ledger: &Ledger, inside: &'a mut Inside) -> Option<Seat<'a>> {
+    pub(crate) fn desk<'a>(
+        &self,
+        recorder: &'static Recorder,
+        inside: &'a mut Inside,
+    ) -> Option<Seat<'a>> {
         let desk = match inside.desk {
             Some(desk) => desk,
-            None => *inside.desk.insert(self.claim(ledger)?),
+            None => *inside.desk.insert(self.claim(recorder)?),
         };
-        // SAFETY: a desk is never unmapped, and a thread's word names one whose owner it is;
-        // `Inside`, borrowed for as long as the reference, says that no other reference to it
-        // exists on this thread.
-        let (desk, own) = unsafe { (desk.as_ref(), &mut *desk.as_ref().own.get()) };
-        Some(Seat { own, account: &desk.account, threads: self })
+        // SAFETY: a thread's word names a desk whose owner it is; `Inside`, borrowed for as long as
+        // the seat, says that no other reference to it exists on this thread.
+        Some(unsafe { Seat::at(desk) })
     }
 
     /// Whether the calling thread is the process's only one.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn count(&self) -> ledger::Threads {
         // The C library clears it before it starts a thread.
         match self.single.load(Ordering::Relaxed) {
@@ -149,19 +187,19 @@ impl Threads {
 
     #[cold]
     #[inline(never)]
-    fn claim(&self, ledger: &Ledger) -> Option<NonNull<Desk>> {
+    fn claim(&self, recorder: &'static Recorder) -> Option<NonNull<Desk>> {
         // SAFETY: no argument, no effect.
         let thread = unsafe { libc::gettid() } as u32;
         let desk = self
             .desks
             .iter()
             .enumerate()
-            .find_map(|(number, desk)| self.sit(number, desk, thread, ledger))
+            .find_map(|(number, desk)| self.sit(number, desk, thread, recorder))
             .or_else(|| self.desks.iter().find_map(|desk| take_over(desk, thread)))?;
         // SAFETY: nobody but this thread touches what is its own from here on, and it is in the
         // hook for the first time.
         let habits = unsafe { &mut (*desk.as_ref().own.get()).habits };
-        habits.move_to(Bounds::of_this_thread(), self.stacks);
+        habits.move_to(Bounds::of_this_thread());
         thread_word::set(desk.as_ptr() as usize | INSIDE);
         // SAFETY: a key of ours. Should it fail, the desk is found ownerless by `take_over`.
         unsafe { libc::pthread_setspecific(self.key, desk.as_ptr().cast()) };
@@ -174,7 +212,7 @@ impl Threads {
         number: usize,
         place: &AtomicPtr<Desk>,
         thread: u32,
-        ledger: &Ledger,
+        recorder: &'static Recorder,
     ) -> Option<NonNull<Desk>> {
         if let Some(desk) = NonNull::new(place.load(Ordering::Acquire)) {
             // SAFETY: desks are never unmapped.
@@ -193,10 +231,12 @@ impl Threads {
         // of a non-null pointer is None when zero.
         unsafe {
             let own = desk.as_ref().own.get();
+            (&raw mut (*own).recorder).write(recorder);
             (&raw mut (*own).number).write(number as u32 + 1);
             (&raw mut (*own).lease).write(Lease::default());
             (&raw mut (*desk.as_ptr()).account).write(Account::default());
             (&raw mut (*own).places).write(memory.add(PLACES_OFFSET).cast());
+            Habits::begin(&raw mut (*own).habits, self.stacks, recorder.ledger.cells());
             desk.as_ref().owner.store(thread, Ordering::Relaxed);
         }
         // Whoever gathers accounts from here on sees this one, or changes the peak's state before
@@ -209,7 +249,7 @@ impl Threads {
             unsafe { memory::unmap(memory, bytes) };
             return None;
         }
-        ledger.add_table(desk.as_ptr() as usize, bytes);
+        recorder.ledger.add_table(desk.as_ptr() as usize, bytes);
         Some(desk)
     }
 
@@ -219,6 +259,10 @@ impl Threads {
 }
 
 impl Accounts for Threads {
+    fn threads(&self) -> ledger::Threads {
+        self.count()
+    }
+
     fn each(&self, visit: &mut dyn FnMut(&Account)) {
         for place in &self.desks[..self.built.load(Ordering::SeqCst)] {
             if let Some(desk) = NonNull::new(place.load(Ordering::SeqCst)) {
@@ -267,10 +311,28 @@ unsafe extern "C" fn leave(desk: *mut c_void) {
 pub(crate) struct Seat<'a> {
     own: &'a mut Own,
     account: &'a Account,
-    threads: &'a Threads,
 }
 
-impl Seat<'_> {
+impl<'a> Seat<'a> {
+    /// # Safety
+    ///
+    /// The calling thread owns the desk, and for as long as the seat there is no other reference to
+    /// what is its own.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    unsafe fn at(desk: NonNull<Desk>) -> Seat<'a> {
+        // SAFETY: a desk is never unmapped; the caller's promise.
+        let (desk, own) = unsafe { (desk.as_ref(), &mut *desk.as_ref().own.get()) };
+        Seat { own, account: &desk.account }
+    }
+
+    /// The recorder whose desk it is.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn recorder(&self) -> &'static Recorder {
+        self.own.recorder
+    }
+
     /// The thread's cell at `site`. `None` when the ledger has no cell left.
     #[inline]
     pub(crate) fn cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
@@ -285,12 +347,15 @@ impl Seat<'_> {
     }
 
     /// The thread's cell for the site that `cell` counts. `None` when the ledger has no cell left.
-    #[inline]
-    pub(crate) fn own_cell(&mut self, ledger: &Ledger, cell: Cell) -> Option<Cell> {
-        if cell.owner() == self.own.number {
-            return Some(cell);
-        }
-        self.cell(ledger, cell.site())
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn own_cell(&mut self, cell: Cell) -> Option<Cell> {
+        if cell.owner() == self.own.number { Some(cell) } else { self.own_cell_beside(cell) }
+    }
+
+    #[inline(never)]
+    fn own_cell_beside(&mut self, cell: Cell) -> Option<Cell> {
+        self.cell(&self.own.recorder.ledger, cell.site())
     }
 
     #[inline]
@@ -301,14 +366,18 @@ impl Seat<'_> {
     }
 
     /// The same seat, for a while.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn again(&mut self) -> Seat<'_> {
-        Seat { own: self.own, account: self.account, threads: self.threads }
+        Seat { own: self.own, account: self.account }
     }
 
     /// Its part in the process's peak.
-    #[inline]
-    pub(crate) fn share(&mut self, threads: ledger::Threads) -> Share<'_, Threads> {
-        Share { account: self.account, lease: &mut self.own.lease, threads, accounts: self.threads }
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn share(&mut self) -> Share<'_, Threads> {
+        let accounts = &self.own.recorder.threads;
+        Share { account: self.account, lease: &mut self.own.lease, accounts }
     }
 
     /// The part of memory that is the thread's stack.
@@ -316,22 +385,11 @@ impl Seat<'_> {
         self.own.habits.bounds()
     }
 
-    /// What the thread knows of this allocation from the last time.
+    /// What the thread remembers.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the caller's fields would go through memory
-    pub(crate) fn recall(&mut self, caller: Caller, stacks: StackSource) -> Option<Known> {
-        let generation = match stacks {
-            // Frame pointers do not depend on what code lies where.
-            StackSource::FramePointers => 0,
-            StackSource::UnwindTables => unwind::generation(),
-        };
-        self.own.habits.recall(caller, generation)
-    }
-
-    /// Gets ready for the next allocation.
-    #[inline]
-    pub(crate) fn look_ahead(&self) {
-        self.own.habits.look_ahead();
+    #[allow(clippy::inline_always)]
+    pub(crate) fn habits(&mut self) -> &mut Habits {
+        &mut self.own.habits
     }
 
     /// Remembers an allocation, if its stack has a shape.

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Account, Lease, Ledger, Share, SiteId, StackEnd, Threads};
+use crate::{Account, Lease, Ledger, Share, SiteId, StackEnd};
 
 const CAPACITIES: Capacities = Capacities { sites: 100, frames: 1000, cells: 200 };
 
@@ -43,9 +43,8 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(&path).expect("the file just made")
 });
 
-/// The share of a process's only thread.
 fn share<'a>(accounts: &'a [Account; 1], lease: &'a mut Lease) -> Share<'a, [Account]> {
-    Share { account: &accounts[0], lease, threads: Threads::One, accounts }
+    Share { account: &accounts[0], lease, accounts }
 }
 
 fn regions() -> Regions {
