@@ -33,8 +33,13 @@ pub(crate) fn of_owner() {
     if FENCES.load(Ordering::Relaxed) == KERNEL {
         compiler_fence(Ordering::SeqCst);
     } else {
-        fence(Ordering::SeqCst);
+        of_itself();
     }
+}
+
+#[cold]
+fn of_itself() {
+    fence(Ordering::SeqCst);
 }
 
 /// Between a store that owners look at and the look at what they have stored.

@@ -297,20 +297,24 @@ impl Peak {
                 return;
             }
         }
-        self.apply_to_pool(change, next, Share { account, lease, accounts }, before);
+        self.apply_to_pool(change, next, account, lease, accounts, before);
     }
 
     /// Applies a change that the account does not suffice for, or whose account is not open.
     /// `next` is what its owner has stored there for this event.
+    ///
+    /// The parts of the share are handed over one by one, so that for most events it need not be in
+    /// memory.
     #[cold]
     fn apply_to_pool<A: Accounts + ?Sized>(
         &self,
         change: Change,
         next: Option<u64>,
-        share: Share<A>,
+        account: &Account,
+        lease: &mut Lease,
+        accounts: &A,
         before: impl Fn(u64),
     ) {
-        let Share { account, lease, accounts } = share;
         let frozen = lease.look(account);
         // Nothing tells apart whether nothing was in it.
         if frozen.is_some() && frozen == next && change.bytes() != 0 {

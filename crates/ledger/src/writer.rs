@@ -569,13 +569,18 @@ impl CellRecord {
     #[inline]
     fn save_peak(&self, epoch: u64) {
         if self.epoch.load(Ordering::Relaxed) != epoch {
-            let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as i64;
-            let blocks = load(&self.alloc_blocks) - load(&self.free_blocks);
-            let bytes = load(&self.alloc_bytes) - load(&self.free_bytes);
-            self.peak_blocks.store(blocks, Ordering::Relaxed);
-            self.peak_bytes.store(bytes, Ordering::Relaxed);
-            self.epoch.store(epoch, Ordering::Relaxed);
+            self.save_peak_of(epoch);
         }
+    }
+
+    #[cold]
+    fn save_peak_of(&self, epoch: u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as i64;
+        let blocks = load(&self.alloc_blocks) - load(&self.free_blocks);
+        let bytes = load(&self.alloc_bytes) - load(&self.free_bytes);
+        self.peak_blocks.store(blocks, Ordering::Relaxed);
+        self.peak_bytes.store(bytes, Ordering::Relaxed);
+        self.epoch.store(epoch, Ordering::Relaxed);
     }
 }
 

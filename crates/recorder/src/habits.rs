@@ -196,6 +196,13 @@ impl Habits {
         self.look_ahead();
     }
 
+    /// The cell with this number.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn cell(&self, number: u32) -> Cell {
+        self.cells.cell(number)
+    }
+
     /// The habit that fits this allocation.
     pub(crate) fn recall(&mut self, caller: Caller) -> Option<Known> {
         let generation = unwind::generation();
@@ -261,10 +268,7 @@ impl Habits {
     #[allow(clippy::inline_always)]
     pub(crate) fn look_ahead(&self) {
         let next = self.habit(self.expected);
-        // Its first line; and the last, which has the places.
-        let segment = next.innermost.map_or(std::ptr::null(), |it| it.as_ptr().cast_const());
-        prefetch(segment);
-        prefetch(segment.cast::<u8>().wrapping_add(128));
+        prefetch(next.innermost.map_or(std::ptr::null(), |it| it.as_ptr().cast_const()));
         prefetch(self.cells.place(next.cell));
         prefetch(self.habit(next.next[0].habit()));
     }

@@ -146,7 +146,8 @@ fn habitual(seat: &mut Seat, pointer: usize, bytes: u64, caller: Caller) -> bool
     {
         return true;
     }
-    recorder.ledger.count_allocation(recorder.ledger.cells().cell(number), bytes, seat.share());
+    let cell = seat.habits().cell(number);
+    recorder.ledger.count_allocation(cell, bytes, seat.share());
     true
 }
 
@@ -358,7 +359,8 @@ impl Recorder {
     #[inline(always)]
     #[allow(clippy::inline_always)] // as for `allocated`
     fn count_free(&self, mut seat: Seat, block: Block) {
-        match seat.own_cell(self.ledger.cells().cell(block.cell())) {
+        let cell = seat.habits().cell(block.cell());
+        match seat.own_cell(cell) {
             Some(cell) => self.ledger.count_free(cell, block.bytes(), seat.share()),
             None => self.spill_free(block),
         }

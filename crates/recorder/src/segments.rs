@@ -1,4 +1,4 @@
-//! Stacks seen before, in pieces of eight frames that they share, to be recognised by their words.
+//! Stacks seen before, in pieces of four frames that they share, to be recognised by their words.
 //!
 //! A walk is a function of the words that it reads. So when every word that a walk has read is
 //! there again, at the same distances, the stack is the same: nothing is assumed about the program.
@@ -19,33 +19,36 @@ use crate::memory::{self, Table};
 use crate::stack::{self, Bounds, StackSource};
 use crate::trace::{Link, Trace};
 
-/// Frames of a segment, and the most links in one.
-const FRAMES: usize = 8;
+/// Frames of a segment: as many as fit into a cache line, since a program's stacks are many.
+const FRAMES: usize = 4;
+/// Links of a segment of a walk through unwind tables.
+const LINKS: usize = FRAMES - 1;
 /// Bytes of a word. Places and distances are counted in words.
 const WORD: usize = size_of::<usize>();
 
-/// Up to eight frames of a stack. Places are distances from the segment's base, the word below
+/// Up to four frames of a stack. Places are distances from the segment's base, the word below
 /// its first return address. Where there are fewer, the first frame is repeated before it.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// Of a walk through frame pointers: pairs of the frame pointer, as a distance from the base,
-    /// and the return address above it; 0 for the last frame pointer of the outermost segment. Of one through unwind tables: first the return addresses,
-    /// then what the links hold, as distances from the base.
-    words: [usize; 2 * FRAMES],
+    /// The return addresses. Of a walk through frame pointers they are in the order of
+    /// [`PAIRED`].
+    addresses: [usize; FRAMES],
+    /// Of a walk through frame pointers: what the word below each address holds, as a distance in
+    /// bytes from the base, in the same order. Of one through unwind tables: links, as
+    /// [`Segment::link`]; 0 is none, and the first one is repeated after the last. The last of
+    /// these is the distance to the base of the next segment in either case, if there is one.
+    links: [u32; FRAMES],
     /// Where the return addresses lie.
     places: [u16; FRAMES],
-    /// Where the links lie. The first one is repeated after the last.
-    link_places: [u16; FRAMES],
-    /// How many links there are.
-    links: u32,
-    /// From the base of this segment to the base of the next one, in bytes.
-    to_outer: u32,
     /// Further out.
     outer: Option<NonNull<Segment>>,
 }
 
-const _: () = assert!(size_of::<Segment>() == 192);
+/// The order in which vector instructions take two pairs apart.
+const PAIRED: [usize; FRAMES] = [0, 2, 1, 3];
+
+const _: () = assert!(size_of::<Segment>() == 64);
 
 /// A whole stack: its innermost segment, and how far the words of all reach.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +99,7 @@ unsafe fn is_linked_at(innermost: NonNull<Segment>, frame: usize, bounds: &Bound
             // SAFETY: as above.
             return unsafe { segment.ends_at(base, bounds) };
         };
-        base += segment.to_outer as usize;
+        base += segment.to_outer();
         at = outer;
     }
 }
@@ -112,12 +115,19 @@ unsafe fn is_spread_at(innermost: NonNull<Segment>, frame: usize, _: &Bounds) ->
             return false;
         }
         let Some(outer) = segment.outer else { return true };
-        base += segment.to_outer as usize;
+        base += segment.to_outer();
         at = outer;
     }
 }
 
 impl Segment {
+    /// From the base of this segment to the base of the next one, in bytes.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn to_outer(&self) -> usize {
+        self.links[FRAMES - 1] as usize
+    }
+
     /// The word of the stack at a place.
     ///
     /// # Safety
@@ -151,15 +161,15 @@ impl Segment {
     /// As for `ends_at`.
     #[inline]
     unsafe fn spread_difference(&self, base: usize) -> usize {
-        let (addresses, values) = self.words.split_at(FRAMES);
         let mut difference = 0;
-        for (place, address) in self.places.iter().zip(addresses) {
+        for (place, address) in self.places.iter().zip(self.addresses) {
             // SAFETY: the caller's promise.
             difference |= unsafe { Self::word(base, *place) } ^ address;
         }
-        for (place, value) in self.link_places.iter().zip(values).take(self.links as usize) {
+        for link in self.links.iter().take(LINKS).filter(|link| **link != 0) {
+            let (place, value) = (*link as u16, (link >> 16) as usize * WORD);
             // SAFETY: the caller's promise.
-            difference |= unsafe { Self::word(base, *place) } ^ base.wrapping_add(*value);
+            difference |= unsafe { Self::word(base, place) } ^ (base + value);
         }
         difference
     }
@@ -173,24 +183,30 @@ impl Segment {
     #[inline]
     unsafe fn linked_difference(&self, base: usize) -> usize {
         (0..FRAMES).fold(0, |difference, at| {
-            let place = self.places[at];
+            let place = self.places[PAIRED[at]];
             // SAFETY: the caller's promise.
             let (link, address) =
                 unsafe { (Self::word(base - WORD, place), Self::word(base, place)) };
-            let link = link.wrapping_sub(base) ^ self.words[2 * at];
+            let link = link.wrapping_sub(base) ^ self.links[at] as usize;
             let is_open = at == FRAMES - 1 && self.outer.is_none();
-            difference | if is_open { 0 } else { link } | address ^ self.words[2 * at + 1]
+            difference | if is_open { 0 } else { link } | address ^ self.addresses[at]
         })
+    }
+
+    /// A word of the stack that holds an address of the stack: where it lies, and what it holds,
+    /// both as distances. `None` when they are too large.
+    fn link(place: u16, value: usize) -> Option<u32> {
+        let value = u16::try_from(value / WORD).ok().filter(|_| value.is_multiple_of(WORD))?;
+        Some(u32::from(value) << 16 | u32::from(place)).filter(|link| *link != 0)
     }
 
     fn hash(&self) -> u64 {
         const K: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut hash = self.outer.map_or(0, |outer| outer.as_ptr() as u64).wrapping_mul(K);
         let mut mix = |word: u64| hash = (hash.rotate_left(23) ^ word).wrapping_mul(K);
-        self.words.iter().for_each(|word| mix(*word as u64));
-        for (place, link_place) in self.places.iter().zip(&self.link_places) {
-            mix(u64::from(*place) << 16 | u64::from(*link_place));
-        }
+        self.addresses.iter().for_each(|address| mix(*address as u64));
+        self.links.iter().for_each(|link| mix(u64::from(*link)));
+        mix(self.places.iter().fold(0, |places, place| places << 16 | u64::from(*place)));
         hash ^ hash >> 29
     }
 }
@@ -209,7 +225,8 @@ pub(crate) struct Segments {
 impl Segments {
     /// Room for the stacks of `sites` sites. `None` when the kernel refuses memory.
     pub(crate) fn for_sites(sites: u32) -> Option<Segments> {
-        let capacity = sites as usize;
+        // Most have some frames of their own, and those of others further out.
+        let capacity = sites as usize * 3;
         let entries = (capacity * 2).next_power_of_two();
         Some(Segments {
             all: memory::map(capacity * size_of::<Segment>())?.cast(),
@@ -239,9 +256,13 @@ impl Segments {
         let mut outer: Option<Outer> = None;
         let mut end = trace.words();
         while end > 0 {
-            let start = end.saturating_sub(FRAMES);
+            // Fewer where there would be too many links.
+            let starts = end.saturating_sub(FRAMES)..end;
+            let (start, cut) = starts
+                .into_iter()
+                .find_map(|start| Some((start, cut(trace, start..end, outer)?)))?;
             let base = trace.word(start).1 - WORD;
-            let segment = self.find(&cut(trace, start..end, base, outer)?)?;
+            let segment = self.find(&cut)?;
             outer = Some(Outer { segment, base });
             end = start;
         }
@@ -316,63 +337,57 @@ struct Outer {
 }
 
 /// A part of a trace as a segment. `None` when a distance or the number of links is too large.
-fn cut(trace: &Trace, part: Range<usize>, base: usize, outer: Option<Outer>) -> Option<Segment> {
+fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Option<Segment> {
+    let base = trace.word(part.start).1 - WORD;
     let distance = |place: usize| {
         let bytes = place.checked_sub(base)?;
-        u16::try_from(bytes / WORD).ok().filter(|_| bytes % WORD == 0)
+        u16::try_from(bytes / WORD).ok().filter(|_| bytes.is_multiple_of(WORD))
+    };
+    let to_outer = match outer {
+        Some(outer) => u32::try_from(outer.base.checked_sub(base)?).ok()?,
+        None => 0,
     };
     let mut segment = Segment {
-        words: [0; 2 * FRAMES],
+        addresses: [0; FRAMES],
+        links: [0; FRAMES],
         places: [0; FRAMES],
-        link_places: [0; FRAMES],
-        links: 0,
-        to_outer: 0,
         outer: outer.map(|outer| outer.segment),
     };
-    if let Some(outer) = outer {
-        segment.to_outer = u32::try_from(outer.base.checked_sub(base)?).ok()?;
-    }
+    segment.links[FRAMES - 1] = to_outer;
     let padding = FRAMES - part.len();
     let frames = (0..FRAMES).map(|at| trace.word(part.start + at.saturating_sub(padding)));
     for (at, (address, place)) in frames.enumerate() {
+        segment.addresses[at] = address;
         segment.places[at] = distance(place)?;
-        let word = if trace.is_linked() { 2 * at + 1 } else { at };
-        segment.words[word] = address;
     }
     if trace.is_linked() {
-        segment.link_frames(padding);
+        segment.link_frames(padding, to_outer);
         // The frame pointer of a lone frame that is the root is not known here.
         return Some(segment).filter(|_| part.len() > 1 || outer.is_some());
     }
     let outer_base = outer.map_or(usize::MAX, |outer| outer.base);
-    for Link { place, value } in trace.links() {
-        let within = place < outer_base && (place >= base || part.start == 0);
-        if within {
-            let at = segment.links as usize;
-            *segment.link_places.get_mut(at)? = distance(place)?;
-            segment.words[FRAMES + at] = value.wrapping_sub(base);
-            segment.links += 1;
-        }
+    let within = |link: &Link| link.place < outer_base && (link.place >= base || part.start == 0);
+    let mut links = 0;
+    for Link { place, value } in trace.links().filter(within) {
+        let link = Segment::link(distance(place)?, value.checked_sub(base)?)?;
+        *segment.links[..LINKS].get_mut(links)? = link;
+        links += 1;
     }
-    let (links, first) = (segment.links as usize, segment.link_places[0]);
-    if links > 0 {
-        segment.link_places[links..].fill(first);
-        let values = &mut segment.words[FRAMES..];
-        let first = values[0];
-        values[links..].fill(first);
-    }
+    let first = segment.links[0];
+    segment.links[links..LINKS].fill(first);
     Some(segment)
 }
 
 impl Segment {
     /// Each frame pointer leads to the frame of the next return address.
-    fn link_frames(&mut self, padding: usize) {
-        for at in 0..FRAMES {
+    fn link_frames(&mut self, padding: usize, to_outer: u32) {
+        let (addresses, places) = (self.addresses, self.places);
+        for (at, frame) in PAIRED.into_iter().enumerate() {
+            self.addresses[at] = addresses[frame];
             // Repetitions of the first frame lead where it does.
-            let next = self.places.get((at + 1).max(padding + 1));
-            self.words[2 * at] = match next {
-                Some(place) => usize::from(*place) * WORD - WORD,
-                None => self.to_outer as usize,
+            self.links[at] = match places.get((frame + 1).max(padding + 1)) {
+                Some(place) => (usize::from(*place) * WORD - WORD) as u32,
+                None => to_outer,
             };
         }
     }

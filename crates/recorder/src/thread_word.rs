@@ -71,8 +71,9 @@ mod word {
         // SAFETY: as for `set`.
         unsafe {
             std::arch::asm!(
+                "mov {distance}, qword ptr [rip + tlsheap_recorder_word@GOTTPOFF]",
                 "and qword ptr fs:[{distance}], -2",
-                distance = in(reg) distance(),
+                distance = out(reg) _,
                 options(nostack),
             );
         }

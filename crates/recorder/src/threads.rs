@@ -71,7 +71,10 @@ impl Seated {
     #[allow(clippy::inline_always)]
     pub(crate) fn enter() -> Option<Seated> {
         let word = thread_word::get();
-        let desk = NonNull::new(word as *mut Desk).filter(|_| word & INSIDE == 0)?;
+        if word & INSIDE != 0 {
+            return None;
+        }
+        let desk = NonNull::new(word as *mut Desk)?;
         thread_word::set(word | INSIDE);
         Some(Seated { desk })
     }
