@@ -33,6 +33,6 @@ mod writer;
 pub use coverage::{Coverage, Found, Outcome, Way};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
-pub use peak::{Account, Accounts, Lease, Peak, Share, Threads};
+pub use peak::{Account, Accounts, Lease, Peak, Share, Stored, Threads};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
 pub use writer::{Cell, Cells, CreateError, Ledger, SiteId, StackEnd, Statistic};

@@ -193,7 +193,49 @@ impl Word {
     }
 }
 
+/// What an account's owner stored in it for an event, or below 0 when the account did not suffice.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored(u64);
+
 impl Account {
+    /// Takes what an allocation needs. `before` is called first with the epoch in force. An error
+    /// is for [`Peak::settle`].
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // the lease would go through memory
+    pub(crate) fn rise(
+        &self,
+        bytes: u64,
+        lease: &Lease,
+        before: impl FnOnce(u64),
+    ) -> Result<(), Stored> {
+        self.change(self.held.load(Ordering::Relaxed).wrapping_sub(bytes), lease, before)
+    }
+
+    /// Adds what a free has left. The rest as for [`Account::rise`].
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
+    pub(crate) fn fall(
+        &self,
+        bytes: u64,
+        lease: &Lease,
+        before: impl FnOnce(u64),
+    ) -> Result<(), Stored> {
+        self.change(self.held.load(Ordering::Relaxed).wrapping_add(bytes), lease, before)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
+    fn change(&self, next: u64, lease: &Lease, before: impl FnOnce(u64)) -> Result<(), Stored> {
+        if (next as i64) < 0 {
+            return Err(Stored(next));
+        }
+        // In force still, or else the account is frozen, and that is found below.
+        before(lease.epoch);
+        self.held.store(next, Ordering::Relaxed);
+        fences::of_owner();
+        if self.gate.load(Ordering::Relaxed) == lease.opened { Ok(()) } else { Err(Stored(next)) }
+    }
+
     /// Announces to the owner that the account is being frozen for the gathering of this
     /// generation. `None`: that gathering is over.
     fn begin_to_freeze(&self, generation: u64) -> Option<()> {
@@ -271,50 +313,19 @@ impl Peak {
     /// Byte offset of the epoch in the word.
     pub(crate) const EPOCH_OFFSET: usize = 8;
 
-    /// Applies `change`. `before` is called with the epoch in force before it, perhaps more than
-    /// once; the last call is the one that counts.
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // the share would go through memory
-    pub(crate) fn apply<A: Accounts + ?Sized>(
+    /// Applies a change that the account does not suffice for, or whose account is not open.
+    /// `stored` is what [`Account::rise`] or [`Account::fall`] said. `before` is called with the
+    /// epoch in force before the change, perhaps more than once; the last call is the one that
+    /// counts.
+    pub(crate) fn settle<A: Accounts + ?Sized>(
         &self,
         change: Change,
+        stored: Stored,
         share: Share<A>,
         before: impl Fn(u64),
     ) {
         let Share { account, lease, accounts } = share;
-        let held = account.held.load(Ordering::Relaxed);
-        let next = match change {
-            Change::Rise(bytes) => held.wrapping_sub(bytes),
-            Change::Fall(bytes) => held.wrapping_add(bytes),
-        };
-        let next = (next as i64 >= 0).then_some(next);
-        if let Some(next) = next {
-            // In force still, or else the account is frozen, and that is found below.
-            before(lease.epoch);
-            account.held.store(next, Ordering::Relaxed);
-            fences::of_owner();
-            if account.gate.load(Ordering::Relaxed) == lease.opened {
-                return;
-            }
-        }
-        self.apply_to_pool(change, next, account, lease, accounts, before);
-    }
-
-    /// Applies a change that the account does not suffice for, or whose account is not open.
-    /// `next` is what its owner has stored there for this event.
-    ///
-    /// The parts of the share are handed over one by one, so that for most events it need not be in
-    /// memory.
-    #[cold]
-    fn apply_to_pool<A: Accounts + ?Sized>(
-        &self,
-        change: Change,
-        next: Option<u64>,
-        account: &Account,
-        lease: &mut Lease,
-        accounts: &A,
-        before: impl Fn(u64),
-    ) {
+        let next = (stored.0 as i64 >= 0).then_some(stored.0);
         let frozen = lease.look(account);
         // Nothing tells apart whether nothing was in it.
         if frozen.is_some() && frozen == next && change.bytes() != 0 {
@@ -491,7 +502,14 @@ mod tests {
                 lease: &mut self.leases[thread],
                 accounts: &self.accounts[..],
             };
-            self.peak.apply(change, share, |_| {});
+            let (account, lease) = (share.account, &*share.lease);
+            let applied = match change {
+                Change::Rise(bytes) => account.rise(bytes, lease, |_| {}),
+                Change::Fall(bytes) => account.fall(bytes, lease, |_| {}),
+            };
+            if let Err(stored) = applied {
+                self.peak.settle(change, stored, share, |_| {});
+            }
         }
 
         fn pool_and_epoch(&self) -> (u64, u64) {

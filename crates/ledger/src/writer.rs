@@ -20,7 +20,7 @@ use crate::layout::{
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
     VERSION,
 };
-use crate::peak::{Accounts, Change, Share};
+use crate::peak::{Account, Accounts, Change, Lease, Share, Stored};
 
 /// The number of a site. Number 0 is no site: it stands for allocations whose site was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -449,23 +449,43 @@ impl Ledger {
     }
 
     /// Counts an allocation of `bytes` in a cell of the calling thread.
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // the share would go through memory
     pub fn count_allocation<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
-        let record = cell.record();
-        self.header().peak.apply(Change::Rise(bytes), share, |epoch| record.save_peak(epoch));
-        bump(&record.alloc_blocks, 1);
-        bump(&record.alloc_bytes, bytes);
+        let Share { account, lease, accounts } = share;
+        cell.count_allocation(bytes, account, lease, |lease, stored| {
+            self.settle_allocation(cell, bytes, stored, Share { account, lease, accounts });
+        });
     }
 
     /// Counts a free of a block of `bytes` in a cell of the calling thread.
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
     pub fn count_free<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
-        let record = cell.record();
-        self.header().peak.apply(Change::Fall(bytes), share, |epoch| record.save_peak(epoch));
-        bump(&record.free_blocks, 1);
-        bump(&record.free_bytes, bytes);
+        let Share { account, lease, accounts } = share;
+        cell.count_free(bytes, account, lease, |lease, stored| {
+            self.settle_free(cell, bytes, stored, Share { account, lease, accounts });
+        });
+    }
+
+    /// What [`Cell::count_allocation`] leaves to do.
+    pub fn settle_allocation<A: Accounts + ?Sized>(
+        &self,
+        cell: Cell,
+        bytes: u64,
+        stored: Stored,
+        share: Share<A>,
+    ) {
+        let before = |epoch| cell.record().save_peak(epoch);
+        self.header().peak.settle(Change::Rise(bytes), stored, share, before);
+    }
+
+    /// What [`Cell::count_free`] leaves to do.
+    pub fn settle_free<A: Accounts + ?Sized>(
+        &self,
+        cell: Cell,
+        bytes: u64,
+        stored: Stored,
+        share: Share<A>,
+    ) {
+        let before = |epoch| cell.record().save_peak(epoch);
+        self.header().peak.settle(Change::Fall(bytes), stored, share, before);
     }
 
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
@@ -526,6 +546,44 @@ impl Cell {
             DROPPED_CELL => SiteId::DROPPED,
             number => SiteId(number),
         }
+    }
+
+    /// Counts an allocation of `bytes`, in a cell of the calling thread. `settle` has to call
+    /// [`Ledger::settle_allocation`]; few allocations need that.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // the lease would go through memory
+    pub fn count_allocation<'a>(
+        self,
+        bytes: u64,
+        account: &Account,
+        lease: &'a mut Lease,
+        settle: impl FnOnce(&'a mut Lease, Stored),
+    ) {
+        let record = self.record();
+        if let Err(stored) = account.rise(bytes, lease, |epoch| record.save_peak(epoch)) {
+            settle(lease, stored);
+        }
+        bump(&record.alloc_blocks, 1);
+        bump(&record.alloc_bytes, bytes);
+    }
+
+    /// Counts a free of a block of `bytes`, in the same way: `settle` has to call
+    /// [`Ledger::settle_free`].
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
+    pub fn count_free<'a>(
+        self,
+        bytes: u64,
+        account: &Account,
+        lease: &'a mut Lease,
+        settle: impl FnOnce(&'a mut Lease, Stored),
+    ) {
+        let record = self.record();
+        if let Err(stored) = account.fall(bytes, lease, |epoch| record.save_peak(epoch)) {
+            settle(lease, stored);
+        }
+        bump(&record.free_blocks, 1);
+        bump(&record.free_bytes, bytes);
     }
 
     #[inline]

@@ -17,7 +17,7 @@ mod level;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-pub(crate) use crate::blocks::level::Home;
+use crate::blocks::level::Home;
 use crate::blocks::level::{Head, Level, slots};
 use crate::memory::Table;
 

@@ -101,9 +101,28 @@ unsafe extern "C" fn realloc<const N: usize>(
 ///
 /// Called by OpenSSL: `block` is NULL or a block that the caller owns and gives up.
 unsafe extern "C" fn free<const N: usize>(block: *mut c_void, file: *const c_char, line: c_int) {
-    if !block.is_null() {
-        recorder::freed(block as usize);
+    // To free nothing, as OpenSSL often does, should cost nothing.
+    if block.is_null() {
+        // SAFETY: OpenSSL's call, passed on.
+        unsafe { BELOW[N].free(block, file, line) };
+    } else {
+        // SAFETY: as above.
+        unsafe { free_block::<N>(block, file, line) };
     }
+}
+
+/// OpenSSL's free, of a block.
+///
+/// # Safety
+///
+/// Called by OpenSSL: `block` is a block that the caller owns and gives up.
+#[inline(never)]
+unsafe extern "C" fn free_block<const N: usize>(
+    block: *mut c_void,
+    file: *const c_char,
+    line: c_int,
+) {
+    recorder::freed(block as usize);
     // SAFETY: OpenSSL's call, passed on.
     unsafe { BELOW[N].free(block, file, line) };
 }

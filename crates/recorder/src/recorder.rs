@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use ledger::{Ledger, SiteId, Statistic};
 
-use crate::blocks::{Block, Blocks, Home, Inserted};
+use crate::blocks::{Block, Blocks, Inserted};
 use crate::habits::Known;
 use crate::memory::Table;
 use crate::process;
@@ -121,11 +121,15 @@ impl Caller {
 #[inline(always)]
 #[allow(clippy::inline_always)] // the caller's fields would go through memory
 pub(crate) fn allocated(pointer: usize, bytes: u64, caller: Caller) {
-    let habitual = match Seated::enter() {
-        Some(mut seated) => habitual(&mut seated.seat(), pointer, bytes, caller),
+    let counted = match Seated::enter() {
+        Some(mut seated) => {
+            let counted = habitual(seated.seat(), pointer, bytes, caller);
+            seated.leave();
+            counted
+        }
         None => false,
     };
-    if !habitual {
+    if !counted {
         let Caller { file, line, frame } = caller;
         allocated_otherwise(pointer, bytes, file, line, frame);
     }
@@ -134,7 +138,7 @@ pub(crate) fn allocated(pointer: usize, bytes: u64, caller: Caller) {
 /// Counts a block if the thread's habits know it. `false`: nothing has happened.
 #[inline(always)]
 #[allow(clippy::inline_always)]
-fn habitual(seat: &mut Seat, pointer: usize, bytes: u64, caller: Caller) -> bool {
+fn habitual(mut seat: Seat, pointer: usize, bytes: u64, caller: Caller) -> bool {
     let recorder = seat.recorder();
     let home = recorder.blocks.home(pointer);
     home.fetch();
@@ -142,13 +146,31 @@ fn habitual(seat: &mut Seat, pointer: usize, bytes: u64, caller: Caller) -> bool
     let Some(block) = Block::new(number, bytes) else { return false };
     seat.habits().follow_expected();
     if !home.insert_at_best(pointer, block, recorder.threads.count())
-        && !recorder.insert(seat.again(), home, pointer, block)
+        && !insert(seat.again(), pointer, block)
     {
         return true;
     }
     let cell = seat.habits().cell(number);
-    recorder.ledger.count_allocation(cell, bytes, seat.share());
+    seat.count_allocation(cell, bytes);
     true
+}
+
+/// Enters a block into the table. `false`, when there is no room, is counted.
+#[inline(never)]
+fn insert(seat: Seat, pointer: usize, block: Block) -> bool {
+    let recorder = seat.recorder();
+    let report = |table| recorder.report_memory(table);
+    match recorder.blocks.insert(recorder.blocks.home(pointer), pointer, block, report) {
+        Inserted::New => true,
+        Inserted::Replaced(old) => {
+            recorder.replaced(seat, old);
+            true
+        }
+        Inserted::Full => {
+            recorder.untracked(block.bytes());
+            false
+        }
+    }
 }
 
 /// Counts a block that is no habit of the thread's, or in a thread without any. The first one of a
@@ -161,17 +183,45 @@ fn allocated_otherwise(pointer: usize, bytes: u64, file: *const c_char, line: u6
 }
 
 /// Counts a block out that the heap is about to get back.
-#[inline(never)] // so that to free nothing, as OpenSSL often does, costs nothing
+#[inline(always)]
+#[allow(clippy::inline_always)]
 pub(crate) fn freed(pointer: usize) {
-    if let Some(mut seated) = Seated::enter() {
-        let seat = seated.seat();
-        let recorder = seat.recorder();
-        if let Some(block) = recorder.blocks.home(pointer).remove_from_best(pointer) {
-            recorder.count_free(seat, block);
-            return;
+    let counted = match Seated::enter() {
+        Some(mut seated) => {
+            let counted = freed_from_best(seated.seat(), pointer);
+            seated.leave();
+            counted
         }
+        None => false,
+    };
+    if !counted {
+        freed_otherwise(pointer);
     }
-    freed_otherwise(pointer);
+}
+
+/// Counts a block out if it is where it is looked for first. `false`: nothing has happened.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn freed_from_best(mut seat: Seat, pointer: usize) -> bool {
+    let home = seat.recorder().blocks.home(pointer);
+    let Some(block) = home.remove_from_best(pointer) else { return false };
+    let cell = seat.habits().cell(block.cell());
+    if seat.owns(cell) {
+        seat.count_free(cell, block.bytes());
+    } else {
+        count_free(seat, block);
+    }
+    true
+}
+
+/// Counts a block out that is in the table no more.
+#[inline(never)]
+fn count_free(mut seat: Seat, block: Block) {
+    let cell = seat.habits().cell(block.cell());
+    match seat.own_cell(cell) {
+        Some(cell) => seat.count_free(cell, block.bytes()),
+        None => seat.recorder().spill_free(block),
+    }
 }
 
 #[inline(never)]
@@ -205,25 +255,9 @@ impl Recorder {
         };
         let number = self.ledger.cells().number(known.cell);
         let Some(block) = Block::new(number, bytes) else { return self.untracked(bytes) };
-        if self.insert(seat.again(), self.blocks.home(pointer), pointer, block) {
-            self.ledger.count_allocation(known.cell, bytes, seat.share());
+        if insert(seat.again(), pointer, block) {
+            seat.count_allocation(known.cell, bytes);
             seat.habits().look_ahead();
-        }
-    }
-
-    /// Enters a block into the table. `false`, when there is no room, is counted.
-    #[inline(never)]
-    fn insert(&self, seat: Seat, home: Home, pointer: usize, block: Block) -> bool {
-        match self.blocks.insert(home, pointer, block, |table| self.report_memory(table)) {
-            Inserted::New => true,
-            Inserted::Replaced(old) => {
-                self.replaced(seat, old);
-                true
-            }
-            Inserted::Full => {
-                self.untracked(block.bytes());
-                false
-            }
         }
     }
 
@@ -231,7 +265,7 @@ impl Recorder {
     #[cold]
     fn replaced(&self, seat: Seat, old: Block) {
         self.ledger.add(Statistic::StaleBlocks, 1);
-        self.count_free(seat, old);
+        count_free(seat, old);
     }
 
     fn freed(&'static self, pointer: usize) {
@@ -347,21 +381,9 @@ impl Recorder {
         self.ledger.add(Statistic::UntrackedBytes, bytes);
     }
 
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn free_block(&'static self, block: Block, inside: &mut Inside) {
         match self.threads.desk(self, inside) {
-            Some(seat) => self.count_free(seat, block),
-            None => self.spill_free(block),
-        }
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `allocated`
-    fn count_free(&self, mut seat: Seat, block: Block) {
-        let cell = seat.habits().cell(block.cell());
-        match seat.own_cell(cell) {
-            Some(cell) => self.ledger.count_free(cell, block.bytes(), seat.share()),
+            Some(seat) => count_free(seat, block),
             None => self.spill_free(block),
         }
     }

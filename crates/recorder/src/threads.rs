@@ -9,7 +9,7 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use ledger::{Account, Accounts, Cell, Lease, Ledger, Share, SiteId};
+use ledger::{Account, Accounts, Cell, Lease, Ledger, Share, SiteId, Stored};
 
 use crate::habits::{Habits, Known};
 use crate::memory;
@@ -59,11 +59,13 @@ impl Drop for Inside {
     }
 }
 
-/// The same proof, of a thread that has a desk. It is at work in this process: [`stand_up`] takes
-/// the desk of a forked child's thread away.
-pub(crate) struct Seated {
-    desk: NonNull<Desk>,
-}
+/// The same proof, of a thread that has a desk. It has to be given back by [`Seated::leave`]: a
+/// destructor would be one more way out of the hooks.
+///
+/// A thread with a desk is at work in this process: [`stand_up`] takes the desk of a forked child's
+/// thread away.
+#[must_use]
+pub(crate) struct Seated(NonNull<Desk>);
 
 impl Seated {
     /// `None` when the calling thread has no desk or is in the hook already.
@@ -76,7 +78,7 @@ impl Seated {
         }
         let desk = NonNull::new(word as *mut Desk)?;
         thread_word::set(word | INSIDE);
-        Some(Seated { desk })
+        Some(Seated(desk))
     }
 
     /// The desk.
@@ -85,14 +87,13 @@ impl Seated {
     pub(crate) fn seat(&mut self) -> Seat<'_> {
         // SAFETY: a thread's word names a desk whose owner it is; this is the one proof that it is
         // inside, and is borrowed for as long as the seat.
-        unsafe { Seat::at(self.desk) }
+        unsafe { Seat::at(self.0) }
     }
-}
 
-impl Drop for Seated {
+    /// The thread is in the hook no more.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    fn drop(&mut self) {
+    pub(crate) fn leave(self) {
         thread_word::clear_lowest_bit();
     }
 }
@@ -127,6 +128,34 @@ struct Place {
     /// The first of its habits, in the round in which it was learnt.
     habit: u32,
     round: u32,
+}
+
+#[cold]
+#[inline(never)]
+fn settle_allocation(
+    recorder: &Recorder,
+    cell: Cell,
+    bytes: u64,
+    stored: Stored,
+    account: &Account,
+    lease: &mut Lease,
+) {
+    let share = Share { account, lease, accounts: &recorder.threads };
+    recorder.ledger.settle_allocation(cell, bytes, stored, share);
+}
+
+#[cold]
+#[inline(never)]
+fn settle_free(
+    recorder: &Recorder,
+    cell: Cell,
+    bytes: u64,
+    stored: Stored,
+    account: &Account,
+    lease: &mut Lease,
+) {
+    let share = Share { account, lease, accounts: &recorder.threads };
+    recorder.ledger.settle_free(cell, bytes, stored, share);
 }
 
 /// All desks of the process.
@@ -349,15 +378,18 @@ impl<'a> Seat<'a> {
         cell
     }
 
-    /// The thread's cell for the site that `cell` counts. `None` when the ledger has no cell left.
+    /// Whether the thread may count in this cell.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn own_cell(&mut self, cell: Cell) -> Option<Cell> {
-        if cell.owner() == self.own.number { Some(cell) } else { self.own_cell_beside(cell) }
+    pub(crate) fn owns(&self, cell: Cell) -> bool {
+        cell.owner() == self.own.number
     }
 
-    #[inline(never)]
-    fn own_cell_beside(&mut self, cell: Cell) -> Option<Cell> {
+    /// The thread's cell for the site that `cell` counts. `None` when the ledger has no cell left.
+    pub(crate) fn own_cell(&mut self, cell: Cell) -> Option<Cell> {
+        if self.owns(cell) {
+            return Some(cell);
+        }
         self.cell(&self.own.recorder.ledger, cell.site())
     }
 
@@ -375,12 +407,26 @@ impl<'a> Seat<'a> {
         Seat { own: self.own, account: self.account }
     }
 
-    /// Its part in the process's peak.
+    /// Counts an allocation in a cell of the thread's.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn share(&mut self) -> Share<'_, Threads> {
-        let accounts = &self.own.recorder.threads;
-        Share { account: self.account, lease: &mut self.own.lease, accounts }
+    pub(crate) fn count_allocation(&mut self, cell: Cell, bytes: u64) {
+        let recorder = self.own.recorder;
+        let account = self.account;
+        cell.count_allocation(bytes, account, &mut self.own.lease, |lease, stored| {
+            settle_allocation(recorder, cell, bytes, stored, account, lease);
+        });
+    }
+
+    /// Counts a free in a cell of the thread's.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn count_free(&mut self, cell: Cell, bytes: u64) {
+        let recorder = self.own.recorder;
+        let account = self.account;
+        cell.count_free(bytes, account, &mut self.own.lease, |lease, stored| {
+            settle_free(recorder, cell, bytes, stored, account, lease);
+        });
     }
 
     /// The part of memory that is the thread's stack.
