@@ -450,18 +450,16 @@ impl Ledger {
 
     /// Counts an allocation of `bytes` in a cell of the calling thread.
     pub fn count_allocation<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
-        let Share { account, lease, accounts } = share;
-        cell.count_allocation(bytes, account, lease, |lease, stored| {
-            self.settle_allocation(cell, bytes, stored, Share { account, lease, accounts });
-        });
+        if let Err(stored) = cell.count_allocation(bytes, share.account, share.lease) {
+            self.settle_allocation(cell, bytes, stored, share);
+        }
     }
 
     /// Counts a free of a block of `bytes` in a cell of the calling thread.
     pub fn count_free<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
-        let Share { account, lease, accounts } = share;
-        cell.count_free(bytes, account, lease, |lease, stored| {
-            self.settle_free(cell, bytes, stored, Share { account, lease, accounts });
-        });
+        if let Err(stored) = cell.count_free(bytes, share.account, share.lease) {
+            self.settle_free(cell, bytes, stored, share);
+        }
     }
 
     /// What [`Cell::count_allocation`] leaves to do.
@@ -474,6 +472,7 @@ impl Ledger {
     ) {
         let before = |epoch| cell.record().save_peak(epoch);
         self.header().peak.settle(Change::Rise(bytes), stored, share, before);
+        cell.add_allocation(bytes);
     }
 
     /// What [`Cell::count_free`] leaves to do.
@@ -486,6 +485,7 @@ impl Ledger {
     ) {
         let before = |epoch| cell.record().save_peak(epoch);
         self.header().peak.settle(Change::Fall(bytes), stored, share, before);
+        cell.add_free(bytes);
     }
 
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
@@ -548,42 +548,42 @@ impl Cell {
         }
     }
 
-    /// Counts an allocation of `bytes`, in a cell of the calling thread. `settle` has to call
-    /// [`Ledger::settle_allocation`]; few allocations need that.
+    /// Counts an allocation of `bytes`, in a cell of the calling thread, if its account suffices,
+    /// as it mostly does. Else [`Ledger::settle_allocation`] has to do it.
     #[inline(always)]
     #[allow(clippy::inline_always)] // the lease would go through memory
-    pub fn count_allocation<'a>(
+    pub fn count_allocation(
         self,
         bytes: u64,
         account: &Account,
-        lease: &'a mut Lease,
-        settle: impl FnOnce(&'a mut Lease, Stored),
-    ) {
-        let record = self.record();
-        if let Err(stored) = account.rise(bytes, lease, |epoch| record.save_peak(epoch)) {
-            settle(lease, stored);
-        }
-        bump(&record.alloc_blocks, 1);
-        bump(&record.alloc_bytes, bytes);
+        lease: &Lease,
+    ) -> Result<(), Stored> {
+        account.rise(bytes, lease, |epoch| self.record().save_peak(epoch))?;
+        self.add_allocation(bytes);
+        Ok(())
     }
 
-    /// Counts a free of a block of `bytes`, in the same way: `settle` has to call
-    /// [`Ledger::settle_free`].
+    /// Counts a free of a block of `bytes`, in the same way: [`Ledger::settle_free`].
     #[inline(always)]
     #[allow(clippy::inline_always)] // as above
-    pub fn count_free<'a>(
-        self,
-        bytes: u64,
-        account: &Account,
-        lease: &'a mut Lease,
-        settle: impl FnOnce(&'a mut Lease, Stored),
-    ) {
-        let record = self.record();
-        if let Err(stored) = account.fall(bytes, lease, |epoch| record.save_peak(epoch)) {
-            settle(lease, stored);
-        }
-        bump(&record.free_blocks, 1);
-        bump(&record.free_bytes, bytes);
+    pub fn count_free(self, bytes: u64, account: &Account, lease: &Lease) -> Result<(), Stored> {
+        account.fall(bytes, lease, |epoch| self.record().save_peak(epoch))?;
+        self.add_free(bytes);
+        Ok(())
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn add_allocation(self, bytes: u64) {
+        bump(&self.record().alloc_blocks, 1);
+        bump(&self.record().alloc_bytes, bytes);
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn add_free(self, bytes: u64) {
+        bump(&self.record().free_blocks, 1);
+        bump(&self.record().free_bytes, bytes);
     }
 
     #[inline]

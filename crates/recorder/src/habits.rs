@@ -99,6 +99,7 @@ struct Habit {
     line: u64,
     innermost: Option<NonNull<Segment>>,
     /// Of its shape, as `innermost`.
+    segments: u32,
     reach: u32,
     /// The number of the cell.
     cell: u32,
@@ -117,12 +118,13 @@ impl Habit {
     #[allow(clippy::inline_always)] // the caller's fields would go through memory
     fn fits(&self, caller: Caller, source: &Source) -> bool {
         let Some(innermost) = self.innermost else { return false };
+        let shape = Shape { innermost, segments: self.segments, reach: self.reach };
         self.file == caller.file
             && self.line == caller.line
-            && source.bounds.hold_from(caller.frame, self.reach as usize)
+            && source.bounds.hold_from(caller.frame, shape.reach as usize)
             // SAFETY: shapes of habits come from the segments, of traces of this source; the words
             // from here to `reach` are on this thread's stack, whose bounds were just asked.
-            && unsafe { (source.compare)(innermost, caller.frame, &source.bounds) }
+            && unsafe { (source.compare)(shape, caller.frame, &source.bounds) }
     }
 }
 
@@ -308,6 +310,7 @@ impl Habits {
             self.all[number as usize] = Habit {
                 file: caller.file,
                 line: caller.line,
+                segments: shape.segments,
                 reach: shape.reach,
                 cell: self.cells.number(known.cell),
                 innermost: Some(shape.innermost),

@@ -50,23 +50,25 @@ const PAIRED: [usize; FRAMES] = [0, 2, 1, 3];
 
 const _: () = assert!(size_of::<Segment>() == 64);
 
-/// A whole stack: its innermost segment, and how far the words of all reach.
+/// A whole stack: its segments, and how far the words of all reach.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub innermost: NonNull<Segment>,
+    /// How many there are from there to the outermost.
+    pub segments: u32,
     /// Bytes from the hook's frame to the last word.
     pub reach: u32,
 }
 
-/// Says whether the stack at a hook's frame is that of a segment, word by word, and a walk would
+/// Says whether the stack at a hook's frame is that of a shape, word by word, and a walk would
 /// go the same way.
 ///
 /// # Safety
 ///
-/// The segment is the innermost one of [`Segments::of`], from a trace of this source. Every word
-/// from the frame to the shape's `reach` is on the calling thread's own stack, whose bounds these
+/// The shape is one of [`Segments::of`], from a trace of this source. Every word from the frame to
+/// the shape's `reach` is on the calling thread's own stack, whose bounds these
 /// are.
-pub(crate) type Compare = unsafe fn(NonNull<Segment>, usize, &Bounds) -> bool;
+pub(crate) type Compare = unsafe fn(Shape, usize, &Bounds) -> bool;
 
 impl Segment {
     /// The fastest way on this processor.
@@ -86,8 +88,8 @@ impl Segment {
 }
 
 /// The [`Compare`] of walks through frame pointers.
-unsafe fn is_linked_at(innermost: NonNull<Segment>, frame: usize, bounds: &Bounds) -> bool {
-    let (mut base, mut at) = (frame, innermost);
+unsafe fn is_linked_at(shape: Shape, frame: usize, bounds: &Bounds) -> bool {
+    let (mut base, mut at) = (frame, shape.innermost);
     loop {
         // SAFETY: segments are never taken down, and were written before they were found.
         let segment = unsafe { at.as_ref() };
@@ -105,8 +107,8 @@ unsafe fn is_linked_at(innermost: NonNull<Segment>, frame: usize, bounds: &Bound
 }
 
 /// The [`Compare`] of walks through unwind tables.
-unsafe fn is_spread_at(innermost: NonNull<Segment>, frame: usize, _: &Bounds) -> bool {
-    let (mut base, mut at) = (frame, innermost);
+unsafe fn is_spread_at(shape: Shape, frame: usize, _: &Bounds) -> bool {
+    let (mut base, mut at) = (frame, shape.innermost);
     loop {
         // SAFETY: as in `is_linked_at`.
         let segment = unsafe { at.as_ref() };
@@ -256,6 +258,7 @@ impl Segments {
             return None;
         }
         let mut outer: Option<Outer> = None;
+        let mut segments = 0;
         let mut end = trace.words();
         while end > 0 {
             // Fewer where there would be too many links.
@@ -266,12 +269,13 @@ impl Segments {
             let base = trace.word(start).1 - WORD;
             let segment = self.find(&cut)?;
             outer = Some(Outer { segment, base });
+            segments += 1;
             end = start;
         }
         let innermost = outer?.segment;
         let last = trace.word(trace.words() - 1).1;
         let farthest = trace.links().map(|link| link.place).fold(last, usize::max);
-        Some(Shape { innermost, reach: u32::try_from(farthest - frame).ok()? })
+        Some(Shape { innermost, segments, reach: u32::try_from(farthest - frame).ok()? })
     }
 
     /// The segment with this content, which is added when it is new.

@@ -6,6 +6,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
@@ -128,34 +129,6 @@ struct Place {
     /// The first of its habits, in the round in which it was learnt.
     habit: u32,
     round: u32,
-}
-
-#[cold]
-#[inline(never)]
-fn settle_allocation(
-    recorder: &Recorder,
-    cell: Cell,
-    bytes: u64,
-    stored: Stored,
-    account: &Account,
-    lease: &mut Lease,
-) {
-    let share = Share { account, lease, accounts: &recorder.threads };
-    recorder.ledger.settle_allocation(cell, bytes, stored, share);
-}
-
-#[cold]
-#[inline(never)]
-fn settle_free(
-    recorder: &Recorder,
-    cell: Cell,
-    bytes: u64,
-    stored: Stored,
-    account: &Account,
-    lease: &mut Lease,
-) {
-    let share = Share { account, lease, accounts: &recorder.threads };
-    recorder.ledger.settle_free(cell, bytes, stored, share);
 }
 
 /// All desks of the process.
@@ -341,28 +314,50 @@ unsafe extern "C" fn leave(desk: *mut c_void) {
 
 /// The calling thread at its desk.
 pub(crate) struct Seat<'a> {
-    own: &'a mut Own,
-    account: &'a Account,
+    /// One pointer for all of it: most events touch it throughout.
+    desk: NonNull<Desk>,
+    lifetime: PhantomData<&'a mut Own>,
 }
 
-impl<'a> Seat<'a> {
+impl Seat<'_> {
     /// # Safety
     ///
     /// The calling thread owns the desk, and for as long as the seat there is no other reference to
     /// what is its own.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    unsafe fn at(desk: NonNull<Desk>) -> Seat<'a> {
-        // SAFETY: a desk is never unmapped; the caller's promise.
-        let (desk, own) = unsafe { (desk.as_ref(), &mut *desk.as_ref().own.get()) };
-        Seat { own, account: &desk.account }
+    unsafe fn at<'a>(desk: NonNull<Desk>) -> Seat<'a> {
+        Seat { desk, lifetime: PhantomData }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn own(&self) -> &Own {
+        // SAFETY: a desk is never unmapped; what `at` was promised.
+        unsafe { &*self.desk.as_ref().own.get() }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn own_mut(&mut self) -> &mut Own {
+        // SAFETY: as for `own`.
+        unsafe { &mut *self.desk.as_ref().own.get() }
+    }
+
+    /// The account, and what is known of it.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn account(&mut self) -> (&Account, &mut Lease) {
+        // SAFETY: as for `own`; the account is no part of that.
+        let desk = unsafe { self.desk.as_ref() };
+        (&desk.account, &mut self.own_mut().lease)
     }
 
     /// The recorder whose desk it is.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn recorder(&self) -> &'static Recorder {
-        self.own.recorder
+        self.own().recorder
     }
 
     /// The thread's cell at `site`. `None` when the ledger has no cell left.
@@ -373,7 +368,7 @@ impl<'a> Seat<'a> {
 
     #[cold]
     fn claim_cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
-        let cell = ledger.claim_cell(site, self.own.number);
+        let cell = ledger.claim_cell(site, self.own().number);
         self.place(site).cell = cell;
         cell
     }
@@ -382,7 +377,7 @@ impl<'a> Seat<'a> {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn owns(&self, cell: Cell) -> bool {
-        cell.owner() == self.own.number
+        cell.owner() == self.own().number
     }
 
     /// The thread's cell for the site that `cell` counts. `None` when the ledger has no cell left.
@@ -390,67 +385,85 @@ impl<'a> Seat<'a> {
         if self.owns(cell) {
             return Some(cell);
         }
-        self.cell(&self.own.recorder.ledger, cell.site())
+        self.cell(&self.recorder().ledger, cell.site())
     }
 
     #[inline]
     fn place(&mut self, site: SiteId) -> &mut Place {
         // SAFETY: the array has one entry for each number up to the ledger's capacity, and `site`
         // comes from that ledger.
-        unsafe { self.own.places.add(site.number() as usize).as_mut() }
+        unsafe { self.own().places.add(site.number() as usize).as_mut() }
     }
 
     /// The same seat, for a while.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn again(&mut self) -> Seat<'_> {
-        Seat { own: self.own, account: self.account }
+        Seat { desk: self.desk, lifetime: PhantomData }
     }
 
     /// Counts an allocation in a cell of the thread's.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn count_allocation(&mut self, cell: Cell, bytes: u64) {
-        let recorder = self.own.recorder;
-        let account = self.account;
-        cell.count_allocation(bytes, account, &mut self.own.lease, |lease, stored| {
-            settle_allocation(recorder, cell, bytes, stored, account, lease);
-        });
+        let (account, lease) = self.account();
+        if let Err(stored) = cell.count_allocation(bytes, account, lease) {
+            self.settle_allocation(cell, bytes, stored);
+        }
     }
 
     /// Counts a free in a cell of the thread's.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn count_free(&mut self, cell: Cell, bytes: u64) {
-        let recorder = self.own.recorder;
-        let account = self.account;
-        cell.count_free(bytes, account, &mut self.own.lease, |lease, stored| {
-            settle_free(recorder, cell, bytes, stored, account, lease);
-        });
+        let (account, lease) = self.account();
+        if let Err(stored) = cell.count_free(bytes, account, lease) {
+            self.settle_free(cell, bytes, stored);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_allocation(&mut self, cell: Cell, bytes: u64, stored: Stored) {
+        let recorder = self.recorder();
+        recorder.ledger.settle_allocation(cell, bytes, stored, self.share());
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_free(&mut self, cell: Cell, bytes: u64, stored: Stored) {
+        let recorder = self.recorder();
+        recorder.ledger.settle_free(cell, bytes, stored, self.share());
+    }
+
+    fn share(&mut self) -> Share<'_, Threads> {
+        let accounts = &self.recorder().threads;
+        let (account, lease) = self.account();
+        Share { account, lease, accounts }
     }
 
     /// The part of memory that is the thread's stack.
     pub(crate) fn bounds(&self) -> Bounds {
-        self.own.habits.bounds()
+        self.own().habits.bounds()
     }
 
     /// What the thread remembers.
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn habits(&mut self) -> &mut Habits {
-        &mut self.own.habits
+        &mut self.own_mut().habits
     }
 
     /// Remembers an allocation, if its stack has a shape.
     pub(crate) fn learn(&mut self, caller: Caller, known: Known, shape: Option<Shape>) {
         let Some(shape) = shape.filter(|_| known.site != SiteId::DROPPED) else {
-            self.own.habits.lose_track();
+            self.own_mut().habits.lose_track();
             return;
         };
         let place = *self.place(known.site);
-        let first = if place.round == self.own.habits.round { place.habit } else { 0 };
-        let first = self.own.habits.learn(caller, known, shape, first);
-        let round = self.own.habits.round;
+        let first = if place.round == self.own_mut().habits.round { place.habit } else { 0 };
+        let first = self.own_mut().habits.learn(caller, known, shape, first);
+        let round = self.own_mut().habits.round;
         *self.place(known.site) = Place { habit: first, round, ..place };
     }
 }

@@ -7,59 +7,46 @@ use std::arch::x86_64::{
     _mm256_setzero_si256, _mm256_slli_epi64, _mm256_srli_epi64, _mm256_sub_epi64,
     _mm256_testz_si256, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
-use std::ptr::NonNull;
 
-use crate::segments::{FRAMES, Segment, WORD};
+use crate::segments::{FRAMES, Segment, Shape, WORD};
 use crate::stack::Bounds;
 
 /// The [`crate::segments::Compare`] of walks through frame pointers.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn is_linked_at(
-    innermost: NonNull<Segment>,
-    frame: usize,
-    bounds: &Bounds,
-) -> bool {
-    let (mut base, mut at) = (frame, innermost);
+pub(super) unsafe fn is_linked_at(shape: Shape, frame: usize, bounds: &Bounds) -> bool {
+    let (mut base, mut at) = (frame, shape.innermost);
     let mut difference = _mm256_setzero_si256();
-    // All are looked at, so that the processor need not guess which one differs.
-    loop {
-        // SAFETY: segments are never taken down, and were written before they were found.
-        let segment = unsafe { at.as_ref() };
-        let [first, second, third, last] = segment.places;
-        let frames = base - WORD;
-        // SAFETY: the caller's promise: `reach` covers the words of every segment, and the frame
-        // pointer is the word below the address.
-        let (one, other) = unsafe {
-            (
-                _mm256_set_m128i(pair(frames, second), pair(frames, first)),
-                _mm256_set_m128i(pair(frames, last), pair(frames, third)),
-            )
+    // All are looked at, so that the processor need not guess which one differs; and it knows at
+    // once how many there are.
+    for _ in 1..shape.segments {
+        // SAFETY: segments are never taken down, and were written before they were found; the
+        // caller's promise: `reach` covers the words of every segment.
+        let (segment, [addresses, links]) = unsafe {
+            let segment = at.as_ref();
+            (segment, segment.linked_differences(base))
         };
-        // In the order of `PAIRED`.
-        let addresses = _mm256_unpackhi_epi64(one, other);
-        let links = _mm256_unpacklo_epi64(one, other);
-        let distances = _mm256_sub_epi64(links, _mm256_set1_epi64x(base as i64));
-        let links = _mm256_xor_si256(distances, segment.wide_links());
-        let addresses = _mm256_xor_si256(addresses, segment.wide_addresses());
-        difference = _mm256_or_si256(difference, addresses);
-        let Some(outer) = segment.outer else {
-            // The last frame pointer leads out of the stack, to wherever.
-            let links = _mm256_and_si256(links, _mm256_set_epi64x(0, -1, -1, -1));
-            return is_zero(_mm256_or_si256(difference, links))
-                // SAFETY: as above.
-                && unsafe { segment.ends_at(base, bounds) };
-        };
-        difference = _mm256_or_si256(difference, links);
+        difference = _mm256_or_si256(difference, _mm256_or_si256(addresses, links));
         base += segment.to_outer();
-        at = outer;
+        // SAFETY: all but the last of a shape's segments have a next one.
+        at = unsafe { segment.outer.unwrap_unchecked() };
+    }
+    // SAFETY: as above.
+    unsafe {
+        let root = at.as_ref();
+        let [addresses, links] = root.linked_differences(base);
+        // The last frame pointer leads out of the stack, to wherever.
+        let links = _mm256_and_si256(links, _mm256_set_epi64x(0, -1, -1, -1));
+        difference = _mm256_or_si256(difference, _mm256_or_si256(addresses, links));
+        _mm256_testz_si256(difference, difference) == 1 && root.ends_at(base, bounds)
     }
 }
 
 /// The [`crate::segments::Compare`] of walks through unwind tables.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn is_spread_at(innermost: NonNull<Segment>, frame: usize, _: &Bounds) -> bool {
-    let (mut base, mut at) = (frame, innermost);
+pub(super) unsafe fn is_spread_at(shape: Shape, frame: usize, _: &Bounds) -> bool {
+    let (mut base, mut at) = (frame, shape.innermost);
     let mut difference = _mm256_setzero_si256();
+    let mut left = shape.segments;
     loop {
         // SAFETY: as in `is_linked_at`.
         let segment = unsafe { at.as_ref() };
@@ -75,13 +62,44 @@ pub(super) unsafe fn is_spread_at(innermost: NonNull<Segment>, frame: usize, _: 
             let known = _mm256_slli_epi64::<3>(_mm256_srli_epi64::<16>(links));
             difference = _mm256_or_si256(difference, _mm256_xor_si256(distances, known));
         }
-        let Some(outer) = segment.outer else { return is_zero(difference) };
+        left -= 1;
+        if left == 0 {
+            return _mm256_testz_si256(difference, difference) == 1;
+        }
         base += segment.to_outer();
-        at = outer;
+        // SAFETY: all but the last of a shape's segments have a next one.
+        at = unsafe { segment.outer.unwrap_unchecked() };
     }
 }
 
 impl Segment {
+    /// What differs of the return addresses and of the frame pointers.
+    ///
+    /// # Safety
+    ///
+    /// With the segment's base at `base` its words lie on the calling thread's own stack.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn linked_differences(&self, base: usize) -> [__m256i; 2] {
+        let [first, second, third, last] = self.places;
+        let frames = base - WORD;
+        // SAFETY: the caller's promise; the frame pointer is the word below the address.
+        let (one, other) = unsafe {
+            (
+                _mm256_set_m128i(pair(frames, second), pair(frames, first)),
+                _mm256_set_m128i(pair(frames, last), pair(frames, third)),
+            )
+        };
+        // In the order of `PAIRED`.
+        let addresses = _mm256_unpackhi_epi64(one, other);
+        let links = _mm256_unpacklo_epi64(one, other);
+        let distances = _mm256_sub_epi64(links, _mm256_set1_epi64x(base as i64));
+        [
+            _mm256_xor_si256(addresses, self.wide_addresses()),
+            _mm256_xor_si256(distances, self.wide_links()),
+        ]
+    }
+
     #[inline]
     #[target_feature(enable = "avx2")]
     fn wide_addresses(&self) -> __m256i {
@@ -100,7 +118,7 @@ impl Segment {
     ///
     /// # Safety
     ///
-    /// With the segment's base at `base` they lie on the calling thread's own stack.
+    /// As for `linked_differences`.
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn addresses_at(&self, base: usize) -> __m256i {
@@ -117,7 +135,7 @@ impl Segment {
     ///
     /// # Safety
     ///
-    /// As for `addresses_at`, of a segment that has links.
+    /// As for `linked_differences`, of a segment that has links.
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn links_at(&self, base: usize) -> __m256i {
@@ -130,12 +148,6 @@ impl Segment {
         };
         _mm256_sub_epi64(found, _mm256_set1_epi64x(base as i64))
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn is_zero(vector: __m256i) -> bool {
-    _mm256_testz_si256(vector, vector) == 1
 }
 
 /// The two words of the stack that begin at a place.
