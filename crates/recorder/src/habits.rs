@@ -99,7 +99,7 @@ struct Habit {
     line: u64,
     innermost: Option<NonNull<Segment>>,
     /// Of its shape, as `innermost`.
-    segments: u32,
+    ways: u32,
     reach: u32,
     /// The number of the cell.
     cell: u32,
@@ -118,7 +118,7 @@ impl Habit {
     #[allow(clippy::inline_always)] // the caller's fields would go through memory
     fn fits(&self, caller: Caller, source: &Source) -> bool {
         let Some(innermost) = self.innermost else { return false };
-        let shape = Shape { innermost, segments: self.segments, reach: self.reach };
+        let shape = Shape { innermost, ways: self.ways, reach: self.reach };
         self.file == caller.file
             && self.line == caller.line
             && source.bounds.hold_from(caller.frame, shape.reach as usize)
@@ -310,7 +310,7 @@ impl Habits {
             self.all[number as usize] = Habit {
                 file: caller.file,
                 line: caller.line,
-                segments: shape.segments,
+                ways: shape.ways,
                 reach: shape.reach,
                 cell: self.cells.number(known.cell),
                 innermost: Some(shape.innermost),

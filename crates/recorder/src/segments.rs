@@ -54,8 +54,9 @@ const _: () = assert!(size_of::<Segment>() == 64);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub innermost: NonNull<Segment>,
-    /// How many there are from there to the outermost.
-    pub segments: u32,
+    /// For each of them from there to the outermost a bit, from the lowest one on: whether it has
+    /// links. Above them a 1. So the processor knows the way before it has the segments.
+    pub ways: u32,
     /// Bytes from the hook's frame to the last word.
     pub reach: u32,
 }
@@ -258,7 +259,7 @@ impl Segments {
             return None;
         }
         let mut outer: Option<Outer> = None;
-        let mut segments = 0;
+        let mut ways = 1;
         let mut end = trace.words();
         while end > 0 {
             // Fewer where there would be too many links.
@@ -269,13 +270,14 @@ impl Segments {
             let base = trace.word(start).1 - WORD;
             let segment = self.find(&cut)?;
             outer = Some(Outer { segment, base });
-            segments += 1;
+            let has_links = !trace.is_linked() && cut.links[0] != 0;
+            ways = u32::checked_mul(ways, 2)? | u32::from(has_links);
             end = start;
         }
         let innermost = outer?.segment;
         let last = trace.word(trace.words() - 1).1;
         let farthest = trace.links().map(|link| link.place).fold(last, usize::max);
-        Some(Shape { innermost, segments, reach: u32::try_from(farthest - frame).ok()? })
+        Some(Shape { innermost, ways, reach: u32::try_from(farthest - frame).ok()? })
     }
 
     /// The segment with this content, which is added when it is new.

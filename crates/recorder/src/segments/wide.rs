@@ -18,7 +18,8 @@ pub(super) unsafe fn is_linked_at(shape: Shape, frame: usize, bounds: &Bounds) -
     let mut difference = _mm256_setzero_si256();
     // All are looked at, so that the processor need not guess which one differs; and it knows at
     // once how many there are.
-    for _ in 1..shape.segments {
+    let mut left = shape.ways >> 1;
+    while left != 1 {
         // SAFETY: segments are never taken down, and were written before they were found; the
         // caller's promise: `reach` covers the words of every segment.
         let (segment, [addresses, links]) = unsafe {
@@ -26,6 +27,7 @@ pub(super) unsafe fn is_linked_at(shape: Shape, frame: usize, bounds: &Bounds) -
             (segment, segment.linked_differences(base))
         };
         difference = _mm256_or_si256(difference, _mm256_or_si256(addresses, links));
+        left >>= 1;
         base += segment.to_outer();
         // SAFETY: all but the last of a shape's segments have a next one.
         at = unsafe { segment.outer.unwrap_unchecked() };
@@ -46,7 +48,7 @@ pub(super) unsafe fn is_linked_at(shape: Shape, frame: usize, bounds: &Bounds) -
 pub(super) unsafe fn is_spread_at(shape: Shape, frame: usize, _: &Bounds) -> bool {
     let (mut base, mut at) = (frame, shape.innermost);
     let mut difference = _mm256_setzero_si256();
-    let mut left = shape.segments;
+    let mut left = shape.ways;
     loop {
         // SAFETY: as in `is_linked_at`.
         let segment = unsafe { at.as_ref() };
@@ -54,7 +56,7 @@ pub(super) unsafe fn is_spread_at(shape: Shape, frame: usize, _: &Bounds) -> boo
         let addresses = unsafe { segment.addresses_at(base) };
         let addresses = _mm256_xor_si256(addresses, segment.wide_addresses());
         difference = _mm256_or_si256(difference, addresses);
-        if segment.links[0] != 0 {
+        if left & 1 != 0 {
             // SAFETY: as above.
             let distances = unsafe { segment.links_at(base) };
             // The last place of the links is none.
@@ -62,8 +64,8 @@ pub(super) unsafe fn is_spread_at(shape: Shape, frame: usize, _: &Bounds) -> boo
             let known = _mm256_slli_epi64::<3>(_mm256_srli_epi64::<16>(links));
             difference = _mm256_or_si256(difference, _mm256_xor_si256(distances, known));
         }
-        left -= 1;
-        if left == 0 {
+        left >>= 1;
+        if left == 1 {
             return _mm256_testz_si256(difference, difference) == 1;
         }
         base += segment.to_outer();
