@@ -53,6 +53,12 @@ pub enum InstallError {
     /// The ledger's file cannot be made.
     #[error(transparent)]
     Ledger(#[from] CreateError),
+    /// Stacks cannot be read in the way that was asked for.
+    #[error(
+        "this processor or C library gives no unwind tables to read stacks through: \
+         take StackSource::best() instead"
+    )]
+    NoUnwindTables,
     /// [`crate::prepare`] comes first.
     #[error("the process is not prepared for recording")]
     NotPrepared,

@@ -38,14 +38,26 @@ pub enum StackSource {
     /// Through frame pointers, which the program and its OpenSSL must be built with.
     FramePointers,
     /// Through the unwind tables that programs carry for their exceptions and debuggers. Ends early
-    /// in code that has none. Only [`StackSource::best`] gets it ready.
+    /// in code that has none.
     UnwindTables,
 }
 
 impl StackSource {
     /// Unwind tables where this processor and C library allow for them, else frame pointers.
     pub fn best() -> StackSource {
-        if unwind::prepare() { StackSource::UnwindTables } else { StackSource::FramePointers }
+        if StackSource::UnwindTables.prepare() {
+            StackSource::UnwindTables
+        } else {
+            StackSource::FramePointers
+        }
+    }
+
+    /// Gets ready. `false` when stacks cannot be read so on this processor or C library.
+    pub(crate) fn prepare(self) -> bool {
+        match self {
+            StackSource::FramePointers => true,
+            StackSource::UnwindTables => unwind::prepare(),
+        }
     }
 
     /// Walks the stack that led to the function whose frame pointer is `frame`.
