@@ -67,12 +67,14 @@ pub struct Lease {
     epoch: u64,
     /// The account's gate when it was opened.
     opened: u64,
+    /// Events that went to the pool since this thread last had it spread.
+    pooled: u32,
 }
 
 impl Default for Lease {
     /// That of an account that is not open.
     fn default() -> Lease {
-        Lease { epoch: 0, opened: CLOSED }
+        Lease { epoch: 0, opened: CLOSED, pooled: 0 }
     }
 }
 
@@ -132,6 +134,9 @@ impl Change {
 /// The pool is spread over accounts again when there is this much in it: an account is only worth
 /// having if it is not gathered soon.
 const WORTH_SPREADING: u64 = 16 * 1024;
+/// Each event that went to the pool counts for as much: to gather costs about as much as 64 of
+/// them, so that even where there is little in the pool it pays to try in the end.
+const EACH_POOLED: u64 = WORTH_SPREADING / 64;
 
 /// A state, a generation of it, and bytes, in one word: no process can have more than 2^48 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -369,20 +374,23 @@ impl Peak {
                     let open = Word::new(OPEN, generation, 0).0;
                     let (success, failure) = (Ordering::SeqCst, Ordering::Relaxed);
                     if account.gate.compare_exchange(gate, open, success, failure).is_ok() {
-                        *lease = Lease { epoch, opened: open };
+                        (lease.epoch, lease.opened) = (epoch, open);
                         return;
                     }
                     continue;
                 }
                 Change::Fall(bytes) => {
                     let pool = pool.with(pool.bytes() + bytes);
-                    let spread = pool.state() == POOLED && pool.bytes() >= WORTH_SPREADING;
+                    let worth = pool.bytes() + u64::from(lease.pooled) * EACH_POOLED;
+                    let spread = pool.state() == POOLED && worth >= WORTH_SPREADING;
                     let next = pool.in_state(SPREAD, after(generation));
                     (if spread { next } else { pool }, epoch)
                 }
             };
             before(epoch);
             if self.replace((pool, epoch), (new_pool, new_epoch)) {
+                let spread = new_pool.state() == SPREAD && pool.state() == POOLED;
+                lease.pooled = if spread { 0 } else { lease.pooled.saturating_add(1) };
                 return;
             }
         }
@@ -409,7 +417,7 @@ impl Peak {
             let open = Word::new(OPEN, generation, 0).0;
             account.held.store(margin, Ordering::Relaxed);
             account.gate.store(open, Ordering::SeqCst);
-            *lease = Lease { epoch: new_epoch, opened: open };
+            (lease.epoch, lease.opened) = (new_epoch, open);
         }
         applied
     }
@@ -545,10 +553,24 @@ mod tests {
         assert_eq!(process.pool_and_epoch(), (0, 2));
     }
 
+    #[test]
+    fn where_there_is_little_in_the_pool_it_is_spread_after_many_events() {
+        let mut process = Process::new();
+        for _ in 0..WORTH_SPREADING / EACH_POOLED {
+            process.apply(0, Change::Rise(64));
+            process.apply(0, Change::Fall(64));
+        }
+        assert_eq!(process.pool_and_epoch(), (0, 1), "the thread keeps its 64 bytes");
+        process.apply(1, Change::Rise(64));
+        assert_eq!(process.pool_and_epoch(), (0, 1), "they count before there is a new peak");
+        process.apply(0, Change::Rise(1));
+        assert_eq!(process.pool_and_epoch(), (0, 2));
+    }
+
     fn open(generation: u64, held: u64) -> (Account, Lease) {
         let gate = Word::new(OPEN, generation, 0).0;
         let account = Account { gate: gate.into(), held: held.into() };
-        (account, Lease { epoch: 0, opened: gate })
+        (account, Lease { opened: gate, ..Lease::default() })
     }
 
     fn freeze(account: &Account, generation: u64) -> Option<u64> {
