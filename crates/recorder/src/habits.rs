@@ -14,8 +14,8 @@ use ledger::{Cell, Cells, SiteId};
 
 use crate::memory::prefetch;
 use crate::recorder::Caller;
-use crate::segments::{Compare, Segment, Shape};
-use crate::stack::{Bounds, StackSource};
+use crate::segments::{Segment, Shape, Source, Ways};
+use crate::stack::Bounds;
 use crate::unwind;
 
 /// Habits of one thread. When they are used up, it begins anew.
@@ -99,7 +99,7 @@ struct Habit {
     line: u64,
     innermost: Option<NonNull<Segment>>,
     /// Of its shape, as `innermost`.
-    ways: u32,
+    ways: Ways,
     reach: u32,
     /// The number of the cell.
     cell: u32,
@@ -121,10 +121,9 @@ impl Habit {
         let shape = Shape { innermost, ways: self.ways, reach: self.reach };
         self.file == caller.file
             && self.line == caller.line
-            && source.bounds.hold_from(caller.frame, shape.reach as usize)
-            // SAFETY: shapes of habits come from the segments, of traces of this source; the words
-            // from here to `reach` are on this thread's stack, whose bounds were just asked.
-            && unsafe { (source.compare)(shape, caller.frame, &source.bounds) }
+            // SAFETY: shapes of habits come from the segments, of traces of this source; a hook's
+            // frame is its own.
+            && unsafe { source.has(shape, caller.frame) }
     }
 }
 
@@ -162,10 +161,10 @@ impl Habits {
     /// # Safety
     ///
     /// `habits` is zeroed memory, and nobody else's.
-    pub(crate) unsafe fn begin(habits: *mut Habits, stacks: StackSource, cells: Cells) {
+    pub(crate) unsafe fn begin(habits: *mut Habits, source: Source, cells: Cells) {
         // SAFETY: the caller's promise.
         unsafe {
-            (&raw mut (*habits).source).write(Source::nowhere(stacks));
+            (&raw mut (*habits).source).write(source);
             (&raw mut (*habits).cells).write(cells);
         }
     }
@@ -344,18 +343,5 @@ impl Habits {
         (self.last, self.before, self.expected) = (Number::NONE, Number::NONE, Number::NONE);
         self.all[0].next = [Successor(0); SUCCESSORS];
         self.table.fill([Number::NONE; WAYS]);
-    }
-}
-
-/// How a thread's stacks are read, and where they are.
-#[derive(Clone, Copy)]
-struct Source {
-    bounds: Bounds,
-    compare: Compare,
-}
-
-impl Source {
-    fn nowhere(stacks: StackSource) -> Source {
-        Source { bounds: Bounds::NOWHERE, compare: Segment::compare(stacks) }
     }
 }

@@ -21,8 +21,6 @@ use crate::trace::{Link, Trace};
 
 /// Frames of a segment: as many as fit into a cache line, since a program's stacks are many.
 const FRAMES: usize = 4;
-/// Links of a segment of a walk through unwind tables.
-const LINKS: usize = FRAMES - 1;
 /// Bytes of a word. Places and distances are counted in words.
 const WORD: usize = size_of::<usize>();
 
@@ -36,13 +34,33 @@ pub(crate) struct Segment {
     addresses: [usize; FRAMES],
     /// Of a walk through frame pointers: what the word below each address holds, as a distance in
     /// bytes from the base, in the same order. Of one through unwind tables: links, as
-    /// [`Segment::link`]; 0 is none, and the first one is repeated after the last. The last of
-    /// these is the distance to the base of the next segment in either case, if there is one.
+    /// [`Segment::link`]; 0 is none, and the first one is repeated after the last.
     links: [u32; FRAMES],
     /// Where the return addresses lie.
     places: [u16; FRAMES],
-    /// Further out.
-    outer: Option<NonNull<Segment>>,
+    /// The next segment further out; 0 is none.
+    outer: Place,
+    /// From the base of this segment to the base of the next one, in bytes.
+    to_outer: u32,
+}
+
+/// Where a segment lies among all, in bytes: a pointer would be too long for a cache line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(u32);
+
+impl Place {
+    const NONE: Place = Place(0);
+
+    /// # Safety
+    ///
+    /// It is the place of a segment among `all`.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    unsafe fn segment<'a>(self, all: NonNull<Segment>) -> &'a Segment {
+        // SAFETY: the caller's promise; segments are never taken down, and were written before they
+        // were found.
+        unsafe { all.byte_add(self.0 as usize).as_ref() }
+    }
 }
 
 /// The order in which vector instructions take two pairs apart.
@@ -51,29 +69,59 @@ const PAIRED: [usize; FRAMES] = [0, 2, 1, 3];
 const _: () = assert!(size_of::<Segment>() == 64);
 
 /// A whole stack: its segments, and how far the words of all reach.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub innermost: NonNull<Segment>,
-    /// For each of them from there to the outermost a bit, from the lowest one on: whether it has
-    /// links. Above them a 1. So the processor knows the way before it has the segments.
-    pub ways: u32,
+    pub ways: Ways,
     /// Bytes from the hook's frame to the last word.
     pub reach: u32,
 }
 
-/// Says whether the stack at a hook's frame is that of a shape, word by word, and a walk would
-/// go the same way.
-///
-/// # Safety
-///
-/// The shape is one of [`Segments::of`], from a trace of this source. Every word from the frame to
-/// the shape's `reach` is on the calling thread's own stack, whose bounds these
-/// are.
-pub(crate) type Compare = unsafe fn(Shape, usize, &Bounds) -> bool;
+/// For each segment of a shape from the innermost outwards a bit, from the lowest one on: whether
+/// it has links. Above them a 1. So the processor knows the way before it has the segments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ways(u32);
+
+/// What is common to the comparisons of a thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Source {
+    /// The part of memory that is its stack.
+    pub bounds: Bounds,
+    /// Where segments lie.
+    all: NonNull<Segment>,
+    compare: Compare,
+}
+
+/// Says whether the stack at a hook's frame is that of the shape with these segments, word by word,
+/// and a walk would go the same way.
+type Compare = unsafe fn(NonNull<Segment>, Ways, usize, &Source) -> bool;
+
+impl Source {
+    /// Of a thread whose stack is not known yet.
+    pub(crate) fn new(stacks: StackSource, segments: &Segments) -> Source {
+        let compare = Segment::compare(stacks);
+        Source { bounds: Bounds::NOWHERE, all: segments.all, compare }
+    }
+
+    /// Whether the stack of a hook with this frame is of this shape.
+    ///
+    /// # Safety
+    ///
+    /// The shape is one of [`Segments::of`], from a trace of this source, and the frame is that of
+    /// a function that the calling thread is in.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) unsafe fn has(&self, shape: Shape, frame: usize) -> bool {
+        self.bounds.hold_from(frame, shape.reach as usize)
+            // SAFETY: the caller's promise; the words of every segment, which `reach` covers, are
+            // on the thread's own stack.
+            && unsafe { (self.compare)(shape.innermost, shape.ways, frame, self) }
+    }
+}
 
 impl Segment {
     /// The fastest way on this processor.
-    pub(crate) fn compare(stacks: StackSource) -> Compare {
+    fn compare(stacks: StackSource) -> Compare {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             return match stacks {
@@ -89,50 +137,55 @@ impl Segment {
 }
 
 /// The [`Compare`] of walks through frame pointers.
-unsafe fn is_linked_at(shape: Shape, frame: usize, bounds: &Bounds) -> bool {
-    let (mut base, mut at) = (frame, shape.innermost);
+unsafe fn is_linked_at(
+    innermost: NonNull<Segment>,
+    _: Ways,
+    frame: usize,
+    source: &Source,
+) -> bool {
+    let mut base = frame;
+    // SAFETY: segments are never taken down, and were written before they were found.
+    let mut segment = unsafe { innermost.as_ref() };
     loop {
-        // SAFETY: segments are never taken down, and were written before they were found.
-        let segment = unsafe { at.as_ref() };
-        // SAFETY: the caller's promise: `reach` covers the words of every segment.
+        // SAFETY: `Source::has` says that the words of every segment are there.
         if unsafe { segment.linked_difference(base) } != 0 {
             return false;
         }
-        let Some(outer) = segment.outer else {
+        if segment.outer == Place::NONE {
             // SAFETY: as above.
-            return unsafe { segment.ends_at(base, bounds) };
-        };
-        base += segment.to_outer();
-        at = outer;
+            return unsafe { segment.ends_at(base, &source.bounds) };
+        }
+        base += segment.to_outer as usize;
+        // SAFETY: a segment's outer one is among the same.
+        segment = unsafe { segment.outer.segment(source.all) };
     }
 }
 
 /// The [`Compare`] of walks through unwind tables.
-unsafe fn is_spread_at(shape: Shape, frame: usize, _: &Bounds) -> bool {
-    let (mut base, mut at) = (frame, shape.innermost);
+unsafe fn is_spread_at(
+    innermost: NonNull<Segment>,
+    _: Ways,
+    frame: usize,
+    source: &Source,
+) -> bool {
+    let mut base = frame;
+    // SAFETY: as in `is_linked_at`.
+    let mut segment = unsafe { innermost.as_ref() };
     loop {
         // SAFETY: as in `is_linked_at`.
-        let segment = unsafe { at.as_ref() };
-        // SAFETY: the caller's promise: `reach` covers the words of every segment.
         if unsafe { segment.spread_difference(base) } != 0 {
             return false;
         }
-        let Some(outer) = segment.outer else { return true };
-        base += segment.to_outer();
-        at = outer;
+        if segment.outer == Place::NONE {
+            return true;
+        }
+        base += segment.to_outer as usize;
+        // SAFETY: as in `is_linked_at`.
+        segment = unsafe { segment.outer.segment(source.all) };
     }
 }
 
 impl Segment {
-    /// From the base of this segment to the base of the next one, in bytes.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn to_outer(&self) -> usize {
-        // SAFETY: one of its own fields. A load of its own is faster than to take it out of a
-        // vector, which is what compilers make of it otherwise.
-        unsafe { (&raw const self.links[FRAMES - 1]).read_volatile() as usize }
-    }
-
     /// The word of the stack at a place.
     ///
     /// # Safety
@@ -171,7 +224,7 @@ impl Segment {
             // SAFETY: the caller's promise.
             difference |= unsafe { Self::word(base, *place) } ^ address;
         }
-        for link in self.links.iter().take(LINKS).filter(|link| **link != 0) {
+        for link in self.links.iter().filter(|link| **link != 0) {
             let (place, value) = (*link as u16, (link >> 16) as usize * WORD);
             // SAFETY: the caller's promise.
             difference |= unsafe { Self::word(base, place) } ^ (base + value);
@@ -193,7 +246,7 @@ impl Segment {
             let (link, address) =
                 unsafe { (Self::word(base - WORD, place), Self::word(base, place)) };
             let link = link.wrapping_sub(base) ^ self.links[at] as usize;
-            let is_open = at == FRAMES - 1 && self.outer.is_none();
+            let is_open = at == FRAMES - 1 && self.outer == Place::NONE;
             difference | if is_open { 0 } else { link } | address ^ self.addresses[at]
         })
     }
@@ -207,7 +260,7 @@ impl Segment {
 
     fn hash(&self) -> u64 {
         const K: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut hash = self.outer.map_or(0, |outer| outer.as_ptr() as u64).wrapping_mul(K);
+        let mut hash = (u64::from(self.outer.0) << 32 | u64::from(self.to_outer)).wrapping_mul(K);
         let mut mix = |word: u64| hash = (hash.rotate_left(23) ^ word).wrapping_mul(K);
         self.addresses.iter().for_each(|address| mix(*address as u64));
         self.links.iter().for_each(|link| mix(u64::from(*link)));
@@ -235,7 +288,8 @@ impl Segments {
         let entries = (capacity * 2).next_power_of_two();
         Some(Segments {
             all: memory::map(capacity * size_of::<Segment>())?.cast(),
-            used: AtomicUsize::new(0),
+            // The first place is none.
+            used: AtomicUsize::new(1),
             capacity,
             index: memory::map(entries * size_of::<AtomicU64>())?.cast(),
             mask: entries - 1,
@@ -268,16 +322,17 @@ impl Segments {
                 .into_iter()
                 .find_map(|start| Some((start, cut(trace, start..end, outer)?)))?;
             let base = trace.word(start).1 - WORD;
-            let segment = self.find(&cut)?;
+            let segment = self.place(self.find(&cut)?);
             outer = Some(Outer { segment, base });
             let has_links = !trace.is_linked() && cut.links[0] != 0;
             ways = u32::checked_mul(ways, 2)? | u32::from(has_links);
             end = start;
         }
-        let innermost = outer?.segment;
+        // SAFETY: the place of one that was just found.
+        let innermost = NonNull::from(unsafe { outer?.segment.segment(self.all) });
         let last = trace.word(trace.words() - 1).1;
         let farthest = trace.links().map(|link| link.place).fold(last, usize::max);
-        Some(Shape { innermost, ways, reach: u32::try_from(farthest - frame).ok()? })
+        Some(Shape { innermost, ways: Ways(ways), reach: u32::try_from(farthest - frame).ok()? })
     }
 
     /// The segment with this content, which is added when it is new.
@@ -330,6 +385,10 @@ impl Segments {
         Some(number)
     }
 
+    fn place(&self, segment: NonNull<Segment>) -> Place {
+        Place((segment.as_ptr() as usize - self.all.as_ptr() as usize) as u32)
+    }
+
     fn at(&self, number: usize) -> NonNull<Segment> {
         debug_assert!(number < self.capacity);
         // SAFETY: numbers come from `add` and stay below the capacity.
@@ -340,7 +399,7 @@ impl Segments {
 /// The segment that lies next further out.
 #[derive(Clone, Copy)]
 struct Outer {
-    segment: NonNull<Segment>,
+    segment: Place,
     base: usize,
 }
 
@@ -359,9 +418,9 @@ fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Option<Segmen
         addresses: [0; FRAMES],
         links: [0; FRAMES],
         places: [0; FRAMES],
-        outer: outer.map(|outer| outer.segment),
+        outer: outer.map_or(Place::NONE, |outer| outer.segment),
+        to_outer,
     };
-    segment.links[FRAMES - 1] = to_outer;
     let padding = FRAMES - part.len();
     let frames = (0..FRAMES).map(|at| trace.word(part.start + at.saturating_sub(padding)));
     for (at, (address, place)) in frames.enumerate() {
@@ -369,7 +428,7 @@ fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Option<Segmen
         segment.places[at] = distance(place)?;
     }
     if trace.is_linked() {
-        segment.link_frames(padding, to_outer);
+        segment.link_frames(padding);
         // The frame pointer of a lone frame that is the root is not known here.
         return Some(segment).filter(|_| part.len() > 1 || outer.is_some());
     }
@@ -378,24 +437,24 @@ fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Option<Segmen
     let mut links = 0;
     for Link { place, value } in trace.links().filter(within) {
         let link = Segment::link(distance(place)?, value.checked_sub(base)?)?;
-        *segment.links[..LINKS].get_mut(links)? = link;
+        *segment.links.get_mut(links)? = link;
         links += 1;
     }
     let first = segment.links[0];
-    segment.links[links..LINKS].fill(first);
+    segment.links[links..].fill(first);
     Some(segment)
 }
 
 impl Segment {
     /// Each frame pointer leads to the frame of the next return address.
-    fn link_frames(&mut self, padding: usize, to_outer: u32) {
+    fn link_frames(&mut self, padding: usize) {
         let (addresses, places) = (self.addresses, self.places);
         for (at, frame) in PAIRED.into_iter().enumerate() {
             self.addresses[at] = addresses[frame];
             // Repetitions of the first frame lead where it does.
             self.links[at] = match places.get((frame + 1).max(padding + 1)) {
                 Some(place) => (usize::from(*place) * WORD - WORD) as u32,
-                None => to_outer,
+                None => self.to_outer,
             };
         }
     }

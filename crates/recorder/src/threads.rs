@@ -15,7 +15,7 @@ use ledger::{Account, Accounts, Cell, Lease, Ledger, Share, SiteId, Stored};
 use crate::habits::{Habits, Known};
 use crate::memory;
 use crate::recorder::{Caller, Recorder};
-use crate::segments::Shape;
+use crate::segments::{Shape, Source};
 use crate::stack::{Bounds, StackSource};
 use crate::thread_word;
 
@@ -241,7 +241,8 @@ impl Threads {
             (&raw mut (*own).lease).write(Lease::default());
             (&raw mut (*desk.as_ptr()).account).write(Account::default());
             (&raw mut (*own).places).write(memory.add(PLACES_OFFSET).cast());
-            Habits::begin(&raw mut (*own).habits, self.stacks, recorder.ledger.cells());
+            let source = Source::new(self.stacks, &recorder.segments);
+            Habits::begin(&raw mut (*own).habits, source, recorder.ledger.cells());
             desk.as_ref().owner.store(thread, Ordering::Relaxed);
         }
         // Whoever gathers accounts from here on sees this one, or changes the peak's state before
