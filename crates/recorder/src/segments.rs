@@ -459,3 +459,6 @@ impl Segment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
