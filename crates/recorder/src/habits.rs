@@ -40,7 +40,7 @@ const PLACE: u32 = ((MOST - 1) * size_of::<Habit>()) as u32;
 
 impl Successor {
     fn new(number: u32, place: Place) -> Successor {
-        Successor(number * size_of::<Habit>() as u32 | place.tag())
+        Successor((number * size_of::<Habit>() as u32) | place.tag())
     }
 
     #[inline(always)]

@@ -95,6 +95,7 @@ impl Seated {
     #[inline(always)]
     #[allow(clippy::inline_always)]
     pub(crate) fn leave(self) {
+        let Seated(_) = self;
         thread_word::clear_lowest_bit();
     }
 }

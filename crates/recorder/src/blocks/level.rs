@@ -61,7 +61,7 @@ pub(crate) struct Home {
 fn buckets(level: usize) -> usize {
     match level.checked_sub(1) {
         None => FIRST_BUCKETS,
-        Some(further) => FIRST_BUCKETS / 2 << (further / 2),
+        Some(further) => (FIRST_BUCKETS / 2) << (further / 2),
     }
 }
 

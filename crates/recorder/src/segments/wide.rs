@@ -7,7 +7,6 @@ use std::arch::x86_64::{
     _mm256_srli_epi64, _mm256_sub_epi64, _mm256_testz_si256, _mm256_unpackhi_epi64,
     _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
-
 use std::ptr::NonNull;
 
 use crate::segments::{FRAMES, Segment, Source, WORD, Ways};
