@@ -33,8 +33,7 @@ pub(crate) struct Segment {
     /// [`PAIRED`].
     addresses: [usize; FRAMES],
     /// Of a walk through frame pointers: what the word below each address holds, as a distance in
-    /// bytes from the base, in the same order. Of one through unwind tables: links, as
-    /// [`Segment::link`]; 0 is none, and the first one is repeated after the last.
+    /// bytes from the base, in the same order. Of one through unwind tables: [`Links`].
     links: [u32; FRAMES],
     /// Where the return addresses lie.
     places: [u16; FRAMES],
@@ -43,6 +42,19 @@ pub(crate) struct Segment {
     /// From the base of this segment to the base of the next one, in bytes.
     to_outer: u32,
 }
+
+/// Words of the stack that hold addresses of the stack. The first one is repeated after the last.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Links {
+    /// Where they lie.
+    places: [u16; FRAMES],
+    /// What they hold, as distances in words. All 0 where there are no links: none leads to the
+    /// base.
+    values: [u16; FRAMES],
+}
+
+const _: () = assert!(size_of::<Links>() == size_of::<[u32; FRAMES]>());
 
 /// Where a segment lies among all, in bytes: a pointer would be too long for a cache line.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -224,10 +236,13 @@ impl Segment {
             // SAFETY: the caller's promise.
             difference |= unsafe { Self::word(base, *place) } ^ address;
         }
-        for link in self.links.iter().filter(|link| **link != 0) {
-            let (place, value) = (*link as u16, (link >> 16) as usize * WORD);
-            // SAFETY: the caller's promise.
-            difference |= unsafe { Self::word(base, place) } ^ (base + value);
+        if self.has_spread_links() {
+            let Links { places, values } = self.spread_links();
+            for (place, value) in places.iter().zip(values) {
+                let known = base + usize::from(*value) * WORD;
+                // SAFETY: the caller's promise.
+                difference |= unsafe { Self::word(base, *place) } ^ known;
+            }
         }
         difference
     }
@@ -251,11 +266,17 @@ impl Segment {
         })
     }
 
-    /// A word of the stack that holds an address of the stack: where it lies, and what it holds,
-    /// both as distances. `None` when they are too large.
-    fn link(place: u16, value: usize) -> Option<u32> {
-        let value = u16::try_from(value / WORD).ok().filter(|_| value.is_multiple_of(WORD))?;
-        Some(u32::from(value) << 16 | u32::from(place)).filter(|link| *link != 0)
+    /// What `links` are of a walk through unwind tables.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn spread_links(&self) -> &Links {
+        // SAFETY: `Links` are as many bytes, of which none has a meaning of its own, and need less
+        // alignment.
+        unsafe { &*(&raw const self.links).cast::<Links>() }
+    }
+
+    fn has_spread_links(&self) -> bool {
+        self.spread_links().values != [0; FRAMES]
     }
 
     fn hash(&self) -> u64 {
@@ -324,7 +345,7 @@ impl Segments {
             let base = trace.word(start).1 - WORD;
             let segment = self.place(self.find(&cut)?);
             outer = Some(Outer { segment, base });
-            let has_links = !trace.is_linked() && cut.links[0] != 0;
+            let has_links = !trace.is_linked() && cut.has_spread_links();
             ways = u32::checked_mul(ways, 2)? | u32::from(has_links);
             end = start;
         }
@@ -434,14 +455,18 @@ fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Option<Segmen
     }
     let outer_base = outer.map_or(usize::MAX, |outer| outer.base);
     let within = |link: &Link| link.place < outer_base && (link.place >= base || part.start == 0);
-    let mut links = 0;
+    let mut count = 0;
+    let mut links = Links { places: [0; FRAMES], values: [0; FRAMES] };
     for Link { place, value } in trace.links().filter(within) {
-        let link = Segment::link(distance(place)?, value.checked_sub(base)?)?;
-        *segment.links.get_mut(links)? = link;
-        links += 1;
+        *links.places.get_mut(count)? = distance(place)?;
+        links.values[count] = distance(value).filter(|value| *value != 0)?;
+        count += 1;
     }
-    let first = segment.links[0];
-    segment.links[links..].fill(first);
+    let Links { places: [place, ..], values: [value, ..] } = links;
+    links.places[count..].fill(place);
+    links.values[count..].fill(value);
+    // SAFETY: as in `spread_links`.
+    segment.links = unsafe { std::mem::transmute::<Links, [u32; FRAMES]>(links) };
     Some(segment)
 }
 

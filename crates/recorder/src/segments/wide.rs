@@ -1,11 +1,11 @@
 //! The comparison of a stack with segments, four words at a time: for processors with AVX2.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_castpd_si128, _mm_load_sd, _mm_load_si128, _mm_loadh_pd, _mm_loadu_si128,
-    _mm256_and_si256, _mm256_cvtepu32_epi64, _mm256_load_si256, _mm256_or_si256, _mm256_set_epi64x,
-    _mm256_set_m128i, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_slli_epi64,
-    _mm256_srli_epi64, _mm256_sub_epi64, _mm256_testz_si256, _mm256_unpackhi_epi64,
-    _mm256_unpacklo_epi64, _mm256_xor_si256,
+    __m128i, __m256i, _mm_castpd_si128, _mm_load_sd, _mm_load_si128, _mm_loadh_pd, _mm_loadl_epi64,
+    _mm_loadu_si128, _mm256_and_si256, _mm256_cvtepu16_epi64, _mm256_cvtepu32_epi64,
+    _mm256_load_si256, _mm256_or_si256, _mm256_set_epi64x, _mm256_set_m128i, _mm256_set1_epi64x,
+    _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sub_epi64, _mm256_testz_si256,
+    _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 use std::ptr::NonNull;
 
@@ -65,8 +65,7 @@ pub(super) unsafe fn is_spread_at(
         if left & 1 != 0 {
             // SAFETY: as above.
             let distances = unsafe { segment.links_at(base) };
-            let known = _mm256_srli_epi64::<16>(segment.wide_links());
-            let known = _mm256_slli_epi64::<3>(known);
+            let known = segment.wide_values();
             difference = _mm256_or_si256(difference, _mm256_xor_si256(distances, known));
         }
         left >>= 1;
@@ -88,7 +87,7 @@ impl Segment {
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn linked_differences(&self, base: usize) -> [__m256i; 2] {
-        let [first, second, third, last] = self.places;
+        let [first, second, third, last] = each(&self.places);
         let frames = base - WORD;
         // SAFETY: the caller's promise; the frame pointer is the word below the address.
         let (one, other) = unsafe {
@@ -121,6 +120,16 @@ impl Segment {
         _mm256_cvtepu32_epi64(unsafe { _mm_load_si128(self.links.as_ptr().cast()) })
     }
 
+    /// What its links hold, in bytes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn wide_values(&self) -> __m256i {
+        let values = &raw const self.spread_links().values;
+        // SAFETY: eight bytes.
+        let words = _mm256_cvtepu16_epi64(unsafe { _mm_loadl_epi64(values.cast()) });
+        _mm256_slli_epi64::<3>(words)
+    }
+
     /// The words of the stack where the return addresses are.
     ///
     /// # Safety
@@ -130,7 +139,7 @@ impl Segment {
     #[target_feature(enable = "avx2")]
     unsafe fn addresses_at(&self, base: usize) -> __m256i {
         // SAFETY: the caller's promise.
-        unsafe { four(base, self.places) }
+        unsafe { four(base, &self.places) }
     }
 
     /// What the words of the stack hold where the links are, as distances.
@@ -142,9 +151,20 @@ impl Segment {
     #[target_feature(enable = "avx2")]
     unsafe fn links_at(&self, base: usize) -> __m256i {
         // SAFETY: the caller's promise.
-        let found = unsafe { four(base, self.links.map(|link| link as u16)) };
+        let found = unsafe { four(base, &self.spread_links().places) };
         _mm256_sub_epi64(found, _mm256_set1_epi64x(base as i64))
     }
+}
+
+/// Places, each with a load of its own. Compilers would make one of the four, and take it apart with
+/// twice as many instructions.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn each(places: &[u16; FRAMES]) -> [u16; FRAMES] {
+    [0, 1, 2, 3].map(|at: usize| {
+        // SAFETY: one of the places.
+        unsafe { (&raw const places[at]).read_volatile() }
+    })
 }
 
 /// The words of the stack at four places.
@@ -154,9 +174,9 @@ impl Segment {
 /// With the segment's base at `base` they lie on the calling thread's own stack.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn four(base: usize, places: [u16; FRAMES]) -> __m256i {
+unsafe fn four(base: usize, places: &[u16; FRAMES]) -> __m256i {
     let [first, second, third, last] =
-        places.map(|place| (base + usize::from(place) * WORD) as *const f64);
+        each(places).map(|place| (base + usize::from(place) * WORD) as *const f64);
     // SAFETY: the caller's promise. Nothing is calculated with the words as numbers.
     unsafe {
         let low = _mm_loadh_pd(_mm_load_sd(first), second);
