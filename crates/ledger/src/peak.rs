@@ -645,6 +645,62 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_the_margin_is_lost_or_found_while_threads_gather_it() {
+        const THREADS: usize = 2;
+        const MARGIN: u64 = 8 << 20;
+        const TURNS: u64 = 20_000;
+        let turn = AtomicU64::new(0);
+        fences::prepare();
+        let (peak, accounts) =
+            (Peak::default(), [const { () }; THREADS].map(|()| Account::default()));
+        let apply = |account, lease: &mut Lease, change| {
+            let applied = match change {
+                Change::Rise(bytes) => Account::rise(account, bytes, lease, |_| {}),
+                Change::Fall(bytes) => Account::fall(account, bytes, lease, |_| {}),
+            };
+            if let Err(stored) = applied {
+                let share = Share { account, lease, accounts: &accounts[..] };
+                peak.settle(change, stored, share, |_| {});
+            }
+        };
+        let mut lease = Lease::default();
+        apply(&accounts[0], &mut lease, Change::Rise(MARGIN));
+        apply(&accounts[0], &mut lease, Change::Fall(MARGIN));
+        std::thread::scope(|scope| {
+            for (thread, account) in accounts.iter().enumerate() {
+                let apply = &apply;
+                let mut lease =
+                    if thread == 0 { std::mem::take(&mut lease) } else { Lease::default() };
+                let turn = &turn;
+                scope.spawn(move || {
+                    let mut round = 0;
+                    while turn.load(Ordering::Relaxed) < TURNS {
+                        round += 1;
+                        // One thread after the other needs what the others have in their accounts,
+                        // who go on meanwhile.
+                        let at_turn =
+                            turn.load(Ordering::Relaxed) % THREADS as u64 == thread as u64;
+                        let bytes = if at_turn { MARGIN - 10_000 } else { 1 + round % 1_000 };
+                        apply(account, &mut lease, Change::Rise(bytes));
+                        apply(account, &mut lease, Change::Fall(bytes));
+                        if at_turn {
+                            turn.fetch_add(1, Ordering::Relaxed);
+                        } else if round % 256 == 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+        });
+        let (pool, epoch) = split(peak.word.load(Ordering::SeqCst));
+        if pool.state() == SPREAD {
+            peak.gather(pool, epoch, Threads::Several, &accounts[..]);
+        }
+        let (pool, epoch) = split(peak.word.load(Ordering::SeqCst));
+        assert_eq!((pool.bytes(), epoch), (MARGIN, 1));
+    }
+
+    #[test]
     fn a_reader_finds_the_epoch_at_its_offset() {
         let mut process = Process::new();
         process.apply(0, Change::Rise(1));
