@@ -652,7 +652,7 @@ mod tests {
         let turn = AtomicU64::new(0);
         fences::prepare();
         let (peak, accounts) =
-            (Peak::default(), [const { () }; THREADS].map(|()| Account::default()));
+            (Peak::default(), std::array::from_fn::<_, THREADS, _>(|_| Account::default()));
         let apply = |account, lease: &mut Lease, change| {
             let applied = match change {
                 Change::Rise(bytes) => Account::rise(account, bytes, lease, |_| {}),
