@@ -24,6 +24,7 @@
 
 mod coverage;
 mod error;
+mod fences;
 mod layout;
 mod modules;
 mod peak;
@@ -35,7 +36,7 @@ mod writer;
 pub use coverage::{Coverage, Found, Outcome, Way};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
-pub use peak::{Account, Accounts, Peak, Share, Threads};
+pub use peak::{Account, Accounts, Lease, Peak, Share, Stored, Threads};
 pub use sampling::{Estimate, Sampling, Uncertainty};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
-pub use writer::{Cell, CreateError, Ledger, SiteId, StackEnd, Statistic};
+pub use writer::{Cell, Cells, CreateError, Ledger, SiteId, SiteKey, StackEnd, Statistic};

@@ -13,13 +13,29 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::fences;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
     VERSION,
 };
-use crate::peak::{Accounts, Change, Share};
+use crate::peak::{Account, Accounts, Change, Lease, Share, Stored};
 use crate::{Capacities, Sampling};
+
+/// What tells one site from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteKey<'a> {
+    /// The number of the OpenSSL that allocates there.
+    pub openssl: u8,
+    /// Where the name of its file lies in the program, or 0.
+    pub file_pointer: usize,
+    /// The line in that file.
+    pub line: u32,
+    /// The size of each block, in bytes, in a sampled ledger; 0 in others.
+    pub block_bytes: u64,
+    /// Return addresses, innermost first; at most [`FRAMES_PER_SITE`].
+    pub frames: &'a [usize],
+}
 
 /// The number of a site. Number 0 is no site: it stands for allocations whose site was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -198,6 +214,7 @@ impl Ledger {
             return Err(error);
         }
         ledger.write_header();
+        fences::prepare();
         Ok(ledger)
     }
 
@@ -338,22 +355,11 @@ impl Ledger {
         Some(start as u32)
     }
 
-    /// Stores a site and returns its number, or `None` when there is no room. `openssl` is the
-    /// number of the OpenSSL that allocates there; `file` is a place that [`Ledger::add_file`]
-    /// gave, or `None` for NULL; `frames` holds at most [`FRAMES_PER_SITE`] return addresses,
-    /// innermost first; `block_bytes` is the size of the blocks in a sampled ledger, and 0 in others.
+    /// Stores a site and returns its number, or `None` when there is no room. `file` is a place
+    /// that [`Ledger::add_file`] gave, or `None` for NULL; `end` tells where its stack ends.
     /// Readers see it at once.
-    #[allow(clippy::too_many_arguments)] // the columns of one record
-    pub fn add_site(
-        &self,
-        openssl: u8,
-        file_pointer: usize,
-        file: Option<u32>,
-        line: u32,
-        block_bytes: u64,
-        frames: &[usize],
-        end: StackEnd,
-    ) -> Option<SiteId> {
+    pub fn add_site(&self, key: SiteKey, file: Option<u32>, end: StackEnd) -> Option<SiteId> {
+        let SiteKey { openssl, file_pointer, line, block_bytes, frames } = key;
         let header = self.header();
         let depth = frames.len().min(FRAMES_PER_SITE);
         // `sites_used` counts number 0, so the highest number is the capacity itself; record n
@@ -392,17 +398,10 @@ impl Ledger {
         Some(SiteId(number as u32))
     }
 
-    /// Whether `site` is that of this OpenSSL, file pointer, line, size of blocks and stack.
+    /// Whether `site` is that of this key.
     #[inline]
-    pub fn site_is(
-        &self,
-        site: SiteId,
-        openssl: u8,
-        file_pointer: usize,
-        line: u32,
-        block_bytes: u64,
-        frames: &[usize],
-    ) -> bool {
+    pub fn site_is(&self, site: SiteId, key: SiteKey) -> bool {
+        let SiteKey { openssl, file_pointer, line, block_bytes, frames } = key;
         let Some(record) = self.site(site) else { return false };
         if record.file_pointer != file_pointer as u64
             || record.line != line
@@ -450,38 +449,51 @@ impl Ledger {
         NonNull::new(record).map(Cell)
     }
 
-    /// The number of a cell, above 0 and at most [`Capacities::MOST_CELLS`].
+    /// Where the cells lie.
     #[inline]
-    pub fn cell_number(&self, cell: Cell) -> u32 {
-        let offset = cell.0.as_ptr() as u64 - self.base.as_ptr() as u64 - self.regions.cells;
-        (offset / size_of::<CellRecord>() as u64) as u32 + 1
-    }
-
-    /// The cell that has a number which [`Ledger::cell_number`] of this ledger gave.
-    #[inline]
-    pub fn cell(&self, number: u32) -> Cell {
-        let index = u64::from(number - 1);
-        let record = self.place(self.regions.cells + index * size_of::<CellRecord>() as u64);
-        // SAFETY: a number of a cell: its record lies in the mapping, which is not at 0.
-        Cell(unsafe { NonNull::new_unchecked(record) })
+    pub fn cells(&self) -> Cells {
+        let first = self.place::<CellRecord>(self.regions.cells);
+        Cells { before: first.wrapping_sub(1) }
     }
 
     /// Counts an allocation of `bytes` in a cell of the calling thread.
-    #[inline]
     pub fn count_allocation<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
-        let record = cell.record();
-        self.header().peak.apply(Change::Rise(bytes), share, |epoch| record.save_peak(epoch));
-        bump(&record.alloc_blocks, 1);
-        bump(&record.alloc_bytes, bytes);
+        if let Err(stored) = cell.count_allocation(bytes, share.account, share.lease) {
+            self.settle_allocation(cell, bytes, stored, share);
+        }
     }
 
     /// Counts a free of a block of `bytes` in a cell of the calling thread.
-    #[inline]
     pub fn count_free<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
-        let record = cell.record();
-        self.header().peak.apply(Change::Fall(bytes), share, |epoch| record.save_peak(epoch));
-        bump(&record.free_blocks, 1);
-        bump(&record.free_bytes, bytes);
+        if let Err(stored) = cell.count_free(bytes, share.account, share.lease) {
+            self.settle_free(cell, bytes, stored, share);
+        }
+    }
+
+    /// What [`Cell::count_allocation`] leaves to do.
+    pub fn settle_allocation<A: Accounts + ?Sized>(
+        &self,
+        cell: Cell,
+        bytes: u64,
+        stored: Stored,
+        share: Share<A>,
+    ) {
+        let before = |epoch| cell.record().save_peak(epoch);
+        self.header().peak.settle(Change::Rise(bytes), stored, share, before);
+        cell.add_allocation(bytes);
+    }
+
+    /// What [`Cell::count_free`] leaves to do.
+    pub fn settle_free<A: Accounts + ?Sized>(
+        &self,
+        cell: Cell,
+        bytes: u64,
+        stored: Stored,
+        share: Share<A>,
+    ) {
+        let before = |epoch| cell.record().save_peak(epoch);
+        self.header().peak.settle(Change::Fall(bytes), stored, share, before);
+        cell.add_free(bytes);
     }
 
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
@@ -544,10 +556,42 @@ impl Cell {
         }
     }
 
-    /// Where it lies: one cache line.
-    #[inline]
-    pub fn address(self) -> *const u8 {
-        self.0.as_ptr().cast_const().cast()
+    /// Counts an allocation of `bytes`, in a cell of the calling thread, if its account suffices,
+    /// as it mostly does. Else [`Ledger::settle_allocation`] has to do it.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // the lease would go through memory
+    pub fn count_allocation(
+        self,
+        bytes: u64,
+        account: &Account,
+        lease: &Lease,
+    ) -> Result<(), Stored> {
+        account.rise(bytes, lease, |epoch| self.record().save_peak(epoch))?;
+        self.add_allocation(bytes);
+        Ok(())
+    }
+
+    /// Counts a free of a block of `bytes`, in the same way: [`Ledger::settle_free`].
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
+    pub fn count_free(self, bytes: u64, account: &Account, lease: &Lease) -> Result<(), Stored> {
+        account.fall(bytes, lease, |epoch| self.record().save_peak(epoch))?;
+        self.add_free(bytes);
+        Ok(())
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn add_allocation(self, bytes: u64) {
+        bump(&self.record().alloc_blocks, 1);
+        bump(&self.record().alloc_bytes, bytes);
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn add_free(self, bytes: u64) {
+        bump(&self.record().free_blocks, 1);
+        bump(&self.record().free_bytes, bytes);
     }
 
     #[inline]
@@ -558,18 +602,51 @@ impl Cell {
     }
 }
 
+/// Where the cells of a ledger lie: tells a cell by its number.
+#[derive(Clone, Copy, Debug)]
+pub struct Cells {
+    /// Where number 0 would be, which is none.
+    before: *mut CellRecord,
+}
+
+impl Cells {
+    /// The number of a cell of this ledger, above 0 and at most [`Capacities::MOST_CELLS`].
+    #[inline]
+    pub fn number(self, cell: Cell) -> u32 {
+        ((cell.0.as_ptr() as usize - self.before as usize) / size_of::<CellRecord>()) as u32
+    }
+
+    /// The cell that has a number which [`Cells::number`] of this ledger gave.
+    #[inline]
+    pub fn cell(self, number: u32) -> Cell {
+        // SAFETY: a number of a cell: its record lies in the mapping, which is not at 0.
+        Cell(unsafe { NonNull::new_unchecked(self.before.wrapping_add(number as usize)) })
+    }
+
+    /// Where the cell of a number lies, if there is one: one cache line.
+    #[inline]
+    pub fn place(self, number: u32) -> *const u8 {
+        self.before.wrapping_add(number as usize).cast_const().cast()
+    }
+}
+
 impl CellRecord {
     /// Before the first change in a new epoch: what is held now is what was held at the peak.
     #[inline]
     fn save_peak(&self, epoch: u64) {
         if self.epoch.load(Ordering::Relaxed) != epoch {
-            let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as i64;
-            let blocks = load(&self.alloc_blocks) - load(&self.free_blocks);
-            let bytes = load(&self.alloc_bytes) - load(&self.free_bytes);
-            self.peak_blocks.store(blocks, Ordering::Relaxed);
-            self.peak_bytes.store(bytes, Ordering::Relaxed);
-            self.epoch.store(epoch, Ordering::Relaxed);
+            self.save_peak_of(epoch);
         }
+    }
+
+    #[cold]
+    fn save_peak_of(&self, epoch: u64) {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as i64;
+        let blocks = load(&self.alloc_blocks) - load(&self.free_blocks);
+        let bytes = load(&self.alloc_bytes) - load(&self.free_bytes);
+        self.peak_blocks.store(blocks, Ordering::Relaxed);
+        self.peak_bytes.store(bytes, Ordering::Relaxed);
+        self.epoch.store(epoch, Ordering::Relaxed);
     }
 }
 

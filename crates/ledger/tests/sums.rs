@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use ledger::{
-    Account, Capacities, Cell, Counts, Ledger, Share, SiteId, Snapshot, StackEnd, Threads,
+    Account, Capacities, Cell, Counts, Lease, Ledger, Share, SiteId, SiteKey, Snapshot, StackEnd,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ struct Counted {
     sites: Vec<SiteId>,
     cells: HashMap<(usize, usize), Cell>,
     accounts: [Account; THREADS],
-    epochs: [u64; THREADS],
+    leases: [Lease; THREADS],
 }
 
 impl Counted {
@@ -108,13 +108,23 @@ impl Counted {
         let mut sites: Vec<SiteId> = (0..SITES)
             .map(|site| {
                 ledger
-                    .add_site(0, 0, None, site as u32, 0, &[1, 2, 3], StackEnd::Root)
+                    .add_site(
+                        SiteKey {
+                            openssl: 0,
+                            file_pointer: 0,
+                            line: site as u32,
+                            block_bytes: 0,
+                            frames: &[1, 2, 3],
+                        },
+                        None,
+                        StackEnd::Root,
+                    )
                     .expect("room")
             })
             .collect();
         sites.push(SiteId::DROPPED);
-        let (accounts, epochs) = Default::default();
-        Counted { ledger, sites, cells: HashMap::new(), accounts, epochs }
+        let (accounts, leases) = Default::default();
+        Counted { ledger, sites, cells: HashMap::new(), accounts, leases }
     }
 
     fn cell(&mut self, thread: usize, site: usize) -> Cell {
@@ -123,7 +133,7 @@ impl Counted {
     }
 
     fn allocate(&mut self, thread: usize, cell: Cell, bytes: u64) {
-        let share = share(&self.accounts, &mut self.epochs, thread);
+        let share = share(&self.accounts, &mut self.leases, thread);
         self.ledger.count_allocation(cell, bytes, share);
     }
 
@@ -138,7 +148,7 @@ impl Counted {
             Event::Free { thread, block } => {
                 let Some((site, bytes)) = model.free(*block) else { return };
                 let cell = self.cell(*thread, site);
-                let share = share(&self.accounts, &mut self.epochs, *thread);
+                let share = share(&self.accounts, &mut self.leases, *thread);
                 self.ledger.count_free(cell, bytes, share);
             }
             Event::Spill { block } => {
@@ -151,11 +161,11 @@ impl Counted {
 
 fn share<'a>(
     accounts: &'a [Account; THREADS],
-    epochs: &'a mut [u64; THREADS],
+    leases: &'a mut [Lease; THREADS],
     thread: usize,
 ) -> Share<'a, [Account]> {
-    let epoch = &mut epochs[thread];
-    Share { account: &accounts[thread], epoch, threads: Threads::Several, accounts }
+    let lease = &mut leases[thread];
+    Share { account: &accounts[thread], lease, accounts }
 }
 
 /// What the reader says of each site, the dropped ones last.

@@ -1,26 +1,25 @@
 //! Live blocks: which cell each pointer is counted in, and how large it is.
 //!
-//! A row of hash tables ("levels"), each twice as large as the one before it. New blocks go into
-//! the newest level; a level that has no room for one calls for the next. Looking up starts at
-//! the newest. Nothing moves and nothing is locked: a slot is claimed by one compare-and-swap of
-//! its pointer, and a live pointer has exactly one owner, who alone looks it up.
+//! A row of hash tables ("levels"), each about half as large as all before it. New blocks go into
+//! one of them until that has no room for one; then into another that has been emptied meanwhile,
+//! or else into a new one. Looking up starts where new blocks go. Nothing moves and nothing is
+//! locked: a slot is claimed by one compare-and-swap of its pointer, and a live pointer has exactly
+//! one owner, who alone looks it up.
 //!
 //! A block is at home in a bucket of one cache line, with its neighbours in the heap. Neighbours
 //! are allocated and freed together, so that homes are in the cache. Who finds no room at home goes
 //! elsewhere, to one of some places of chance, and as long as nobody from a home is elsewhere,
 //! nobody is looked for there. A level fills to about 65 % before it overflows, so a live block
-//! costs 25 to 50 bytes.
+//! costs 25 to 38 bytes.
 
 mod level;
 
 use std::num::NonZeroU64;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use ledger::Threads;
-
-use crate::blocks::level::{Bucket, FIRST_BUCKETS, Level, SLOTS, level_bytes};
-use crate::memory::{self, Table, prefetch};
+use crate::blocks::level::Home;
+use crate::blocks::level::{Head, Level, slots};
+use crate::memory::Table;
 
 /// What is known of a live block: the number of the cell it is counted in, in the upper 24 bits,
 /// and its size in the lower 40.
@@ -57,80 +56,67 @@ pub(crate) enum Inserted {
     Full,
 }
 
-const LEVELS: usize = 24;
-/// The bits of an address that are 0 since levels begin at pages: room for a level's number.
-const NUMBER: usize = 31;
-const _: () = assert!(LEVELS <= NUMBER);
+const LEVELS: usize = 48;
 const SIZE_BITS: u32 = 40;
-
-/// Where a block belongs.
-#[derive(Clone, Copy)]
-pub(crate) struct Home {
-    level: Level,
-    number: usize,
-}
+/// A level is worth filling again when no more than so many of 256 slots are taken.
+const WORTH_FILLING: usize = 80;
 
 /// The table of live blocks.
 pub(crate) struct Blocks {
-    levels: [AtomicPtr<Bucket>; LEVELS],
-    /// The newest one's address with its number in the lower bits, so that one look tells both.
-    newest: AtomicUsize,
-    /// No level may be added beyond this one.
-    last: usize,
+    /// Where new blocks go.
+    current: AtomicPtr<Head>,
+    levels: [AtomicPtr<Head>; LEVELS],
+    /// How many levels there are.
+    built: AtomicUsize,
+    /// There may be no more than these.
+    most: usize,
 }
 
 impl Blocks {
     /// A table that grows to at least `capacity` blocks and no further.
     pub(crate) fn with_capacity(capacity: u64) -> Option<Blocks> {
-        let slots = |levels: usize| ((FIRST_BUCKETS * SLOTS) as u64) * ((1 << levels) - 1);
-        let last = (1..LEVELS).find(|levels| slots(*levels) / 2 >= capacity);
+        let room = |levels: usize| (0..levels).map(slots).sum::<usize>() as u64 / 2;
+        let most = (1..LEVELS).find(|levels| room(*levels) >= capacity);
         let blocks = Blocks {
+            current: AtomicPtr::default(),
             levels: [const { AtomicPtr::new(std::ptr::null_mut()) }; LEVELS],
-            newest: AtomicUsize::new(memory::map(level_bytes(0))?.as_ptr() as usize),
-            last: last.unwrap_or(LEVELS) - 1,
+            built: AtomicUsize::new(1),
+            most: most.unwrap_or(LEVELS),
         };
-        let first = blocks.newest.load(Ordering::Relaxed) as *mut Bucket;
+        let first = Level::map(0)?.as_ptr();
         blocks.levels[0].store(first, Ordering::Release);
+        blocks.current.store(first, Ordering::Release);
         Some(blocks)
     }
 
     /// The first level.
     pub(crate) fn first_level(&self) -> Table {
-        let start = self.levels[0].load(Ordering::Relaxed) as usize;
-        Table { start, bytes: level_bytes(0) }
+        self.level(0).table()
     }
 
-    /// Where a new block belongs. The processor begins to fetch it.
+    /// Where a new block belongs, and where one is looked for first.
     #[inline(always)]
     #[allow(clippy::inline_always)] // as for `pointers`
     pub(crate) fn home(&self, pointer: usize) -> Home {
-        let level = self.newest();
-        let number = level.home(pointer);
-        prefetch(level.bucket(number));
-        prefetch(level.away(number));
-        Home { level, number }
+        self.current().home(pointer)
     }
 
     /// Enters a block. `grown` is told of a level that was added for it.
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
     pub(crate) fn insert(
         &self,
         home: Home,
         pointer: usize,
         block: Block,
-        threads: Threads,
         grown: impl Fn(Table),
     ) -> Inserted {
-        let Home { level, number } = home;
-        match level.insert(number, pointer, block.0.get(), threads) {
-            Inserted::Full => self.insert_into_newer(level, pointer, block, grown),
+        match home.insert(pointer, block) {
+            Inserted::Full => self.insert_into_another(home.level, pointer, block, grown),
             inserted => inserted,
         }
     }
 
     #[cold]
-    fn insert_into_newer(
+    fn insert_into_another(
         &self,
         full: Level,
         pointer: usize,
@@ -138,9 +124,9 @@ impl Blocks {
         grown: impl Fn(Table),
     ) -> Inserted {
         let mut full = full;
-        while self.grow(full.number(), &grown) {
-            full = self.newest();
-            match full.insert(full.home(pointer), pointer, block.0.get(), Threads::Several) {
+        while self.leave(full, &grown) {
+            full = self.current();
+            match full.home(pointer).insert(pointer, block) {
                 Inserted::Full => {}
                 inserted => return inserted,
             }
@@ -152,91 +138,91 @@ impl Blocks {
     #[inline(always)]
     #[allow(clippy::inline_always)] // as for `pointers`
     pub(crate) fn remove(&self, pointer: usize) -> Option<Block> {
-        let newest = self.newest();
-        newest.remove(pointer).or_else(|| self.remove_from_older(newest.number(), pointer))
+        let home = self.home(pointer);
+        home.remove_from_best(pointer).or_else(|| self.remove_from_another(home, pointer))
     }
 
-    #[cold]
-    fn remove_from_older(&self, newest: usize, pointer: usize) -> Option<Block> {
-        (0..newest).rev().find_map(|number| self.level(number).remove(pointer))
+    #[inline(never)]
+    fn remove_from_another(&self, home: Home, pointer: usize) -> Option<Block> {
+        if let Some(block) = home.remove(pointer) {
+            return Some(block);
+        }
+        let built = self.built.load(Ordering::Acquire);
+        let others = || {
+            let levels = (0..built).rev().map(|number| self.level(number));
+            levels.filter(|level| *level != home.level).map(|level| level.home(pointer))
+        };
+        // All at once: each is likely to be a miss.
+        others().for_each(Home::fetch);
+        others().find_map(|home| home.remove(pointer))
     }
 
     /// What is known of a live block, which stays in the table. Its owner alone may ask.
     #[cold]
     pub(crate) fn look_at(&self, pointer: usize) -> Option<Block> {
-        let newest = self.newest().number();
-        (0..=newest).rev().find_map(|number| self.level(number).look_at(pointer))
+        let built = self.built.load(Ordering::Acquire);
+        (0..built).rev().find_map(|number| self.level(number).home(pointer).look_at(pointer))
     }
 
-    /// Adds the level after `full`, unless another thread has. `false`: no further level.
+    /// Has new blocks go into another level than `full`, unless another thread has. `false`: there
+    /// may be no further level.
     #[cold]
-    fn grow(&self, full: usize, grown: impl Fn(Table)) -> bool {
-        let next = full + 1;
-        if next > self.last {
-            return false;
+    fn leave(&self, full: Level, grown: impl Fn(Table)) -> bool {
+        if self.current() != full {
+            return true;
         }
-        if self.levels[next].load(Ordering::Acquire).is_null() {
-            let bytes = level_bytes(next);
-            let Some(memory) = memory::map(bytes) else { return false };
-            let (null, new) = (std::ptr::null_mut(), memory.as_ptr().cast());
-            let lost = self.levels[next]
-                .compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire)
-                .is_err();
-            if lost {
-                // SAFETY: mapped above with this length, and never shown to anybody.
-                unsafe { memory::unmap(memory, bytes) };
-            } else {
-                grown(Table { start: memory.as_ptr() as usize, bytes });
-            }
-        }
-        self.raise_newest(next);
+        let built = self.built.load(Ordering::Acquire);
+        let emptied = (0..built)
+            .rev()
+            .map(|number| self.level(number))
+            .find(|level| *level != full && level.fill() <= WORTH_FILLING);
+        let Some(next) = emptied.or_else(|| self.grow(built, grown)) else { return false };
+        // An error says that another thread has been here before.
+        let _ = self.current.compare_exchange(
+            full.as_ptr(),
+            next.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         true
+    }
+
+    /// Adds the level with this number, unless another thread has.
+    fn grow(&self, number: usize, grown: impl Fn(Table)) -> Option<Level> {
+        if number >= self.most {
+            return None;
+        }
+        let new = Level::map(number)?;
+        let null = std::ptr::null_mut();
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        match self.levels[number].compare_exchange(null, new.as_ptr(), success, failure) {
+            Ok(_) => grown(new.table()),
+            // SAFETY: mapped above, and never shown to anybody.
+            Err(_) => unsafe { new.unmap() },
+        }
+        self.built.fetch_max(number + 1, Ordering::AcqRel);
+        Some(self.level(number))
     }
 
     /// Calls `visit` with the size of every block in the table. Blocks that come or go meanwhile
     /// may be seen or not.
     pub(crate) fn for_each_size(&self, mut visit: impl FnMut(u64)) {
-        for level in 0..=self.newest().number() {
-            let start = self.levels[level].load(Ordering::Acquire);
-            // SAFETY: a level up to the newest is in place, as long as this, and never taken down.
-            let buckets = unsafe { std::slice::from_raw_parts(start, FIRST_BUCKETS << level) };
-            for slot in buckets.iter().flat_map(|bucket| &bucket.0) {
-                let word = slot.block.load(Ordering::Relaxed);
-                if slot.pointer.load(Ordering::Relaxed) != 0
-                    && let Some(word) = NonZeroU64::new(word)
-                {
-                    visit(Block(word).bytes());
-                }
-            }
+        for number in 0..self.built.load(Ordering::Acquire) {
+            self.level(number).for_each(|block| visit(block.bytes()));
         }
     }
 
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    fn newest(&self) -> Level {
-        let word = self.newest.load(Ordering::Acquire);
-        let (start, number) = (word & !NUMBER, word & NUMBER);
-        // SAFETY: an address that `with_capacity` or `raise_newest` stored, of a level that is in
-        // place and never taken down.
-        let start = unsafe { NonNull::new_unchecked(start as *mut Bucket) };
-        Level { start, mask: (FIRST_BUCKETS << number) - 1 }
+    fn current(&self) -> Level {
+        // SAFETY: a level that `with_capacity` or `leave` stored.
+        unsafe { Level::from_ptr(self.current.load(Ordering::Acquire)) }
     }
 
-    /// Makes the level with this number the newest, if none is newer.
-    fn raise_newest(&self, number: usize) {
-        let start = self.levels[number].load(Ordering::Acquire) as usize;
-        let newer = |word| (word & NUMBER < number).then_some(start | number);
-        // An error says that another thread has been here before.
-        let _ = self.newest.fetch_update(Ordering::AcqRel, Ordering::Acquire, newer);
-    }
-
-    /// A level up to the newest.
+    /// A level that has been built.
     fn level(&self, number: usize) -> Level {
-        let start = self.levels[number].load(Ordering::Acquire);
-        // SAFETY: `newest` is raised only after its level is in place, and levels are never taken
-        // down, so this is not NULL.
-        let start = unsafe { NonNull::new_unchecked(start) };
-        Level { start, mask: (FIRST_BUCKETS << number) - 1 }
+        // SAFETY: `built` is raised only after a level is in place, so this is not NULL.
+        unsafe { Level::from_ptr(self.levels[number].load(Ordering::Acquire)) }
     }
 }
 

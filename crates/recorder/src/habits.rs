@@ -10,12 +10,13 @@
 use std::ffi::c_char;
 use std::ptr::NonNull;
 
-use ledger::{Cell, SiteId};
+use ledger::{Cell, Cells, SiteId};
 
 use crate::memory::prefetch;
 use crate::recorder::Caller;
-use crate::segments::{Segment, Shape};
-use crate::stack::{Bounds, StackSource};
+use crate::segments::{Segment, Shape, Source, Ways};
+use crate::stack::Bounds;
+use crate::unwind;
 
 /// Habits of one thread. When they are used up, it begins anew.
 const MOST: usize = 1 << 14;
@@ -29,24 +30,48 @@ const SUCCESSORS: usize = 5;
 /// The last of them, which is not told by the habit before.
 const SPARE: usize = SUCCESSORS - 1;
 
-/// The number of a habit, and a part of the hash of where it allocates, so that others need not
-/// be looked at. 0 is none.
+/// The place of a habit among the others, in bytes, and in the other bits a part of the hash of
+/// where it allocates, so that others need not be looked at. 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Successor(u32);
 
+/// The bits of a [`Successor`] that are a place.
+const PLACE: u32 = ((MOST - 1) * size_of::<Habit>()) as u32;
+
 impl Successor {
     fn new(number: u32, place: Place) -> Successor {
-        Successor(number + (place.0 >> 46) as u32 * MOST as u32)
+        Successor((number * size_of::<Habit>() as u32) | place.tag())
     }
 
-    #[inline]
-    fn number(self) -> usize {
-        self.0 as usize % MOST
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn habit(self) -> Number {
+        Number(self.0 & PLACE)
     }
 
     #[inline]
     fn is_for(self, place: Place) -> bool {
-        self.0 as usize / MOST == (place.0 >> 46) as usize
+        self.0 & !PLACE == place.tag()
+    }
+}
+
+/// The number of a habit, times its size: 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+struct Number(u32);
+
+impl Number {
+    const NONE: Number = Number(0);
+
+    fn index(self) -> usize {
+        self.0 as usize / size_of::<Habit>()
+    }
+
+    /// Which of the successors of a habit comes after this one and that.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn turn(self) -> usize {
+        self.index() % SPARE
     }
 }
 
@@ -57,8 +82,13 @@ struct Place(u64);
 impl Place {
     #[inline]
     fn of(caller: Caller) -> Place {
-        let place = caller.file as u64 ^ u64::from(caller.line).rotate_left(40);
+        let place = caller.file as u64 ^ caller.line.rotate_left(40);
         Place(place.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    #[inline]
+    fn tag(self) -> u32 {
+        (self.0 >> 32) as u32 & !PLACE
     }
 }
 
@@ -66,42 +96,34 @@ impl Place {
 #[repr(C, align(64))]
 struct Habit {
     file: *const c_char,
-    line: u32,
-    /// Of its shape, as `innermost`.
-    reach: u32,
-    cell: Option<Cell>,
+    line: u64,
     innermost: Option<NonNull<Segment>>,
+    /// Of its shape, as `innermost`.
+    ways: Ways,
+    reach: u32,
+    /// The number of the cell.
+    cell: u32,
     site: u32,
     /// A further habit of the same site: the same frames at other distances.
     sibling: u32,
     /// The habits that were followed after this one: which, depends on the one before.
     next: [Successor; SUCCESSORS],
-    openssl: u8,
 }
 
 const _: () = assert!(size_of::<Habit>() == 64);
 
 impl Habit {
+    /// Whether it is the caller's, and what it says then.
     #[inline(always)]
     #[allow(clippy::inline_always)] // the caller's fields would go through memory
-    fn fits(&self, caller: Caller, source: &Source) -> Option<Known> {
-        if self.file != caller.file || self.line != caller.line || self.openssl != caller.openssl {
-            return None;
-        }
-        let (innermost, cell) = self.innermost.zip(self.cell)?;
-        let shape = Shape { innermost, reach: self.reach };
-        if !source.bounds.hold_from(caller.frame, shape.reach as usize) {
-            return None;
-        }
-        // SAFETY: shapes of habits come from the segments; the words from here to `reach` are on
-        // this thread's stack, whose bounds were just asked.
-        let is_there = unsafe {
-            match source.stacks {
-                StackSource::FramePointers => shape.is_linked_at(caller.frame, &source.bounds),
-                StackSource::UnwindTables => shape.is_spread_at(caller.frame),
-            }
-        };
-        is_there.then(|| Known { site: SiteId::from_number(self.site), cell })
+    fn fits(&self, caller: Caller, source: &Source) -> bool {
+        let Some(innermost) = self.innermost else { return false };
+        let shape = Shape { innermost, ways: self.ways, reach: self.reach };
+        self.file == caller.file
+            && self.line == caller.line
+            // SAFETY: shapes of habits come from the segments, of traces of this source; a hook's
+            // frame is its own.
+            && unsafe { source.has(shape, caller.frame) }
     }
 }
 
@@ -112,29 +134,44 @@ pub(crate) struct Known {
     pub cell: Cell,
 }
 
-/// A thread's habits. Zeroed memory is that of a thread without any.
+/// A thread's habits. Zeroed memory is that of a thread without any, but for the source.
 #[repr(C)]
 pub(crate) struct Habits {
-    /// The one followed last, and the one before it; 0 is none. Numbers begin at 1.
-    last: u32,
-    before: u32,
+    /// The one followed last, and the one before it.
+    last: Number,
+    before: Number,
     /// The one that came after these two the last time.
-    expected: u32,
+    expected: Number,
     used: u32,
     /// Which forgetting of rules the habits come after.
     generation: u64,
-    /// How often the thread has begun anew.
-    pub round: u32,
     /// How its stacks are read, and where they are.
     source: Source,
-    table: [[u32; WAYS]; SETS],
+    /// Where cells lie.
+    cells: Cells,
+    /// How often the thread has begun anew.
+    pub round: u32,
+    table: [[Number; WAYS]; SETS],
     all: [Habit; MOST],
 }
 
 impl Habits {
+    /// Completes zeroed memory.
+    ///
+    /// # Safety
+    ///
+    /// `habits` is zeroed memory, and nobody else's.
+    pub(crate) unsafe fn begin(habits: *mut Habits, source: Source, cells: Cells) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (&raw mut (*habits).source).write(source);
+            (&raw mut (*habits).cells).write(cells);
+        }
+    }
+
     /// From here on they are those of a thread whose stack is `bounds`.
-    pub(crate) fn move_to(&mut self, bounds: Bounds, stacks: StackSource) {
-        self.source = Source { bounds, stacks };
+    pub(crate) fn move_to(&mut self, bounds: Bounds) {
+        self.source.bounds = bounds;
     }
 
     /// The part of memory that is the thread's stack.
@@ -142,85 +179,103 @@ impl Habits {
         self.source.bounds
     }
 
-    /// The habit that fits this allocation. `generation` is how often rules were forgotten.
+    /// The cell of the habit that is expected now, if this allocation is what it expects.
     #[inline(always)]
     #[allow(clippy::inline_always)] // the caller's fields would go through memory
-    pub(crate) fn recall(&mut self, caller: Caller, generation: u64) -> Option<Known> {
-        let number = self.expected;
-        if self.generation == generation
-            && let Some(known) = self.all[number as usize % MOST].fits(caller, &self.source)
-        {
-            self.follow(number);
-            return Some(known);
-        }
-        self.recall_another(caller.again(), generation)
+    pub(crate) fn expected_cell(&self, caller: Caller) -> Option<u32> {
+        let habit = self.habit(self.expected);
+        let fits = self.generation == unwind::generation() && habit.fits(caller, &self.source);
+        fits.then_some(habit.cell)
     }
 
-    /// The habit that fits, though it is not the one that was followed here last.
-    #[inline(never)]
-    fn recall_another(&mut self, caller: Caller, generation: u64) -> Option<Known> {
+    /// Notes that the expected habit has been followed, and has the processor fetch what the next
+    /// allocation will need.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn follow_expected(&mut self) {
+        self.follow(self.expected);
+        self.look_ahead();
+    }
+
+    /// The cell with this number.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn cell(&self, number: u32) -> Cell {
+        self.cells.cell(number)
+    }
+
+    /// The habit that fits this allocation.
+    pub(crate) fn recall(&mut self, caller: Caller) -> Option<Known> {
+        let generation = unwind::generation();
         if self.generation != generation {
             self.forget(generation);
             return None;
         }
+        let expected = self.expected;
+        if self.habit(expected).fits(caller, &self.source) {
+            self.follow(expected);
+            return Some(self.known(expected));
+        }
         let place = Place::of(caller);
         for at in 0..SUCCESSORS {
-            let successor = self.all[self.last as usize % MOST].next[at];
-            if successor.is_for(place)
-                && let Some(known) = self.all[successor.number()].fits(caller, &self.source)
-            {
+            let successor = self.habit(self.last).next[at];
+            if successor.is_for(place) && self.habit(successor.habit()).fits(caller, &self.source) {
                 self.expect(at, successor);
-                return Some(known);
+                return Some(self.known(successor.habit()));
             }
         }
         let set = self.table[self.set(place)];
-        let (number, known) = set.into_iter().find_map(|number| {
-            Some((number, self.all[number as usize % MOST].fits(caller, &self.source)?))
-        })?;
-        self.expect(SPARE, Successor::new(number, place));
-        Some(known)
+        let number =
+            set.into_iter().find(|number| self.habit(*number).fits(caller, &self.source))?;
+        self.expect(SPARE, Successor(number.0 | place.tag()));
+        Some(self.known(number))
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn habit(&self, number: Number) -> &Habit {
+        // SAFETY: numbers are masked by `Successor::habit`, or are those of `learn`: multiples of
+        // a habit's size below as many as there are.
+        unsafe { &*self.all.as_ptr().byte_add(number.0 as usize) }
+    }
+
+    fn known(&self, number: Number) -> Known {
+        let habit = self.habit(number);
+        let cell = self.cells.cell(habit.cell);
+        Known { site: SiteId::from_number(habit.site), cell }
     }
 
     /// Notes the habit that is followed now.
-    #[inline]
-    fn follow(&mut self, number: u32) {
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn follow(&mut self, number: Number) {
         self.before = self.last;
         self.last = number;
-        self.expected = self.all[number as usize % MOST].next[self.turn()].number() as u32;
+        self.expected = self.habit(number).next[self.before.turn()].habit();
     }
 
     /// The same of one that was not expected, but is from now on. `at` is where it was among the
     /// successors of the last one.
     fn expect(&mut self, at: usize, successor: Successor) {
-        let turn = self.turn();
-        let next = &mut self.all[self.last as usize % MOST].next;
+        let turn = self.before.turn();
+        let next = &mut self.all[self.last.index()].next;
         next[at] = next[turn];
         next[turn] = successor;
-        self.follow(successor.number() as u32);
-    }
-
-    /// Which of the successors of the last habit comes after the one before it.
-    #[inline]
-    fn turn(&self) -> usize {
-        self.before as usize % SPARE
+        self.follow(successor.habit());
     }
 
     /// Has the processor fetch what the next allocation will need, if it is the habitual one.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn look_ahead(&self) {
-        let next = &self.all[self.expected as usize % MOST];
-        if let Some((innermost, cell)) = next.innermost.zip(next.cell) {
-            // Its first line; and the last, which has the places.
-            let segment = innermost.as_ptr().cast_const();
-            prefetch(segment);
-            prefetch(segment.cast::<u8>().wrapping_add(128));
-            prefetch(cell.address());
-        }
-        prefetch(&raw const self.all[next.next[0].number()]);
+        let next = self.habit(self.expected);
+        prefetch(next.innermost.map_or(std::ptr::null(), |it| it.as_ptr().cast_const()));
+        prefetch(self.cells.place(next.cell));
+        prefetch(self.habit(next.next[0].habit()));
     }
 
     fn set(&self, place: Place) -> usize {
-        let previous = u64::from(self.all[self.last as usize % MOST].site);
+        let previous = u64::from(self.habit(self.last).site);
         let mixed = (place.0 ^ previous).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 40) as usize % SETS
     }
@@ -254,29 +309,30 @@ impl Habits {
             self.all[number as usize] = Habit {
                 file: caller.file,
                 line: caller.line,
+                ways: shape.ways,
                 reach: shape.reach,
-                cell: Some(known.cell),
+                cell: self.cells.number(known.cell),
                 innermost: Some(shape.innermost),
                 site: known.site.number(),
                 sibling: first,
                 next: [Successor(0); SUCCESSORS],
-                openssl: caller.openssl,
             };
             first = number;
         }
         let place = Place::of(caller);
         let set = self.set(place);
-        if !self.table[set].contains(&number) {
+        let successor = Successor::new(number, place);
+        if !self.table[set].contains(&successor.habit()) {
             self.table[set].copy_within(..WAYS - 1, 1);
-            self.table[set][0] = number;
+            self.table[set][0] = successor.habit();
         }
-        self.expect(SPARE, Successor::new(number, place));
+        self.expect(SPARE, successor);
         first
     }
 
     /// Notes an allocation that is no habit.
     pub(crate) fn lose_track(&mut self) {
-        self.follow(0);
+        self.follow(Number::NONE);
     }
 
     #[cold]
@@ -284,15 +340,8 @@ impl Habits {
         self.generation = generation;
         self.round += 1;
         self.used = 0;
-        (self.last, self.before, self.expected) = (0, 0, 0);
+        (self.last, self.before, self.expected) = (Number::NONE, Number::NONE, Number::NONE);
         self.all[0].next = [Successor(0); SUCCESSORS];
-        self.table.fill([0; WAYS]);
+        self.table.fill([Number::NONE; WAYS]);
     }
-}
-
-/// How a thread's stacks are read, and where they are.
-#[derive(Clone, Copy)]
-struct Source {
-    bounds: Bounds,
-    stacks: StackSource,
 }

@@ -51,11 +51,9 @@ unsafe extern "C" fn malloc<const N: usize>(
 ) -> *mut c_void {
     // SAFETY: OpenSSL's call, passed on.
     let block = unsafe { BELOW[N].malloc(size, file, line) };
-    if !block.is_null()
-        && let Some(recorder) = at_work()
-    {
-        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
-        recorder.allocated(block as usize, size as u64, caller);
+    if !block.is_null() {
+        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
+        recorder::allocated(block as usize, size as u64, caller);
     }
     block
 }
@@ -91,8 +89,8 @@ unsafe extern "C" fn realloc<const N: usize>(
         None => {}
     }
     if !moved.is_null() {
-        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
-        recorder.allocated(moved as usize, size as u64, caller);
+        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
+        recorder::allocated(moved as usize, size as u64, caller);
     }
     moved
 }
@@ -103,13 +101,28 @@ unsafe extern "C" fn realloc<const N: usize>(
 ///
 /// Called by OpenSSL: `block` is NULL or a block that the caller owns and gives up.
 unsafe extern "C" fn free<const N: usize>(block: *mut c_void, file: *const c_char, line: c_int) {
-    if !block.is_null() {
-        match recorder::current() {
-            Some(recorder) => recorder.freed(block as usize),
-            // Nothing to count in: a fork's ledger begins with its first allocation.
-            None => recorder::forget_inherited(block as usize),
-        }
+    // To free nothing, as OpenSSL often does, should cost nothing.
+    if block.is_null() {
+        // SAFETY: OpenSSL's call, passed on.
+        unsafe { BELOW[N].free(block, file, line) };
+    } else {
+        // SAFETY: as above.
+        unsafe { free_block::<N>(block, file, line) };
     }
+}
+
+/// OpenSSL's free, of a block.
+///
+/// # Safety
+///
+/// Called by OpenSSL: `block` is a block that the caller owns and gives up.
+#[inline(never)]
+unsafe extern "C" fn free_block<const N: usize>(
+    block: *mut c_void,
+    file: *const c_char,
+    line: c_int,
+) {
+    recorder::freed(block as usize);
     // SAFETY: OpenSSL's call, passed on.
     unsafe { BELOW[N].free(block, file, line) };
 }

@@ -13,7 +13,7 @@ use crate::sampling::{self, SampleOptions};
 use crate::segments::Segments;
 use crate::sites::Sites;
 use crate::stack::StackSource;
-use crate::threads::Threads;
+use crate::threads::{self, Threads};
 
 /// Where to count, and how much memory that may take.
 #[derive(Clone, Debug)]
@@ -57,6 +57,12 @@ pub enum InstallError {
     /// The ledger's file cannot be made.
     #[error(transparent)]
     Ledger(#[from] CreateError),
+    /// Stacks cannot be read in the way that was asked for.
+    #[error(
+        "this processor or C library gives no unwind tables to read stacks through: \
+         take StackSource::best() instead"
+    )]
+    NoUnwindTables,
     /// [`crate::prepare`] comes first.
     #[error("the process is not prepared for recording")]
     NotPrepared,
@@ -107,7 +113,7 @@ unsafe fn install_once(
     let parts =
         Parts { blocks: options.blocks, stacks: StackSource::FramePointers, inherited: None };
     let recorder = assemble(ledger, &parts)?;
-    // SAFETY: the handler only stores an atomic.
+    // SAFETY: the handler only stores an atomic and the calling thread's own word.
     if unsafe { libc::pthread_atfork(None, None, Some(detach)) } != 0 {
         return Err(InstallError::Exhausted("fork handler"));
     }
@@ -209,7 +215,7 @@ pub fn for_each_live_block(mut visit: impl FnMut(u64, f64)) {
 pub fn site_of_block(block: *const std::ffi::c_void) -> Option<usize> {
     let recorder = recorder::current()?;
     let block = recorder.blocks.look_at(block as usize)?;
-    let number = recorder.ledger.cell(block.cell()).site().number();
+    let number = recorder.ledger.cells().cell(block.cell()).site().number();
     (number as usize).checked_sub(1)
 }
 
@@ -218,4 +224,6 @@ unsafe extern "C" fn detach() {
     if let Some(recorder) = recorder::current() {
         recorder.detached.store(true, Ordering::Relaxed);
     }
+    // At a desk it would go on counting.
+    threads::stand_up();
 }

@@ -62,6 +62,10 @@ static FAILED: AtomicBool = AtomicBool::new(false);
 ///
 /// `heap` is an allocator that keeps its contract until the process ends.
 pub unsafe fn prepare(preparation: Preparation, heap: Heap) -> Result<(), InstallError> {
+    // Without that, each stack would end after its first frame.
+    if !preparation.stacks.prepare() {
+        return Err(InstallError::NoUnwindTables);
+    }
     install::claim()?;
     // SAFETY: the handler only stores atomics and the calling thread's own cells.
     if unsafe { libc::pthread_atfork(None, None, Some(begin_anew)) } != 0 {

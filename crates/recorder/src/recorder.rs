@@ -8,17 +8,19 @@ use ledger::{Ledger, Sampling, SiteId, Statistic};
 use crate::blocks::{Block, Blocks, Inserted};
 use crate::habits::Known;
 use crate::memory::Table;
+use crate::process;
 use crate::segments::Segments;
 use crate::sites::{Key, Sites};
-use crate::stack::StackSource;
-use crate::threads::{Inside, Seat, Threads};
+use crate::stack::{Stack, StackSource};
+use crate::threads::{Inside, Seat, Seated, Threads};
 use crate::trace::Trace;
 
 /// The recorder of this process. It is made once and never goes away: hooks may run until the
 /// very end.
+#[repr(C)] // what each event needs comes first
 pub(crate) struct Recorder {
-    pub ledger: Ledger,
     pub blocks: Blocks,
+    pub ledger: Ledger,
     pub sites: Sites,
     pub segments: Segments,
     pub threads: Threads,
@@ -71,7 +73,7 @@ pub(crate) fn retired() -> Option<&'static Recorder> {
 
 /// A block is freed in a process that has no ledger yet: what it began with is counted when it
 /// gets one.
-pub(crate) fn forget_inherited(pointer: usize) {
+fn forget_inherited(pointer: usize) {
     if let Some(_inside) = Inside::enter()
         && take_inherited(retired(), pointer).is_none()
     {
@@ -98,29 +100,145 @@ pub(crate) fn take_inherited(first: Option<&'static Recorder>, pointer: usize) -
 /// Where OpenSSL asked, as its hook sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
-    /// The number of the OpenSSL that asked.
-    pub openssl: u8,
     pub file: *const c_char,
-    pub line: u32,
+    /// The line, and above it the number of the OpenSSL.
+    pub line: u64,
     /// The hook's own frame pointer: the walk starts there.
     pub frame: usize,
 }
 
 impl Caller {
-    /// A copy, for a function that is seldom called: the original need not be in memory for it.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn again(self) -> Caller {
-        let Caller { openssl, file, line, frame } = self;
-        Caller { openssl, file, line, frame }
+    pub(crate) fn new(openssl: u8, file: *const c_char, line: u32, frame: usize) -> Caller {
+        Caller { file, line: u64::from(openssl) << 32 | u64::from(line), frame }
+    }
+
+    /// The site's key; `block_bytes` is 0 where all sizes have the same site.
+    pub(crate) fn key(self, block_bytes: u64, stack: Stack) -> Key {
+        let (openssl, line) = ((self.line >> 32) as u8, self.line as u32);
+        Key { openssl, file: self.file, line, block_bytes, stack }
+    }
+}
+
+/// Counts a block that the heap has just given.
+#[inline(always)]
+#[allow(clippy::inline_always)] // the caller's fields would go through memory
+pub(crate) fn allocated(pointer: usize, bytes: u64, caller: Caller) {
+    let counted = match Seated::enter() {
+        Some(mut seated) => {
+            let counted = habitual(seated.seat(), pointer, bytes, caller);
+            seated.leave();
+            counted
+        }
+        None => false,
+    };
+    if !counted {
+        let Caller { file, line, frame } = caller;
+        allocated_otherwise(pointer, bytes, file, line, frame);
+    }
+}
+
+/// Counts a block if the thread's habits know it. `false`: nothing has happened.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn habitual(mut seat: Seat, pointer: usize, bytes: u64, caller: Caller) -> bool {
+    let recorder = seat.recorder();
+    let home = recorder.blocks.home(pointer);
+    home.fetch();
+    let Some(number) = seat.habits().expected_cell(caller) else { return false };
+    let Some(block) = Block::new(number, bytes) else { return false };
+    seat.habits().follow_expected();
+    if !home.insert_at_best(pointer, block, recorder.threads.count())
+        && !insert(seat.again(), pointer, block)
+    {
+        return true;
+    }
+    let cell = seat.habits().cell(number);
+    seat.count_allocation(cell, bytes);
+    true
+}
+
+/// Enters a block into the table. `false`, when there is no room, is counted.
+#[inline(never)]
+fn insert(seat: Seat, pointer: usize, block: Block) -> bool {
+    let recorder = seat.recorder();
+    let report = |table| recorder.report_memory(table);
+    match recorder.blocks.insert(recorder.blocks.home(pointer), pointer, block, report) {
+        Inserted::New => true,
+        Inserted::Replaced(old) => {
+            recorder.replaced(seat, old);
+            true
+        }
+        Inserted::Full => {
+            recorder.untracked(block.bytes());
+            false
+        }
+    }
+}
+
+/// Counts a block that is no habit of the thread's, or in a thread without any. The first one of a
+/// process starts the recorder where [`crate::prepare`] said so.
+#[inline(never)]
+fn allocated_otherwise(pointer: usize, bytes: u64, file: *const c_char, line: u64, frame: usize) {
+    if let Some(recorder) = current().or_else(process::start) {
+        recorder.allocated(pointer, bytes, Caller { file, line, frame });
+    }
+}
+
+/// Counts a block out that the heap is about to get back.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+pub(crate) fn freed(pointer: usize) {
+    let counted = match Seated::enter() {
+        Some(mut seated) => {
+            let counted = freed_from_best(seated.seat(), pointer);
+            seated.leave();
+            counted
+        }
+        None => false,
+    };
+    if !counted {
+        freed_otherwise(pointer);
+    }
+}
+
+/// Counts a block out if it is where it is looked for first. `false`: nothing has happened.
+#[inline(always)]
+#[allow(clippy::inline_always)]
+fn freed_from_best(mut seat: Seat, pointer: usize) -> bool {
+    let home = seat.recorder().blocks.home(pointer);
+    let Some(block) = home.remove_from_best(pointer) else { return false };
+    let cell = seat.habits().cell(block.cell());
+    if seat.owns(cell) {
+        seat.count_free(cell, block.bytes());
+    } else {
+        count_free(seat, block);
+    }
+    true
+}
+
+/// Counts a block out that is in the table no more.
+#[inline(never)]
+fn count_free(mut seat: Seat, block: Block) {
+    let cell = seat.habits().cell(block.cell());
+    match seat.own_cell(cell) {
+        Some(cell) => seat.count_free(cell, block.bytes()),
+        None => seat.recorder().spill_free(block),
+    }
+}
+
+#[inline(never)]
+fn freed_otherwise(pointer: usize) {
+    match current() {
+        Some(recorder) => recorder.freed(pointer),
+        // Nothing to count in: a fork's ledger begins with its first allocation.
+        None => forget_inherited(pointer),
     }
 }
 
 impl Recorder {
-    /// Counts a block that the heap has just given.
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // the caller's fields would go through memory
-    pub(crate) fn allocated(&self, pointer: usize, bytes: u64, caller: Caller) {
+    fn allocated(&'static self, pointer: usize, bytes: u64, caller: Caller) {
         if self.detached.load(Ordering::Relaxed) {
             return;
         }
@@ -128,40 +246,33 @@ impl Recorder {
             self.ledger.add(Statistic::NestedCalls, 1);
             return;
         };
-        let Some(mut seat) = self.threads.desk(&self.ledger, &mut inside) else {
+        let Some(mut seat) = self.threads.desk(self, &mut inside) else {
             self.untracked(bytes);
             return;
         };
-        let home = self.blocks.home(pointer);
-        let known = match seat.recall(caller, self.stacks) {
+        let known = match seat.habits().recall(caller) {
             Some(known) => known,
-            None => match self.find(seat.again(), caller.again()) {
+            None => match self.find(seat.again(), caller) {
                 Some(found) => found,
                 None => return self.untracked(bytes),
             },
         };
-        let number = self.ledger.cell_number(known.cell);
+        let number = self.ledger.cells().number(known.cell);
         let Some(block) = Block::new(number, bytes) else { return self.untracked(bytes) };
-        let threads = self.threads.count();
-        match self.blocks.insert(home, pointer, block, threads, |table| self.report_memory(table)) {
-            Inserted::New => {}
-            Inserted::Replaced(old) => self.replaced(seat.again(), old),
-            Inserted::Full => return self.untracked(bytes),
+        if insert(seat.again(), pointer, block) {
+            seat.count_allocation(known.cell, bytes);
+            seat.habits().look_ahead();
         }
-        self.ledger.count_allocation(known.cell, bytes, seat.share(threads));
-        seat.look_ahead();
     }
 
     /// An address was still held as live.
     #[cold]
     fn replaced(&self, seat: Seat, old: Block) {
         self.ledger.add(Statistic::StaleBlocks, 1);
-        self.count_free(seat, old);
+        count_free(seat, old);
     }
 
-    /// Counts a block out that the heap is about to get back.
-    #[inline(never)] // so that to free nothing, as OpenSSL often does, costs nothing
-    pub(crate) fn freed(&'static self, pointer: usize) {
+    fn freed(&'static self, pointer: usize) {
         if self.detached.load(Ordering::Relaxed) {
             return;
         }
@@ -203,14 +314,12 @@ impl Recorder {
     }
 
     /// The heap refused to move the block: it is where it was.
-    pub(crate) fn not_moved(&self, pointer: usize, taken: Taken) {
+    pub(crate) fn not_moved(&'static self, pointer: usize, taken: Taken) {
         let Some(mut inside) = Inside::enter() else { return };
         let Taken { block, from } = taken;
         let home = from.blocks.home(pointer);
         let report = |table| self.report_memory(table);
-        if from.blocks.insert(home, pointer, block, ledger::Threads::Several, report)
-            == Inserted::Full
-        {
+        if from.blocks.insert(home, pointer, block, report) == Inserted::Full {
             self.free_taken(taken, &mut inside);
             self.untracked(block.bytes());
         }
@@ -218,7 +327,7 @@ impl Recorder {
 
     /// The heap has moved the block: the old one is free.
     #[inline]
-    pub(crate) fn moved(&self, taken: Taken) {
+    pub(crate) fn moved(&'static self, taken: Taken) {
         if let Some(mut inside) = Inside::enter() {
             self.free_taken(taken, &mut inside);
         }
@@ -234,7 +343,7 @@ impl Recorder {
     }
 
     #[inline]
-    fn free_taken(&self, taken: Taken, inside: &mut Inside) {
+    fn free_taken(&'static self, taken: Taken, inside: &mut Inside) {
         if std::ptr::eq(taken.from, self) {
             self.free_block(taken.block, inside);
         } else {
@@ -282,29 +391,16 @@ impl Recorder {
         self.ledger.add(Statistic::UntrackedBytes, bytes);
     }
 
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn free_block(&self, block: Block, inside: &mut Inside) {
-        match self.threads.desk(&self.ledger, inside) {
-            Some(seat) => self.count_free(seat, block),
-            None => self.spill_free(block),
-        }
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `allocated`
-    fn count_free(&self, mut seat: Seat, block: Block) {
-        match seat.own_cell(&self.ledger, self.ledger.cell(block.cell())) {
-            Some(cell) => {
-                self.ledger.count_free(cell, block.bytes(), seat.share(self.threads.count()));
-            }
+    fn free_block(&'static self, block: Block, inside: &mut Inside) {
+        match self.threads.desk(self, inside) {
+            Some(seat) => count_free(seat, block),
             None => self.spill_free(block),
         }
     }
 
     #[cold]
     fn spill_free(&self, block: Block) {
-        self.ledger.spill_free(self.ledger.cell(block.cell()).site(), block.bytes());
+        self.ledger.spill_free(self.ledger.cells().cell(block.cell()).site(), block.bytes());
     }
 
     /// Walks the stack, and finds its site and the thread's cell there.
@@ -313,9 +409,7 @@ impl Recorder {
     fn find(&self, mut seat: Seat, caller: Caller) -> Option<Known> {
         let mut trace = Trace::new();
         self.stacks.walk(caller.frame, seat.bounds(), &mut trace);
-        let Caller { openssl, file, line, .. } = caller;
-        let key = Key { openssl, file, line, block_bytes: 0, stack: trace.stack() };
-        let site = self.sites.find(&self.ledger, key);
+        let site = self.sites.find(&self.ledger, caller.key(0, trace.stack()));
         if let Some(cell) = seat.cell(&self.ledger, site) {
             let known = Known { site, cell };
             seat.learn(caller, known, self.segments.of(caller.frame, &trace));

@@ -1,4 +1,4 @@
-//! Stacks seen before, in pieces of eight frames that they share, to be recognised by their words.
+//! Stacks seen before, in pieces of four frames that they share, to be recognised by their words.
 //!
 //! A walk is a function of the words that it reads. So when every word that a walk has read is
 //! there again, at the same distances, the stack is the same: nothing is assumed about the program.
@@ -8,99 +8,192 @@
 //! Pieces are cut from the root inwards, so that stacks with common outer frames share them.
 //! They are only ever added, and are found by their content.
 
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::memory::{self, Table};
-use crate::stack::{self, Bounds};
+use crate::stack::{self, Bounds, StackSource};
 use crate::trace::{Link, Trace};
 
-/// Frames of a segment, and the most links in one.
-const FRAMES: usize = 8;
+/// Frames of a segment: as many as fit into a cache line, since a program's stacks are many.
+const FRAMES: usize = 4;
 /// Bytes of a word. Places and distances are counted in words.
 const WORD: usize = size_of::<usize>();
 
-/// Up to eight frames of a stack. Places are distances from the segment's base, the word below
+/// Up to four frames of a stack. Places are distances from the segment's base, the word below
 /// its first return address. Where there are fewer, the first frame is repeated before it.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// Of a walk through frame pointers: pairs of the frame pointer, as a distance from the base,
-    /// and the return address above it. Of one through unwind tables: first the return addresses,
-    /// then what the links hold, as distances from the base.
-    words: [usize; 2 * FRAMES],
+    /// The return addresses. Of a walk through frame pointers they are in the order of
+    /// [`PAIRED`].
+    addresses: [usize; FRAMES],
+    /// Of a walk through frame pointers: what the word below each address holds, as a distance in
+    /// bytes from the base, in the same order. Of one through unwind tables: [`Links`].
+    links: [u32; FRAMES],
     /// Where the return addresses lie.
     places: [u16; FRAMES],
-    /// Where the links lie.
-    link_places: [u16; FRAMES],
-    /// How many links there are.
-    links: u32,
+    /// The next segment further out; 0 is none.
+    outer: Place,
     /// From the base of this segment to the base of the next one, in bytes.
     to_outer: u32,
-    /// Further out.
-    outer: Option<NonNull<Segment>>,
 }
 
-const _: () = assert!(size_of::<Segment>() == 192);
+/// Words of the stack that hold addresses of the stack. The first one is repeated after the last.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Links {
+    /// Where they lie.
+    places: [u16; FRAMES],
+    /// What they hold, as distances in words. All 0 where there are no links: none leads to the
+    /// base.
+    values: [u16; FRAMES],
+}
 
-/// A whole stack: its innermost segment, and how far the words of all reach.
-#[derive(Clone, Copy, Debug)]
+const _: () = assert!(size_of::<Links>() == size_of::<[u32; FRAMES]>());
+
+/// Where a segment lies among all, in bytes: a pointer would be too long for a cache line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(u32);
+
+impl Place {
+    const NONE: Place = Place(0);
+
+    /// # Safety
+    ///
+    /// It is the place of a segment among `all`.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    unsafe fn segment<'a>(self, all: NonNull<Segment>) -> &'a Segment {
+        // SAFETY: the caller's promise; segments are never taken down, and were written before they
+        // were found.
+        unsafe { all.byte_add(self.0 as usize).as_ref() }
+    }
+}
+
+/// The order in which vector instructions take two pairs apart.
+const PAIRED: [usize; FRAMES] = [0, 2, 1, 3];
+
+const _: () = assert!(size_of::<Segment>() == 64);
+
+/// A whole stack: its segments, and how far the words of all reach.
+#[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub innermost: NonNull<Segment>,
+    pub ways: Ways,
     /// Bytes from the hook's frame to the last word.
     pub reach: u32,
 }
 
-impl Shape {
-    /// Whether the stack at `frame` is this one, word by word, and a walk through frame pointers
-    /// would go the same way.
-    ///
-    /// # Safety
-    ///
-    /// The shape is one of [`Segments::of`], and every word from `frame` to `reach` bytes further
-    /// out is on the calling thread's own stack, whose bounds are `bounds`.
-    #[inline(never)]
-    pub(crate) unsafe fn is_linked_at(self, frame: usize, bounds: &Bounds) -> bool {
-        let mut base = frame;
-        let mut at = self.innermost;
-        loop {
-            // SAFETY: segments are never taken down, and were written before they were found.
-            let segment = unsafe { at.as_ref() };
-            // SAFETY: the caller's promise: `reach` covers the words of every segment.
-            let (difference, link) = unsafe { segment.linked_difference(base) };
-            let Some(outer) = segment.outer else {
-                let last = base + usize::from(segment.places[FRAMES - 1]) * WORD - WORD;
-                return difference == 0 && stack::is_root(last, link, *bounds);
-            };
-            base += segment.to_outer as usize;
-            if difference | (link ^ base) != 0 {
-                return false;
-            }
-            at = outer;
-        }
+/// For each segment of a shape from the innermost outwards a bit, from the lowest one on: whether
+/// it has links. Above them a 1. So the processor knows the way before it has the segments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ways(u32);
+
+/// What is common to the comparisons of a thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Source {
+    /// The part of memory that is its stack.
+    pub bounds: Bounds,
+    /// Where segments lie.
+    all: NonNull<Segment>,
+    compare: Compare,
+}
+
+/// Says whether the stack at a hook's frame is that of the shape with these segments, word by word,
+/// and a walk would go the same way.
+type Compare = unsafe fn(NonNull<Segment>, Ways, usize, &Source) -> bool;
+
+impl Source {
+    /// Of a thread whose stack is not known yet.
+    pub(crate) fn new(stacks: StackSource, segments: &Segments) -> Source {
+        let compare = Segment::compare(stacks);
+        Source { bounds: Bounds::NOWHERE, all: segments.all, compare }
     }
 
-    /// The same of a walk through unwind tables.
+    /// Whether the stack of a hook with this frame is of this shape.
     ///
     /// # Safety
     ///
-    /// As for `is_linked_at`.
-    #[inline(never)]
-    pub(crate) unsafe fn is_spread_at(self, frame: usize) -> bool {
-        let mut base = frame;
-        let mut at = self.innermost;
-        loop {
-            // SAFETY: as in `is_linked_at`.
-            let segment = unsafe { at.as_ref() };
-            // SAFETY: the caller's promise: `reach` covers the words of every segment.
-            if unsafe { segment.difference(base) } != 0 {
-                return false;
-            }
-            let Some(outer) = segment.outer else { return true };
-            base += segment.to_outer as usize;
-            at = outer;
+    /// The shape is one of [`Segments::of`], from a trace of this source, and the frame is that of
+    /// a function that the calling thread is in.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) unsafe fn has(&self, shape: Shape, frame: usize) -> bool {
+        self.bounds.hold_from(frame, shape.reach as usize)
+            // SAFETY: the caller's promise; the words of every segment, which `reach` covers, are
+            // on the thread's own stack.
+            && unsafe { (self.compare)(shape.innermost, shape.ways, frame, self) }
+    }
+}
+
+impl Segment {
+    /// The fastest way on this processor.
+    fn compare(stacks: StackSource) -> Compare {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return match stacks {
+                StackSource::FramePointers => wide::is_linked_at,
+                StackSource::UnwindTables => wide::is_spread_at,
+            };
         }
+        match stacks {
+            StackSource::FramePointers => is_linked_at,
+            StackSource::UnwindTables => is_spread_at,
+        }
+    }
+}
+
+/// The [`Compare`] of walks through frame pointers.
+unsafe fn is_linked_at(
+    innermost: NonNull<Segment>,
+    _: Ways,
+    frame: usize,
+    source: &Source,
+) -> bool {
+    let mut base = frame;
+    // SAFETY: segments are never taken down, and were written before they were found.
+    let mut segment = unsafe { innermost.as_ref() };
+    loop {
+        // SAFETY: `Source::has` says that the words of every segment are there.
+        if unsafe { segment.linked_difference(base) } != 0 {
+            return false;
+        }
+        if segment.outer == Place::NONE {
+            // SAFETY: as above.
+            return unsafe { segment.ends_at(base, &source.bounds) };
+        }
+        base += segment.to_outer as usize;
+        // SAFETY: a segment's outer one is among the same.
+        segment = unsafe { segment.outer.segment(source.all) };
+    }
+}
+
+/// The [`Compare`] of walks through unwind tables.
+unsafe fn is_spread_at(
+    innermost: NonNull<Segment>,
+    _: Ways,
+    frame: usize,
+    source: &Source,
+) -> bool {
+    let mut base = frame;
+    // SAFETY: as in `is_linked_at`.
+    let mut segment = unsafe { innermost.as_ref() };
+    loop {
+        // SAFETY: as in `is_linked_at`.
+        if unsafe { segment.spread_difference(base) } != 0 {
+            return false;
+        }
+        if segment.outer == Place::NONE {
+            return true;
+        }
+        base += segment.to_outer as usize;
+        // SAFETY: as in `is_linked_at`.
+        segment = unsafe { segment.outer.segment(source.all) };
     }
 }
 
@@ -109,106 +202,90 @@ impl Segment {
     ///
     /// # Safety
     ///
-    /// With the segment's base at `base`, a multiple of eight, it lies on the calling thread's own
-    /// stack.
-    #[inline]
+    /// With the segment's base at `base` it lies on the calling thread's own stack.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     unsafe fn word(base: usize, place: u16) -> usize {
         // SAFETY: the caller's promise; distances are counted in words.
         unsafe { ((base + usize::from(place) * WORD) as *const usize).read() }
+    }
+
+    /// Whether a walk through frame pointers ends at the last frame of this outermost segment.
+    ///
+    /// # Safety
+    ///
+    /// With the segment's base at `base`, its words lie on the calling thread's own stack.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    unsafe fn ends_at(&self, base: usize, bounds: &Bounds) -> bool {
+        let place = self.places[FRAMES - 1];
+        // SAFETY: the caller's promise; a frame pointer lies in the word below an address.
+        let link = unsafe { Self::word(base - WORD, place) };
+        stack::is_root(base + usize::from(place) * WORD - WORD, link, *bounds)
     }
 
     /// Not 0 when the words of the stack differ from those of the segment.
     ///
     /// # Safety
     ///
-    /// With the segment's base at `base`, its words lie on the calling thread's own stack.
+    /// As for `ends_at`.
     #[inline]
-    unsafe fn difference(&self, base: usize) -> usize {
-        let (addresses, values) = self.words.split_at(FRAMES);
+    unsafe fn spread_difference(&self, base: usize) -> usize {
         let mut difference = 0;
-        for (place, address) in self.places.iter().zip(addresses) {
+        for (place, address) in self.places.iter().zip(self.addresses) {
             // SAFETY: the caller's promise.
             difference |= unsafe { Self::word(base, *place) } ^ address;
         }
-        for (place, value) in self.link_places.iter().zip(values).take(self.links as usize) {
-            // SAFETY: the caller's promise.
-            difference |= unsafe { Self::word(base, *place) } ^ base.wrapping_add(*value);
+        if self.has_spread_links() {
+            let Links { places, values } = self.spread_links();
+            for (place, value) in places.iter().zip(values) {
+                let known = base + usize::from(*value) * WORD;
+                // SAFETY: the caller's promise.
+                difference |= unsafe { Self::word(base, *place) } ^ known;
+            }
         }
         difference
     }
 
-    /// The same of a walk through frame pointers, but for the frame pointer of the last frame,
-    /// which is returned.
+    /// The same of a walk through frame pointers. The last frame pointer of the outermost segment
+    /// is not looked at.
     ///
     /// # Safety
     ///
-    /// As for `difference`.
+    /// As for `ends_at`.
     #[inline]
-    unsafe fn linked_difference(&self, base: usize) -> (usize, usize) {
-        // SAFETY: the caller's promise; a frame pointer lies in the word below an address.
-        unsafe {
-            let mut difference = self.pairs_difference(base);
-            let last = self.places[FRAMES - 1];
-            difference |= Self::word(base, last) ^ self.words[2 * FRAMES - 1];
-            (difference, Self::word(base - WORD, last))
-        }
-    }
-
-    /// Not 0 when one of the pairs before the last differs from the stack's.
-    ///
-    /// # Safety
-    ///
-    /// As for `difference`.
-    #[cfg(target_arch = "x86_64")]
-    #[inline]
-    unsafe fn pairs_difference(&self, base: usize) -> usize {
-        use std::arch::x86_64::{
-            __m128i, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_or_si128, _mm_set_epi64x,
-            _mm_setzero_si128, _mm_sub_epi64, _mm_unpackhi_epi64, _mm_xor_si128,
-        };
-        // SAFETY: SSE2 belongs to every x86-64. The pairs are within `words`; those of the stack
-        // are read at the caller's promise, the frame pointer and the address above it at once.
-        unsafe {
-            let bases = _mm_set_epi64x(0, base as i64);
-            let mut difference = _mm_setzero_si128();
-            for at in 0..FRAMES - 1 {
-                let place = base - WORD + usize::from(self.places[at]) * WORD;
-                let found = _mm_sub_epi64(_mm_loadu_si128(place as *const __m128i), bases);
-                let known = _mm_loadu_si128(self.words.as_ptr().add(2 * at).cast());
-                difference = _mm_or_si128(difference, _mm_xor_si128(found, known));
-            }
-            let both = _mm_or_si128(difference, _mm_unpackhi_epi64(difference, difference));
-            _mm_cvtsi128_si64(both) as usize
-        }
-    }
-
-    /// Not 0 when one of the pairs before the last differs from the stack's.
-    ///
-    /// # Safety
-    ///
-    /// As for `difference`.
-    #[cfg(not(target_arch = "x86_64"))]
-    #[inline]
-    unsafe fn pairs_difference(&self, base: usize) -> usize {
-        (0..FRAMES - 1).fold(0, |difference, at| {
-            let place = self.places[at];
+    unsafe fn linked_difference(&self, base: usize) -> usize {
+        (0..FRAMES).fold(0, |difference, at| {
+            let place = self.places[PAIRED[at]];
             // SAFETY: the caller's promise.
             let (link, address) =
                 unsafe { (Self::word(base - WORD, place), Self::word(base, place)) };
-            difference
-                | link.wrapping_sub(base) ^ self.words[2 * at]
-                | address ^ self.words[2 * at + 1]
+            let link = link.wrapping_sub(base) ^ self.links[at] as usize;
+            let is_open = at == FRAMES - 1 && self.outer == Place::NONE;
+            difference | if is_open { 0 } else { link } | address ^ self.addresses[at]
         })
+    }
+
+    /// What `links` are of a walk through unwind tables.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn spread_links(&self) -> &Links {
+        // SAFETY: `Links` are as many bytes, of which none has a meaning of its own, and need less
+        // alignment.
+        unsafe { &*(&raw const self.links).cast::<Links>() }
+    }
+
+    fn has_spread_links(&self) -> bool {
+        self.spread_links().values != [0; FRAMES]
     }
 
     fn hash(&self) -> u64 {
         const K: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut hash = self.outer.map_or(0, |outer| outer.as_ptr() as u64).wrapping_mul(K);
+        let mut hash = (u64::from(self.outer.0) << 32 | u64::from(self.to_outer)).wrapping_mul(K);
         let mut mix = |word: u64| hash = (hash.rotate_left(23) ^ word).wrapping_mul(K);
-        self.words.iter().for_each(|word| mix(*word as u64));
-        for (place, link_place) in self.places.iter().zip(&self.link_places) {
-            mix(u64::from(*place) << 16 | u64::from(*link_place));
-        }
+        self.addresses.iter().for_each(|address| mix(*address as u64));
+        self.links.iter().for_each(|link| mix(u64::from(*link)));
+        mix(self.places.iter().fold(0, |places, place| places << 16 | u64::from(*place)));
         hash ^ hash >> 29
     }
 }
@@ -227,11 +304,13 @@ pub(crate) struct Segments {
 impl Segments {
     /// Room for the stacks of `sites` sites. `None` when the kernel refuses memory.
     pub(crate) fn for_sites(sites: u32) -> Option<Segments> {
-        let capacity = sites as usize;
+        // Most have some frames of their own, and those of others further out.
+        let capacity = sites as usize * 3;
         let entries = (capacity * 2).next_power_of_two();
         Some(Segments {
             all: memory::map(capacity * size_of::<Segment>())?.cast(),
-            used: AtomicUsize::new(0),
+            // The first place is none.
+            used: AtomicUsize::new(1),
             capacity,
             index: memory::map(entries * size_of::<AtomicU64>())?.cast(),
             mask: entries - 1,
@@ -255,18 +334,26 @@ impl Segments {
             return None;
         }
         let mut outer: Option<Outer> = None;
+        let mut ways = 1;
         let mut end = trace.words();
         while end > 0 {
-            let start = end.saturating_sub(FRAMES);
+            // Fewer where there would be too many links.
+            let starts = end.saturating_sub(FRAMES)..end;
+            let (start, cut) = starts
+                .into_iter()
+                .find_map(|start| Some((start, cut(trace, start..end, outer)?)))?;
             let base = trace.word(start).1 - WORD;
-            let segment = self.find(&cut(trace, start..end, base, outer)?)?;
+            let segment = self.place(self.find(&cut)?);
             outer = Some(Outer { segment, base });
+            let has_links = !trace.is_linked() && cut.has_spread_links();
+            ways = u32::checked_mul(ways, 2)? | u32::from(has_links);
             end = start;
         }
-        let innermost = outer?.segment;
+        // SAFETY: the place of one that was just found.
+        let innermost = NonNull::from(unsafe { outer?.segment.segment(self.all) });
         let last = trace.word(trace.words() - 1).1;
         let farthest = trace.links().map(|link| link.place).fold(last, usize::max);
-        Some(Shape { innermost, reach: u32::try_from(farthest - frame).ok()? })
+        Some(Shape { innermost, ways: Ways(ways), reach: u32::try_from(farthest - frame).ok()? })
     }
 
     /// The segment with this content, which is added when it is new.
@@ -319,6 +406,10 @@ impl Segments {
         Some(number)
     }
 
+    fn place(&self, segment: NonNull<Segment>) -> Place {
+        Place((segment.as_ptr() as usize - self.all.as_ptr() as usize) as u32)
+    }
+
     fn at(&self, number: usize) -> NonNull<Segment> {
         debug_assert!(number < self.capacity);
         // SAFETY: numbers come from `add` and stay below the capacity.
@@ -329,33 +420,33 @@ impl Segments {
 /// The segment that lies next further out.
 #[derive(Clone, Copy)]
 struct Outer {
-    segment: NonNull<Segment>,
+    segment: Place,
     base: usize,
 }
 
 /// A part of a trace as a segment. `None` when a distance or the number of links is too large.
-fn cut(trace: &Trace, part: Range<usize>, base: usize, outer: Option<Outer>) -> Option<Segment> {
+fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Option<Segment> {
+    let base = trace.word(part.start).1 - WORD;
     let distance = |place: usize| {
         let bytes = place.checked_sub(base)?;
-        u16::try_from(bytes / WORD).ok().filter(|_| bytes % WORD == 0)
+        u16::try_from(bytes / WORD).ok().filter(|_| bytes.is_multiple_of(WORD))
+    };
+    let to_outer = match outer {
+        Some(outer) => u32::try_from(outer.base.checked_sub(base)?).ok()?,
+        None => 0,
     };
     let mut segment = Segment {
-        words: [0; 2 * FRAMES],
+        addresses: [0; FRAMES],
+        links: [0; FRAMES],
         places: [0; FRAMES],
-        link_places: [0; FRAMES],
-        links: 0,
-        to_outer: 0,
-        outer: outer.map(|outer| outer.segment),
+        outer: outer.map_or(Place::NONE, |outer| outer.segment),
+        to_outer,
     };
-    if let Some(outer) = outer {
-        segment.to_outer = u32::try_from(outer.base.checked_sub(base)?).ok()?;
-    }
     let padding = FRAMES - part.len();
     let frames = (0..FRAMES).map(|at| trace.word(part.start + at.saturating_sub(padding)));
     for (at, (address, place)) in frames.enumerate() {
+        segment.addresses[at] = address;
         segment.places[at] = distance(place)?;
-        let word = if trace.is_linked() { 2 * at + 1 } else { at };
-        segment.words[word] = address;
     }
     if trace.is_linked() {
         segment.link_frames(padding);
@@ -363,28 +454,36 @@ fn cut(trace: &Trace, part: Range<usize>, base: usize, outer: Option<Outer>) -> 
         return Some(segment).filter(|_| part.len() > 1 || outer.is_some());
     }
     let outer_base = outer.map_or(usize::MAX, |outer| outer.base);
-    for Link { place, value } in trace.links() {
-        let within = place < outer_base && (place >= base || part.start == 0);
-        if within {
-            let at = segment.links as usize;
-            *segment.link_places.get_mut(at)? = distance(place)?;
-            segment.words[FRAMES + at] = value.wrapping_sub(base);
-            segment.links += 1;
-        }
+    let within = |link: &Link| link.place < outer_base && (link.place >= base || part.start == 0);
+    let mut count = 0;
+    let mut links = Links { places: [0; FRAMES], values: [0; FRAMES] };
+    for Link { place, value } in trace.links().filter(within) {
+        *links.places.get_mut(count)? = distance(place)?;
+        links.values[count] = distance(value).filter(|value| *value != 0)?;
+        count += 1;
     }
+    let Links { places: [place, ..], values: [value, ..] } = links;
+    links.places[count..].fill(place);
+    links.values[count..].fill(value);
+    // SAFETY: as in `spread_links`.
+    segment.links = unsafe { std::mem::transmute::<Links, [u32; FRAMES]>(links) };
     Some(segment)
 }
 
 impl Segment {
-    /// Each frame pointer but the last leads to the frame of the next return address.
+    /// Each frame pointer leads to the frame of the next return address.
     fn link_frames(&mut self, padding: usize) {
-        for at in 0..FRAMES - 1 {
+        let (addresses, places) = (self.addresses, self.places);
+        for (at, frame) in PAIRED.into_iter().enumerate() {
+            self.addresses[at] = addresses[frame];
             // Repetitions of the first frame lead where it does.
-            let next = self.places.get((at + 1).max(padding + 1));
-            self.words[2 * at] = match next {
-                Some(place) => usize::from(*place) * WORD - WORD,
-                None => self.to_outer as usize,
+            self.links[at] = match places.get((frame + 1).max(padding + 1)) {
+                Some(place) => (usize::from(*place) * WORD - WORD) as u32,
+                None => self.to_outer,
             };
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

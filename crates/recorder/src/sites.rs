@@ -8,7 +8,7 @@ use std::ffi::c_char;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ledger::{Ledger, SiteId};
+use ledger::{Ledger, SiteId, SiteKey};
 
 use crate::memory::{self, Table};
 use crate::stack::Stack;
@@ -24,6 +24,13 @@ pub(crate) struct Key<'a> {
     /// The size of each block where a part of them is counted; otherwise 0.
     pub block_bytes: u64,
     pub stack: Stack<'a>,
+}
+
+impl<'a> Key<'a> {
+    fn in_ledger(self) -> SiteKey<'a> {
+        let Key { openssl, file, line, block_bytes, stack } = self;
+        SiteKey { openssl, file_pointer: file as usize, line, block_bytes, frames: stack.frames() }
+    }
 }
 
 /// The sites known so far.
@@ -82,14 +89,7 @@ impl Sites {
             }
             if found >> NUMBER_BITS << NUMBER_BITS == tag {
                 let site = SiteId::from_number((found & ((1 << NUMBER_BITS) - 1)) as u32);
-                if ledger.site_is(
-                    site,
-                    key.openssl,
-                    key.file as usize,
-                    key.line,
-                    key.block_bytes,
-                    key.stack.frames(),
-                ) {
+                if ledger.site_is(site, key.in_ledger()) {
                     return site;
                 }
             }
@@ -103,9 +103,7 @@ impl Sites {
             None => None,
             Some(name) => Some(self.files.place(ledger, name)?),
         };
-        let Key { openssl, line, block_bytes, stack, .. } = key;
-        let file_pointer = key.file as usize;
-        ledger.add_site(openssl, file_pointer, file, line, block_bytes, stack.frames(), stack.end())
+        ledger.add_site(key.in_ledger(), file, key.stack.end())
     }
 
     fn entry(&self, at: usize) -> &AtomicU64 {

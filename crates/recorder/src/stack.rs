@@ -38,14 +38,26 @@ pub enum StackSource {
     /// Through frame pointers, which the program and its OpenSSL must be built with.
     FramePointers,
     /// Through the unwind tables that programs carry for their exceptions and debuggers. Ends early
-    /// in code that has none. Only [`StackSource::best`] gets it ready.
+    /// in code that has none.
     UnwindTables,
 }
 
 impl StackSource {
     /// Unwind tables where this processor and C library allow for them, else frame pointers.
     pub fn best() -> StackSource {
-        if unwind::prepare() { StackSource::UnwindTables } else { StackSource::FramePointers }
+        if StackSource::UnwindTables.prepare() {
+            StackSource::UnwindTables
+        } else {
+            StackSource::FramePointers
+        }
+    }
+
+    /// Gets ready. `false` when stacks cannot be read so on this processor or C library.
+    pub(crate) fn prepare(self) -> bool {
+        match self {
+            StackSource::FramePointers => true,
+            StackSource::UnwindTables => unwind::prepare(),
+        }
     }
 
     /// Walks the stack that led to the function whose frame pointer is `frame`.
@@ -122,6 +134,9 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    /// Of no stack: they hold no frame.
+    pub(crate) const NOWHERE: Bounds = Bounds { low: 1, high: 1 };
+
     /// The calling thread's. They never change.
     #[cold]
     pub(crate) fn of_this_thread() -> Bounds {
@@ -135,12 +150,12 @@ impl Bounds {
     }
 
     /// Every word from the frame record at `frame` to `reach` bytes further out lies within.
-    #[inline]
+    /// Of the frame of a function that keeps to its calling convention, so that it is aligned.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn hold_from(self, frame: usize, reach: usize) -> bool {
-        // Below `low`, the first difference is larger than any size.
-        frame.wrapping_sub(self.low) < self.high - self.low
-            && reach <= self.high - frame
-            && frame.is_multiple_of(size_of::<usize>())
+        debug_assert!(frame.is_multiple_of(size_of::<usize>()));
+        frame >= self.low && frame.wrapping_add(reach) <= self.high
     }
 }
 
@@ -165,9 +180,8 @@ fn find_bounds() -> Bounds {
         // The last word of the stack cannot begin a frame record.
         Bounds { low, high: high - size_of::<usize>() }
     } else {
-        // On a stack that is not the thread's own (a coroutine's, say) nothing is followed: these
-        // hold no frame.
-        Bounds { low: 1, high: 1 }
+        // On a stack that is not the thread's own (a coroutine's, say) nothing is followed.
+        Bounds::NOWHERE
     }
 }
 

@@ -19,32 +19,62 @@ mod word {
         ".popsection",
     );
 
-    #[inline]
-    pub(crate) fn get() -> usize {
-        let value;
-        // SAFETY: reads the thread's copy of the variable above, at its distance from the thread
-        // pointer.
+    /// The variable's distance from the thread pointer.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn distance() -> usize {
+        let distance;
+        // SAFETY: reads what the loader has stored once.
         unsafe {
             std::arch::asm!(
-                "mov {value}, qword ptr [rip + tlsheap_recorder_word@GOTTPOFF]",
-                "mov {value}, qword ptr fs:[{value}]",
-                value = out(reg) value,
+                "mov {distance}, qword ptr [rip + tlsheap_recorder_word@GOTTPOFF]",
+                distance = out(reg) distance,
+                options(nostack, preserves_flags, pure, nomem),
+            );
+        }
+        distance
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn get() -> usize {
+        let value;
+        // SAFETY: reads the thread's copy of the variable above.
+        unsafe {
+            std::arch::asm!(
+                "mov {value}, qword ptr fs:[{distance}]",
+                distance = in(reg) distance(),
+                value = lateout(reg) value,
                 options(nostack, preserves_flags, readonly),
             );
         }
         value
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn set(value: usize) {
         // SAFETY: writes the thread's copy of the variable above, which nothing else refers to.
         unsafe {
             std::arch::asm!(
-                "mov {distance}, qword ptr [rip + tlsheap_recorder_word@GOTTPOFF]",
                 "mov qword ptr fs:[{distance}], {value}",
-                distance = out(reg) _,
+                distance = in(reg) distance(),
                 value = in(reg) value,
                 options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn clear_lowest_bit() {
+        // SAFETY: as for `set`.
+        unsafe {
+            std::arch::asm!(
+                "mov {distance}, qword ptr [rip + tlsheap_recorder_word@GOTTPOFF]",
+                "and qword ptr fs:[{distance}], -2",
+                distance = out(reg) _,
+                options(nostack),
             );
         }
     }
@@ -69,9 +99,14 @@ mod word {
     pub(crate) fn set(value: usize) {
         WORD.set(value);
     }
+
+    #[inline]
+    pub(crate) fn clear_lowest_bit() {
+        WORD.set(WORD.get() & !1);
+    }
 }
 
-pub(crate) use word::{get, set};
+pub(crate) use word::{clear_lowest_bit, get, set};
 
 #[cfg(test)]
 mod tests {
@@ -87,6 +122,8 @@ mod tests {
         });
         assert_eq!(other.join().expect("it ends well"), (0, 8));
         assert_eq!(get(), 7);
+        clear_lowest_bit();
+        assert_eq!(get(), 6);
         set(0);
     }
 }

@@ -6,18 +6,18 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use ledger::{Account, Accounts, Cell, Ledger, Share, SiteId};
+use ledger::{Account, Accounts, Cell, Lease, Ledger, Share, SiteId, Stored};
 
 use crate::habits::{Habits, Known};
 use crate::memory;
-use crate::recorder::Caller;
-use crate::segments::Shape;
+use crate::recorder::{Caller, Recorder};
+use crate::segments::{Shape, Source};
 use crate::stack::{Bounds, StackSource};
 use crate::thread_word;
-use crate::unwind;
 
 /// Threads that can record at one time.
 const DESKS: usize = 4096;
@@ -55,8 +55,48 @@ impl Inside {
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        // Read again: the thread may have sat down at a desk, or have forked.
-        thread_word::set(thread_word::get() & !INSIDE);
+        // Only this bit: the thread may have sat down at a desk, or have forked.
+        thread_word::clear_lowest_bit();
+    }
+}
+
+/// The same proof, of a thread that has a desk. It has to be given back by [`Seated::leave`]: a
+/// destructor would be one more way out of the hooks.
+///
+/// A thread with a desk is at work in this process: [`stand_up`] takes the desk of a forked child's
+/// thread away.
+#[must_use]
+pub(crate) struct Seated(NonNull<Desk>);
+
+impl Seated {
+    /// `None` when the calling thread has no desk or is in the hook already.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn enter() -> Option<Seated> {
+        let word = thread_word::get();
+        if word & INSIDE != 0 {
+            return None;
+        }
+        let desk = NonNull::new(word as *mut Desk)?;
+        thread_word::set(word | INSIDE);
+        Some(Seated(desk))
+    }
+
+    /// The desk.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn seat(&mut self) -> Seat<'_> {
+        // SAFETY: a thread's word names a desk whose owner it is; this is the one proof that it is
+        // inside, and is borrowed for as long as the seat.
+        unsafe { Seat::at(self.0) }
+    }
+
+    /// The thread is in the hook no more.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn leave(self) {
+        let Seated(_) = self;
+        thread_word::clear_lowest_bit();
     }
 }
 
@@ -73,10 +113,11 @@ pub(crate) struct Desk {
 /// What only the owner touches.
 #[repr(C, align(64))]
 struct Own {
+    recorder: &'static Recorder,
     /// The desk's number, by which cells know their owner. It begins at 1.
     number: u32,
-    /// The epoch in which the account was opened.
-    epoch: u64,
+    /// What is known of the account.
+    lease: Lease,
     /// By site number; as many as there can be sites, and one.
     places: NonNull<Place>,
     habits: Habits,
@@ -125,20 +166,23 @@ impl Threads {
 
     /// The calling thread's desk. `None` when all are taken.
     #[inline]
-    pub(crate) fn desk<'a>(&'a self, ledger: &Ledger, inside: &'a mut Inside) -> Option<Seat<'a>> {
+    pub(crate) fn desk<'a>(
+        &self,
+        recorder: &'static Recorder,
+        inside: &'a mut Inside,
+    ) -> Option<Seat<'a>> {
         let desk = match inside.desk {
             Some(desk) => desk,
-            None => *inside.desk.insert(self.claim(ledger)?),
+            None => *inside.desk.insert(self.claim(recorder)?),
         };
-        // SAFETY: a desk is never unmapped, and a thread's word names one whose owner it is;
-        // `Inside`, borrowed for as long as the reference, says that no other reference to it
-        // exists on this thread.
-        let (desk, own) = unsafe { (desk.as_ref(), &mut *desk.as_ref().own.get()) };
-        Some(Seat { own, account: &desk.account, threads: self })
+        // SAFETY: a thread's word names a desk whose owner it is; `Inside`, borrowed for as long as
+        // the seat, says that no other reference to it exists on this thread.
+        Some(unsafe { Seat::at(desk) })
     }
 
     /// Whether the calling thread is the process's only one.
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn count(&self) -> ledger::Threads {
         // The C library clears it before it starts a thread.
         match self.single.load(Ordering::Relaxed) {
@@ -149,19 +193,19 @@ impl Threads {
 
     #[cold]
     #[inline(never)]
-    fn claim(&self, ledger: &Ledger) -> Option<NonNull<Desk>> {
+    fn claim(&self, recorder: &'static Recorder) -> Option<NonNull<Desk>> {
         // SAFETY: no argument, no effect.
         let thread = unsafe { libc::gettid() } as u32;
         let desk = self
             .desks
             .iter()
             .enumerate()
-            .find_map(|(number, desk)| self.sit(number, desk, thread, ledger))
+            .find_map(|(number, desk)| self.sit(number, desk, thread, recorder))
             .or_else(|| self.desks.iter().find_map(|desk| take_over(desk, thread)))?;
         // SAFETY: nobody but this thread touches what is its own from here on, and it is in the
         // hook for the first time.
         let habits = unsafe { &mut (*desk.as_ref().own.get()).habits };
-        habits.move_to(Bounds::of_this_thread(), self.stacks);
+        habits.move_to(Bounds::of_this_thread());
         thread_word::set(desk.as_ptr() as usize | INSIDE);
         // SAFETY: a key of ours. Should it fail, the desk is found ownerless by `take_over`.
         unsafe { libc::pthread_setspecific(self.key, desk.as_ptr().cast()) };
@@ -174,7 +218,7 @@ impl Threads {
         number: usize,
         place: &AtomicPtr<Desk>,
         thread: u32,
-        ledger: &Ledger,
+        recorder: &'static Recorder,
     ) -> Option<NonNull<Desk>> {
         if let Some(desk) = NonNull::new(place.load(Ordering::Acquire)) {
             // SAFETY: desks are never unmapped.
@@ -189,12 +233,17 @@ impl Threads {
         let memory = memory::map(bytes)?;
         let desk = memory.cast::<Desk>();
         // SAFETY: fresh zeroed memory of at least this size, aligned to a page. Zero is a valid
-        // Desk but for `places` and `number`, which are set here, the former to the zeroed rest of the mapping: Option<Cell>
+        // Desk but for what is set here, `places` to the zeroed rest of the mapping: Option<Cell>
         // of a non-null pointer is None when zero.
         unsafe {
             let own = desk.as_ref().own.get();
+            (&raw mut (*own).recorder).write(recorder);
             (&raw mut (*own).number).write(number as u32 + 1);
+            (&raw mut (*own).lease).write(Lease::default());
+            (&raw mut (*desk.as_ptr()).account).write(Account::default());
             (&raw mut (*own).places).write(memory.add(PLACES_OFFSET).cast());
+            let source = Source::new(self.stacks, &recorder.segments);
+            Habits::begin(&raw mut (*own).habits, source, recorder.ledger.cells());
             desk.as_ref().owner.store(thread, Ordering::Relaxed);
         }
         // Whoever gathers accounts from here on sees this one, or changes the peak's state before
@@ -207,7 +256,7 @@ impl Threads {
             unsafe { memory::unmap(memory, bytes) };
             return None;
         }
-        ledger.add_table(desk.as_ptr() as usize, bytes);
+        recorder.ledger.add_table(desk.as_ptr() as usize, bytes);
         Some(desk)
     }
 
@@ -217,6 +266,10 @@ impl Threads {
 }
 
 impl Accounts for Threads {
+    fn threads(&self) -> ledger::Threads {
+        self.count()
+    }
+
     fn each(&self, visit: &mut dyn FnMut(&Account)) {
         for place in &self.desks[..self.built.load(Ordering::SeqCst)] {
             if let Some(desk) = NonNull::new(place.load(Ordering::SeqCst)) {
@@ -263,12 +316,52 @@ unsafe extern "C" fn leave(desk: *mut c_void) {
 
 /// The calling thread at its desk.
 pub(crate) struct Seat<'a> {
-    own: &'a mut Own,
-    account: &'a Account,
-    threads: &'a Threads,
+    /// One pointer for all of it: most events touch it throughout.
+    desk: NonNull<Desk>,
+    lifetime: PhantomData<&'a mut Own>,
 }
 
 impl Seat<'_> {
+    /// # Safety
+    ///
+    /// The calling thread owns the desk, and for as long as the seat there is no other reference to
+    /// what is its own.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    unsafe fn at<'a>(desk: NonNull<Desk>) -> Seat<'a> {
+        Seat { desk, lifetime: PhantomData }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn own(&self) -> &Own {
+        // SAFETY: a desk is never unmapped; what `at` was promised.
+        unsafe { &*self.desk.as_ref().own.get() }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn own_mut(&mut self) -> &mut Own {
+        // SAFETY: as for `own`.
+        unsafe { &mut *self.desk.as_ref().own.get() }
+    }
+
+    /// The account, and what is known of it.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn account(&mut self) -> (&Account, &mut Lease) {
+        // SAFETY: as for `own`; the account is no part of that.
+        let desk = unsafe { self.desk.as_ref() };
+        (&desk.account, &mut self.own_mut().lease)
+    }
+
+    /// The recorder whose desk it is.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn recorder(&self) -> &'static Recorder {
+        self.own().recorder
+    }
+
     /// The thread's cell at `site`. `None` when the ledger has no cell left.
     #[inline]
     pub(crate) fn cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
@@ -277,71 +370,102 @@ impl Seat<'_> {
 
     #[cold]
     fn claim_cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
-        let cell = ledger.claim_cell(site, self.own.number);
+        let cell = ledger.claim_cell(site, self.own().number);
         self.place(site).cell = cell;
         cell
     }
 
+    /// Whether the thread may count in this cell.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn owns(&self, cell: Cell) -> bool {
+        cell.owner() == self.own().number
+    }
+
     /// The thread's cell for the site that `cell` counts. `None` when the ledger has no cell left.
-    #[inline]
-    pub(crate) fn own_cell(&mut self, ledger: &Ledger, cell: Cell) -> Option<Cell> {
-        if cell.owner() == self.own.number {
+    pub(crate) fn own_cell(&mut self, cell: Cell) -> Option<Cell> {
+        if self.owns(cell) {
             return Some(cell);
         }
-        self.cell(ledger, cell.site())
+        self.cell(&self.recorder().ledger, cell.site())
     }
 
     #[inline]
     fn place(&mut self, site: SiteId) -> &mut Place {
         // SAFETY: the array has one entry for each number up to the ledger's capacity, and `site`
         // comes from that ledger.
-        unsafe { self.own.places.add(site.number() as usize).as_mut() }
+        unsafe { self.own().places.add(site.number() as usize).as_mut() }
     }
 
     /// The same seat, for a while.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub(crate) fn again(&mut self) -> Seat<'_> {
-        Seat { own: self.own, account: self.account, threads: self.threads }
+        Seat { desk: self.desk, lifetime: PhantomData }
     }
 
-    /// Its part in the process's peak.
-    #[inline]
-    pub(crate) fn share(&mut self, threads: ledger::Threads) -> Share<'_, Threads> {
-        Share { account: self.account, epoch: &mut self.own.epoch, threads, accounts: self.threads }
+    /// Counts an allocation in a cell of the thread's.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn count_allocation(&mut self, cell: Cell, bytes: u64) {
+        let (account, lease) = self.account();
+        if let Err(stored) = cell.count_allocation(bytes, account, lease) {
+            self.settle_allocation(cell, bytes, stored);
+        }
+    }
+
+    /// Counts a free in a cell of the thread's.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn count_free(&mut self, cell: Cell, bytes: u64) {
+        let (account, lease) = self.account();
+        if let Err(stored) = cell.count_free(bytes, account, lease) {
+            self.settle_free(cell, bytes, stored);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_allocation(&mut self, cell: Cell, bytes: u64, stored: Stored) {
+        let recorder = self.recorder();
+        recorder.ledger.settle_allocation(cell, bytes, stored, self.share());
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_free(&mut self, cell: Cell, bytes: u64, stored: Stored) {
+        let recorder = self.recorder();
+        recorder.ledger.settle_free(cell, bytes, stored, self.share());
+    }
+
+    fn share(&mut self) -> Share<'_, Threads> {
+        let accounts = &self.recorder().threads;
+        let (account, lease) = self.account();
+        Share { account, lease, accounts }
     }
 
     /// The part of memory that is the thread's stack.
     pub(crate) fn bounds(&self) -> Bounds {
-        self.own.habits.bounds()
+        self.own().habits.bounds()
     }
 
-    /// What the thread knows of this allocation from the last time.
+    /// What the thread remembers.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the caller's fields would go through memory
-    pub(crate) fn recall(&mut self, caller: Caller, stacks: StackSource) -> Option<Known> {
-        let generation = match stacks {
-            // Frame pointers do not depend on what code lies where.
-            StackSource::FramePointers => 0,
-            StackSource::UnwindTables => unwind::generation(),
-        };
-        self.own.habits.recall(caller, generation)
-    }
-
-    /// Gets ready for the next allocation.
-    #[inline]
-    pub(crate) fn look_ahead(&self) {
-        self.own.habits.look_ahead();
+    #[allow(clippy::inline_always)]
+    pub(crate) fn habits(&mut self) -> &mut Habits {
+        &mut self.own_mut().habits
     }
 
     /// Remembers an allocation, if its stack has a shape.
     pub(crate) fn learn(&mut self, caller: Caller, known: Known, shape: Option<Shape>) {
         let Some(shape) = shape.filter(|_| known.site != SiteId::DROPPED) else {
-            self.own.habits.lose_track();
+            self.own_mut().habits.lose_track();
             return;
         };
         let place = *self.place(known.site);
-        let first = if place.round == self.own.habits.round { place.habit } else { 0 };
-        let first = self.own.habits.learn(caller, known, shape, first);
-        let round = self.own.habits.round;
+        let first = if place.round == self.own_mut().habits.round { place.habit } else { 0 };
+        let first = self.own_mut().habits.learn(caller, known, shape, first);
+        let round = self.own_mut().habits.round;
         *self.place(known.site) = Place { habit: first, round, ..place };
     }
 }

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Account, Ledger, Share, SiteId, StackEnd, Threads};
+use crate::{Account, Lease, Ledger, Share, SiteId, SiteKey, StackEnd};
 
 const CAPACITIES: Capacities = Capacities { sites: 100, frames: 1000, cells: 200 };
 
@@ -23,29 +23,33 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let files = [ledger.add_file(b"crypto/mem.c"), ledger.add_file(b"ssl/ssl_lib.c"), None];
     let frames: Vec<usize> = (0..FRAMES_PER_SITE).map(|at| 0x1000 + at).collect();
     let accounts = [Account::default()];
-    let mut epoch = 0;
+    let mut lease = Lease::default();
     for (number, depth) in [0, 1, 40, FRAMES_PER_SITE].into_iter().enumerate() {
         let end = if depth == FRAMES_PER_SITE { StackEnd::Cut } else { StackEnd::Root };
         let site = ledger
-            .add_site(number as u8, number, files[number % 3], 7, 0, &frames[..depth], end)
+            .add_site(key(number, 0, &frames[..depth]), files[number % 3], end)
             .expect("room for a site");
         for bytes in [100, 2000] {
             let cell = ledger.claim_cell(site, 1).expect("room for a cell");
-            ledger.count_allocation(cell, bytes, share(&accounts, &mut epoch));
-            ledger.count_allocation(cell, 1, share(&accounts, &mut epoch));
-            ledger.count_free(cell, bytes, share(&accounts, &mut epoch));
+            ledger.count_allocation(cell, bytes, share(&accounts, &mut lease));
+            ledger.count_allocation(cell, 1, share(&accounts, &mut lease));
+            ledger.count_free(cell, bytes, share(&accounts, &mut lease));
         }
         ledger.spill_free(site, 1);
     }
     let dropped = ledger.claim_cell(SiteId::DROPPED, 1).expect("room for a cell");
-    ledger.count_allocation(dropped, 33, share(&accounts, &mut epoch));
+    ledger.count_allocation(dropped, 33, share(&accounts, &mut lease));
     ledger.add(Statistic::ForeignFrees, 3);
     std::fs::read(&path).expect("the file just made")
 });
 
-/// The share of a process's only thread.
-fn share<'a>(accounts: &'a [Account; 1], epoch: &'a mut u64) -> Share<'a, [Account]> {
-    Share { account: &accounts[0], epoch, threads: Threads::One, accounts }
+/// Of line 7.
+fn key(number: usize, block_bytes: u64, frames: &[usize]) -> SiteKey<'_> {
+    SiteKey { openssl: number as u8, file_pointer: number, line: 7, block_bytes, frames }
+}
+
+fn share<'a>(accounts: &'a [Account; 1], lease: &'a mut Lease) -> Share<'a, [Account]> {
+    Share { account: &accounts[0], lease, accounts }
 }
 
 fn regions() -> Regions {
@@ -354,19 +358,20 @@ fn a_sampled_ledger_is_read_as_estimates_that_add_up() {
     let ledger = Ledger::create(&path, CAPACITIES).expect("a new file");
     ledger.set_sampling(sampling);
     let accounts = [Account::default()];
-    let mut epoch = 0;
+    let mut lease = Lease::default();
     let sizes = [50, 1000, 50_000];
     for bytes in sizes {
         let end = StackEnd::Root;
-        let site = ledger.add_site(0, 0, None, 7, bytes, &[1, 2], end).expect("room for a site");
-        assert!(ledger.site_is(site, 0, 0, 7, bytes, &[1, 2]));
-        assert!(!ledger.site_is(site, 0, 0, 7, bytes + 1, &[1, 2]));
+        let frames = &[1, 2];
+        let site = ledger.add_site(key(0, bytes, frames), None, end).expect("room for a site");
+        assert!(ledger.site_is(site, key(0, bytes, frames)));
+        assert!(!ledger.site_is(site, key(0, bytes + 1, frames)));
         let cell = ledger.claim_cell(site, 1).expect("room for a cell");
         let weight = sampling.weight(bytes);
         for _ in 0..3 {
-            ledger.count_allocation(cell, weight, share(&accounts, &mut epoch));
+            ledger.count_allocation(cell, weight, share(&accounts, &mut lease));
         }
-        ledger.count_free(cell, weight, share(&accounts, &mut epoch));
+        ledger.count_free(cell, weight, share(&accounts, &mut lease));
     }
     let snapshot = Snapshot::read_file(&path).expect("a ledger");
     assert_eq!(snapshot.sampling, Some(sampling));

@@ -7,158 +7,285 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use ledger::Threads;
 
 use crate::blocks::{Block, Inserted};
+use crate::memory::{self, Table, prefetch};
 
 pub(super) const SLOTS: usize = 4;
 /// As many bytes of the heap as a power of two have their home in one bucket: two of the smallest
 /// blocks of the C library's malloc.
 const HOME_BITS: u32 = 6;
+/// As many bytes as a power of two have their homes side by side.
+const REGION_BITS: u32 = 20;
+/// Buckets left out between two such regions. Where a level is smaller than the heap, regions share
+/// buckets, and should lie in them in different orders: so it is odd. The arenas of the C library's
+/// malloc begin at multiples of 64 regions and are rarely full: as far from each other they begin
+/// at different places in levels of any size.
+const BETWEEN_REGIONS: usize = 1341;
 /// Buckets in which a block may be that has no room at home. With as many, a level fills to 65 %.
-const ELSEWHERE: usize = 8;
+const ELSEWHERE: usize = 12;
 /// Buckets of the first level: 65,536 slots, 1 MiB, of which only touched pages count.
 pub(super) const FIRST_BUCKETS: usize = 1 << 14;
 
 #[repr(C)]
-pub(super) struct Slot {
+struct Slot {
     /// The block's address; 0 is free.
-    pub(super) pointer: AtomicUsize,
+    pointer: AtomicUsize,
     /// The [`Block`], or 0.
-    pub(super) block: AtomicU64,
+    block: AtomicU64,
 }
 
 #[repr(C, align(64))]
-pub(super) struct Bucket(pub(super) [Slot; SLOTS]);
+struct Bucket([Slot; SLOTS]);
 
-/// One table of the row.
-#[derive(Clone, Copy)]
-pub(super) struct Level {
-    pub(super) start: NonNull<Bucket>,
+/// What begins a level; its buckets follow, and after them a counter for each: how many blocks of
+/// this home are elsewhere.
+#[repr(C, align(64))]
+pub(super) struct Head {
     /// Buckets, less one.
-    pub(super) mask: usize,
+    mask: usize,
+    number: usize,
+    away: NonNull<AtomicU8>,
+}
+
+/// One of the tables. It is never taken down.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Level(NonNull<Head>);
+
+/// Where a block belongs in a level.
+#[derive(Clone, Copy)]
+pub(crate) struct Home {
+    pub(super) level: Level,
+    number: usize,
+}
+
+/// Buckets of the level with this number: each two add half as many as there are before them.
+fn buckets(level: usize) -> usize {
+    match level.checked_sub(1) {
+        None => FIRST_BUCKETS,
+        Some(further) => (FIRST_BUCKETS / 2) << (further / 2),
+    }
+}
+
+/// Slots of the level with this number.
+pub(super) fn slots(level: usize) -> usize {
+    buckets(level) * SLOTS
 }
 
 impl Level {
-    #[inline]
-    pub(super) fn number(self) -> usize {
-        ((self.mask + 1) / FIRST_BUCKETS).trailing_zeros() as usize
+    /// A new level. `None` when the kernel refuses memory.
+    pub(super) fn map(number: usize) -> Option<Level> {
+        let buckets = buckets(number);
+        let memory = memory::map(Self::bytes(number))?;
+        let head = memory.cast::<Head>();
+        let behind = size_of::<Head>() + buckets * size_of::<Bucket>();
+        // SAFETY: fresh memory with room for the head, the buckets and as many counters.
+        unsafe {
+            let away = memory.add(behind).cast();
+            head.write(Head { mask: buckets - 1, number, away });
+        }
+        Some(Level(head))
+    }
+
+    /// Takes down a level that nobody has seen.
+    ///
+    /// # Safety
+    ///
+    /// It is the only copy of what [`Level::map`] returned.
+    pub(super) unsafe fn unmap(self) {
+        let bytes = Self::bytes(self.number());
+        // SAFETY: mapped with this length; the caller's promise.
+        unsafe { memory::unmap(self.0.cast(), bytes) };
+    }
+
+    fn bytes(number: usize) -> usize {
+        let each = size_of::<Bucket>() + size_of::<AtomicU8>();
+        size_of::<Head>() + buckets(number) * each
+    }
+
+    /// The memory that it takes.
+    pub(super) fn table(self) -> Table {
+        Table { start: self.0.as_ptr() as usize, bytes: Self::bytes(self.number()) }
+    }
+
+    pub(super) fn as_ptr(self) -> *mut Head {
+        self.0.as_ptr()
+    }
+
+    /// # Safety
+    ///
+    /// What [`Level::as_ptr`] returned.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(super) unsafe fn from_ptr(head: *mut Head) -> Level {
+        // SAFETY: the caller's promise.
+        Level(unsafe { NonNull::new_unchecked(head) })
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
-    pub(super) fn insert(
-        self,
-        home: usize,
-        pointer: usize,
-        word: u64,
-        threads: Threads,
-    ) -> Inserted {
-        let bucket = self.bucket(home);
-        let held = bucket.pointers();
-        if self.all_at_home(home) && first(held, pointer) == SLOTS {
-            if let Some(slot) = bucket.0.get(first(held, 0))
-                && slot.claim(pointer, word, threads)
-            {
-                return Inserted::New;
-            }
-        } else if let Some(slot) = self.find(home, pointer) {
-            return slot.replace(word);
-        }
-        self.insert_elsewhere(home, pointer, word)
+    #[allow(clippy::inline_always)]
+    fn head(&self) -> &Head {
+        // SAFETY: written by `map`, and never changed or taken down.
+        unsafe { self.0.as_ref() }
     }
 
-    #[inline]
-    pub(super) fn home(self, pointer: usize) -> usize {
-        // Megabytes of the heap that share a bucket lie in it in different orders.
-        (pointer >> HOME_BITS ^ pointer >> 20) & self.mask
+    pub(super) fn number(self) -> usize {
+        self.head().number
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(super) fn home(self, pointer: usize) -> Home {
+        let region = (pointer >> REGION_BITS).wrapping_mul(BETWEEN_REGIONS);
+        let number = (pointer >> HOME_BITS).wrapping_add(region) & self.head().mask;
+        Home { level: self, number }
+    }
+
+    /// How many of its slots are taken, in 256 parts of the whole: of as many buckets as that, at
+    /// equal distances.
+    pub(super) fn fill(self) -> usize {
+        let step = (self.head().mask + 1) / 64;
+        let taken =
+            |at: usize| self.bucket(at * step).pointers().iter().filter(|p| **p != 0).count();
+        (0..64).map(taken).sum()
+    }
+
+    /// Calls `visit` with what is in each slot that is taken.
+    pub(super) fn for_each(self, mut visit: impl FnMut(Block)) {
+        for slot in (0..=self.head().mask).flat_map(|number| &self.bucket(number).0) {
+            let word = slot.block.load(Ordering::Relaxed);
+            if slot.pointer.load(Ordering::Relaxed) != 0
+                && let Some(word) = NonZeroU64::new(word)
+            {
+                visit(Block(word));
+            }
+        }
     }
 
     /// Where those go for whom there is no room at home, in this order.
     fn elsewhere(self, home: usize) -> impl Iterator<Item = usize> {
+        let mask = self.head().mask;
         let mixed = (home as u64 + 1).wrapping_mul(0xd6e8_feb8_6659_fd93);
         let (first, step) = ((mixed >> 40) as usize, (mixed >> 20) as usize | 1);
-        (1..=ELSEWHERE).map(move |at| first.wrapping_add(step.wrapping_mul(at)) & self.mask)
+        (1..=ELSEWHERE).map(move |at| first.wrapping_add(step.wrapping_mul(at)) & mask)
     }
 
-    #[inline]
-    pub(super) fn bucket(self, number: usize) -> &'static Bucket {
-        // SAFETY: `home` and `elsewhere` mask their numbers to the level's number of buckets, and
-        // a level is never taken down. A zeroed bucket is an empty one.
-        unsafe { self.start.add(number).as_ref() }
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn bucket(self, number: usize) -> &'static Bucket {
+        // SAFETY: `home` and `elsewhere` mask their numbers to the level's number of buckets, which
+        // lie behind its head, and a level is never taken down. A zeroed bucket is an empty one.
+        unsafe { self.0.add(1).cast::<Bucket>().add(number).as_ref() }
+    }
+}
+
+impl Home {
+    /// Has the processor fetch what an insertion will need.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn fetch(self) {
+        prefetch(self.bucket());
+        prefetch(self.away());
     }
 
-    /// How many blocks of this home are elsewhere: the counters lie behind the buckets.
-    #[inline]
-    pub(super) fn away(self, home: usize) -> &'static AtomicU8 {
-        // SAFETY: `level_bytes` makes room for a counter for each bucket behind the last; zeroed
-        // memory is a valid AtomicU8.
-        unsafe { self.start.add(self.mask + 1).cast::<AtomicU8>().add(home).as_ref() }
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn bucket(self) -> &'static Bucket {
+        self.level.bucket(self.number)
     }
 
-    #[inline]
-    fn all_at_home(self, home: usize) -> bool {
-        self.away(home).load(Ordering::Relaxed) == 0
+    /// How many blocks of this home are elsewhere.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn away(self) -> &'static AtomicU8 {
+        // SAFETY: there is a counter for each bucket; zeroed memory is a valid AtomicU8.
+        unsafe { self.level.head().away.add(self.number).as_ref() }
     }
 
-    /// One more or one less is elsewhere. So many that they cannot be counted are never none again.
-    fn count_away(self, home: usize, change: fn(u8) -> u8) {
-        let change = |away| (away != u8::MAX).then(|| change(away));
-        let _ = self.away(home).fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    fn all_at_home(self) -> bool {
+        self.away().load(Ordering::Relaxed) == 0
     }
 
-    /// The slot of a pointer, wherever it is.
-    #[cold]
-    fn find(self, home: usize, pointer: usize) -> Option<&'static Slot> {
-        if let Some(slot) = self.bucket(home).slot_with(pointer) {
-            return Some(slot);
+    /// Enters a block into the slot of its bucket that is the best for it, if that is free and the
+    /// address is not live. `false`: see [`Home::insert`].
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as for `pointers`
+    pub(crate) fn insert_at_best(self, pointer: usize, block: Block, threads: Threads) -> bool {
+        let bucket = self.bucket();
+        let best = bucket.best(pointer);
+        self.all_at_home()
+            && best.pointer.load(Ordering::Relaxed) == 0
+            && bucket.0.iter().all(|slot| slot.pointer.load(Ordering::Relaxed) != pointer)
+            && best.claim(pointer, block.0.get(), threads)
+    }
+
+    /// Enters a block.
+    #[inline(never)]
+    pub(super) fn insert(self, pointer: usize, block: Block) -> Inserted {
+        let word = block.0.get();
+        let bucket = self.bucket();
+        if let Some(slot) = self.find(pointer) {
+            return slot.replace(word);
         }
-        self.find_elsewhere(home, pointer)
+        if bucket.claim(pointer, word) {
+            return Inserted::New;
+        }
+        // Before the block is there: whoever frees it has it from this thread, and looks.
+        self.count_away(|away| away + 1);
+        let Home { level, number } = self;
+        if level.elsewhere(number).any(|number| level.bucket(number).claim(pointer, word)) {
+            return Inserted::New;
+        }
+        self.count_away(|away| away - 1);
+        Inserted::Full
+    }
+
+    /// Takes a block out of the slot that is the best for it. `None`: see [`Home::remove`].
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as for `pointers`
+    pub(crate) fn remove_from_best(self, pointer: usize) -> Option<Block> {
+        let best = self.bucket().best(pointer);
+        if best.pointer.load(Ordering::Relaxed) == pointer { best.take() } else { None }
+    }
+
+    /// Takes a block out; `None` when it is not in the level.
+    pub(super) fn remove(self, pointer: usize) -> Option<Block> {
+        if let Some(slot) = self.bucket().slot_with(pointer) {
+            return slot.take();
+        }
+        if self.all_at_home() {
+            return None;
+        }
+        let block = self.find_elsewhere(pointer)?.take();
+        self.count_away(|away| away - 1);
+        block
     }
 
     /// What is known of a block that stays.
     #[cold]
     pub(super) fn look_at(self, pointer: usize) -> Option<Block> {
-        let slot = self.find(self.home(pointer), pointer)?;
-        NonZeroU64::new(slot.block.load(Ordering::Relaxed)).map(Block)
+        NonZeroU64::new(self.find(pointer)?.block.load(Ordering::Relaxed)).map(Block)
+    }
+
+    /// The slot of a pointer, wherever it is.
+    fn find(self, pointer: usize) -> Option<&'static Slot> {
+        let at_home = self.bucket().slot_with(pointer);
+        if at_home.is_some() || self.all_at_home() {
+            return at_home;
+        }
+        self.find_elsewhere(pointer)
     }
 
     #[cold]
-    fn find_elsewhere(self, home: usize, pointer: usize) -> Option<&'static Slot> {
-        self.elsewhere(home).find_map(|number| self.bucket(number).slot_with(pointer))
+    fn find_elsewhere(self, pointer: usize) -> Option<&'static Slot> {
+        let Home { level, number } = self;
+        level.elsewhere(number).find_map(|number| level.bucket(number).slot_with(pointer))
     }
 
-    #[cold]
-    fn remove_from_elsewhere(self, home: usize, pointer: usize) -> Option<Block> {
-        let block = self.find_elsewhere(home, pointer)?.take();
-        self.count_away(home, |away| away - 1);
-        block
-    }
-
-    /// Enters a block that is not in the level, and for which there was no room at home.
-    #[cold]
-    fn insert_elsewhere(self, home: usize, pointer: usize, word: u64) -> Inserted {
-        // Another thread may have taken one place at home, and left others.
-        if self.bucket(home).claim(pointer, word) {
-            return Inserted::New;
-        }
-        // Before the block is there: whoever frees it has it from this thread, and looks.
-        self.count_away(home, |away| away + 1);
-        if self.elsewhere(home).any(|number| self.bucket(number).claim(pointer, word)) {
-            return Inserted::New;
-        }
-        self.count_away(home, |away| away - 1);
-        Inserted::Full
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
-    pub(super) fn remove(self, pointer: usize) -> Option<Block> {
-        let home = self.home(pointer);
-        if let Some(slot) = self.bucket(home).slot_with(pointer) {
-            return slot.take();
-        }
-        if self.all_at_home(home) {
-            return None;
-        }
-        self.remove_from_elsewhere(home, pointer)
+    /// One more or one less is elsewhere. So many that they cannot be counted are never none again.
+    fn count_away(self, change: fn(u8) -> u8) {
+        let change = |away| (away != u8::MAX).then(|| change(away));
+        let _ = self.away().fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
 
@@ -176,6 +303,13 @@ fn first(held: [usize; SLOTS], wanted: usize) -> usize {
 }
 
 impl Bucket {
+    /// The slot in which a block is looked for first: neighbours in the heap have others.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as for `pointers`
+    fn best(&self, pointer: usize) -> &Slot {
+        &self.0[(pointer >> 4) % SLOTS]
+    }
+
     #[inline(always)]
     #[allow(clippy::inline_always)] // they would go through memory
     fn pointers(&self) -> [usize; SLOTS] {
@@ -232,10 +366,4 @@ impl Slot {
         self.pointer.store(0, Ordering::Release);
         NonZeroU64::new(word).map(Block)
     }
-}
-
-/// Bytes of the level with this number.
-pub(super) fn level_bytes(level: usize) -> usize {
-    let buckets = FIRST_BUCKETS << level;
-    buckets * (size_of::<Bucket>() + size_of::<AtomicU8>())
 }

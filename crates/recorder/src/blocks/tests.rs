@@ -1,3 +1,6 @@
+use std::cell::Cell;
+use std::collections::HashMap;
+
 use super::*;
 
 fn block(cell: u32, bytes: u64) -> Block {
@@ -5,7 +8,7 @@ fn block(cell: u32, bytes: u64) -> Block {
 }
 
 fn insert(blocks: &Blocks, pointer: usize, block: Block) -> Inserted {
-    blocks.insert(blocks.home(pointer), pointer, block, Threads::Several, |_| {})
+    blocks.insert(blocks.home(pointer), pointer, block, |_| {})
 }
 
 #[test]
@@ -51,20 +54,142 @@ fn it_grows_to_its_capacity_and_finds_every_block() {
     }
 }
 
-#[test]
-fn a_level_fills_to_more_than_half_before_the_next_is_added() {
-    let blocks = Blocks::with_capacity(1_000_000).expect("some megabytes");
-    let (mut pointer, mut random, mut entered) = (0x5555_5560_0000_usize, 1_u64, 0);
-    while blocks.newest().number() == 0 {
-        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-        // Like a heap of small blocks with larger ones between them.
-        let size = if random >> 60 == 0 { 16_384 } else { 32 + (random >> 33) as usize % 640 };
-        pointer += size.next_multiple_of(16);
-        assert_eq!(insert(&blocks, pointer, block(1, 1)), Inserted::New);
-        entered += 1;
+/// Numbers that look like chance, the same each time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) as usize % end
     }
-    let slots = FIRST_BUCKETS * SLOTS;
-    assert!(entered * 2 > slots, "{entered} blocks in {slots} slots");
+
+    /// As a TLS server asks for: mostly small, some buffers.
+    fn size(&mut self) -> usize {
+        match self.below(100) {
+            0..40 => 16 + self.below(48),
+            40..75 => 64 + self.below(192),
+            75..95 => 256 + self.below(1024),
+            95..99 => 1_280 + self.below(4_096),
+            _ => 16_384 + self.below(1_024),
+        }
+    }
+}
+
+/// Addresses as heaps give them, without end.
+type Layout = fn() -> Box<dyn Iterator<Item = usize>>;
+
+/// The C library's malloc: one block after the other.
+fn one_heap() -> Box<dyn Iterator<Item = usize>> {
+    let (mut chance, mut next) = (Chance(1), 0x5555_5560_0010);
+    Box::new(std::iter::from_fn(move || {
+        let pointer = next;
+        next += (chance.size() + 8).next_multiple_of(16).max(32);
+        Some(pointer)
+    }))
+}
+
+/// The same, in arenas of 64 MiB that threads begin to fill at the same time.
+fn arenas(count: usize) -> Box<dyn Iterator<Item = usize>> {
+    let mut chance = Chance(1);
+    let mut ends: Vec<usize> = (0..count).map(|arena| 0x7f00_0000_08a0 + (arena << 26)).collect();
+    Box::new(std::iter::from_fn(move || {
+        let arena = chance.below(count);
+        let pointer = ends[arena];
+        ends[arena] += (chance.size() + 8).next_multiple_of(16).max(32);
+        Some(pointer)
+    }))
+}
+
+/// jemalloc: slabs for each of its sizes.
+fn slabs() -> Box<dyn Iterator<Item = usize>> {
+    let mut chance = Chance(1);
+    let class = |size: usize| match size {
+        0..=128 => size.next_multiple_of(16),
+        _ => size.next_multiple_of((size - 1).next_power_of_two() / 8),
+    };
+    let (mut fresh, mut slabs) = (0x7fff_f000_0000_usize, HashMap::<usize, (usize, usize)>::new());
+    Box::new(std::iter::from_fn(move || {
+        let size = class(chance.size());
+        let (next, end) = slabs.entry(size).or_default();
+        if *next + size > *end {
+            // A slab is a whole number of blocks and of pages; large ones have their own pages.
+            let pages =
+                (1..8).find(|pages| pages * 4096 % size == 0).unwrap_or(size.div_ceil(4096));
+            (*next, *end) = (fresh, fresh + pages * 4096);
+            fresh += pages * 4096;
+        }
+        let pointer = *next;
+        *next += size;
+        Some(pointer)
+    }))
+}
+
+/// Blocks of one size, one after the other.
+fn one_size(size: usize) -> Box<dyn Iterator<Item = usize>> {
+    Box::new((0..).map(move |number| 0x7f12_3400_0000 + number * size))
+}
+
+#[test]
+fn a_live_block_costs_no_more_than_48_bytes_wherever_heaps_put_them() {
+    let layouts: [(&str, Layout); 9] = [
+        ("one heap", one_heap),
+        ("32 arenas", || arenas(32)),
+        ("128 arenas", || arenas(128)),
+        ("slabs", slabs),
+        ("32 bytes each", || one_size(32)),
+        ("48 bytes each", || one_size(48)),
+        ("256 bytes each", || one_size(256)),
+        ("1,024 bytes each", || one_size(1_024)),
+        ("1,280 bytes each", || one_size(1_280)),
+    ];
+    for (name, layout) in layouts {
+        let blocks = Blocks::with_capacity(100_000_000).expect("a megabyte");
+        let bytes = Cell::new(blocks.first_level().bytes);
+        let mut worst = 0;
+        for (number, pointer) in layout().take(1_000_000).enumerate() {
+            let home = blocks.home(pointer);
+            let before = bytes.get();
+            let grown = |table: Table| bytes.set(bytes.get() + table.bytes);
+            let entered = blocks.insert(home, pointer, block(1, 1), grown);
+            assert_eq!(entered, Inserted::New, "{name}: {pointer:#x}");
+            if bytes.get() > before {
+                let each = bytes.get() / number;
+                worst = worst.max(each);
+                println!("{name}: {each} bytes each with {number} blocks");
+            }
+        }
+        assert!(worst <= 48, "{name}: {worst} bytes for each block");
+        assert!(layout().take(1_000_000).all(|pointer| blocks.remove(pointer).is_some()), "{name}");
+        give_back(&blocks);
+    }
+}
+
+/// A table of millions of blocks is not left behind by a test.
+fn give_back(blocks: &Blocks) {
+    for number in 0..blocks.built.load(Ordering::Relaxed) {
+        // SAFETY: the test's own, which uses it no more.
+        unsafe { blocks.level(number).unmap() };
+    }
+}
+
+#[test]
+fn levels_that_were_emptied_are_filled_again_before_there_are_more() {
+    let blocks = Blocks::with_capacity(100_000_000).expect("a megabyte");
+    // As many are live at each moment, but none for long.
+    let live = 300_000;
+    let (mut added, mut oldest) = (0, one_heap());
+    for (number, pointer) in one_heap().take(20 * live).enumerate() {
+        let home = blocks.home(pointer);
+        assert_eq!(blocks.insert(home, pointer, block(1, 1), |_| ()), Inserted::New);
+        if number < 2 * live {
+            added = blocks.built.load(Ordering::Relaxed);
+        }
+        if number >= live {
+            assert!(oldest.next().is_some_and(|oldest| blocks.remove(oldest).is_some()));
+        }
+    }
+    let built = blocks.built.load(Ordering::Relaxed);
+    assert!(built <= added + 1, "{added} levels held them, and then there were {built}");
 }
 
 #[test]

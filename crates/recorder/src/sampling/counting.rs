@@ -1,12 +1,11 @@
 //! What happens to the blocks that are counted. Nothing here is on the way of the others.
 
-use ledger::{SiteId, Statistic, Threads};
+use ledger::{SiteId, Statistic};
 
 use super::{countdown, current, held, next_distance};
 use crate::blocks::{Block, Inserted};
 use crate::process;
 use crate::recorder::{self, Caller, Recorder, Taken, take_inherited};
-use crate::sites::Key;
 use crate::threads::{Inside, Seat};
 use crate::trace::Trace;
 
@@ -67,7 +66,7 @@ pub(super) fn gone(taken: Taken) {
         recorder.sampled_inherited_free(taken.block);
         return;
     }
-    let seat = recorder.threads.desk(&recorder.ledger, &mut inside);
+    let seat = recorder.threads.desk(recorder, &mut inside);
     recorder.count_sampled_free(seat, taken.block);
 }
 
@@ -79,7 +78,7 @@ pub(super) fn put_back(pointer: usize, taken: Taken) {
     let blocks = &taken.from.blocks;
     let report = |table| taken.from.report_memory(table);
     held::add(pointer);
-    let put = blocks.insert(blocks.home(pointer), pointer, taken.block, Threads::Several, report);
+    let put = blocks.insert(blocks.home(pointer), pointer, taken.block, report);
     if put == Inserted::Full {
         held::remove(pointer);
         drop(inside);
@@ -89,7 +88,7 @@ pub(super) fn put_back(pointer: usize, taken: Taken) {
 
 impl Recorder {
     /// Counts a block that is one of the sample.
-    fn sampled(&self, pointer: usize, bytes: u64, caller: Caller) {
+    fn sampled(&'static self, pointer: usize, bytes: u64, caller: Caller) {
         if self.is_detached() {
             return;
         }
@@ -97,25 +96,23 @@ impl Recorder {
             self.ledger.add(Statistic::NestedCalls, 1);
             return;
         };
-        let Some(mut seat) = self.threads.desk(&self.ledger, &mut inside) else {
+        let Some(mut seat) = self.threads.desk(self, &mut inside) else {
             return self.sampled_untracked(bytes);
         };
         // Far from the caches: let it come while the stack is walked.
         let home = self.blocks.home(pointer);
+        home.fetch();
         let mut trace = Trace::new();
         self.stacks.walk(caller.frame, seat.bounds(), &mut trace);
-        let Caller { openssl, file, line, .. } = caller;
-        let key = Key { openssl, file, line, block_bytes: bytes, stack: trace.stack() };
-        let site = self.sites.find(&self.ledger, key);
+        let site = self.sites.find(&self.ledger, caller.key(bytes, trace.stack()));
         // Of a block whose site did not fit it would not be known how many it stands for.
         let cell = if site == SiteId::DROPPED { None } else { seat.cell(&self.ledger, site) };
         let Some(cell) = cell else { return self.sampled_untracked(bytes) };
-        let Some(block) = Block::new(self.ledger.cell_number(cell), bytes) else {
+        let Some(block) = Block::new(self.ledger.cells().number(cell), bytes) else {
             return self.sampled_untracked(bytes);
         };
         held::add(pointer);
-        let threads = self.threads.count();
-        match self.blocks.insert(home, pointer, block, threads, |table| self.report_memory(table)) {
+        match self.blocks.insert(home, pointer, block, |table| self.report_memory(table)) {
             Inserted::New => {}
             Inserted::Replaced(old) => {
                 held::remove(pointer);
@@ -127,15 +124,15 @@ impl Recorder {
                 return self.sampled_untracked(bytes);
             }
         }
-        self.ledger.count_allocation(cell, self.weight(bytes), seat.share(threads));
+        seat.count_allocation(cell, self.weight(bytes));
     }
 
     fn count_sampled_free(&self, seat: Option<Seat>, block: Block) {
         let weight = self.weight(block.bytes());
-        let cell = self.ledger.cell(block.cell());
+        let cell = self.ledger.cells().cell(block.cell());
         let own = seat.and_then(|mut seat| {
-            let own = seat.own_cell(&self.ledger, cell)?;
-            self.ledger.count_free(own, weight, seat.share(self.threads.count()));
+            let own = seat.own_cell(cell)?;
+            seat.count_free(own, weight);
             Some(())
         });
         if own.is_none() {

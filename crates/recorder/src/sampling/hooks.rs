@@ -45,7 +45,7 @@ unsafe extern "C" fn malloc<const N: usize>(
     // Whether there is memory has no influence on chance.
     let left = countdown::fall(size as u64);
     if left <= 0 {
-        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
+        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
         // SAFETY: the caller's promise, passed on.
         return unsafe { due::<N>(left, size, caller) };
     }
@@ -97,7 +97,7 @@ unsafe extern "C" fn realloc<const N: usize>(
     }
     let left = countdown::fall(size as u64);
     if left <= 0 && counting::is_due(left, size as u64) && !moved.is_null() {
-        let caller = Caller { openssl: N as u8, file, line: line as u32, frame: frame_pointer() };
+        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
         counting::counted(moved as usize, size as u64, caller);
     }
     moved
