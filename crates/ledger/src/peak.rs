@@ -138,6 +138,11 @@ const WORTH_SPREADING: u64 = 16 * 1024;
 /// them, so that even where there is little in the pool it pays to try in the end.
 const EACH_POOLED: u64 = WORTH_SPREADING / 64;
 
+/// How often it is looked whether owners freeze their accounts themselves.
+const LOOKS: u32 = 64;
+/// With more accounts than these, somebody is always busy with something else.
+const FEW: u64 = 16;
+
 /// A state, a generation of it, and bytes, in one word: no process can have more than 2^48 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Word(u64);
@@ -285,6 +290,13 @@ impl Account {
         }
     }
 
+    /// Whether what it holds is not in its gate yet: [`Account::begin_to_freeze`] has been here,
+    /// and nobody since.
+    fn is_being_frozen(&self, generation: u64) -> bool {
+        let word = Word(self.gate.load(Ordering::SeqCst));
+        word.state() == FREEZING && word.generation() == generation
+    }
+
     /// The gate, and what the account held when it was frozen, if it is.
     fn frozen(&self) -> Word {
         let word = Word(self.gate.load(Ordering::SeqCst));
@@ -353,7 +365,7 @@ impl Peak {
             let generation = pool.generation();
             if threads == Threads::One {
                 if pool.state() != POOLED {
-                    self.gather(pool, epoch, threads, accounts);
+                    self.gather(pool, epoch, account, accounts);
                 } else if self.apply_alone(change, (pool, epoch), (account, lease), &before) {
                     return;
                 }
@@ -365,7 +377,7 @@ impl Peak {
                 }
                 Change::Rise(_) if pool.state() == POOLED => (pool.with(0), epoch + 1),
                 Change::Rise(_) => {
-                    self.gather(pool, epoch, threads, accounts);
+                    self.gather(pool, epoch, account, accounts);
                     continue;
                 }
                 Change::Fall(bytes) if pool.state() == SPREAD => {
@@ -432,8 +444,9 @@ impl Peak {
         }
     }
 
-    /// Brings what is in the accounts to the pool, if that is still `pool`.
-    fn gather<A: Accounts + ?Sized>(&self, pool: Word, epoch: u64, threads: Threads, accounts: &A) {
+    /// Brings what is in the accounts to the pool, if that is still `pool`. `own` is that of the
+    /// calling thread.
+    fn gather<A: Accounts + ?Sized>(&self, pool: Word, epoch: u64, own: &Account, accounts: &A) {
         let generation = pool.generation();
         let gathering = pool.in_state(GATHERING, generation);
         if pool.state() == SPREAD && !self.replace((pool, epoch), (gathering, epoch)) {
@@ -446,8 +459,9 @@ impl Peak {
         if all.is_none() {
             return;
         }
-        // A thread that is alone has no owner of an account beside itself.
-        if threads == Threads::Several {
+        // Its owner sees for himself what he has stored.
+        own.frozen();
+        if !owners_have_frozen(generation, accounts) {
             fences::of_others();
         }
         let mut sum = Some(0);
@@ -472,6 +486,26 @@ impl Peak {
         let [old, new] = [old, new].map(|(pool, epoch)| join(pool, epoch));
         self.word.compare_exchange(old, new, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
+}
+
+/// Whether all owners have frozen their accounts themselves, as each does at its next event: soon,
+/// where they allocate all the time. Waits about as long for it as the kernel's fences would take.
+fn owners_have_frozen<A: Accounts + ?Sized>(generation: u64, accounts: &A) -> bool {
+    for _ in 0..LOOKS {
+        let (mut open, mut all) = (0, 0);
+        accounts.each(&mut |account| {
+            all += 1;
+            open += u64::from(account.is_being_frozen(generation));
+        });
+        if open == 0 {
+            return true;
+        }
+        if all > FEW {
+            break;
+        }
+        std::hint::spin_loop();
+    }
+    false
 }
 
 /// The generation that follows. Generation 0 is only that of accounts nobody has looked at.
@@ -628,7 +662,7 @@ mod tests {
         process.apply(0, Change::Fall(WORTH_SPREADING));
         process.apply(0, Change::Fall(500));
         let (pool, epoch) = split(process.peak.word.load(Ordering::Relaxed));
-        process.peak.gather(pool, epoch, Threads::Several, &process.accounts[..]);
+        process.peak.gather(pool, epoch, &process.accounts[2], &process.accounts[..]);
         process.apply(0, change);
         process.pool_and_epoch()
     }
@@ -694,7 +728,7 @@ mod tests {
         });
         let (pool, epoch) = split(peak.word.load(Ordering::SeqCst));
         if pool.state() == SPREAD {
-            peak.gather(pool, epoch, Threads::Several, &accounts[..]);
+            peak.gather(pool, epoch, &accounts[0], &accounts[..]);
         }
         let (pool, epoch) = split(peak.word.load(Ordering::SeqCst));
         assert_eq!((pool.bytes(), epoch), (MARGIN, 1));
