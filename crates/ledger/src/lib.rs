@@ -22,6 +22,8 @@
 //! * A ledger may be **sampled**: only some blocks are counted, at sites that also know the size of
 //!   their blocks, and the reader makes estimates of the counts. See [`Sampling`].
 
+mod account;
+mod cell;
 mod coverage;
 mod error;
 mod fences;
@@ -31,12 +33,15 @@ mod peak;
 mod reader;
 mod sampling;
 mod snapshot;
+mod word;
 mod writer;
 
+pub use account::{Account, Lease, Stored};
+pub use cell::{Cell, Cells};
 pub use coverage::{Coverage, Found, Outcome, Way};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
-pub use peak::{Account, Accounts, Lease, Peak, Share, Stored, Threads};
+pub use peak::{Accounts, Peak, Share, Threads};
 pub use sampling::{Estimate, Sampling, Uncertainty};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
-pub use writer::{Cell, Cells, CreateError, Ledger, SiteId, SiteKey, StackEnd, Statistic};
+pub use writer::{CreateError, Ledger, SiteId, SiteKey, StackEnd, Statistic};

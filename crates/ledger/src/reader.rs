@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cell::DROPPED_CELL;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, TableRecord,
@@ -16,7 +17,7 @@ use crate::layout::{
 };
 use crate::peak::Peak;
 use crate::snapshot::{Counts, Inherited, Site, Snapshot, Statistics};
-use crate::writer::{DROPPED_CELL, Statistic};
+use crate::writer::Statistic;
 use crate::{Capacities, LedgerError, Sampling, modules};
 
 /// The largest region that is read, in bytes: the cells of 16 million pairs of thread and site.

@@ -13,13 +13,15 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::account::Stored;
+use crate::cell::{Cell, Cells, DROPPED_CELL};
 use crate::fences;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
     VERSION,
 };
-use crate::peak::{Account, Accounts, Change, Lease, Share, Stored};
+use crate::peak::{Accounts, Change, Share};
 use crate::{Capacities, Sampling};
 
 /// What tells one site from another.
@@ -115,10 +117,6 @@ pub struct CreateError {
     step: &'static str,
     source: io::Error,
 }
-
-/// One thread's counts at one site. Only the thread that claimed it may change it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell(NonNull<CellRecord>);
 
 /// A ledger mapped for writing. The mapping is never taken down: hooks may run until the very
 /// end of the process.
@@ -446,14 +444,14 @@ impl Ledger {
             (*record).owner.store(owner, Ordering::Relaxed);
             (*record).site.store(number, Ordering::Release);
         }
-        NonNull::new(record).map(Cell)
+        NonNull::new(record).map(Cell::at)
     }
 
     /// Where the cells lie.
     #[inline]
     pub fn cells(&self) -> Cells {
         let first = self.place::<CellRecord>(self.regions.cells);
-        Cells { before: first.wrapping_sub(1) }
+        Cells::from_first(first)
     }
 
     /// Counts an allocation of `bytes` in a cell of the calling thread.
@@ -536,124 +534,6 @@ impl Ledger {
         // only when the page is touched, as by any program that maps files.
         result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
     }
-}
-
-/// `CellRecord::site` of a cell that counts dropped sites.
-pub(crate) const DROPPED_CELL: u32 = u32::MAX;
-
-impl Cell {
-    /// What its owner calls itself.
-    #[inline]
-    pub fn owner(self) -> u32 {
-        self.record().owner.load(Ordering::Relaxed)
-    }
-
-    /// The site whose counts it has.
-    pub fn site(self) -> SiteId {
-        match self.record().site.load(Ordering::Relaxed) {
-            DROPPED_CELL => SiteId::DROPPED,
-            number => SiteId(number),
-        }
-    }
-
-    /// Counts an allocation of `bytes`, in a cell of the calling thread, if its account suffices,
-    /// as it mostly does. Else [`Ledger::settle_allocation`] has to do it.
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // the lease would go through memory
-    pub fn count_allocation(
-        self,
-        bytes: u64,
-        account: &Account,
-        lease: &Lease,
-    ) -> Result<(), Stored> {
-        account.rise(bytes, lease, |epoch| self.record().save_peak(epoch))?;
-        self.add_allocation(bytes);
-        Ok(())
-    }
-
-    /// Counts a free of a block of `bytes`, in the same way: [`Ledger::settle_free`].
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
-    pub fn count_free(self, bytes: u64, account: &Account, lease: &Lease) -> Result<(), Stored> {
-        account.fall(bytes, lease, |epoch| self.record().save_peak(epoch))?;
-        self.add_free(bytes);
-        Ok(())
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn add_allocation(self, bytes: u64) {
-        bump(&self.record().alloc_blocks, 1);
-        bump(&self.record().alloc_bytes, bytes);
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn add_free(self, bytes: u64) {
-        bump(&self.record().free_blocks, 1);
-        bump(&self.record().free_bytes, bytes);
-    }
-
-    #[inline]
-    fn record(&self) -> &CellRecord {
-        // SAFETY: `claim_cell` made it from a populated, aligned entry of a mapping that is never
-        // taken down; all fields are atomics.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-/// Where the cells of a ledger lie: tells a cell by its number.
-#[derive(Clone, Copy, Debug)]
-pub struct Cells {
-    /// Where number 0 would be, which is none.
-    before: *mut CellRecord,
-}
-
-impl Cells {
-    /// The number of a cell of this ledger, above 0 and at most [`Capacities::MOST_CELLS`].
-    #[inline]
-    pub fn number(self, cell: Cell) -> u32 {
-        ((cell.0.as_ptr() as usize - self.before as usize) / size_of::<CellRecord>()) as u32
-    }
-
-    /// The cell that has a number which [`Cells::number`] of this ledger gave.
-    #[inline]
-    pub fn cell(self, number: u32) -> Cell {
-        // SAFETY: a number of a cell: its record lies in the mapping, which is not at 0.
-        Cell(unsafe { NonNull::new_unchecked(self.before.wrapping_add(number as usize)) })
-    }
-
-    /// Where the cell of a number lies, if there is one: one cache line.
-    #[inline]
-    pub fn place(self, number: u32) -> *const u8 {
-        self.before.wrapping_add(number as usize).cast_const().cast()
-    }
-}
-
-impl CellRecord {
-    /// Before the first change in a new epoch: what is held now is what was held at the peak.
-    #[inline]
-    fn save_peak(&self, epoch: u64) {
-        if self.epoch.load(Ordering::Relaxed) != epoch {
-            self.save_peak_of(epoch);
-        }
-    }
-
-    #[cold]
-    fn save_peak_of(&self, epoch: u64) {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as i64;
-        let blocks = load(&self.alloc_blocks) - load(&self.free_blocks);
-        let bytes = load(&self.alloc_bytes) - load(&self.free_bytes);
-        self.peak_blocks.store(blocks, Ordering::Relaxed);
-        self.peak_bytes.store(bytes, Ordering::Relaxed);
-        self.epoch.store(epoch, Ordering::Relaxed);
-    }
-}
-
-/// Adds to a counter that has one writer: a load and a store, no locked instruction.
-#[inline]
-fn bump(counter: &AtomicU64, amount: u64) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
 }
 
 /// Takes `amount` entries of a pool, or `None` (and leaves the pool as it was) when fewer are

@@ -75,8 +75,6 @@ pub fn write(
         }
         None => Top::in_use(&rows),
     };
-    let growth = Counts::total(&heap.openssl).minus(Counts::total(&baseline.openssl));
-    let (rest_totals, before) = (rest.snapshot.totals(), measured.baseline.snapshot.totals());
     let record = RunRecord {
         schema: SCHEMA,
         ended: match &measured.ended {
@@ -98,25 +96,8 @@ pub fn write(
         },
         command: std::env::args().collect(),
         negotiated: measured.negotiated.clone(),
-        per_connection: connections.map(|connections| {
-            let share =
-                |now: u64, before: u64| (now as f64 - before as f64) / connections.get() as f64;
-            PerConnection {
-                bytes: share(rest_totals.inuse_bytes, before.inuse_bytes),
-                blocks: share(rest_totals.inuse_blocks, before.inuse_blocks),
-                allocations: share(rest_totals.alloc_blocks, before.alloc_blocks),
-                interval95: BytesAndBlocksInterval::of(
-                    (top.bytes, top.bytes_margin),
-                    (top.blocks, top.blocks_margin),
-                ),
-                allocations_interval95: margin(&growth, Metric::AllocObjects, connections).map(
-                    |margin| {
-                        let each = share(rest_totals.alloc_blocks, before.alloc_blocks);
-                        [each - margin, each + margin]
-                    },
-                ),
-            }
-        }),
+        per_connection: connections
+            .map(|connections| per_connection(&baseline, &heap, &top, connections)),
         at_start: CountsRecord::of(std::iter::once(&measured.at_start.snapshot)),
         baseline: baseline.record(),
         at_rest: heap.record(),
@@ -143,6 +124,30 @@ pub fn write(
     std::fs::remove_file(folder.file(run_folder::LEDGER))?;
 
     Ok(Written { record, top })
+}
+
+/// What the connections added, for each of them.
+fn per_connection(
+    baseline: &Examined,
+    heap: &Examined,
+    top: &Top,
+    connections: NonZeroU64,
+) -> PerConnection {
+    let growth = Counts::total(&heap.openssl).minus(Counts::total(&baseline.openssl));
+    let (rest, before) = (heap.moment.snapshot.totals(), baseline.moment.snapshot.totals());
+    let share = |now: u64, before: u64| (now as f64 - before as f64) / connections.get() as f64;
+    let allocations = share(rest.alloc_blocks, before.alloc_blocks);
+    PerConnection {
+        bytes: share(rest.inuse_bytes, before.inuse_bytes),
+        blocks: share(rest.inuse_blocks, before.inuse_blocks),
+        allocations,
+        interval95: BytesAndBlocksInterval::of(
+            (top.bytes, top.bytes_margin),
+            (top.blocks, top.blocks_margin),
+        ),
+        allocations_interval95: margin(&growth, Metric::AllocObjects, connections)
+            .map(|margin| [allocations - margin, allocations + margin]),
+    }
 }
 
 /// A moment, made sense of.
