@@ -44,17 +44,28 @@ pub struct DiffRow {
     pub alloc_bytes: Option<Change>,
     /// Blocks ever allocated.
     pub alloc_blocks: Option<Change>,
-    /// Half the width of the 95 % interval of the change of bytes in use; `None` where both sides are
-    /// exact.
-    pub bytes_margin: Option<f64>,
+    /// How far off bytes in use may be.
+    pub bytes_margins: Margins,
     /// The same of blocks in use.
-    pub blocks_margin: Option<f64>,
+    pub blocks_margins: Margins,
     /// Which profiles have the row.
     pub side: Side,
     /// What the row stood for before, where its site has moved since: [`diff_versions`].
     pub was: Option<Key>,
     /// The heaviest stack, innermost first: that of the side that holds more, after's if equal.
     pub stack: Vec<Arc<Call>>,
+}
+
+/// Halves of the widths of the 95 % intervals of two figures and of their difference; `None` for
+/// what is exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Margins {
+    /// Of the figure before.
+    pub before: Option<f64>,
+    /// Of the figure after.
+    pub after: Option<f64>,
+    /// Of the change.
+    pub change: Option<f64>,
 }
 
 impl DiffRow {
@@ -127,7 +138,7 @@ pub fn by_category(rows: &[DiffRow]) -> Vec<(String, Change)> {
 /// exact.
 pub fn margin_of_category(rows: &[DiffRow], category: &str) -> Option<f64> {
     let rows = rows.iter().filter(|row| row.key.category == category);
-    rows.filter_map(|row| row.bytes_margin).reduce(f64::hypot)
+    rows.filter_map(|row| row.bytes_margins.change).reduce(f64::hypot)
 }
 
 /// Compares rows that are already grouped, or less a baseline.
@@ -159,8 +170,8 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
                 inuse_blocks: change(|counts| counts.inuse_blocks),
                 alloc_bytes: change(|counts| counts.alloc_bytes),
                 alloc_blocks: change(|counts| counts.alloc_blocks),
-                bytes_margin: margin_of(counts, Metric::InuseSpace, connections),
-                blocks_margin: margin_of(counts, Metric::InuseObjects, connections),
+                bytes_margins: margins_of(counts, Metric::InuseSpace, connections),
+                blocks_margins: margins_of(counts, Metric::InuseObjects, connections),
                 side: match (old, new) {
                     (Some(_), Some(_)) => Side::Both,
                     (Some(_), None) => Side::OnlyBefore,
@@ -181,7 +192,7 @@ impl DiffRow {
     /// are exact.
     pub fn is_significant(&self) -> bool {
         self.inuse_bytes
-            .zip(self.bytes_margin)
+            .zip(self.bytes_margins.change)
             .is_none_or(|(change, margin)| change.delta().abs() > margin)
     }
 
@@ -192,31 +203,32 @@ impl DiffRow {
     }
 }
 
-/// Half the width of the 95 % interval of the change of all bytes in use; `None` where both sides are
-/// exact.
-pub fn margin_of_totals(
+/// How far off all bytes in use may be.
+pub fn margins_of_totals(
     before: &[Row],
     after: &[Row],
     connections: Option<Connections>,
-) -> Option<f64> {
+) -> Margins {
     let total = |rows: &[Row], other: &[Row]| {
         rows.iter().fold(zero_of(rows, other), |sum, row| sum.plus(row.counts))
     };
     let sides = (total(before, after), total(after, before));
-    margin_of(sides, Metric::InuseSpace, connections)
+    margins_of(sides, Metric::InuseSpace, connections)
 }
 
-/// That of the difference between both sides, each of its own connections.
-fn margin_of(
+/// Of both sides, each of its own connections.
+fn margins_of(
     (old, new): (Counts, Counts),
     metric: Metric,
     connections: Option<Connections>,
-) -> Option<f64> {
+) -> Margins {
     let (m, n) = connections.unwrap_or((NonZeroU64::MIN, NonZeroU64::MIN));
-    match (margin(&old, metric, m), margin(&new, metric, n)) {
-        (Some(old), Some(new)) => Some(old.hypot(new)),
-        (old, new) => old.or(new),
-    }
+    let (before, after) = (margin(&old, metric, m), margin(&new, metric, n));
+    let change = match (before, after) {
+        (Some(before), Some(after)) => Some(before.hypot(after)),
+        (before, after) => before.or(after),
+    };
+    Margins { before, after, change }
 }
 
 /// The row that holds more bytes: its stack tells what went away, or what is new.
@@ -265,16 +277,18 @@ mod tests {
         let significant: Vec<bool> = rows.iter().map(DiffRow::is_significant).collect();
         assert_eq!(significant, [true, false]);
         // Each side's own: 1.96 √(bytes × 100 / (e^0.1 − 1)), and one block more.
-        let margin = rows[0].bytes_margin.expect("an estimate");
+        let margin = rows[0].bytes_margins.change.expect("an estimate");
         assert!((33_000.0..36_000.0).contains(&margin), "{margin}");
-        let total = margin_of_totals(&group(&before, By::Site), &group(&after, By::Site), None);
-        assert!(total.expect("an estimate") > margin);
+        let total = margins_of_totals(&group(&before, By::Site), &group(&after, By::Site), None);
+        assert!(total.change.expect("an estimate") > margin);
         // Against what is exact, one side's margin is all there is.
         let exact = profile(&[("ssl/a.c", 100_000), ("ssl/b.c", 100_000)]);
         let half = diff(&exact, &after, By::Site, None);
-        assert!(half[0].bytes_margin.expect("an estimate") < margin);
+        assert!(half[0].bytes_margins.change.expect("an estimate") < margin);
         let rows = diff(&exact, &exact, By::Site, None);
-        assert!(rows.iter().all(|row| row.bytes_margin.is_none() && row.is_significant()));
+        assert!(
+            rows.iter().all(|row| row.bytes_margins == Margins::default() && row.is_significant())
+        );
     }
 
     fn deltas(rows: &[DiffRow]) -> Vec<(&str, f64, Side)> {

@@ -117,6 +117,10 @@ struct ChangeJson<'a> {
     delta_blocks: Option<f64>,
     /// Of the two deltas.
     #[serde(skip_serializing_if = "Option::is_none")]
+    before_interval95: Option<BytesAndBlocksInterval>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_interval95: Option<BytesAndBlocksInterval>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     interval95: Option<BytesAndBlocksInterval>,
     /// Whether bytes changed by more than chance may have made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,11 +231,19 @@ impl<'a> ChangeJson<'a> {
             before_blocks: blocks.map(|change| change.before),
             after_blocks: blocks.map(|change| change.after),
             delta_blocks: blocks.map(Change::delta),
-            interval95: BytesAndBlocksInterval::of(
-                (bytes.map(Change::delta), row.bytes_margin),
-                (blocks.map(Change::delta), row.blocks_margin),
+            before_interval95: BytesAndBlocksInterval::of(
+                (bytes.map(|change| change.before), row.bytes_margins.before),
+                (blocks.map(|change| change.before), row.blocks_margins.before),
             ),
-            significant: row.bytes_margin.map(|_| row.is_significant()),
+            after_interval95: BytesAndBlocksInterval::of(
+                (bytes.map(|change| change.after), row.bytes_margins.after),
+                (blocks.map(|change| change.after), row.blocks_margins.after),
+            ),
+            interval95: BytesAndBlocksInterval::of(
+                (bytes.map(Change::delta), row.bytes_margins.change),
+                (blocks.map(Change::delta), row.blocks_margins.change),
+            ),
+            significant: row.bytes_margins.change.map(|_| row.is_significant()),
         }
     }
 }

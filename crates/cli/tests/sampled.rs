@@ -170,11 +170,20 @@ fn a_sampled_run_is_near_an_exact_one_and_every_view_says_what_it_is() {
     let diff = printed(&["diff", exact.folder(), folder]);
     assert!(diff.contains("estimated from samples; changed by"), "{diff}");
     assert!(diff.contains("within error"), "{diff}");
+    let (heading, _) = diff.split_once('\n').unwrap();
+    assert_eq!(heading.matches(" ± ").count(), 1, "one side is exact: {heading}");
+    assert!(diff.lines().all(|line| line.chars().count() <= 100), "{diff}");
     let diff = printed_json(&["diff", exact.folder(), folder, "--json"]);
     assert_eq!(diff["before"].get("sampled_every_bytes"), None);
     assert_eq!(diff["after"]["sampled_every_bytes"], 4096);
     let rows = diff["rows"].as_array().unwrap();
     assert!(rows.iter().any(|row| row["significant"] == false), "{rows:#?}");
+    for row in rows.iter().filter(|row| row["side"] != "only_before") {
+        assert_eq!(row.get("before_interval95"), None, "{row:#}");
+        let [low, high] = [0, 1].map(|end| row["after_interval95"]["bytes"][end].as_f64().unwrap());
+        let middle = row["after_bytes"].as_f64().unwrap();
+        assert!(low < high && (low + high - 2.0 * middle).abs() < 0.01, "{row:#}");
+    }
 
     let flame = printed(&["flame", folder, "-o", "-"]);
     assert!(

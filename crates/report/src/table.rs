@@ -107,7 +107,7 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let shown: Vec<&DiffRow> = rows_of_diff.iter().take(options.rows).collect();
     let delta = |row: &DiffRow| {
         figure(row.inuse_bytes.map(Change::delta), |delta| {
-            let margin = row.bytes_margin.map(|margin| format!(" ± {}", rounded(margin)));
+            let margin = row.bytes_margins.change.map(|margin| format!(" ± {}", rounded(margin)));
             signed(delta) + &margin.unwrap_or_default()
         })
     };
@@ -119,10 +119,17 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
         Side::OnlyBefore => "gone",
         Side::OnlyAfter => "new",
     };
-    let bytes = |row: &&DiffRow| row.inuse_bytes;
+    let before = |row: &DiffRow| {
+        let bytes = row.inuse_bytes.map(|bytes| bytes.before);
+        figure(bytes, |bytes| give_or_take(bytes, row.bytes_margins.before, rounded))
+    };
+    let after = |row: &DiffRow| {
+        let bytes = row.inuse_bytes.map(|bytes| bytes.after);
+        figure(bytes, |bytes| give_or_take(bytes, row.bytes_margins.after, rounded))
+    };
     let mut columns = vec![
-        Column::number("before", shown.iter().map(|r| figure(bytes(r).map(|b| b.before), rounded))),
-        Column::number("after", shown.iter().map(|r| figure(bytes(r).map(|b| b.after), rounded))),
+        Column::number("before", shown.iter().map(|row| before(row))),
+        Column::number("after", shown.iter().map(|row| after(row))),
         Column::number("change", shown.iter().map(|row| delta(row))),
         Column::number(
             "blocks",
@@ -130,7 +137,8 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
                 figure(row.inuse_blocks.map(Change::delta), |blocks| {
                     let text = one_decimal(blocks);
                     let text = text.strip_suffix(".0").unwrap_or(&text);
-                    let margin = row.blocks_margin.map(|margin| format!(" ± {}", rounded(margin)));
+                    let margin = row.blocks_margins.change;
+                    let margin = margin.map(|margin| format!(" ± {}", rounded(margin)));
                     let text = text.to_owned() + &margin.unwrap_or_default();
                     if blocks > 0.0 { format!("+{text}") } else { text }
                 })

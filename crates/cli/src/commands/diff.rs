@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use analysis::diff::{
-    DiffRow, by_category, diff_rows, diff_versions, margin_of_category, margin_of_totals,
+    DiffRow, Margins, by_category, diff_rows, diff_versions, margin_of_category, margins_of_totals,
 };
 use analysis::moved::Versions;
 use clap::Args;
@@ -62,8 +62,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let per_connection = connections.is_some();
         return output::print_json(&DiffJson::new(&before, &after, by, &rows, per_connection));
     }
-    let margin = margin_of_totals(&old, &new, connections);
-    let mut text = heading(&before, &after, &rows, connections.is_some(), margin);
+    let margins = margins_of_totals(&old, &new, connections);
+    let mut text = heading(&before, &after, &rows, connections.is_some(), margins);
     text += &of_which(&rows, by);
     text += "\n";
     let changed: Vec<DiffRow> =
@@ -84,7 +84,7 @@ fn heading(
     after: &Capture,
     rows: &[DiffRow],
     per_connection: bool,
-    margin: Option<f64>,
+    margins: Margins,
 ) -> String {
     let sum = |of: fn(&analysis::diff::Change) -> f64| -> f64 {
         rows.iter().filter_map(|row| row.inuse_bytes.as_ref().map(of)).sum()
@@ -100,8 +100,10 @@ fn heading(
         }
         _ => capture.name.clone(),
     });
-    let mut text = format!("{from} → {to}: {} → {} {what}{change}\n", human(old), human(new));
-    if let Some(margin) = margin {
+    let [was, is] = [(old, margins.before), (new, margins.after)]
+        .map(|(bytes, margin)| give_or_take(bytes, margin, human));
+    let mut text = format!("{from} → {to}: {was} → {is} {what}{change}\n");
+    if let Some(margin) = margins.change {
         let within = if (new - old).abs() > margin { "" } else { ": within error" };
         let change = give_or_take(new - old, Some(margin), human);
         text += &format!("estimated from samples; changed by {change} (95 %){within}\n");
@@ -132,7 +134,7 @@ fn of_which(rows: &[DiffRow], by: GroupBy) -> String {
     match named.join(", ") {
         named if named.is_empty() => String::new(),
         // With their intervals they may be too long for one line.
-        named if rows.iter().any(|row| row.bytes_margin.is_some()) => {
+        named if rows.iter().any(|row| row.bytes_margins.change.is_some()) => {
             output::wrapped(&format!("of which {named}"), 0) + "\n"
         }
         named => format!("of which {named}\n"),

@@ -10,7 +10,7 @@ use super::parts::swatch;
 use super::sites::breakable;
 use super::staircase::{change, unit};
 use super::{Page, known};
-use crate::bytes::{exact, one_decimal, rounded, signed};
+use crate::bytes::{exact, give_or_take, one_decimal, rounded, signed};
 
 /// Rows of the table.
 const ROWS: usize = 15;
@@ -75,23 +75,26 @@ fn site(row: &DiffRow) -> Markup {
         let text = minus(&one_decimal(blocks));
         if blocks > 0.0 { format!("+{text}") } else { text }
     });
+    let side = |of: fn(Change) -> f64, margin| {
+        known(row.inuse_bytes.map(|change| give_or_take(of(change), margin, rounded)))
+    };
     let group = row.key.category.split('.').next().unwrap_or_default();
     html! {
         tr {
             td.n {
                 (change(bytes, &minus(&signed(bytes))))
-                @if let Some(margin) = row.bytes_margin {
+                @if let Some(margin) = row.bytes_margins.change {
                     " ± " (rounded(margin))
                     @if !row.is_significant() { " " span.muted { "within error" } }
                 }
             }
             td.n {
                 @if row.side == Side::OnlyAfter { span.muted { "new" } }
-                @else { (known(row.inuse_bytes.map(|change| rounded(change.before)))) }
+                @else { (side(|change| change.before, row.bytes_margins.before)) }
             }
             td.n {
                 @if row.side == Side::OnlyBefore { span.muted { "gone" } }
-                @else { (known(row.inuse_bytes.map(|change| rounded(change.after)))) }
+                @else { (side(|change| change.after, row.bytes_margins.after)) }
             }
             td.n { (known(blocks)) }
             td.category { (swatch(group)) " " (row.key.category) }
