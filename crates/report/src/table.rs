@@ -138,7 +138,7 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
                     let text = one_decimal(blocks);
                     let text = text.strip_suffix(".0").unwrap_or(&text);
                     let margin = row.blocks_margins.change;
-                    let margin = margin.map(|margin| format!(" ± {}", rounded(margin)));
+                    let margin = margin.map(|margin| format!(" ± {}", one_decimal(margin)));
                     let text = text.to_owned() + &margin.unwrap_or_default();
                     if blocks > 0.0 { format!("+{text}") } else { text }
                 })
