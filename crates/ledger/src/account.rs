@@ -10,8 +10,9 @@ use crate::word::{GENERATIONS, Word};
 ///
 /// The owner stores what the account holds, and only then looks whether somebody has frozen it:
 /// most events need no atomic read-modify-write. Whoever freezes it says so first, looks only after
-/// a fence in all threads ([`fences`]), and leaves there what he saw. So an owner who finds it
-/// frozen can tell whether his last change was in it.
+/// a fence in all threads ([`fences`]), and leaves there what he saw; or the owner, who sees what he
+/// stored without a fence, comes first and does the same. So an owner who finds it frozen can tell
+/// whether his last change was in it.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct Account {

@@ -17,7 +17,9 @@
 //!    └─────────────────────── all accounts are frozen; their sum joins the pool ──────────┘
 //! ```
 //!
-//! Nobody waits for anybody: a thread that finds the accounts being gathered does it as well.
+//! Nobody depends on anybody: a thread that finds the accounts being gathered does it as well. Who
+//! gathers gives the owners a moment to freeze their accounts themselves, and then has the kernel
+//! stop them for an instant ([`fences`]).
 
 use std::sync::atomic::Ordering;
 

@@ -9,6 +9,10 @@ const WORDS: usize = 512;
 /// All ways to compare that this processor has, of walks through frame pointers and of ones through
 /// unwind tables.
 fn ways_to_compare(stacks: StackSource) -> Vec<Compare> {
+    #[cfg(target_arch = "x86_64")]
+    if !std::arch::is_x86_feature_detected!("avx2") {
+        eprintln!("skipped: comparing segments with AVX2, which this processor does not have");
+    }
     match stacks {
         StackSource::FramePointers => vec![is_linked_at, Segment::compare(stacks)],
         StackSource::UnwindTables => vec![is_spread_at, Segment::compare(stacks)],
