@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 
 use crate::below::Below;
 use crate::heap::MemoryFunctions;
-use crate::openssls::MOST_OPENSSLS;
+use crate::openssls::{MOST_OPENSSLS, one_for_each_openssl};
 use crate::process;
 use crate::recorder::{self, Caller, Recorder};
 use crate::stack::frame_pointer;
@@ -20,16 +20,7 @@ pub(crate) static BELOW: [Below; MOST_OPENSSLS] = [const { Below::heap() }; MOST
 /// The sets, by number. One place in memory: a constant would be made anew wherever it is used,
 /// in another crate with other copies of the functions, and to know the hooks again is to compare
 /// addresses.
-pub(crate) static SETS: [MemoryFunctions; MOST_OPENSSLS] = [
-    set::<0>(),
-    set::<1>(),
-    set::<2>(),
-    set::<3>(),
-    set::<4>(),
-    set::<5>(),
-    set::<6>(),
-    set::<7>(),
-];
+pub(crate) static SETS: [MemoryFunctions; MOST_OPENSSLS] = one_for_each_openssl!(set);
 
 const fn set<const N: usize>() -> MemoryFunctions {
     MemoryFunctions {

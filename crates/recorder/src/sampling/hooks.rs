@@ -7,21 +7,12 @@ use std::ptr::null_mut;
 use super::{countdown, counting, held};
 use crate::heap::MemoryFunctions;
 use crate::hooks::BELOW;
-use crate::openssls::MOST_OPENSSLS;
+use crate::openssls::{MOST_OPENSSLS, one_for_each_openssl};
 use crate::recorder::Caller;
 use crate::stack::frame_pointer;
 
 /// The sets, by number, in one place in memory.
-pub(crate) static SETS: [MemoryFunctions; MOST_OPENSSLS] = [
-    set::<0>(),
-    set::<1>(),
-    set::<2>(),
-    set::<3>(),
-    set::<4>(),
-    set::<5>(),
-    set::<6>(),
-    set::<7>(),
-];
+pub(crate) static SETS: [MemoryFunctions; MOST_OPENSSLS] = one_for_each_openssl!(set);
 
 const fn set<const N: usize>() -> MemoryFunctions {
     MemoryFunctions {
