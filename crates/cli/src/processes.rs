@@ -99,6 +99,10 @@ pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(9)) => "was killed by signal 9 (SIGKILL)".to_owned(),
+        (None, Some(31)) => {
+            "was killed by signal 31 (SIGSYS: a system-call filter forbids what it called)"
+                .to_owned()
+        }
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended".to_owned(),
     }

@@ -2,18 +2,11 @@
 //! recorded is built here from `fixtures/openssls`.
 
 mod program;
-
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod workshop;
 
 use program::{path, text};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A folder with built programs and their recordings.
-struct Workshop(TempDir);
-
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/openssls");
+use workshop::{Workshop, number};
 
 /// Options of the compiler for each form of a program with an OpenSSL in it.
 const LINKED_IN: &[&str] = &[];
@@ -24,87 +17,11 @@ const WITHOUT_SETTER: &[&str] = &["-DWITHOUT_GIVING", "-ffunction-sections", "-W
 const STRIPPED_WITHOUT_SETTER: &[&str] =
     &["-DWITHOUT_GIVING", "-ffunction-sections", "-Wl,--gc-sections", "-s"];
 
-impl Workshop {
-    fn new() -> Workshop {
-        Workshop(TempDir::new().unwrap())
-    }
-
-    /// Compiles `sources`. A C compiler is there: OpenSSL was built with it.
-    fn build(&self, name: &str, sources: &[&str], options: &[&str]) -> PathBuf {
-        let built = self.0.path().join(name);
-        let sources = sources.iter().map(|source| format!("{SOURCES}/{source}"));
-        let output = Command::new("cc")
-            .args(["-O2", "-w", "-o", path(&built)])
-            .args(sources)
-            .args(options)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        built
-    }
-
-    /// A program with an OpenSSL linked into it.
-    fn linked_in(&self, options: &[&str]) -> PathBuf {
-        self.build("program", &["program.c", "library.c"], options)
-    }
-
-    /// A library with an OpenSSL.
-    fn library(&self, options: &[&str]) -> PathBuf {
-        let shared = ["-shared", "-fPIC", "-Wl,-soname,libplay.so"];
-        self.build("libplay.so", &["library.c"], &[&shared, options].concat())
-    }
-
-    /// A program that uses a library with an OpenSSL.
-    fn with_library(&self, options: &[&str]) -> PathBuf {
-        let library = self.library(options);
-        let origin = "-Wl,-rpath,$ORIGIN";
-        self.build("program", &["program.c"], &[path(&library), origin])
-    }
-
-    /// Records the program, which has to say and return the same as by itself.
-    fn record(&self, program: &Path, arguments: &[&str]) -> Recorded {
-        let folder = self.0.path().join("run");
-        let start = ["record", "--out", path(&folder), "--", path(program)];
-        let output = program::tlsheap(&[&start, arguments].concat());
-        let plain = Command::new(program).args(arguments).output().unwrap();
-        let words = text(&output.stderr);
-        assert_eq!(text(&output.stdout), text(&plain.stdout), "{words}");
-        Recorded { folder, output, plain }
-    }
-}
-
-struct Recorded {
-    folder: PathBuf,
-    output: Output,
-    plain: Output,
-}
-
-impl Recorded {
-    /// The one process in `run.json`.
-    fn process(&self) -> Value {
-        let words = text(&self.output.stderr);
-        assert_eq!(self.output.status.code(), self.plain.status.code(), "{words}");
-        let json = std::fs::read_to_string(self.folder.join("run.json")).expect(&words);
-        let record: Value = serde_json::from_str(&json).unwrap();
-        let processes = record["processes"].as_array().unwrap();
-        assert_eq!(processes.len(), 1, "{record:#}");
-        processes[0].clone()
-    }
-
-    fn said(&self) -> String {
-        text(&self.output.stdout)
-    }
-}
-
 /// The way in and the outcome of the one OpenSSL in a process.
 fn openssl(process: &Value) -> (&str, &str) {
     let openssls = process["openssls"].as_array().unwrap();
     assert_eq!(openssls.len(), 1, "{openssls:#?}");
     (openssls[0]["way"].as_str().unwrap(), openssls[0]["outcome"].as_str().unwrap())
-}
-
-fn number(process: &Value, pointer: &str) -> u64 {
-    process.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{process:#}"))
 }
 
 /// What `use` in program.c allocates: three allocations, of which a thousand bytes are kept.

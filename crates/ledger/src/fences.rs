@@ -10,6 +10,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
 
+use crate::sandbox::Permit;
+
 /// Who makes the fences.
 static FENCES: AtomicU8 = AtomicU8::new(OWNERS);
 
@@ -17,12 +19,13 @@ static FENCES: AtomicU8 = AtomicU8::new(OWNERS);
 const OWNERS: u8 = 0;
 /// The kernel, when somebody freezes.
 const KERNEL: u8 = 1;
-/// Owners, since the kernel has begun to refuse. Some may not know it yet.
-const REFUSED: u8 = 2;
+/// Owners, from now on. Some may not know it yet.
+const TURNING: u8 = 2;
 
 /// Asks the kernel for its fences. Before anything is counted in the process.
 pub(crate) fn prepare() {
-    let registered = membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+    let registered = Permit::ask()
+        .is_some_and(|_permit| membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED));
     FENCES.store(if registered { KERNEL } else { OWNERS }, Ordering::SeqCst);
 }
 
@@ -46,18 +49,39 @@ fn of_itself() {
 #[cold]
 pub(crate) fn of_others() {
     fence(Ordering::SeqCst);
-    match FENCES.load(Ordering::SeqCst) {
-        OWNERS => return,
-        KERNEL if membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) => return,
-        _ => {}
+    if FENCES.load(Ordering::SeqCst) == OWNERS {
+        return;
     }
-    // A sandbox that came up later refuses it. From now on owners make fences themselves. A store
-    // that was made without one leaves its processor long before this has slept.
-    FENCES.store(REFUSED, Ordering::SeqCst);
-    let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-    // SAFETY: a time to sleep, and no place for the rest of it.
-    unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
-    let _ = FENCES.compare_exchange(REFUSED, OWNERS, Ordering::SeqCst, Ordering::Relaxed);
+    // Where there is none, owners make the fences: see `leave_to_owners`.
+    let Some(_permit) = Permit::ask() else { return };
+    match FENCES.load(Ordering::SeqCst) {
+        OWNERS => {}
+        KERNEL if membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) => {}
+        // A sandbox that came up unseen refuses it.
+        _ => turn_to_owners(),
+    }
+}
+
+/// From now on owners make the fences. The process may be about to lose the right to ask the kernel
+/// for them.
+pub(crate) fn leave_to_owners() {
+    if FENCES.load(Ordering::SeqCst) != OWNERS {
+        turn_to_owners();
+    }
+}
+
+#[cold]
+fn turn_to_owners() {
+    FENCES.store(TURNING, Ordering::SeqCst);
+    // An owner stores and then looks who makes the fences. So one that does not know it yet has
+    // stored before this, or, where the kernel refuses, its store leaves its processor long before
+    // this has slept.
+    if !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        // SAFETY: a time to sleep, and no place for the rest of it.
+        unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
+    }
+    let _ = FENCES.compare_exchange(TURNING, OWNERS, Ordering::SeqCst, Ordering::Relaxed);
 }
 
 fn membarrier(command: libc::c_int) -> bool {

@@ -64,7 +64,7 @@ pub struct Statistics {
     pub nested_calls: u64,
     /// Sites whose stack had more frames than are kept.
     pub truncated_stacks: u64,
-    /// Sites recorded, and for how many there is room.
+    /// Sites at which something was counted.
     pub sites: u64,
     /// Room for sites.
     pub site_capacity: u64,

@@ -13,6 +13,8 @@
 //!                    └─► report: the coverage file beside the ledger   called by the program
 //! ```
 //!
+//! Stand-ins for `prctl` and `syscall` notice when the process is about to shut itself in (`sandbox`).
+//!
 //! With the variable `TLSHEAP_FIXES`, connections are given settings that may save memory: see
 //! `fixes`.
 //!
@@ -35,6 +37,7 @@ mod openssl;
 mod pins;
 mod put_in;
 mod report;
+mod sandbox;
 mod scan;
 mod stand_ins;
 mod start;

@@ -73,6 +73,10 @@ pub(crate) fn look_for_new() {
     if !READY.load(Ordering::Acquire) || object::changes().adds == ADDS.load(Ordering::Acquire) {
         return;
     }
+    // It would read files.
+    if recorder::is_sandboxed() {
+        return;
+    }
     // Outside the lock: a thread that holds the loader's lock may be waiting for ours.
     // What comes between the two readings is for the next look.
     let (before, changes) = object::loaded();

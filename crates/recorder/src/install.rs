@@ -224,6 +224,7 @@ unsafe extern "C" fn detach() {
     if let Some(recorder) = recorder::current() {
         recorder.detached.store(true, Ordering::Relaxed);
     }
+    ledger::forget_permits();
     // At a desk it would go on counting.
     threads::stand_up();
 }

@@ -11,6 +11,7 @@
 //! * When a table is full, the program runs on and the ledger says what was dropped.
 //! * A forked child of [`install`] runs on unrecorded: the ledger is its parent's. One of
 //!   [`prepare`] gets a ledger of its own, in which what it has from its parent is kept apart.
+//! * After [`prepare_for_sandbox`] the recorder makes no system call that a heap does not make.
 //!
 //! What the host owes: [`install`] or [`OpensslNumber::put_into`] comes before OpenSSL's first allocation. For
 //! [`install`], the program and its OpenSSL are built with frame pointers.
@@ -38,6 +39,7 @@ mod openssls;
 mod process;
 mod recorder;
 mod sampling;
+mod sandbox;
 mod segments;
 mod sites;
 mod stack;
@@ -57,4 +59,5 @@ pub use ledger::Sampling;
 pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
 pub use process::{Preparation, note_new_modules, note_unloading, prepare};
 pub use sampling::SampleOptions;
+pub use sandbox::{give_up_sandbox, is_sandboxed, prepare_for_sandbox};
 pub use stack::StackSource;

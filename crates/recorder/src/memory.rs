@@ -2,6 +2,8 @@
 
 use std::ptr::NonNull;
 
+use ledger::Permit;
+
 /// A table of the recorder's, for the ledger to list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
@@ -48,10 +50,10 @@ pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     }
     // Where the kernel knows names of anonymous memory (Linux 5.17, if it is built so), a reader of
     // smaps sees whose it is. Elsewhere nothing is lost: the ledger lists the tables.
-    // SAFETY: names a part of the mapping just made; the name is a C string.
-    unsafe {
+    if let Some(_permit) = Permit::ask() {
         let name = c"tlsheap tables".as_ptr();
-        libc::prctl(libc::PR_SET_VMA, libc::PR_SET_VMA_ANON_NAME, table, length, name);
+        // SAFETY: names a part of the mapping just made; the name is a C string.
+        unsafe { libc::prctl(libc::PR_SET_VMA, libc::PR_SET_VMA_ANON_NAME, table, length, name) };
     }
     NonNull::new(table.cast())
 }

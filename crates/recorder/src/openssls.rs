@@ -64,6 +64,11 @@ pub fn add_openssl(
     Ok(number)
 }
 
+/// Whether there is one.
+pub(crate) fn is_any() -> bool {
+    USED.load(Ordering::Acquire) > 0
+}
+
 impl OpensslNumber {
     /// The number in [`ledger::Site::openssl`].
     pub fn get(self) -> u8 {

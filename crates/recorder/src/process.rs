@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ledger::{Capacities, Ledger};
+use ledger::{Capacities, Ledger, Permit};
 
 use crate::heap::{self, Heap};
 use crate::install::InstallError;
@@ -80,7 +80,8 @@ pub unsafe fn prepare(preparation: Preparation, heap: Heap) -> Result<(), Instal
 /// Adds the files that were mapped into the process since its ledger was made, so that addresses
 /// in them get names. One thread at a time may call it.
 pub fn note_new_modules() {
-    if let Some(recorder) = recorder::current()
+    if let Some(_permit) = Permit::ask()
+        && let Some(recorder) = recorder::current()
         && let Ok(map) = std::fs::read("/proc/self/maps")
     {
         recorder.ledger.add_modules(&map);
@@ -93,12 +94,13 @@ pub fn note_unloading() {
 }
 
 /// The first allocation: makes the ledger and starts counting. `None` when the process was not
-/// prepared, or no ledger can be made.
+/// prepared, is in a sandbox, or no ledger can be made.
 #[cold]
 pub(crate) fn start() -> Option<&'static Recorder> {
     let preparation = PREPARATION.load(Ordering::Acquire);
     // SAFETY: NULL, or a leaked box that `prepare` stored.
     let preparation = unsafe { preparation.as_ref() }?;
+    let _permit = Permit::ask()?;
     // A signal handler that interrupts the start must not wait for its end.
     let _inside = Inside::enter()?;
     loop {
@@ -161,6 +163,7 @@ fn new_ledger(preparation: &Preparation) -> Result<(Ledger, PathBuf), InstallErr
 /// one of the child's own.
 unsafe extern "C" fn begin_anew() {
     recorder::retire();
+    ledger::forget_permits();
     threads::stand_up();
     sampling::begin_anew();
     // The thread that was starting, or the file that could not be made, was the parent's.

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use ledger::{Account, Accounts, Cell, Lease, Ledger, Share, SiteId, Stored};
+use ledger::{Account, Accounts, Cell, Lease, Ledger, Permit, Share, SiteId, Stored};
 
 use crate::habits::{Habits, Known};
 use crate::memory;
@@ -103,7 +103,7 @@ impl Seated {
 /// One thread's tables.
 #[repr(C, align(64))]
 pub(crate) struct Desk {
-    /// The thread's kernel id; 0 when nobody sits here.
+    /// Who sits here, as [`own_id`] has it; 0 when nobody does.
     owner: AtomicU32,
     /// Its share of how far the process is below its peak. Others may freeze it.
     account: Account,
@@ -194,8 +194,7 @@ impl Threads {
     #[cold]
     #[inline(never)]
     fn claim(&self, recorder: &'static Recorder) -> Option<NonNull<Desk>> {
-        // SAFETY: no argument, no effect.
-        let thread = unsafe { libc::gettid() } as u32;
+        let thread = own_id();
         let desk = self
             .desks
             .iter()
@@ -291,9 +290,28 @@ fn single_threaded() -> &'static AtomicU8 {
 
 const PLACES_OFFSET: usize = size_of::<Desk>().next_multiple_of(64);
 
+/// What tells the calling thread from others at work: its kernel id, or in a sandbox a number that
+/// is none.
+fn own_id() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1 << 31);
+    match Permit::ask() {
+        // SAFETY: no argument, no effect.
+        Some(_permit) => unsafe { libc::gettid() as u32 },
+        None => NEXT.fetch_add(1, Ordering::Relaxed),
+    }
+}
+
+/// Has the calling thread sit down before its first event, unless it is in one.
+pub(crate) fn sit_down(recorder: &'static Recorder) {
+    if let Some(mut inside) = Inside::enter() {
+        let _ = recorder.threads.desk(recorder, &mut inside);
+    }
+}
+
 /// Takes the desk of a thread that ended without leaving it: its last events came after its
 /// destructors.
 fn take_over(place: &AtomicPtr<Desk>, thread: u32) -> Option<NonNull<Desk>> {
+    let _permit = Permit::ask()?;
     let desk = NonNull::new(place.load(Ordering::Acquire))?;
     // SAFETY: desks are never unmapped.
     let owner = unsafe { &desk.as_ref().owner };

@@ -1,0 +1,96 @@
+//! Programs that shut themselves in: the recorder must not make a system call for which the filter
+//! ends the process, and loses nothing of what it has seen before (`fixtures/openssls/shut_in.c`).
+
+mod program;
+mod workshop;
+
+use serde_json::Value;
+use workshop::{Workshop, number};
+
+/// What the fixture holds at its end, and has freed before.
+const BLOCKS: u64 = 4_000;
+/// Bytes in each.
+const BYTES: u64 = 100;
+
+/// Records the fixture, which ends as it does by itself, and returns `run.json`.
+fn recorded(how: &str) -> Value {
+    let workshop = Workshop::new();
+    let program = workshop.build("shut_in", &["shut_in.c", "library.c"], &["-lpthread"]);
+    let recorded = workshop.record(&program, &[how]);
+    let words = program::text(&recorded.output.stderr);
+    assert!(recorded.output.status.success(), "{how}: {words}");
+    recorded.record()
+}
+
+fn the_process(record: &Value) -> &Value {
+    let processes = record["processes"].as_array().unwrap();
+    assert_eq!(processes.len(), 1, "{record:#}");
+    &processes[0]
+}
+
+/// All of the work, in the sites that it has.
+fn assert_is_exact(process: &Value, times: u64) {
+    assert_eq!(number(process, "/openssl_at_end/inuse_blocks"), times * BLOCKS, "{process:#}");
+    assert_eq!(number(process, "/openssl_at_end/inuse_bytes"), times * BLOCKS * BYTES);
+    let more = number(process, "/openssl/alloc_blocks") - times * 2 * BLOCKS;
+    assert!(more <= times + 1, "{more} allocations more than the work");
+    for lost in ["dropped_blocks", "untracked_blocks", "foreign_frees", "stale_blocks"] {
+        assert_eq!(number(process, &format!("/recorder/{lost}")), 0, "{lost}");
+    }
+    let sites = number(process, "/recorder/sites");
+    assert!((BLOCKS..=BLOCKS + 2).contains(&sites), "{sites} sites");
+}
+
+/// The filter that is up is said.
+fn says_so(record: &Value) -> bool {
+    record.to_string().contains("has put up a system-call filter")
+}
+
+#[test]
+fn a_process_that_shuts_itself_in_is_recorded_in_full() {
+    for how in ["used", "unused", "raw"] {
+        let record = recorded(how);
+        assert_is_exact(the_process(&record), 1);
+        assert!(says_so(&record), "{how}");
+    }
+}
+
+#[test]
+fn a_child_that_shuts_itself_in_has_its_ledger_before() {
+    let record = recorded("forked");
+    let processes = record["processes"].as_array().unwrap();
+    assert_eq!(processes.len(), 2, "{record:#}");
+    assert_is_exact(&processes[1], 1);
+    assert!(says_so(&record));
+}
+
+#[test]
+fn threads_that_share_the_peak_ask_the_kernel_for_nothing() {
+    let record = recorded("threads");
+    let process = the_process(&record);
+    assert_is_exact(process, 4);
+    assert_eq!(number(process, "/openssl/peak_bytes"), 4 * BLOCKS * BYTES);
+}
+
+#[test]
+fn of_a_thread_that_comes_later_everything_is_counted_at_the_allocating_line() {
+    let record = recorded("later");
+    let process = the_process(&record);
+    assert_is_exact(process, 1);
+    assert!(number(process, "/broken_stacks") >= BLOCKS, "{process:#}");
+}
+
+#[test]
+fn a_child_that_is_forked_later_runs_unrecorded() {
+    let record = recorded("child");
+    let process = the_process(&record);
+    assert_eq!(number(process, "/openssl/alloc_blocks"), 1, "{process:#}");
+    assert!(says_so(&record));
+}
+
+#[test]
+fn a_filter_that_the_kernel_refuses_changes_nothing() {
+    let record = recorded("refused");
+    assert_is_exact(the_process(&record), 1);
+    assert!(!says_so(&record), "{record:#}");
+}

@@ -1,0 +1,28 @@
+//! What the recorder does before its process shuts itself in: from then on it makes no system call
+//! that a heap does not make.
+
+use crate::{openssls, process, recorder, threads};
+
+pub use ledger::{give_up_sandbox, is_sandboxed};
+
+/// Prepares for a system-call filter (seccomp) that the process is about to put up. From now on
+///
+/// * processes that it forks are not recorded: they would need files,
+/// * threads that come into OpenSSL for the first time are recorded with the first frame of their
+///   stacks: where their stack lies would have to be asked for,
+/// * there is room for a TLS server's sites once more; further ones are counted as dropped.
+///
+/// [`give_up_sandbox`] takes it back, when the kernel has refused the filter.
+pub fn prepare_for_sandbox() {
+    if is_sandboxed() {
+        return;
+    }
+    // A ledger cannot be made later. Where there is no OpenSSL yet, none is needed.
+    let recorder = recorder::current()
+        .or_else(|| if openssls::is_any() { process::start() } else { None })
+        .filter(|recorder| !recorder.is_detached());
+    if let Some(recorder) = recorder {
+        threads::sit_down(recorder);
+    }
+    ledger::prepare_for_sandbox(recorder.map(|recorder| &recorder.ledger));
+}
