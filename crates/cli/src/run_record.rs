@@ -208,6 +208,8 @@ pub struct RecorderRecord {
     pub nested_calls: u64,
     pub truncated_stacks: u64,
     pub hook_replaced: bool,
+    #[serde(default)]
+    pub sandboxed: bool,
     /// How far samples lie apart, where a part of the blocks was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampled_every_bytes: Option<u64>,
@@ -348,6 +350,7 @@ impl RecorderRecord {
             nested_calls: statistics.nested_calls,
             truncated_stacks: statistics.truncated_stacks,
             hook_replaced: statistics.hook_replaced,
+            sandboxed: statistics.sandboxed,
             sampled_every_bytes: sampling.map(Sampling::interval),
             ledger_bytes: statistics.ledger_bytes,
             private_bytes: statistics.private_bytes,

@@ -287,6 +287,7 @@ impl Reader<'_> {
             ledger_bytes: Self::used_bytes(layout, header),
             private_bytes: statistic(Statistic::PrivateBytes),
             hook_replaced: statistic(Statistic::HookReplaced) != 0,
+            sandboxed: statistic(Statistic::Sandboxed) != 0,
             inherited: Inherited {
                 blocks: statistic(Statistic::InheritedBlocks),
                 bytes: statistic(Statistic::InheritedBytes),

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::fences;
-use crate::writer::Ledger;
+use crate::writer::{Ledger, Statistic};
 
 /// A filter is up, or is being put up.
 static UP: AtomicBool = AtomicBool::new(false);
@@ -48,6 +48,7 @@ pub fn is_sandboxed() -> bool {
 pub fn prepare_for_sandbox(ledger: Option<&Ledger>) {
     if let Some(ledger) = ledger {
         ledger.make_room();
+        ledger.set(Statistic::Sandboxed, 1);
     }
     // First: who is refused a permit knows that owners make their own fences.
     fences::leave_to_owners();
@@ -61,7 +62,10 @@ pub fn prepare_for_sandbox(ledger: Option<&Ledger>) {
 }
 
 /// The filter did not come up: the kernel has refused it.
-pub fn give_up_sandbox() {
+pub fn give_up_sandbox(ledger: Option<&Ledger>) {
+    if let Some(ledger) = ledger {
+        ledger.set(Statistic::Sandboxed, 0);
+    }
     UP.store(false, Ordering::SeqCst);
 }
 

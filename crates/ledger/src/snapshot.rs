@@ -75,6 +75,8 @@ pub struct Statistics {
     /// Somebody else's functions were found in OpenSSL in place of the recorder's: what was
     /// allocated after that is missing.
     pub hook_replaced: bool,
+    /// The process has put up a system-call filter: what it forked after that is not recorded.
+    pub sandboxed: bool,
     /// What the process had from its parent, when it was forked.
     pub inherited: Inherited,
     /// Sites whose stack ends where the unwind tables could not be followed to its root.

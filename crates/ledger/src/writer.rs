@@ -106,9 +106,11 @@ pub enum Statistic {
     InheritedFreedBytes = 13,
     /// Sites whose stack ends where the unwind tables could not be followed.
     BrokenStacks = 14,
+    /// 1 once the process has put up a system-call filter.
+    Sandboxed = 15,
 }
 
-const _: () = assert!((Statistic::BrokenStacks as usize) < STATISTICS);
+const _: () = assert!((Statistic::Sandboxed as usize) < STATISTICS);
 
 /// A ledger cannot be created. All cases are the environment's.
 #[derive(Debug, thiserror::Error)]

@@ -53,22 +53,6 @@ impl Report {
         }
     }
 
-    /// Something goes wrong from now on, if anything is recorded.
-    pub(crate) fn problem_of_a_recorded_process(&mut self, sentence: &str) {
-        if self.coverage.openssls.iter().any(|found| found.outcome.is_recorded()) {
-            self.problem(sentence.to_owned());
-        }
-    }
-
-    /// It does not.
-    pub(crate) fn take_back(&mut self, sentence: &str) {
-        self.enter_process();
-        self.coverage.problems.retain(|problem| problem != sentence);
-        if let Some(file) = self.file.take() {
-            self.write(file);
-        }
-    }
-
     /// The outcome for a recorded OpenSSL has changed.
     pub(crate) fn changed(&mut self, number: u8, outcome: Outcome) {
         self.enter_process();

@@ -160,11 +160,6 @@ unsafe extern "C" fn seccomp_by_number(
     }
 }
 
-/// What is not seen from then on.
-const NOT_SEEN: &str = "the process has put up a system-call filter (seccomp): libraries that it \
-                        loads and processes that it forks from then on are not recorded, and of \
-                        threads that come into OpenSSL for the first time only the innermost frame";
-
 /// Calls `put_up`, which puts up a filter unless it answers with something else than 0.
 fn in_a_sandbox<T: Default + PartialEq>(put_up: impl FnOnce() -> T) -> T {
     // Filters may be put up one over the other.
@@ -173,18 +168,12 @@ fn in_a_sandbox<T: Default + PartialEq>(put_up: impl FnOnce() -> T) -> T {
         let _ = catch_unwind(|| {
             scan::look_for_new();
             scan::check_in_place();
-            scan::with_report(|report| report.problem_of_a_recorded_process(NOT_SEEN));
             recorder::prepare_for_sandbox();
         });
     }
     let answer = put_up();
     if first && answer != T::default() {
-        // SAFETY: the C library's own cell for the calling thread.
-        let error = unsafe { *libc::__errno_location() };
         recorder::give_up_sandbox();
-        let _ = catch_unwind(|| scan::with_report(|report| report.take_back(NOT_SEEN)));
-        // SAFETY: as above.
-        unsafe { *libc::__errno_location() = error };
     }
     answer
 }

@@ -1,9 +1,10 @@
 //! What the recorder does before its process shuts itself in: from then on it makes no system call
 //! that a heap does not make.
 
+use crate::recorder::Recorder;
 use crate::{openssls, process, recorder, threads};
 
-pub use ledger::{give_up_sandbox, is_sandboxed};
+pub use ledger::is_sandboxed;
 
 /// Prepares for a system-call filter (seccomp) that the process is about to put up. From now on
 ///
@@ -18,11 +19,23 @@ pub fn prepare_for_sandbox() {
         return;
     }
     // A ledger cannot be made later. Where there is no OpenSSL yet, none is needed.
-    let recorder = recorder::current()
-        .or_else(|| if openssls::is_any() { process::start() } else { None })
-        .filter(|recorder| !recorder.is_detached());
+    if recorder::current().is_none() && openssls::is_any() {
+        process::start();
+    }
+    let recorder = at_work();
     if let Some(recorder) = recorder {
         threads::sit_down(recorder);
     }
     ledger::prepare_for_sandbox(recorder.map(|recorder| &recorder.ledger));
+}
+
+/// The kernel has refused the filter that [`prepare_for_sandbox`] was called for: everything is
+/// recorded as before.
+pub fn give_up_sandbox() {
+    ledger::give_up_sandbox(at_work().map(|recorder| &recorder.ledger));
+}
+
+/// The recorder that counts in this process.
+fn at_work() -> Option<&'static Recorder> {
+    recorder::current().filter(|recorder| !recorder.is_detached())
 }

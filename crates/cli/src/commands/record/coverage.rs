@@ -41,9 +41,26 @@ pub fn problems(processes: &Processes) -> Vec<String> {
             sentences.push(format!("process {} ({}): {problem}", coverage.pid, coverage.program));
         }
     }
+    sentences.extend(sandboxes(processes));
     sentences.sort();
     sentences.dedup();
     sentences
+}
+
+/// What cannot be seen behind the system-call filters of recorded processes, in a sentence.
+fn sandboxes(processes: &Processes) -> Option<String> {
+    let mut shut_in = processes.recorded().filter(|(_, ledger, _)| ledger.statistics.sandboxed);
+    let (_, _, first) = shut_in.next()?;
+    let more = match shut_in.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "process {} ({}){more} put up a system-call filter (seccomp): from then on, libraries it \
+         loads and processes it forks are not recorded, and of threads that come into OpenSSL for \
+         the first time the innermost frame only",
+        first.pid, first.program
+    ))
 }
 
 /// Why nothing was recorded, and what would help.
