@@ -160,8 +160,9 @@ unsafe extern "C" fn seccomp_by_number(
     }
 }
 
-/// Calls `put_up`, which puts up a filter unless it answers with something else than 0.
-fn in_a_sandbox<T: Default + PartialEq>(put_up: impl FnOnce() -> T) -> T {
+/// Calls `put_up`, which puts up a filter unless it answers with less than 0. (More than 0 is the
+/// filter's listener, or a thread that could not be put under it.)
+fn in_a_sandbox<T: Default + PartialOrd>(put_up: impl FnOnce() -> T) -> T {
     // Filters may be put up one over the other.
     let first = !recorder::is_sandboxed();
     if first {
@@ -172,7 +173,7 @@ fn in_a_sandbox<T: Default + PartialEq>(put_up: impl FnOnce() -> T) -> T {
         });
     }
     let answer = put_up();
-    if first && answer != T::default() {
+    if first && answer < T::default() {
         recorder::give_up_sandbox();
     }
     answer
