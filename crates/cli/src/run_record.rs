@@ -210,6 +210,8 @@ pub struct RecorderRecord {
     pub hook_replaced: bool,
     #[serde(default)]
     pub sandboxed: bool,
+    #[serde(default)]
+    pub unrecorded_children: u64,
     /// How far samples lie apart, where a part of the blocks was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampled_every_bytes: Option<u64>,
@@ -351,6 +353,7 @@ impl RecorderRecord {
             truncated_stacks: statistics.truncated_stacks,
             hook_replaced: statistics.hook_replaced,
             sandboxed: statistics.sandboxed,
+            unrecorded_children: statistics.unrecorded_children,
             sampled_every_bytes: sampling.map(Sampling::interval),
             ledger_bytes: statistics.ledger_bytes,
             private_bytes: statistics.private_bytes,

@@ -1,9 +1,13 @@
-//! Programs that shut themselves in: the recorder must not make a system call for which the filter
-//! ends the process, and loses nothing of what it has seen before (`fixtures/openssls/shut_in.c`).
+//! Programs that shut themselves in (`shut_in.c` and `rooted.c` in `fixtures/openssls`): the recorder
+//! must not make a system call for which a filter ends the process, nor lose one that has changed
+//! its root directory without a word.
 
 mod program;
 mod workshop;
 
+use std::path::Path;
+
+use program::path;
 use serde_json::Value;
 use workshop::{Workshop, number};
 
@@ -93,4 +97,53 @@ fn a_filter_that_the_kernel_refuses_changes_nothing() {
     let record = recorded("refused");
     assert_is_exact(the_process(&record), 1);
     assert!(!says_so(&record), "{record:#}");
+}
+
+/// Records `rooted.c`, and returns `run.json`.
+fn rooted(when: &str) -> Value {
+    let workshop = Workshop::new();
+    let program = workshop.build("rooted", &["rooted.c", "library.c"], &[]);
+    let jail = workshop.0.path().join("jail");
+    std::fs::create_dir(&jail).unwrap();
+    let recorded = workshop.record(&program, &[when, path(&jail)]);
+    let words = program::text(&recorded.output.stderr);
+    assert!(!words.contains("chroot: "), "root directories cannot be changed here: {words}");
+    recorded.record()
+}
+
+#[test]
+fn a_worker_that_changes_its_root_has_its_ledger_before() {
+    let record = rooted("worker");
+    let processes = record["processes"].as_array().unwrap();
+    assert_eq!(processes.len(), 2, "{record:#}");
+    assert_eq!(number(&processes[1], "/openssl_at_end/inuse_bytes"), 700);
+    assert_eq!(record["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn a_child_that_is_forked_behind_another_root_is_said_to_be_missing() {
+    let record = rooted("before");
+    let process = the_process(&record);
+    assert_eq!(number(process, "/recorder/unrecorded_children"), 1);
+    let problems = record["problems"].to_string();
+    assert!(problems.contains("1 process forked from process"), "{problems}");
+}
+
+#[test]
+fn a_limit_of_file_sizes_makes_the_ledger_smaller_and_does_not_end_the_program() {
+    let workshop = Workshop::new();
+    let program = workshop.linked_in(&[]);
+    for (blocks_of_512, room) in [("unlimited", 65_536), ("20000", 8_192), ("100", 0), ("0", 0)] {
+        let line = format!("ulimit -f {blocks_of_512}; exec {}", path(&program));
+        let recorded = workshop.record(Path::new("/bin/sh"), &["-c", &line]);
+        let said = program::text(&recorded.output.stderr);
+        if room > 0 {
+            let process = recorded.process();
+            assert_eq!(number(&process, "/recorder/site_capacity"), room, "{said}");
+            assert_eq!(number(&process, "/openssl/alloc_blocks"), 3);
+        } else if blocks_of_512 == "100" {
+            assert!(said.contains("RLIMIT_FSIZE"), "{said}");
+        }
+        let _ = std::fs::remove_dir_all(&recorded.folder);
+    }
 }

@@ -8,7 +8,7 @@ use crate::peak::Peak;
 pub(crate) const MAGIC: [u8; 8] = *b"tlsheap\0";
 
 /// Changes with every change of the layout; a reader reads its own version only.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// Frames kept of one stack. Most have 32 to 45; parsing a certificate on a tokio task takes up to
 /// about 80, through OpenSSL 4.0's decoders. Unused room costs nothing: stacks lie end to end.
@@ -62,6 +62,24 @@ impl Capacities {
     }
 }
 
+impl Capacities {
+    /// Fewer sites are not worth a ledger.
+    const LEAST_SITES: u32 = 256;
+
+    /// The same, or as much of it as a file of `bytes` has room for. `None` when that is next to
+    /// nothing.
+    pub(crate) fn within(self, bytes: u64) -> Option<Capacities> {
+        let mut capacities = self;
+        while Regions::of(&capacities).end > bytes {
+            if capacities.sites / 2 < Capacities::LEAST_SITES {
+                return None;
+            }
+            capacities = Capacities::for_sites(capacities.sites / 2);
+        }
+        Some(capacities)
+    }
+}
+
 impl Default for Capacities {
     fn default() -> Self {
         Capacities::for_sites(65_536)
@@ -109,7 +127,7 @@ pub(crate) struct TableRecord {
 }
 
 /// Room for statistics in the header; a multiple of eight keeps `peak` on its own line.
-pub(crate) const STATISTICS: usize = 16;
+pub(crate) const STATISTICS: usize = 24;
 
 /// One site. Written once, then `state` is set, then nothing but the spilled frees changes.
 #[repr(C)]

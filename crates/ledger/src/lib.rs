@@ -46,4 +46,4 @@ pub use peak::{Accounts, Peak, Share, Threads};
 pub use sampling::{Estimate, Sampling, Uncertainty};
 pub use sandbox::{Permit, forget_permits, give_up_sandbox, is_sandboxed, prepare_for_sandbox};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
-pub use writer::{CreateError, Ledger, SiteId, SiteKey, StackEnd, Statistic};
+pub use writer::{CreateError, Ledger, SiteId, SiteKey, StackEnd, Statistic, largest_file};

@@ -288,6 +288,7 @@ impl Reader<'_> {
             private_bytes: statistic(Statistic::PrivateBytes),
             hook_replaced: statistic(Statistic::HookReplaced) != 0,
             sandboxed: statistic(Statistic::Sandboxed) != 0,
+            unrecorded_children: statistic(Statistic::UnrecordedChildren),
             inherited: Inherited {
                 blocks: statistic(Statistic::InheritedBlocks),
                 bytes: statistic(Statistic::InheritedBytes),

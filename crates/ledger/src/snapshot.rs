@@ -77,6 +77,8 @@ pub struct Statistics {
     pub hook_replaced: bool,
     /// The process has put up a system-call filter: what it forked after that is not recorded.
     pub sandboxed: bool,
+    /// Processes that were forked from this one, used OpenSSL, and could not get a ledger.
+    pub unrecorded_children: u64,
     /// What the process had from its parent, when it was forked.
     pub inherited: Inherited,
     /// Sites whose stack ends where the unwind tables could not be followed to its root.

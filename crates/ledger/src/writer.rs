@@ -108,9 +108,11 @@ pub enum Statistic {
     BrokenStacks = 14,
     /// 1 once the process has put up a system-call filter.
     Sandboxed = 15,
+    /// Processes that were forked from this one, or from those, and could not get a ledger.
+    UnrecordedChildren = 16,
 }
 
-const _: () = assert!((Statistic::Sandboxed as usize) < STATISTICS);
+const _: () = assert!((Statistic::UnrecordedChildren as usize) < STATISTICS);
 
 /// A ledger cannot be created. All cases are the environment's.
 #[derive(Debug, thiserror::Error)]
@@ -154,12 +156,29 @@ const STEP: u64 = 64 * 1024;
 /// capacities 4,096 sites and 4 MB, and a TLS server has about 5,000 sites in all.
 const PART_AHEAD: u32 = 16;
 
+/// How large the files may be that the process writes, in bytes. Who goes beyond that is ended by
+/// SIGXFSZ.
+pub fn largest_file() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a place for the two limits.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+    if known { limit.rlim_cur } else { u64::MAX }
+}
+
 impl Ledger {
-    /// Creates the file, which must not exist, and maps it. Meant for start-up: it allocates.
+    /// Creates the file, which must not exist, and maps it. Meant for start-up: it allocates. It
+    /// has less room where the process may not write a file of that size.
     pub fn create(path: &Path, capacities: Capacities) -> Result<Ledger, CreateError> {
         let failed = |step| {
             let source = io::Error::last_os_error();
             CreateError { path: path.display().to_string(), step, source }
+        };
+        let Some(capacities) = capacities.within(largest_file()) else {
+            return Err(CreateError {
+                path: path.display().to_string(),
+                step: "the process may not write files as large as that (RLIMIT_FSIZE)",
+                source: io::Error::from_raw_os_error(libc::EFBIG),
+            });
         };
         let regions = Regions::of(&capacities);
         let name = CString::new(path.as_os_str().as_bytes()).map_err(|e| CreateError {

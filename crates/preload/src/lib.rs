@@ -13,7 +13,8 @@
 //!                    └─► report: the coverage file beside the ledger   called by the program
 //! ```
 //!
-//! Stand-ins for `prctl` and `syscall` notice when the process is about to shut itself in (`sandbox`).
+//! Stand-ins for `prctl`, `syscall` and `chroot` notice when the process is about to shut itself in
+//! (`sandbox`) or to leave the ledgers' folder behind.
 //!
 //! With the variable `TLSHEAP_FIXES`, connections are given settings that may save memory: see
 //! `fixes`.
@@ -25,6 +26,7 @@
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 compile_error!("the preload library is written for 64-bit Linux with the GNU C library");
 
+mod chroot;
 mod dlclose;
 mod dlsym;
 mod dynamic_symbols;

@@ -90,10 +90,15 @@ impl Report {
         self.write(self.folder.join(name));
     }
 
-    /// A folder that cannot be written to leaves the tool without this file, which it notices.
+    /// A folder that cannot be written to leaves the tool without this file, which it notices; so
+    /// does a process that may not write files.
     fn write(&mut self, file: PathBuf) {
+        let text = self.coverage.to_text();
+        if ledger::largest_file() < text.len() as u64 {
+            return;
+        }
         let open = File::options().write(true).create(true).truncate(true).mode(0o600).open(&file);
-        if open.and_then(|mut to| to.write_all(self.coverage.to_text().as_bytes())).is_ok() {
+        if open.and_then(|mut to| to.write_all(text.as_bytes())).is_ok() {
             self.file = Some(file);
         }
     }
@@ -101,6 +106,10 @@ impl Report {
     fn add(&mut self, line: &str) {
         self.enter_process();
         if let Some(file) = &self.file {
+            let written = std::fs::metadata(file).map_or(0, |of| of.len());
+            if ledger::largest_file() < written + line.len() as u64 {
+                return;
+            }
             // As in `write`.
             let open = File::options().append(true).open(file);
             let _ = open.and_then(|mut to| to.write_all(line.as_bytes()));

@@ -57,7 +57,7 @@ pub use install::{
 };
 pub use ledger::Sampling;
 pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
-pub use process::{Preparation, note_new_modules, note_unloading, prepare};
+pub use process::{Preparation, begin_early, note_new_modules, note_unloading, prepare};
 pub use sampling::SampleOptions;
 pub use sandbox::{give_up_sandbox, is_sandboxed, prepare_for_sandbox};
 pub use stack::StackSource;

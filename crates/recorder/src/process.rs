@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ledger::{Capacities, Ledger, Permit};
+use ledger::{Capacities, Ledger, Permit, Statistic};
 
 use crate::heap::{self, Heap};
 use crate::install::InstallError;
@@ -14,7 +14,7 @@ use crate::recorder::{self, Recorder};
 use crate::sampling::{self, SampleOptions};
 use crate::stack::StackSource;
 use crate::threads::{self, Inside};
-use crate::{install, unwind};
+use crate::{install, openssls, unwind};
 
 /// Where to make ledgers, and what to tell of it.
 #[derive(Clone, Debug)]
@@ -100,7 +100,10 @@ pub(crate) fn start() -> Option<&'static Recorder> {
     let preparation = PREPARATION.load(Ordering::Acquire);
     // SAFETY: NULL, or a leaked box that `prepare` stored.
     let preparation = unsafe { preparation.as_ref() }?;
-    let _permit = Permit::ask()?;
+    let Some(_permit) = Permit::ask() else {
+        fail();
+        return None;
+    };
     // A signal handler that interrupts the start must not wait for its end.
     let _inside = Inside::enter()?;
     loop {
@@ -119,13 +122,31 @@ pub(crate) fn start() -> Option<&'static Recorder> {
     let started = match started {
         Ok(recorder) => Some(recorder),
         Err(error) => {
-            FAILED.store(true, Ordering::Release);
+            fail();
             (preparation.begun)(Err(error));
             None
         }
     };
     STARTING.store(false, Ordering::Release);
     started
+}
+
+/// There is no ledger in this process, and will be none. Its parent's says so, if it has a parent
+/// that is recorded: this one may not be able to write anything else.
+fn fail() {
+    if !FAILED.swap(true, Ordering::AcqRel)
+        && let Some(parent) = recorder::retired()
+    {
+        parent.ledger.add(Statistic::UnrecordedChildren, 1);
+    }
+}
+
+/// Makes the ledger if there is none, although nothing has been allocated: later that may not be
+/// possible. Nothing is done in a process without OpenSSL.
+pub fn begin_early() {
+    if recorder::current().is_none() && openssls::is_any() {
+        start();
+    }
 }
 
 fn begin(preparation: &Preparation) -> Result<&'static Recorder, InstallError> {

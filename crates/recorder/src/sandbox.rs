@@ -2,7 +2,7 @@
 //! that a heap does not make.
 
 use crate::recorder::Recorder;
-use crate::{openssls, process, recorder, threads};
+use crate::{process, recorder, threads};
 
 pub use ledger::is_sandboxed;
 
@@ -18,10 +18,7 @@ pub fn prepare_for_sandbox() {
     if is_sandboxed() {
         return;
     }
-    // A ledger cannot be made later. Where there is no OpenSSL yet, none is needed.
-    if recorder::current().is_none() && openssls::is_any() {
-        process::start();
-    }
+    process::begin_early();
     let recorder = at_work();
     if let Some(recorder) = recorder {
         threads::sit_down(recorder);

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::path::Path;
 
-use ledger::Found;
+use ledger::{Coverage, Found, Snapshot};
 
 use crate::commands::doctor;
 use crate::commands::record::processes::Processes;
@@ -42,6 +43,7 @@ pub fn problems(processes: &Processes) -> Vec<String> {
         }
     }
     sentences.extend(sandboxes(processes));
+    sentences.extend(processes.recorded().filter_map(unrecorded_children));
     sentences.sort();
     sentences.dedup();
     sentences
@@ -60,6 +62,20 @@ fn sandboxes(processes: &Processes) -> Option<String> {
          loads and processes it forks are not recorded, and of threads that come into OpenSSL for \
          the first time the innermost frame only",
         first.pid, first.program
+    ))
+}
+
+/// Children that had no way to make a ledger.
+fn unrecorded_children((_, ledger, coverage): (&Path, &Snapshot, &Coverage)) -> Option<String> {
+    let children = match ledger.statistics.unrecorded_children {
+        0 => return None,
+        1 => "1 process".to_owned(),
+        more => format!("{more} processes"),
+    };
+    Some(format!(
+        "{children} forked from process {} ({}): no ledger could be made there, behind another root \
+         directory, a system-call filter or a limit",
+        coverage.pid, coverage.program
     ))
 }
 
@@ -87,7 +103,7 @@ pub fn why_nothing(processes: &Processes, pid: u32, program: &OsStr) -> String {
         Some(Some(obstacle)) => format!("{shown} {obstacle}"),
         _ => format!(
             "{shown} did not load the recorder's library: it may have been started with another \
-             environment, or may be built for another C library or processor"
+             environment, may not write files, or may be built for another C library or processor"
         ),
     }
 }
