@@ -94,7 +94,7 @@ impl Groups {
 }
 
 /// In whole bytes.
-pub fn margins(off: impl Iterator<Item = Uncertainty>) -> Vec<u64> {
+fn margins(off: impl Iterator<Item = Uncertainty>) -> Vec<u64> {
     off.map(|off| off.margin().round() as u64).collect()
 }
 

@@ -187,7 +187,7 @@ fn said(name: &str, timeline: &Timeline, bytes: &[u64], margins: &[u64]) -> Stri
     match highest.map(|at| (bytes[at], margins[at], timeline.seconds[at])) {
         None => name.to_owned(),
         Some((bytes, margin, seconds)) => format!(
-            "{name}: at most {} ± {}, after {seconds:.1} s",
+            "{name}: {} ± {} at its highest, after {seconds:.1} s",
             human(bytes as f64),
             human(margin as f64)
         ),

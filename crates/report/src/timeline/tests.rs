@@ -99,11 +99,11 @@ fn estimated() -> Timeline {
 fn estimates_have_a_band_and_say_how_far_they_may_be_off() {
     let svg = timeline(&estimated(), "").unwrap();
     for title in [
-        "tls: at most 500 B ± 100 B, after 10.0 s",
+        "tls: 500 B ± 100 B at its highest, after 10.0 s",
         // √(3² + 4²)
-        "other OpenSSL: at most 5 B ± 5 B, after 10.0 s",
-        "rust: at most 250 B ± 10 B, after 0.0 s",
-        "OpenSSL together: at most 505 B ± 105 B, after 10.0 s",
+        "other OpenSSL: 5 B ± 5 B at its highest, after 10.0 s",
+        "rust: 250 B ± 10 B at its highest, after 0.0 s",
+        "OpenSSL together: 505 B ± 105 B at its highest, after 10.0 s",
     ] {
         assert!(svg.contains(&format!("<title>{title}</title>")), "{title}: {svg}");
     }
