@@ -20,6 +20,7 @@ pub mod inventory;
 pub mod moved;
 pub mod objects;
 pub mod origin;
+pub mod over_time;
 pub mod per_connection;
 pub mod process;
 pub mod resident;

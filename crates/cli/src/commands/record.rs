@@ -31,6 +31,7 @@ use crate::commands::record::place::Place;
 use crate::commands::record::program::Ended;
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
+use crate::timeline;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -138,8 +139,8 @@ fn at_rest(text: &str) -> Result<u64, String> {
 /// A time between captures; one takes some tens of milliseconds.
 fn every(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        time if time < over_time::EVERY => {
-            Err(format!("at least {} ms lie between captures", over_time::EVERY.as_millis()))
+        time if time < timeline::EVERY => {
+            Err(format!("at least {} ms lie between captures", timeline::EVERY.as_millis()))
         }
         time => Ok(time),
     }

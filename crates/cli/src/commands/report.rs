@@ -2,7 +2,6 @@
 
 mod measured;
 mod subject;
-mod timeline_csv;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

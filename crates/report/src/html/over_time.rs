@@ -1,9 +1,11 @@
 //! Memory over time: the picture and its figures.
 
+use analysis::category::RUST_DOMAIN;
+use analysis::over_time::Series;
 use maud::{Markup, PreEscaped, html};
 
 use super::Subject;
-use crate::bytes::{exact, human};
+use crate::bytes::{exact, give_or_take, human, rounded};
 use crate::timeline::{Timeline, timeline};
 
 /// The time line; nothing for a subject without one.
@@ -26,18 +28,34 @@ pub(super) fn section(subject: &Subject) -> Markup {
     }
 }
 
-/// The picture in a sentence.
+/// The picture in a sentence, and in another what of it is estimated.
 fn describe(series: &Timeline) -> String {
     let most = |values: &[u64]| values.iter().copied().max().unwrap_or_default();
-    format!(
-        "Up to {} connections and {} of resident memory in {:.1} seconds.",
-        exact(most(&series.connections) as i64),
+    let connections = series.connections.as_ref();
+    let connections = connections
+        .map(|open| format!("{} connections and ", exact(most(open) as i64)))
+        .unwrap_or_default();
+    let mut text = format!(
+        "Up to {connections}{} of resident memory in {:.1} seconds.",
         human(most(&series.rss) as f64),
         series.seconds.last().copied().unwrap_or_default(),
-    )
+    );
+    if series.openssl_margins.is_some() {
+        let rust = series.series.iter().any(|one| one.group == RUST_DOMAIN);
+        text += if rust { " OpenSSL's and Rust's bytes" } else { " OpenSSL's bytes" };
+        text += " are estimates: the band around the top of OpenSSL's areas holds their true sum \
+                 95 times in 100.";
+    }
+    text
 }
 
 fn table(subject: &Subject, series: &Timeline) -> Markup {
+    let together = series.estimated_openssl();
+    let estimate = |bytes: u64, margin: Option<u64>| {
+        give_or_take(bytes as f64, margin.map(|margin| margin as f64), rounded)
+    };
+    let of_group =
+        |one: &Series, at: usize| estimate(one.bytes[at], one.margins.as_ref().map(|all| all[at]));
     html! {
         div.scroll.tall tabindex="0" role="region"
             aria-label={ "Figures over time of " (subject.name) } {
@@ -45,8 +63,9 @@ fn table(subject: &Subject, series: &Timeline) -> Markup {
                 thead {
                     tr {
                         th.n scope="col" { "seconds" }
-                        th.n scope="col" { "connections" }
+                        @if series.connections.is_some() { th.n scope="col" { "connections" } }
                         th.n scope="col" { "resident" }
+                        @if together.is_some() { th.n scope="col" { "OpenSSL" } }
                         @for one in &series.series { th.n scope="col" { (one.group) } }
                     }
                 }
@@ -54,9 +73,14 @@ fn table(subject: &Subject, series: &Timeline) -> Markup {
                     @for (at, seconds) in series.seconds.iter().enumerate() {
                         tr {
                             td.n { (format!("{seconds:.2}")) }
-                            td.n { (exact(series.connections[at] as i64)) }
+                            @if let Some(open) = &series.connections {
+                                td.n { (exact(open[at] as i64)) }
+                            }
                             td.n { (exact(series.rss[at] as i64)) }
-                            @for one in &series.series { td.n { (exact(one.bytes[at] as i64)) } }
+                            @if let Some(all) = &together {
+                                td.n { (estimate(all.bytes[at], Some(all.margins[at]))) }
+                            }
+                            @for one in &series.series { td.n { (of_group(one, at)) } }
                         }
                     }
                 }

@@ -114,15 +114,42 @@ fn what_is_not_there_has_no_section() {
     });
     subject.timeline = Some(Timeline {
         seconds: vec![0.0, 1.0],
-        connections: vec![0, 10],
+        connections: Some(vec![0, 10]),
         rss: vec![0, 100],
-        series: vec![Series { group: "tls".to_owned(), bytes: vec![0, 50] }],
+        series: vec![Series { group: "tls".to_owned(), bytes: vec![0, 50], margins: None }],
         ..Timeline::default()
     });
     let text = page(&input);
     for heading in headings {
         assert!(text.contains(heading), "{heading}");
     }
+}
+
+#[test]
+fn estimates_over_time_have_their_margins() {
+    let mut input = two_steps();
+    let series = |group: &str, bytes: [u64; 2], margins: [u64; 2]| Series {
+        group: group.to_owned(),
+        bytes: bytes.to_vec(),
+        margins: Some(margins.to_vec()),
+    };
+    input.subjects[0].timeline = Some(Timeline {
+        seconds: vec![0.0, 1.0],
+        connections: None,
+        rss: vec![0, 9_000],
+        series: vec![series("tls", [0, 5_000], [90, 1_100]), series("bio", [0, 100], [70, 80])],
+        openssl_margins: Some(vec![99, 1_150]),
+        ..Timeline::default()
+    });
+    let text = page(&input);
+    let row = "<td class=\"n\">1.00</td><td class=\"n\">9,000</td>\
+               <td class=\"n\">5,100 ± 1,150</td>\
+               <td class=\"n\">5,000 ± 1,100</td><td class=\"n\">100 ± 80</td>";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("Up to 9.0 KB of resident memory in 1.0 seconds. OpenSSL's bytes are"));
+    let heading = |name: &str| format!("<th class=\"n\" scope=\"col\">{name}</th>");
+    let headings = ["seconds", "resident", "OpenSSL", "tls", "bio"].map(heading).concat();
+    assert!(text.contains(&headings), "connections are not known");
 }
 
 #[test]

@@ -1,20 +1,16 @@
-//! Memory over time: gathered while the program runs, written as `timeline.csv` and
-//! `timeline.svg`.
+//! Memory over time: gathered while the program runs, and made a table of at its end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use analysis::category;
+use analysis::over_time::Groups;
 use ledger::Snapshot;
-use profile::{Profile, Symbols, ValueType, from_ledger_with};
-use report::timeline::{Series, Timeline, timeline};
+use profile::Symbols;
+use report::timeline::Timeline;
 
 use crate::commands::record::watch::{Ledgers, Sight};
-use crate::failure::Failure;
-
-/// How often there is a line.
-pub const EVERY: Duration = Duration::from_millis(250);
+use crate::timeline::{Column, EVERY, Table, add_ledger};
 
 /// So many lines at most: when there are more, every second one is left out from then on.
 const MOST: usize = 1_200;
@@ -114,23 +110,51 @@ impl OverTime {
         self.lines = kept;
     }
 
-    /// The lines in columns, with a column for each top-level category. `last` are later readings
-    /// of the same ledgers.
-    pub fn table(&self, last: &Ledgers, symbols: &mut Symbols) -> Table<'_> {
-        let mut groups: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
+    /// The table: what is known of each line, and a column for each top-level category. `last` are
+    /// later readings of the same ledgers.
+    pub fn table(&self, last: &Ledgers, symbols: &mut Symbols) -> Table {
+        let lines = &self.lines;
+        let mut groups = Groups::of(lines.len());
         for (path, snapshot) in last {
-            self.add_groups(path, snapshot, symbols, &mut groups);
+            let changes = self.changes_of(path);
+            add_ledger(&mut groups, snapshot, symbols, |site| self.bytes(changes.get(&site)));
         }
-        Table { lines: &self.lines, columns: groups.into_iter().collect() }
+        // A sample does not say how many objects there are.
+        let counted = last.values().all(|snapshot| snapshot.sampling.is_none());
+        let connections = || lines.iter().map(|line| line.connections).collect();
+        let mut timeline = Timeline {
+            seconds: lines.iter().map(|line| line.seconds).collect(),
+            connections: counted.then(connections),
+            rss: lines.iter().map(|line| line.rss).collect(),
+            series: groups.series(),
+            openssl_margins: groups.margins(),
+            phases: Vec::new(),
+        };
+        self.be_certain_of_nothing(&mut timeline);
+        let leading = vec![
+            Column::seconds(&timeline),
+            Column::of("processes", lines.iter().map(|line| line.processes.to_string())),
+            Column::connections(&timeline),
+            Column::rss(&timeline),
+            Column::of("capture", lines.iter().map(|line| line.capture.clone())),
+        ];
+        Table { leading, timeline }
     }
 
-    fn add_groups(
-        &self,
-        path: &Path,
-        snapshot: &Snapshot,
-        symbols: &mut Symbols,
-        groups: &mut BTreeMap<&'static str, Vec<u64>>,
-    ) {
+    /// Where no process runs, nothing is held, whatever was sampled.
+    fn be_certain_of_nothing(&self, timeline: &mut Timeline) {
+        let of_groups = timeline.series.iter_mut().filter_map(|series| series.margins.as_mut());
+        for margins in of_groups.chain(&mut timeline.openssl_margins) {
+            for (margin, line) in margins.iter_mut().zip(&self.lines) {
+                if line.processes == 0 {
+                    *margin = 0;
+                }
+            }
+        }
+    }
+
+    /// The changes of a ledger's sites, each with its line.
+    fn changes_of(&self, path: &Path) -> HashMap<usize, Vec<(usize, i64)>> {
         let mut changes: HashMap<usize, Vec<(usize, i64)>> = HashMap::new();
         for (at, line) in self.lines.iter().enumerate() {
             for (_, of_ledger) in line.changes.iter().filter(|(of, _)| of == path) {
@@ -139,29 +163,21 @@ impl OverTime {
                 }
             }
         }
-        // A profile with one column for each line: so sites get their names and categories in
-        // the same way as everywhere else.
-        let column = ValueType { kind: "inuse_space".to_owned(), unit: "bytes".to_owned() };
-        let empty = Profile::new(vec![column; self.lines.len()], None);
-        let profile = from_ledger_with(snapshot, symbols, empty, |site| {
-            let mut values = vec![0; self.lines.len()];
-            for (at, bytes) in changes.get(&site).into_iter().flatten() {
-                values[*at] += bytes;
-            }
-            let mut sum = 0;
-            for value in &mut values {
-                sum += *value;
-                *value = sum;
-            }
-            values
-        });
-        for sample in profile.samples() {
-            let group = category::of_sample(&profile, sample).group();
-            let sums = groups.entry(group).or_insert_with(|| vec![0; self.lines.len()]);
-            for (sum, value) in sums.iter_mut().zip(&sample.values) {
-                *sum = sum.saturating_add_signed(*value);
-            }
+        changes
+    }
+
+    /// Bytes in use at each line.
+    fn bytes(&self, changes: Option<&Vec<(usize, i64)>>) -> Vec<i64> {
+        let mut values = vec![0; self.lines.len()];
+        for (at, bytes) in changes.into_iter().flatten() {
+            values[*at] += bytes;
         }
+        let mut sum = 0;
+        for value in &mut values {
+            sum += *value;
+            *value = sum;
+        }
+        values
     }
 }
 
@@ -174,59 +190,11 @@ fn proportional_bytes(pid: u32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// The lines in columns.
-pub struct Table<'a> {
-    lines: &'a [Line],
-    /// Bytes in use by group, one value for each line.
-    columns: Vec<(&'static str, Vec<u64>)>,
-}
-
-impl Table<'_> {
-    /// As `timeline.csv`.
-    pub fn csv(&self) -> Result<Vec<u8>, Failure> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let mut heading = vec!["seconds", "processes", "connections", "rss", "capture"];
-        heading.extend(self.columns.iter().map(|(group, _)| group));
-        writer.write_record(&heading)?;
-        for (at, line) in self.lines.iter().enumerate() {
-            let mut record = vec![
-                format!("{:.3}", line.seconds),
-                line.processes.to_string(),
-                line.connections.to_string(),
-                line.rss.to_string(),
-                line.capture.clone(),
-            ];
-            record.extend(self.columns.iter().map(|(_, bytes)| bytes[at].to_string()));
-            writer.write_record(&record)?;
-        }
-        Ok(writer.into_inner().map_err(|error| anyhow::Error::msg(error.to_string()))?)
-    }
-
-    /// As a picture; `None` when there is too little to draw.
-    pub fn svg(&self, title: &str) -> Result<Option<String>, Failure> {
-        if self.lines.len() < 2 {
-            return Ok(None);
-        }
-        let picture = Timeline {
-            seconds: self.lines.iter().map(|line| line.seconds).collect(),
-            connections: self.lines.iter().map(|line| line.connections).collect(),
-            rss: self.lines.iter().map(|line| line.rss).collect(),
-            phases: Vec::new(),
-            series: self
-                .columns
-                .iter()
-                .map(|(group, bytes)| Series { group: (*group).to_owned(), bytes: bytes.clone() })
-                .collect(),
-        };
-        Ok(Some(timeline(&picture, title)?))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use ledger::{Counts, Site};
+    use ledger::{Counts, Sampling, Site};
 
     use super::*;
 
@@ -244,6 +212,17 @@ mod tests {
             .map(|(path, sites)| (PathBuf::from(path), Arc::new(snapshot(sites))))
             .collect();
         Sight { ledgers, ..Sight::default() }
+    }
+
+    /// The same, of a sample of one in 100 bytes and blocks of 10, in a process that runs.
+    fn sampled(sight: Sight) -> Sight {
+        let mut sight = sight;
+        for snapshot in sight.ledgers.values_mut().map(Arc::make_mut) {
+            snapshot.sampling = Sampling::every(100);
+            snapshot.sites.iter_mut().for_each(|site| site.block_bytes = 10);
+        }
+        sight.running = vec![std::process::id()];
+        sight
     }
 
     fn table_of(over_time: &OverTime, last: &Sight) -> String {
@@ -268,6 +247,27 @@ mod tests {
             "seconds,processes,connections,rss,capture,tls\n\
              0.000,0,0,0,,5\n0.250,0,0,0,baseline,125\n0.500,0,0,0,,21\n"
         );
+    }
+
+    #[test]
+    fn of_a_sample_each_column_has_its_margin_and_connections_are_not_known() {
+        let mut over_time = OverTime::start();
+        let running = sampled(sight(&[("a", &[1_051, 0])]));
+        let ended = Sight { running: Vec::new(), ..sampled(sight(&[("a", &[0, 0])])) };
+        over_time.add(EVERY, &running, "");
+        over_time.add(2 * EVERY, &ended, "");
+        let table = table_of(&over_time, &ended);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(
+            lines[0],
+            "seconds,processes,connections,rss,capture,tls,tls_margin95,openssl_margin95"
+        );
+        let fields: Vec<&str> = lines[1].split(',').collect();
+        // A counted block of 10 bytes stands for 105.08, with a variance of 95.08 times as many:
+        // 1.96 √((1,051 + 105.08) 95.08); where blocks may be smaller, 1.96 √(1,051 · 95.08 + 10,000).
+        assert_eq!(fields[..3], ["0.250", "1", ""]);
+        assert_eq!(fields[4..], ["", "1051", "650", "650"]);
+        assert_eq!(lines[2], "0.500,0,,0,,0,0,0", "nothing runs, nothing is held");
     }
 
     #[test]

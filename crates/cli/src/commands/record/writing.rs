@@ -72,10 +72,7 @@ pub fn write(
     let program = options.command[0].to_string_lossy();
     let table = observed.over_time.table(&last, symbols);
     let estimated = if options.sample.is_some() { ", estimated from samples" } else { "" };
-    whole_file::write(&folder.file(run_folder::TIMELINE), &table.csv()?)?;
-    if let Some(picture) = table.svg(&format!("OpenSSL in {program} over time{estimated}"))? {
-        whole_file::write(&folder.file(run_folder::TIMELINE_PICTURE), picture.as_bytes())?;
-    }
+    table.write(folder, &format!("OpenSSL in {program} over time{estimated}"))?;
 
     let shares = captured.and_then(|_| Shares::of(&whole, before.as_ref()));
     let (shown, top) = match (captured, &shares) {

@@ -23,11 +23,11 @@ use serde_json::Value;
 
 use crate::capture::{Capture, Domain};
 use crate::commands::compare::figures::Figures;
-use crate::commands::report::{measured, timeline_csv};
+use crate::commands::report::measured;
 use crate::failure::Failure;
 use crate::recording::Recording;
-use crate::run_folder;
 use crate::run_record::{AccountRecord, RunRecord};
+use crate::{run_folder, timeline};
 
 /// A capture with all that is known of it.
 pub struct Told {
@@ -142,7 +142,7 @@ pub fn subject(told: &Told, before: Option<&Told>) -> Result<Subject, Failure> {
     let top = told.top();
     let (stacks, other_stacks) = told.stacks()?;
     let timeline = match &told.capture.folder {
-        Some(folder) => timeline_csv::read(&folder.join(run_folder::TIMELINE))?,
+        Some(folder) => timeline::read(&folder.join(run_folder::TIMELINE))?,
         None => None,
     };
     Ok(Subject {

@@ -13,13 +13,13 @@ use crate::commands::load::bar;
 use crate::commands::run::Options;
 use crate::commands::run::clients::{first, load_arguments, warm_up};
 use crate::commands::run::moment::Moment;
+use crate::commands::run::over_time::{OverTime, Phase};
 use crate::commands::run::server::Server;
 use crate::commands::run::watch::Watch;
 use crate::events::{LoadEvent, ServerEvent};
 use crate::failure::Failure;
 use crate::processes::{Helper, describe};
 use crate::run_folder::NewFolder;
-use crate::timeline::{Phase, Timeline};
 
 pub use crate::commands::run::clients::client_arguments;
 pub use crate::commands::run::server::IDENTITY;
@@ -53,7 +53,7 @@ pub struct Measured {
     pub closed: Option<Moment>,
     /// The newest reading, whatever happened.
     pub last: Moment,
-    pub timeline: Timeline,
+    pub over_time: OverTime,
     pub until_rest: Option<Duration>,
     pub load: Option<Value>,
 }
@@ -112,7 +112,7 @@ pub async fn measure(
         at_rest: run.at_rest,
         closed: run.closed,
         last: run.watch.server.look()?,
-        timeline: run.watch.timeline,
+        over_time: run.watch.over_time,
         until_rest: run.until_rest,
         load: run.report,
     })

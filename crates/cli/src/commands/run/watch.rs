@@ -8,11 +8,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::available_memory::AvailableMemory;
 use crate::commands::run::moment::Moment;
+use crate::commands::run::over_time::{OverTime, Phase, Sight};
 use crate::commands::run::server::Server;
 use crate::events::ServerEvent;
 use crate::failure::Failure;
 use crate::processes::describe;
-use crate::timeline::{EVERY, Phase, Sight, Timeline};
+use crate::timeline::EVERY;
 
 /// For how many ticks a server that does not come to rest is waited for.
 const QUIET_TICKS: usize = 20;
@@ -20,7 +21,7 @@ const QUIET_TICKS: usize = 20;
 /// The server, and what was seen of it.
 pub struct Watch {
     pub server: Server,
-    pub timeline: Timeline,
+    pub over_time: OverTime,
     pub phase: Phase,
     /// What connections agreed on.
     pub negotiated: Vec<Value>,
@@ -45,7 +46,7 @@ impl Watch {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Watch {
             server,
-            timeline: Timeline::start(),
+            over_time: OverTime::start(),
             phase: Phase::Baseline,
             negotiated: Vec::new(),
             last,
@@ -132,7 +133,7 @@ impl Watch {
     /// The server's answer completes what was seen when it was asked.
     fn tick(&mut self, connections: usize, statistics: HeapStatistics) {
         if let Some(moment) = self.asked.take() {
-            self.timeline.add(&Sight {
+            self.over_time.add(&Sight {
                 phase: self.phase,
                 connections,
                 rss: moment.rss_bytes.unwrap_or_default(),

@@ -14,6 +14,7 @@ use crate::capture::exactness;
 use crate::commands::run::measurement::{Ended, Measured};
 use crate::commands::run::moment::Moment;
 use crate::commands::run::rust_domain::{self, RustDomain};
+use crate::commands::run::rust_in_use::Correction;
 use crate::commands::run::{Options, account_figures};
 use crate::failure::Failure;
 use crate::interval_json::BytesAndBlocksInterval;
@@ -23,7 +24,6 @@ use crate::run_record::{
     self, AccountRecord, CountsRecord, PerConnection, RecorderMemory, RecorderRecord, RssRecord,
     RunRecord, RustRecord, SCHEMA, SampleRecord, Times, Versions,
 };
-use crate::timeline::Correction;
 use crate::whole_file;
 
 /// What was written, for the answer.
@@ -55,15 +55,10 @@ pub fn write(
         put(run_folder::CLOSED, &pprof::write(&closed.whole()))?;
     }
     let correction = heap.correction().or(baseline.correction());
-    let timeline = measured.timeline.table(&measured.last.snapshot, &mut symbols, correction);
-    put(run_folder::TIMELINE, &timeline.csv()?)?;
+    let table = measured.over_time.table(&measured.last.snapshot, &mut symbols, correction);
     let estimated =
         if options.sample.is_some() { ", OpenSSL's estimated from samples" } else { "" };
-    if let Some(svg) =
-        timeline.svg(&format!("{}: memory over time{estimated}", measured.configuration))?
-    {
-        put(run_folder::TIMELINE_PICTURE, svg.as_bytes())?;
-    }
+    table.write(folder, &format!("{}: memory over time{estimated}", measured.configuration))?;
     if let Some(svg) = draw(measured, &whole, connections)? {
         put(run_folder::FLAME, &svg)?;
     }
