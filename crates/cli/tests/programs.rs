@@ -155,6 +155,28 @@ fn nginx_with_two_workers() {
 }
 
 #[test]
+fn haproxy_whose_worker_changes_its_root_before_it_allocates() {
+    let Some(haproxy) = needed::program("haproxy") else { return };
+    let place = certificate::place();
+    let port = free_port();
+    let file = |name: &str| place.path().join(name);
+    let both = ["certificate.pem", "key.pem"].map(|name| fs::read_to_string(file(name)).unwrap());
+    fs::write(file("both.pem"), both.concat()).unwrap();
+    fs::create_dir(file("root")).unwrap();
+    // Who is not root has to do without.
+    let root = match rustix::process::geteuid().is_root() {
+        true => format!("global\n    chroot {}\n", path(&file("root"))),
+        false => String::new(),
+    };
+    let bind = format!("frontend answering\n    bind 127.0.0.1:{port} ssl crt both.pem\n");
+    fs::write(file("listen.cfg"), root + &bind).unwrap();
+    let settings = format!("{FIXTURES}/haproxy.cfg");
+    let command = [&haproxy, "-W", "-f", &settings, "-f", "listen.cfg"];
+    let measured = Subject::new(&command, Ready::Port(port), Talk::Http).measure(place);
+    holds(&measured, 13_632.0, &["libcrypto.so.3 exported recorded"]);
+}
+
+#[test]
 fn redis() {
     let Some(redis) = needed::program("redis-server") else { return };
     let place = certificate::place();

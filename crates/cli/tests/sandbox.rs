@@ -117,6 +117,8 @@ fn a_worker_that_changes_its_root_has_its_ledger_before() {
     let processes = record["processes"].as_array().unwrap();
     assert_eq!(processes.len(), 2, "{record:#}");
     assert_eq!(number(&processes[1], "/openssl_at_end/inuse_bytes"), 700);
+    // There is no /proc to ask where its stack is.
+    assert_eq!(number(&processes[1], "/broken_stacks"), 0);
     assert_eq!(record["problems"], serde_json::json!([]));
 }
 

@@ -12,7 +12,7 @@ use crate::recorder::{self, Recorder};
 use crate::sampling::{self, SampleOptions};
 use crate::segments::Segments;
 use crate::sites::Sites;
-use crate::stack::StackSource;
+use crate::stack::{self, StackSource};
 use crate::threads::{self, Threads};
 
 /// Where to count, and how much memory that may take.
@@ -100,6 +100,7 @@ pub(crate) fn claim() -> Result<(), InstallError> {
     if CLAIMED.swap(true, Ordering::AcqRel) {
         return Err(InstallError::AlreadyInstalled);
     }
+    stack::remember_main_stack();
     Ok(())
 }
 

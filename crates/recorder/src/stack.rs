@@ -1,5 +1,7 @@
 //! The call stack, read through frame pointers or unwind tables.
 
+use std::sync::OnceLock;
+
 use ledger::{Permit, StackEnd};
 
 use crate::trace::Trace;
@@ -140,7 +142,12 @@ impl Bounds {
     /// The calling thread's. They never change.
     #[cold]
     pub(crate) fn of_this_thread() -> Bounds {
+        let here = frame_pointer();
         find_bounds()
+            .or_else(|| MAIN_STACK.get().copied())
+            .filter(|bounds| bounds.holds(here))
+            // On a stack that is not the thread's own (a coroutine's, say) nothing is followed.
+            .unwrap_or(Bounds::NOWHERE)
     }
 
     /// A frame record (two words) lies within, aligned.
@@ -159,10 +166,23 @@ impl Bounds {
     }
 }
 
+/// The main thread's, from when the recorder came: later /proc, where the C library looks for them,
+/// may be out of reach.
+static MAIN_STACK: OnceLock<Bounds> = OnceLock::new();
+
+/// Remembers where the main thread's stack is, if that is the calling thread.
+pub(crate) fn remember_main_stack() {
+    // SAFETY: no arguments, no effect.
+    let main = unsafe { libc::gettid() == libc::getpid() };
+    if let Some(bounds) = find_bounds().filter(|_| main) {
+        MAIN_STACK.get_or_init(|| bounds);
+    }
+}
+
 /// Asks the C library, which may allocate with the C library's malloc and read /proc: never on the
-/// recorded path, once a thread. Nowhere in a sandbox.
-fn find_bounds() -> Bounds {
-    let Some(_permit) = Permit::ask() else { return Bounds::NOWHERE };
+/// recorded path, once a thread. `None` where it does not know, and in a sandbox.
+fn find_bounds() -> Option<Bounds> {
+    let _permit = Permit::ask()?;
     let mut low = std::ptr::null_mut();
     let mut size = 0;
     // SAFETY: an all-zero pthread_attr_t is only storage for pthread_getattr_np to fill.
@@ -175,15 +195,9 @@ fn find_bounds() -> Bounds {
             libc::pthread_attr_destroy(&raw mut attributes);
         }
     }
-    let here = frame_pointer();
     let (low, high) = (low as usize, (low as usize).saturating_add(size));
-    if low != 0 && (low..high).contains(&here) {
-        // The last word of the stack cannot begin a frame record.
-        Bounds { low, high: high - size_of::<usize>() }
-    } else {
-        // On a stack that is not the thread's own (a coroutine's, say) nothing is followed.
-        Bounds::NOWHERE
-    }
+    // The last word of the stack cannot begin a frame record.
+    (low != 0).then(|| Bounds { low, high: high - size_of::<usize>() })
 }
 
 #[cfg(test)]
@@ -194,7 +208,7 @@ mod tests {
 
     fn walk_from(frame: usize) -> Trace {
         let mut trace = Trace::new();
-        walk(frame, find_bounds(), &mut trace);
+        walk(frame, Bounds::of_this_thread(), &mut trace);
         trace
     }
 
@@ -223,7 +237,7 @@ mod tests {
     #[test]
     fn a_frame_pointer_that_leads_nowhere_ends_the_stack() {
         let on_the_heap = Box::new([7_usize; 2]);
-        let bounds = find_bounds();
+        let bounds = Bounds::of_this_thread();
         let mut records = [0; 6];
         let start = records.as_ptr() as usize;
         let garbage = [

@@ -91,10 +91,11 @@ impl Client {
         }
     }
 
-    /// Takes out the bytes behind `mark`, which no two answers have in common.
+    /// Takes out the bytes behind `mark`, which no two answers have in common, if it is there.
     fn mask(&mut self, mark: &[u8], bytes: usize) {
-        let at = self.answer.windows(mark.len()).position(|it| it == mark).unwrap() + mark.len();
-        self.answer[at..at + bytes].fill(0);
+        if let Some(at) = self.answer.windows(mark.len()).position(|it| it == mark) {
+            self.answer[at + mark.len()..][..bytes].fill(0);
+        }
     }
 
     fn say(&mut self, words: &[u8]) {
