@@ -164,9 +164,10 @@ fn haproxy_whose_worker_changes_its_root_before_it_allocates() {
     fs::write(file("both.pem"), both.concat()).unwrap();
     fs::create_dir(file("root")).unwrap();
     // Who is not root has to do without.
-    let root = match rustix::process::geteuid().is_root() {
-        true => format!("global\n    chroot {}\n", path(&file("root"))),
-        false => String::new(),
+    let root = if rustix::process::geteuid().is_root() {
+        format!("global\n    chroot {}\n", path(&file("root")))
+    } else {
+        String::new()
     };
     let bind = format!("frontend answering\n    bind 127.0.0.1:{port} ssl crt both.pem\n");
     fs::write(file("listen.cfg"), root + &bind).unwrap();
