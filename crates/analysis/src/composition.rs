@@ -99,6 +99,9 @@ mod tests {
     #[test]
     fn parts_of_a_sample_have_the_margins_of_their_blocks() {
         let mut profile = sample_profile::echo_server();
+        // Two sites of one group.
+        let name = sample_profile::stack(&[("x509_name_canon", "crypto/x509/x_name.c")]);
+        sample_profile::push(&mut profile, "openssl", &name, 90, 9_000);
         let exact = composition(&Top::in_use(&group(&profile, By::Site)));
         assert!(exact.iter().all(|part| part.bytes_margin.or(part.share_margin).is_none()));
         profile.sampling = profile::Sampling::every(1_000);

@@ -148,7 +148,7 @@ pub fn by_category(rows: &[DiffRow]) -> Vec<(String, Change)> {
 }
 
 /// Half the width of the 95 % interval of a category's change in [`by_category`]; `None` where that is
-/// exact.
+/// exact. Of rows by site it is wider than it has to be: each reckons with one block more.
 pub fn margin_of_category(rows: &[DiffRow], category: &str) -> Option<f64> {
     let rows = rows.iter().filter(|row| row.key.category == category);
     rows.filter_map(|row| row.bytes_margins.change).reduce(f64::hypot)

@@ -7,6 +7,7 @@ use analysis::diff::{
     Change, DiffRow, Margins, by_category, diff_rows, diff_versions, margin_of_category,
     margins_of_totals,
 };
+use analysis::group::By;
 use analysis::moved::Versions;
 use analysis::ratio::Estimated;
 use clap::Args;
@@ -49,10 +50,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let connections = before.connections.zip(after.connections).filter(|_| !options.whole);
     let by = options.view.by;
     // Per connection, what was there before the first one is nobody's.
-    let [old, new] = [&before, &after].map(|capture| match connections {
-        Some(_) => capture.grown_rows(by.by()),
-        None => capture.rows(by.by()),
-    });
+    let sides = |by: By| {
+        [&before, &after].map(|capture| match connections {
+            Some(_) => capture.grown_rows(by),
+            None => capture.rows(by),
+        })
+    };
+    let [old, new] = sides(by.by());
     let rows = match by {
         GroupBy::Site => diff_versions(&old, &new, connections, versions(&before, &after)),
         _ => diff_rows(&old, &new, connections),
@@ -66,7 +70,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let margins = margins_of_totals(&old, &new, connections);
     let mut text = heading(&before, &after, &rows, connections.is_some(), margins);
-    text += &of_which(&rows, by);
+    if matches!(by, GroupBy::Site | GroupBy::Category) {
+        // Of their own rows: margins of many sites do not add up to that of what they hold.
+        let [old, new] = sides(By::Category);
+        text += &of_which(&diff_rows(&old, &new, connections));
+    }
     text += "\n";
     let changed: Vec<DiffRow> =
         rows.into_iter().filter(|row| row.inuse_bytes.is_none_or(|c| c.delta() != 0.0)).collect();
@@ -125,14 +133,11 @@ fn in_percent(relative: Estimated) -> String {
     format!(" ({percent:+.1}{} %)", margin.unwrap_or_default())
 }
 
-/// The categories that make most of the change: `of which tls.record_layer +8.8 KB, …`.
-fn of_which(rows: &[DiffRow], by: GroupBy) -> String {
+/// Of rows by category those that make most of the change: `of which tls.record_layer +8.8 KB, …`.
+fn of_which(rows: &[DiffRow]) -> String {
     /// Categories named, and the least share of the change that is worth a name.
     const MOST: usize = 4;
     const LEAST: f64 = 0.02;
-    if !matches!(by, GroupBy::Site | GroupBy::Category) {
-        return String::new();
-    }
     let changes = by_category(rows);
     let moved: f64 = changes.iter().map(|(_, change)| change.delta().abs()).sum();
     let named: Vec<String> = changes
