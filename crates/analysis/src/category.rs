@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 use profile::{Frame, Metric, Profile, Sample};
 
 use crate::function_category;
+use crate::group::Counts;
+use crate::ratio::Estimated;
 use crate::short_name::is_named;
 
 /// The label under which samples carry the name of their category.
@@ -152,15 +154,22 @@ pub fn size_of_blocks(profile: &Profile, sample: &Sample) -> Option<i64> {
 }
 
 /// The part of all bytes in use whose category is unknown, from 0 to 1; 0 without such a column.
-pub fn unknown_share(profile: &Profile) -> f64 {
-    let Some(column) = profile.column(Metric::InuseSpace) else { return 0.0 };
-    let unknown = profile
-        .samples()
-        .iter()
-        .filter(|sample| of_sample(profile, sample).name == "unknown")
-        .fold(0_i64, |sum, sample| sum.saturating_add(sample.values[column]));
-    let all = profile.total(column);
-    if all > 0 { unknown as f64 / all as f64 } else { 0.0 }
+pub fn unknown_share(profile: &Profile) -> Estimated {
+    let of = |counts: Counts| Estimated {
+        figure: counts.inuse_bytes.unwrap_or_default() as f64,
+        margin: counts.margin(Metric::InuseSpace),
+    };
+    let samples = profile.samples().iter();
+    let unknown = samples.filter(|sample| of_sample(profile, sample).name == "unknown");
+    let all = Counts::total(profile);
+    let unknown = all.none().plus(Counts::total_of(profile, unknown));
+    let (unknown, all) = (of(unknown), of(all));
+    if all.figure <= 0.0 {
+        return Estimated { figure: 0.0, margin: all.margin.map(|_| 1.0) };
+    }
+    // A part of what may be nothing may be any.
+    let any = Estimated { figure: unknown.figure / all.figure, margin: Some(1.0) };
+    unknown.part_of(all).unwrap_or(any)
 }
 
 /// Sets the label [`LABEL`] on every sample.

@@ -9,6 +9,7 @@ use profile::{Metric, Profile};
 use crate::group::{By, Call, Counts, Key, Row, group, telling_of};
 use crate::moved::{Followed, Versions, follow};
 use crate::per_connection::{divide, margin};
+use crate::ratio::Estimated;
 
 /// One figure on both sides. Whole numbers, unless the figures are per connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,6 +29,18 @@ impl Change {
     /// The change as a part of what was before: -0.5 for half; `None` where there was nothing.
     pub fn relative(self) -> Option<f64> {
         (self.before != 0.0).then(|| self.delta() / self.before)
+    }
+
+    /// The same of figures that may be off by these margins; `None` too where there may have been
+    /// nothing.
+    pub fn relative_within(self, margins: Margins) -> Option<Estimated> {
+        let after = Estimated { figure: self.after, margin: margins.after };
+        after.change_from(Estimated { figure: self.before, margin: margins.before })
+    }
+
+    /// Whether it is more than chance may have made. Always where both sides are exact.
+    pub fn is_significant(self, margins: Margins) -> bool {
+        margins.change.is_none_or(|margin| self.delta().abs() > margin)
     }
 }
 
@@ -135,7 +148,7 @@ pub fn by_category(rows: &[DiffRow]) -> Vec<(String, Change)> {
 }
 
 /// Half the width of the 95 % interval of a category's change in [`by_category`]; `None` where that is
-/// exact.
+/// exact. Of rows by site it is wider than it has to be: each reckons with one block more.
 pub fn margin_of_category(rows: &[DiffRow], category: &str) -> Option<f64> {
     let rows = rows.iter().filter(|row| row.key.category == category);
     rows.filter_map(|row| row.bytes_margins.change).reduce(f64::hypot)
@@ -151,12 +164,14 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
         pairs.entry(&row.key).or_default().1 = Some(row);
     }
     // A side without the row has zero in the columns of that side's other rows.
-    let absent = (zero_of(before, after), zero_of(after, before));
+    let none = (none_of(before, after), none_of(after, before));
     let mut rows: Vec<DiffRow> = pairs
         .into_iter()
         .map(|(key, (old, new))| {
-            let counts =
-                (old.map_or(absent.0, |row| row.counts), new.map_or(absent.1, |row| row.counts));
+            let counts = (
+                old.map_or_else(|| none_beside(none.0, new), |row| row.counts),
+                new.map_or_else(|| none_beside(none.1, old), |row| row.counts),
+            );
             let change = |figure: fn(&Counts) -> Option<i64>| {
                 let (old, new) = figure(&counts.0).zip(figure(&counts.1))?;
                 Some(match connections {
@@ -191,9 +206,7 @@ impl DiffRow {
     /// Whether the change of bytes in use is more than chance may have made. Always where both sides
     /// are exact.
     pub fn is_significant(&self) -> bool {
-        self.inuse_bytes
-            .zip(self.bytes_margins.change)
-            .is_none_or(|(change, margin)| change.delta().abs() > margin)
+        self.inuse_bytes.is_none_or(|change| change.is_significant(self.bytes_margins))
     }
 
     /// By how much the row matters, whatever the direction.
@@ -237,6 +250,23 @@ fn heavier<'a>(old: Option<&'a Row>, new: Option<&'a Row>) -> Option<&'a Row> {
     match (old, new) {
         (Some(old), Some(new)) if bytes(old) > bytes(new) => Some(old),
         (old, new) => new.or(old),
+    }
+}
+
+/// Nothing, in the columns of `rows` and as far off as the least known of them.
+fn none_of(rows: &[Row], other: &[Row]) -> Counts {
+    let sum = rows.iter().map(|row| row.counts).reduce(Counts::plus);
+    sum.map_or_else(|| zero_of(rows, other), Counts::none)
+}
+
+/// Nothing on a side that has no such row, beside what the other side has: of a sample, as far off
+/// as one block of the same sizes.
+fn none_beside(none: Counts, other: Option<&Row>) -> Counts {
+    match other.map(|row| row.counts.none()) {
+        Some(other) if none.off.is_some() && other.off.is_some() => {
+            Counts { off: other.off, ..none }
+        }
+        _ => none,
     }
 }
 
@@ -289,6 +319,22 @@ mod tests {
         assert!(
             rows.iter().all(|row| row.bytes_margins == Margins::default() && row.is_significant())
         );
+    }
+
+    #[test]
+    fn of_what_no_sample_counted_there_may_still_be_a_block() {
+        let one_block = profile::Sampling::every(1_000).unwrap().uncertainty_of_bytes(100, 0.0);
+        let after = sampled(&[("ssl/b.c", 100_000)]);
+        let sites = [("ssl/a.c", 100_000), ("ssl/b.c", 100_000)];
+        for before in [sampled(&sites), profile(&sites)] {
+            let gone = &diff(&before, &after, By::Site, None)[0];
+            assert_eq!((gone.side, gone.inuse_bytes.unwrap().after), (Side::OnlyBefore, 0.0));
+            assert_eq!(gone.bytes_margins.after, Some(one_block.margin()));
+            assert!(gone.bytes_margins.change >= gone.bytes_margins.after);
+        }
+        let exact = profile(&[("ssl/c.c", 1)]);
+        let gone = &diff(&after, &exact, By::Site, None)[0];
+        assert_eq!(gone.bytes_margins.after, None, "exactly nothing is nothing for certain");
     }
 
     fn deltas(rows: &[DiffRow]) -> Vec<(&str, f64, Side)> {

@@ -69,13 +69,26 @@ impl Off {
         }
         sum
     }
+
+    /// That of nothing: what one more counted block would add is all there is.
+    fn of_none(self) -> Off {
+        Off(self.0.map(|off| Uncertainty { variance: 0.0, ..off }))
+    }
 }
 
 impl Counts {
     /// The sums over all samples of a profile.
     pub fn total(profile: &Profile) -> Counts {
+        Counts::total_of(profile, profile.samples())
+    }
+
+    /// The sums over some of them.
+    pub fn total_of<'a>(
+        profile: &Profile,
+        samples: impl IntoIterator<Item = &'a Sample>,
+    ) -> Counts {
         let columns = Columns::of(profile);
-        profile.samples().iter().fold(columns.zero(), |sum, sample| sum.plus(columns.read(sample)))
+        samples.into_iter().fold(columns.zero(), |sum, sample| sum.plus(columns.read(sample)))
     }
 
     /// The figure of one metric.
@@ -126,6 +139,13 @@ impl Counts {
     #[must_use]
     pub fn zeroed(self) -> Counts {
         Counts { off: self.off.map(|_| Off::default()), ..self.minus(self) }
+    }
+
+    /// Nothing, in a profile that has `self` for rows: where that is a sample, a block may have been
+    /// there and not been counted.
+    #[must_use]
+    pub fn none(self) -> Counts {
+        Counts { off: self.off.map(Off::of_none), ..self.zeroed() }
     }
 
     fn zip(self, other: Counts, join: fn(i64, i64) -> i64) -> Counts {

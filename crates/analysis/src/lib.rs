@@ -2,7 +2,7 @@
 //!
 //! Nothing here reads files or prints. [`category`] says what memory is for, [`group`] adds
 //! samples up to rows, [`domain`], [`process`] and [`under`] pick parts, [`composition`] adds rows up by group and [`stacks`] samples by stack,
-//! [`per_connection`] and [`diff`] compare rows, [`objects`] counts OpenSSL's
+//! [`per_connection`] and [`diff`] compare rows, [`ratio`] divides estimates, [`objects`] counts OpenSSL's
 //! objects, [`rss_account`] explains resident memory, and [`telling`] picks the few functions of a
 //! stack that explain it.
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ pub mod origin;
 pub mod over_time;
 pub mod per_connection;
 pub mod process;
+pub mod ratio;
 pub mod resident;
 pub mod rss_account;
 pub mod short_name;

@@ -6,6 +6,7 @@ use profile::Metric;
 
 use crate::group::{Counts, Key, Row};
 use crate::per_connection::{ConnectionRow, divide, growth, margin, per_connection};
+use crate::ratio::Estimated;
 
 /// What the figures of a [`Top`] mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +48,12 @@ pub struct TopRow {
     /// The same of `blocks`.
     pub blocks_margin: Option<f64>,
     /// The row's part of all bytes, from 0 to 1 unless rows are negative; `None` when there are
-    /// no bytes at all.
+    /// no bytes at all, or, of estimates, there may be none.
     pub share: Option<f64>,
+    /// Half the width of the 95 % interval of `share`; `None` where that is exact.
+    pub share_margin: Option<f64>,
+    /// The figures that bytes and blocks are shares of, undivided.
+    pub growth: Counts,
     /// The few functions that tell the row's story, outermost first.
     pub telling: Vec<String>,
 }
@@ -70,14 +75,29 @@ impl Top {
         let total = total(&growth(at_rest, baseline.unwrap_or_default()));
         let share = |figure: Option<i64>| figure.map(|figure| divide(figure, connections));
         let (bytes, blocks) = (share(total.inuse_bytes), share(total.inuse_blocks));
+        let bytes_margin = margin(&total, Metric::InuseSpace, connections);
+        let whole = whole(bytes, bytes_margin);
         let rows = per_connection(at_rest, baseline, connections);
         Top {
             figures: Figures::PerConnection(connections),
             bytes,
             blocks,
-            bytes_margin: margin(&total, Metric::InuseSpace, connections),
+            bytes_margin,
             blocks_margin: margin(&total, Metric::InuseObjects, connections),
-            rows: rows.into_iter().map(|row| TopRow::new(row, bytes)).collect(),
+            rows: rows.into_iter().map(|row| TopRow::new(row, whole)).collect(),
+        }
+    }
+
+    /// All bytes, as what rows and groups of rows are parts of; `None` where there are none.
+    pub(crate) fn whole(&self) -> Option<Estimated> {
+        whole(self.bytes, self.bytes_margin)
+    }
+
+    /// How many connections figures are shared by.
+    pub(crate) fn connections(&self) -> NonZeroU64 {
+        match self.figures {
+            Figures::InUse => NonZeroU64::MIN,
+            Figures::PerConnection(connections) => connections,
         }
     }
 
@@ -85,7 +105,8 @@ impl Top {
     /// `None` where that is exact.
     pub fn rest_margin(&self, shown: usize) -> Option<f64> {
         let rest = self.rows.get(shown..).unwrap_or_default();
-        rest.iter().filter_map(|row| row.bytes_margin).reduce(f64::hypot)
+        let sum = rest.iter().map(|row| row.growth).reduce(Counts::plus)?;
+        margin(&sum, Metric::InuseSpace, self.connections())
     }
 
     /// How many rows come after the first `shown`, and the bytes they hold together.
@@ -96,11 +117,14 @@ impl Top {
 }
 
 impl TopRow {
-    fn new(row: ConnectionRow, total: Option<f64>) -> TopRow {
-        let total = total.filter(|total| *total > 0.0);
+    fn new(row: ConnectionRow, whole: Option<Estimated>) -> TopRow {
+        let bytes = row.bytes.map(|figure| Estimated { figure, margin: row.bytes_margin });
+        let share = bytes.zip(whole).and_then(|(bytes, whole)| bytes.part_of(whole));
         TopRow {
             telling: row.telling(),
-            share: row.bytes.zip(total).map(|(bytes, total)| bytes / total),
+            share: share.map(|share| share.figure),
+            share_margin: share.and_then(|share| share.margin),
+            growth: row.growth,
             key: row.key,
             bytes: row.bytes,
             blocks: row.blocks,
@@ -108,6 +132,10 @@ impl TopRow {
             blocks_margin: row.blocks_margin,
         }
     }
+}
+
+fn whole(bytes: Option<f64>, margin: Option<f64>) -> Option<Estimated> {
+    bytes.filter(|bytes| *bytes > 0.0).map(|figure| Estimated { figure, margin })
 }
 
 fn total(rows: &[Row]) -> Counts {

@@ -12,8 +12,9 @@ use ledger::Sampling;
 
 use crate::capture::interval;
 use crate::commands::serve::negotiation;
+use crate::interval_json::margin;
 use crate::output::wrapped;
-use crate::run_record::{AccountRecord, CountsRecord, RecorderRecord, RunRecord};
+use crate::run_record::{AccountRecord, CountsRecord, RecorderMemory, RecorderRecord, RunRecord};
 
 /// Sites shown in the answer.
 const SITES: usize = 8;
@@ -37,11 +38,7 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
                 record.configuration,
                 in_use(&record.at_rest.openssl),
                 in_use(&record.baseline.openssl),
-                give_or_take(
-                    cost.allocations,
-                    cost.allocations_interval95.map(|[_, high]| high - cost.allocations),
-                    rounded,
-                ),
+                give_or_take(cost.allocations, cost.allocations_margin(), rounded),
             );
             // With its intervals it is too long for one line.
             text += &if cost.interval95.is_some() { wrapped(&made_of, 0) } else { made_of };
@@ -62,16 +59,29 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
     text += &facts(record);
     text += &losses(&record.recorder);
     if let Some(memory) = &record.recorder_memory {
-        text += &format!(
-            "the recorder's own memory: {}, {} B per live block, {} B for each that the \
-             connections added\n",
-            human(memory.resident_bytes as f64),
-            rounded(memory.bytes_per_live_block),
-            rounded(memory.bytes_per_added_block),
-        );
+        text += &recorder_memory(memory, record.recorder.sampled_every_bytes.is_some());
     }
     text += &next_steps(record, folder);
     text
+}
+
+/// What the recorder itself takes. Of a sample, the figures per block are left out where there may
+/// be no blocks.
+fn recorder_memory(memory: &RecorderMemory, sampled: bool) -> String {
+    let [live, added] = memory.margins();
+    let each = |bytes: f64, margin: Option<f64>, of: &str| {
+        let say = if sampled { one_decimal } else { rounded };
+        let known = margin.is_some() || !sampled;
+        known.then(|| format!(", {} B {of}", give_or_take(bytes, margin, say)))
+    };
+    let said = format!(
+        "the recorder's own memory: {}{}{}",
+        human(memory.resident_bytes as f64),
+        each(memory.bytes_per_live_block, live, "per live block").unwrap_or_default(),
+        each(memory.bytes_per_added_block, added, "for each that the connections added")
+            .unwrap_or_default(),
+    );
+    (if sampled { wrapped(&said, 0) } else { said }) + "\n"
 }
 
 /// Bytes in use, and how far off they may be.
@@ -151,21 +161,22 @@ fn what_stays(closed: &AccountRecord) -> String {
 
 /// What the recorder could not see or keep apart, in one line; nothing lost is said too.
 pub fn losses(recorder: &RecorderRecord) -> String {
-    let mut lost = Vec::new();
-    let mut add = |count: u64, what: &str| {
-        if count > 0 {
-            lost.push(format!("{} {what}", exact(count as i64)));
-        }
-    };
-    add(
-        recorder.dropped_blocks,
-        "allocations in dropped sites (counted in the totals; --sites makes room)",
-    );
-    add(recorder.untracked_blocks, "blocks not tracked, missing from all figures");
-    add(recorder.foreign_frees, "frees of blocks never seen allocated");
-    add(recorder.stale_blocks, "blocks freed behind OpenSSL's back");
-    add(recorder.nested_calls, "calls from within the hook, not counted");
-    add(recorder.truncated_stacks, "stacks cut at 128 frames");
+    let some =
+        |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", exact(count as i64)));
+    let mut lost: Vec<String> = [
+        some(
+            recorder.dropped_blocks,
+            "allocations in dropped sites (counted in the totals; --sites makes room)",
+        ),
+        untracked(recorder),
+        some(recorder.foreign_frees, "frees of blocks never seen allocated"),
+        some(recorder.stale_blocks, "blocks freed behind OpenSSL's back"),
+        some(recorder.nested_calls, "calls from within the hook, not counted"),
+        some(recorder.truncated_stacks, "stacks cut at 128 frames"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     if recorder.hook_replaced {
         lost.push("another program part took the hook over: later allocations are missing".into());
     }
@@ -184,6 +195,17 @@ pub fn losses(recorder: &RecorderRecord) -> String {
     } else {
         format!("recorder: {sites} sites; {}\n", lost.join("; "))
     }
+}
+
+/// What there was no room for. Of a sample the bytes are said, for of the blocks there is no
+/// interval.
+fn untracked(recorder: &RecorderRecord) -> Option<String> {
+    let RecorderRecord { untracked_blocks: blocks, untracked_bytes: bytes, .. } = *recorder;
+    let what = match recorder.untracked_bytes_interval95 {
+        None => format!("{} blocks", exact(blocks as i64)),
+        ends => give_or_take(bytes as f64, margin(bytes as f64, ends), human),
+    };
+    (blocks > 0).then(|| format!("{what} not tracked, missing from all figures"))
 }
 
 fn next_steps(record: &RunRecord, folder: &Path) -> String {

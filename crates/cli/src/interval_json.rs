@@ -2,8 +2,9 @@
 //! times in 100. Where figures are exact there is no such field. Documented in docs/json.md.
 
 use analysis::group::Counts;
+use analysis::ratio::Estimated;
 use ledger::Snapshot;
-use profile::{Metric, Uncertainty};
+use profile::{Metric, Sampling, Uncertainty};
 use serde::{Deserialize, Serialize};
 
 /// Lower and upper end.
@@ -49,7 +50,7 @@ impl CountsInterval {
             // Where nothing was counted there may still be bytes: one sample more, in small blocks.
             for (off, metric) in off.iter_mut().zip(Metric::ALL) {
                 if metric.unit() == "bytes" {
-                    *off = off.and(sampling.uncertainty_of_bytes(1, 0.0));
+                    *off = off.and(sampling.uncertainty_of_any_bytes(0.0));
                 }
             }
             for site in ledger.sites.iter().filter(|site| site.block_bytes > 0) {
@@ -70,8 +71,7 @@ impl CountsInterval {
     }
 
     fn new(ends: impl Fn(Metric) -> Option<Ends>) -> CountsInterval {
-        // There is never less than nothing of what a process has.
-        let ends = |metric| ends(metric).map(|[low, high]| [low.max(0.0).round(), high.round()]);
+        let ends = |metric| ends(metric).map(whole);
         CountsInterval {
             inuse_bytes: ends(Metric::InuseSpace),
             inuse_blocks: ends(Metric::InuseObjects),
@@ -93,6 +93,28 @@ impl BytesAndBlocksInterval {
         let (bytes, blocks) = (of(bytes), of(blocks));
         (bytes.is_some() || blocks.is_some()).then_some(BytesAndBlocksInterval { bytes, blocks })
     }
+}
+
+/// Of bytes whose blocks' sizes are not known; `None` where nothing was sampled.
+pub fn of_any_bytes(bytes: u64, sampling: Option<Sampling>) -> Option<Ends> {
+    let bytes = bytes as f64;
+    Some(whole(ends(bytes, sampling?.uncertainty_of_any_bytes(bytes).margin())))
+}
+
+/// Of a figure that is never less than nothing; `None` where it is exact.
+pub fn of_estimate(estimate: Estimated) -> Option<Ends> {
+    let [low, high] = ends(estimate.figure, estimate.margin?);
+    Some([low.max(0.0), high])
+}
+
+/// Half the width of a figure's interval. The lower end may have been cut off at 0.
+pub fn margin(figure: f64, ends: Option<Ends>) -> Option<f64> {
+    Some(ends?[1] - figure)
+}
+
+/// There is never less than nothing of what a process has.
+fn whole([low, high]: Ends) -> Ends {
+    [low.max(0.0).round(), high.round()]
 }
 
 fn count(counts: &ledger::Counts, metric: Metric) -> u64 {

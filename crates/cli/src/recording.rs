@@ -7,6 +7,7 @@ use std::path::Path;
 use ledger::{Found, Outcome, Way};
 use serde::Serialize;
 
+use crate::interval_json::Ends;
 use crate::machine::Machine;
 use crate::run_record::{CountsRecord, RecorderRecord, SymbolsRecord};
 
@@ -121,6 +122,12 @@ pub struct InheritedRecord {
     pub bytes: u64,
     pub freed_blocks: u64,
     pub freed_bytes: u64,
+    /// How far off the bytes may be, where a part of the blocks was counted. Of the blocks that is
+    /// not known: their sizes are in no ledger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_interval95: Option<Ends>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freed_bytes_interval95: Option<Ends>,
 }
 
 /// One OpenSSL in a process.

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::Path;
 
+use analysis::group;
 use analysis::objects;
+use analysis::ratio::Estimated;
 use analysis::rss_account::Account;
 use anyhow::Context;
 use ledger::{Counts, Snapshot, Statistics};
-use profile::{Profile, Sampling, Symbolisation};
+use profile::{Metric, Profile, Sampling, Symbolisation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::interval_json::{BytesAndBlocksInterval, CountsInterval, Ends};
+use crate::interval_json::{self, BytesAndBlocksInterval, CountsInterval, Ends, of_any_bytes};
 use crate::machine::Machine;
 
 /// The version of this file's shape.
@@ -73,8 +75,14 @@ pub struct RecorderMemory {
     pub resident_bytes: u64,
     /// Those bytes for each block that OpenSSL held then.
     pub bytes_per_live_block: f64,
+    /// How far off that may be, where the blocks are estimates and surely some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_live_block_interval95: Option<Ends>,
     /// What was added since the baseline, for each block that was added.
     pub bytes_per_added_block: f64,
+    /// The same of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_added_block_interval95: Option<Ends>,
 }
 
 /// Programs and their versions.
@@ -114,6 +122,13 @@ pub struct PerConnection {
     /// The same of the allocations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocations_interval95: Option<Ends>,
+}
+
+impl PerConnection {
+    /// Half the width of the 95 % interval of the allocations; `None` where they are exact.
+    pub fn allocations_margin(&self) -> Option<f64> {
+        interval_json::margin(self.allocations, self.allocations_interval95)
+    }
 }
 
 /// OpenSSL's memory at one moment.
@@ -203,6 +218,9 @@ pub struct RecorderRecord {
     pub dropped_bytes: u64,
     pub untracked_blocks: u64,
     pub untracked_bytes: u64,
+    /// How far off that may be, where a part of the blocks was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untracked_bytes_interval95: Option<Ends>,
     pub foreign_frees: u64,
     pub stale_blocks: u64,
     pub nested_calls: u64,
@@ -269,15 +287,33 @@ impl Moment {
 }
 
 impl RecorderMemory {
-    /// From the baseline and the rest: what the recorder had resident, and OpenSSL's live blocks.
-    pub fn new(baseline: (u64, u64), rest: (u64, u64)) -> RecorderMemory {
-        let share = |bytes: u64, blocks: u64| bytes as f64 / blocks.max(1) as f64;
-        let added = (rest.0.saturating_sub(baseline.0), rest.1.saturating_sub(baseline.1));
+    /// From the baseline and the rest: what the recorder had resident, and what OpenSSL held.
+    pub fn new(baseline: (u64, group::Counts), rest: (u64, group::Counts)) -> RecorderMemory {
+        let share = |bytes: u64, counts: group::Counts| {
+            let blocks = counts.inuse_blocks.unwrap_or_default().max(0) as f64;
+            let margin = counts.margin(Metric::InuseObjects);
+            let bytes = Estimated { figure: bytes as f64, margin: None };
+            let each = bytes.divided_by(Estimated { figure: blocks, margin });
+            (bytes.figure / blocks.max(1.0), each.and_then(interval_json::of_estimate))
+        };
+        let live = share(rest.0, rest.1);
+        let added = share(rest.0.saturating_sub(baseline.0), rest.1.minus(baseline.1));
         RecorderMemory {
             resident_bytes: rest.0,
-            bytes_per_live_block: share(rest.0, rest.1),
-            bytes_per_added_block: share(added.0, added.1),
+            bytes_per_live_block: live.0,
+            bytes_per_live_block_interval95: live.1,
+            bytes_per_added_block: added.0,
+            bytes_per_added_block_interval95: added.1,
         }
+    }
+
+    /// Half the widths of the 95 % intervals of both figures per block.
+    pub fn margins(&self) -> [Option<f64>; 2] {
+        [
+            (self.bytes_per_live_block, self.bytes_per_live_block_interval95),
+            (self.bytes_per_added_block, self.bytes_per_added_block_interval95),
+        ]
+        .map(|(figure, ends)| interval_json::margin(figure, ends))
     }
 }
 
@@ -333,7 +369,7 @@ impl CountsRecord {
 
     /// Half the width of the 95 % interval of the bytes in use; `None` where they are exact.
     pub fn inuse_bytes_margin(&self) -> Option<f64> {
-        Some(self.interval95?.inuse_bytes?[1] - self.inuse_bytes as f64)
+        interval_json::margin(self.inuse_bytes as f64, self.interval95?.inuse_bytes)
     }
 }
 
@@ -347,6 +383,7 @@ impl RecorderRecord {
             dropped_bytes: statistics.dropped.alloc_bytes,
             untracked_blocks: statistics.untracked_blocks,
             untracked_bytes: statistics.untracked_bytes,
+            untracked_bytes_interval95: of_any_bytes(statistics.untracked_bytes, sampling),
             foreign_frees: statistics.foreign_frees,
             stale_blocks: statistics.stale_blocks,
             nested_calls: statistics.nested_calls,

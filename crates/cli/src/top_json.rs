@@ -10,7 +10,7 @@ use profile::Sampling;
 use serde::Serialize;
 
 use crate::capture::{Capture, Counted, GroupBy};
-use crate::interval_json::{BytesAndBlocksInterval, CountsInterval};
+use crate::interval_json::{self, BytesAndBlocksInterval, CountsInterval, Ends};
 use crate::objects_json::ObjectsJson;
 
 /// The version of these shapes.
@@ -30,6 +30,8 @@ pub struct TopJson<'a> {
     per_connection: Option<PerConnectionJson>,
     /// The part of all bytes in use whose category is unknown.
     unknown_share: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_share_interval95: Option<Ends>,
     objects: Option<ObjectsJson>,
     sites: Vec<SiteJson<'a>>,
 }
@@ -153,6 +155,7 @@ impl<'a> TopJson<'a> {
         sites.extend(
             top.rows.iter().filter(|row| !known.contains(&row.key)).map(|row| site(&row.key, zero)),
         );
+        let unknown = unknown_share(&capture.profile);
         TopJson {
             schema: SCHEMA,
             by: by.name(),
@@ -172,7 +175,8 @@ impl<'a> TopJson<'a> {
                 ),
                 less_baseline: capture.baseline.is_some(),
             }),
-            unknown_share: unknown_share(&capture.profile),
+            unknown_share: unknown.figure,
+            unknown_share_interval95: interval_json::of_estimate(unknown),
             objects: capture
                 .objects()
                 .map(|(all, grown)| ObjectsJson::new(&all, &grown, capture.connections)),

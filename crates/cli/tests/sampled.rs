@@ -120,6 +120,111 @@ fn a_forked_child_is_sampled_too() {
     }
     assert!(child["inherited"]["bytes"].as_u64().unwrap() > 10_000, "{child:#}");
     assert!(child["inherited"]["freed_bytes"].as_u64().unwrap() > 1_000, "{child:#}");
+    for name in ["bytes", "freed_bytes"] {
+        let figure = child["inherited"][name].as_f64().unwrap();
+        let ends = &child["inherited"][format!("{name}_interval95")];
+        let [low, high] = [0, 1].map(|end| ends[end].as_f64().unwrap());
+        assert!(low < figure && figure < high, "{child:#}");
+    }
+    let said = text(&recorded.output.stderr);
+    assert!(said.contains(&format!("forked from {}, and has ", parent["pid"])), "{said}");
+    for line in said.lines().filter(|line| line.contains("forked from") || line.contains("in use"))
+    {
+        // Of a process that had ended nothing is in use, for certain.
+        let line = line.replace(": 0 B in use in 0 blocks", "");
+        assert_eq!(without_margin(&line), Vec::<&str>::new(), "{line}");
+    }
+}
+
+/// The bytes in a text of people that have no margin.
+fn without_margin(text: &str) -> Vec<&str> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let is_unit = |word: &str| {
+        ["B", "KB", "MB", "GB", "bytes"].contains(&word.trim_end_matches([',', ';', '.', ')']))
+    };
+    let is_said = |at: usize| {
+        // A figure, perhaps with a margin before its unit, or a margin.
+        let behind = words.get(at + 1) == Some(&"±");
+        behind || words[..at].iter().rev().take(3).any(|word| *word == "±")
+    };
+    let bare = (0..words.len()).filter(|at| is_unit(words[*at]) && !is_said(*at));
+    bare.map(|at| words[at.saturating_sub(1)]).collect()
+}
+
+/// What stands in the elements that begin with `opening`.
+fn elements<'a>(page: &'a str, opening: &str, closing: &str) -> Vec<&'a str> {
+    let parts = page.split(opening).skip(1);
+    parts.map(|part| part.split(closing).next().unwrap()).collect()
+}
+
+/// Two sampled runs of 20 connections.
+fn two_sampled_runs(place: &TempDir) -> [String; 2] {
+    ["node-0.4", "no-compression"].map(|configuration| {
+        let folder = place.path().join(configuration);
+        let start = ["run", "-n=20", "--hold=0s", "--interval=200ms", "--sample=4k", "--config"];
+        let answer = printed(&[&start[..], &[configuration, "--out", path(&folder)]].concat());
+        let (before, rest) = answer.split_once("\nresident memory of the server").unwrap();
+        assert_eq!(without_margin(before), Vec::<&str>::new(), "{answer}");
+        let own = rest.split_once("the recorder's own memory: ").unwrap().1;
+        let own = own.split_once("\n\n").unwrap().0;
+        // The bytes themselves are exact; of blocks that may be none there are no bytes each.
+        assert_eq!(without_margin(own).len(), 1, "{own}");
+        assert!(own.contains(" B per live block"), "{own}");
+        path(&folder).to_owned()
+    })
+}
+
+#[test]
+fn on_the_page_of_sampled_runs_every_figure_has_its_margin() {
+    let place = TempDir::new().unwrap();
+    let [before, after] = two_sampled_runs(&place);
+    let diff = printed(&["diff", &before, &after]);
+    let (heading, _) = diff.split_once("\n\n").unwrap();
+    assert_eq!(without_margin(heading), Vec::<&str>::new(), "{heading}");
+    let percent = heading.split_once("a connection (").unwrap().1.split_once(')').unwrap().0;
+    assert!(percent.contains(" ± ") && percent.ends_with(" %"), "{percent}");
+
+    let file = place.path().join("report.html");
+    printed(&["report", &before, &after, "-o", path(&file)]);
+    let page = fs::read_to_string(file).unwrap();
+    let margin = "<span class=\"margin\">± ";
+    let stairs = elements(&page, "<ol class=\"stairs\">", "</ol>")[0];
+    assert_eq!(stairs.matches(margin).count(), 2 + 2, "totals, change, percent: {stairs}");
+    let labels = elements(&page, "<svg class=\"bar\" role=\"img\" aria-label=\"", "\"");
+    assert_eq!(labels.len(), 4, "a bar for each in the staircase and in its own section");
+    for part in labels.iter().flat_map(|label| label.split("; ")) {
+        assert_eq!(part.matches(" ± ").count(), 2, "bytes and share: {part}");
+    }
+    let legends = elements(&page, "<ul class=\"legend\">", "</ul>");
+    assert_eq!(legends.len(), 3);
+    for part in legends[1..].iter().flat_map(|legend| elements(legend, "<li>", "</li>")) {
+        assert_eq!(part.matches(margin).count(), 2, "{part}");
+    }
+    for facts in elements(&page, "<dl class=\"key\">", "</dl>") {
+        for fact in elements(facts, "<dt>", "</div>") {
+            assert!(fact.contains(margin) || fact.starts_with("connections<"), "{fact}");
+        }
+    }
+    let tables = ["Figures of each configuration", "Largest changes from", "Sites of "];
+    for table in tables.map(|label| elements(&page, &format!("aria-label=\"{label}"), "</table>")) {
+        assert!(!table.is_empty());
+        for cell in table.iter().flat_map(|table| elements(table, "<td class=\"n\"", "</td>")) {
+            assert!(cell.contains(margin), "{cell}");
+        }
+    }
+    let h1 = elements(&page, "<h1>", "</h1>")[0];
+    assert_eq!(h1.matches('±').count(), 3, "{h1}");
+    let made_of = elements(&page, "<p class=\"of-which\">", "</p>")[0];
+    assert_eq!(made_of.matches('±').count(), 2 * made_of.matches('%').count(), "{made_of}");
+    let alone = page_of(&place, &after);
+    let made_of = elements(&alone, "<p class=\"of-which\">", "</p>")[0];
+    assert!(made_of.contains("</span></span> blocks, measured with 20 connections."), "{made_of}");
+}
+
+fn page_of(place: &TempDir, folder: &str) -> String {
+    let file = place.path().join("one.html");
+    printed(&["report", folder, "-o", path(&file)]);
+    fs::read_to_string(file).unwrap()
 }
 
 #[test]
@@ -164,14 +269,14 @@ fn a_sampled_run_is_near_an_exact_one_and_every_view_says_what_it_is() {
         "{table}"
     );
     let row = table.lines().find(|line| line.contains("compression.zlib")).unwrap();
-    assert_eq!(row.matches(" ± ").count(), 2, "{row}");
+    assert_eq!(row.matches(" ± ").count(), 3, "bytes, blocks and share: {row}");
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
 
     let diff = printed(&["diff", exact.folder(), folder]);
     assert!(diff.contains("estimated from samples; changed by"), "{diff}");
     assert!(diff.contains("within error"), "{diff}");
-    let (heading, _) = diff.split_once('\n').unwrap();
-    assert_eq!(heading.matches(" ± ").count(), 1, "one side is exact: {heading}");
+    let (heading, _) = diff.split_once("estimated from").unwrap();
+    assert_eq!(heading.matches(" ± ").count(), 2, "one side, and the percentage: {heading}");
     assert!(diff.lines().all(|line| line.chars().count() <= 100), "{diff}");
     let diff = printed_json(&["diff", exact.folder(), folder, "--json"]);
     assert_eq!(diff["before"].get("sampled_every_bytes"), None);

@@ -100,6 +100,12 @@ impl Sampling {
         }
     }
 
+    /// How far an estimated number of bytes may be off whose blocks' sizes are not known: none are
+    /// less known than blocks of one byte.
+    pub fn uncertainty_of_any_bytes(self, estimated_bytes: f64) -> Uncertainty {
+        self.uncertainty_of_bytes(1, estimated_bytes)
+    }
+
     /// How far an estimated number of bytes in blocks of this size may be off.
     pub fn uncertainty_of_bytes(self, bytes: u64, estimated_bytes: f64) -> Uncertainty {
         Uncertainty {
@@ -186,6 +192,18 @@ mod tests {
         assert!(sampling.variance_of_bytes(10_000_000, 3e7) < 1e-9);
         assert_eq!(sampling.estimate(0, 5), Estimate::default());
         assert_eq!(sampling.weight(65_536), 103_676);
+    }
+
+    #[test]
+    fn bytes_are_least_known_in_the_smallest_blocks() {
+        let sampling = Sampling::every(65_536).expect("a usual interval");
+        let any = sampling.uncertainty_of_any_bytes(1e9);
+        for bytes in [1, 16, 4_096, 65_536, 10_000_000] {
+            let off = sampling.uncertainty_of_bytes(bytes, 1e9);
+            assert!(off.variance <= any.variance && off.one_more <= any.one_more, "{bytes}");
+        }
+        let small = sampling.uncertainty_of_bytes(200, 1e9);
+        assert!(any.margin() < 1.01 * small.margin(), "no more than it must be");
     }
 
     #[test]

@@ -36,6 +36,13 @@ pub fn give_or_take(figure: f64, margin: Option<f64>, say: impl Fn(f64) -> Strin
     }
 }
 
+/// A share of the whole, and where it is an estimate, half the width of its 95 % interval in points
+/// of percent: `47.5 ± 3.3 %`.
+pub fn percent_give_or_take(share: f64, margin: Option<f64>) -> String {
+    let margin = margin.map(|margin| margin * 100.0);
+    format!("{} %", give_or_take(share * 100.0, margin, one_decimal))
+}
+
 /// A figure rounded to a whole number with its sign: `+1,024`, `-16,716`, and `0`.
 pub fn signed(figure: f64) -> String {
     let text = rounded(figure);
@@ -121,5 +128,7 @@ mod tests {
     #[test]
     fn a_share_is_said_in_percent() {
         assert_eq!(percent(0.8894), "88.9 %");
+        assert_eq!(percent_give_or_take(0.8894, None), percent(0.8894));
+        assert_eq!(percent_give_or_take(0.8894, Some(0.0149)), "88.9 ± 1.5 %");
     }
 }

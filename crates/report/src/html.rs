@@ -6,8 +6,10 @@
 
 mod account;
 mod answer;
+mod change;
 mod changes;
 mod configuration;
+mod estimate;
 mod flame;
 mod flame_tree;
 mod measured;
@@ -19,10 +21,10 @@ mod staircase;
 use std::collections::BTreeMap;
 
 use analysis::composition::Part;
-use analysis::diff::{Change, DiffRow};
+use analysis::diff::{Change, DiffRow, Margins};
 use analysis::stacks::Stack;
 use analysis::top::{Figures, Top};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
 use crate::timeline::Timeline;
 
@@ -69,6 +71,8 @@ pub struct Subject {
 pub struct Beside {
     /// Allocations until the capture.
     pub allocations: Option<f64>,
+    /// Half the width of the 95 % interval of `allocations`; `None` where that is exact.
+    pub allocations_margin: Option<f64>,
     /// Resident bytes, measured without the recorder.
     pub rss: Option<Spread>,
     /// Full handshakes in a second, measured without the recorder.
@@ -89,6 +93,8 @@ pub struct Spread {
 pub struct Step {
     /// All bytes.
     pub bytes: Change,
+    /// How far off they may be.
+    pub bytes_margins: Margins,
     /// The changes by site, largest first.
     pub rows: Vec<DiffRow>,
 }
@@ -202,13 +208,18 @@ fn per(figures: Figures) -> &'static str {
 }
 
 /// A figure, or a dash that says that it is not known.
-fn known(figure: Option<String>) -> Markup {
+fn known(figure: Option<impl Render>) -> Markup {
     html! {
         @match figure {
-            Some(text) => (text),
-            None => span.unknown title="not measured" { "–" },
+            Some(figure) => (figure),
+            None => (unknown("not measured")),
         }
     }
+}
+
+/// A dash in place of a figure, and why there is none.
+fn unknown(why: &str) -> Markup {
+    html! { span.unknown title=(why) { "–" } }
 }
 
 #[cfg(test)]

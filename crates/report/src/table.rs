@@ -6,7 +6,7 @@ use analysis::top::{Figures, Top, TopRow};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle, Width};
 
-use crate::bytes::{exact, give_or_take, one_decimal, percent, rounded, signed};
+use crate::bytes::{exact, give_or_take, one_decimal, percent_give_or_take, rounded, signed};
 use crate::fit::{join_story, shorten, shorten_path, width};
 
 /// How wide a table may be.
@@ -87,7 +87,12 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
                 })
             }),
         ),
-        Column::number("share", shown.iter().map(|row| figure(row.share, percent))),
+        Column::number(
+            "share",
+            shown.iter().map(|row| {
+                figure(row.share, |share| percent_give_or_take(share, row.share_margin))
+            }),
+        ),
     ];
     columns.extend(key_columns(options.by, &shown.iter().map(|row| &row.key).collect::<Vec<_>>()));
     let lines = shown.iter().map(|row| TableLine { story: &row.telling, style: Style::new() });

@@ -4,9 +4,12 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use analysis::diff::{
-    DiffRow, Margins, by_category, diff_rows, diff_versions, margin_of_category, margins_of_totals,
+    Change, DiffRow, Margins, by_category, diff_rows, diff_versions, margin_of_category,
+    margins_of_totals,
 };
+use analysis::group::By;
 use analysis::moved::Versions;
+use analysis::ratio::Estimated;
 use clap::Args;
 use report::bytes::{give_or_take, human};
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
@@ -47,10 +50,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let connections = before.connections.zip(after.connections).filter(|_| !options.whole);
     let by = options.view.by;
     // Per connection, what was there before the first one is nobody's.
-    let [old, new] = [&before, &after].map(|capture| match connections {
-        Some(_) => capture.grown_rows(by.by()),
-        None => capture.rows(by.by()),
-    });
+    let sides = |by: By| {
+        [&before, &after].map(|capture| match connections {
+            Some(_) => capture.grown_rows(by),
+            None => capture.rows(by),
+        })
+    };
+    let [old, new] = sides(by.by());
     let rows = match by {
         GroupBy::Site => diff_versions(&old, &new, connections, versions(&before, &after)),
         _ => diff_rows(&old, &new, connections),
@@ -64,7 +70,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let margins = margins_of_totals(&old, &new, connections);
     let mut text = heading(&before, &after, &rows, connections.is_some(), margins);
-    text += &of_which(&rows, by);
+    if matches!(by, GroupBy::Site | GroupBy::Category) {
+        // Of their own rows: margins of many sites do not add up to that of what they hold.
+        let [old, new] = sides(By::Category);
+        text += &of_which(&diff_rows(&old, &new, connections));
+    }
     text += "\n";
     let changed: Vec<DiffRow> =
         rows.into_iter().filter(|row| row.inuse_bytes.is_none_or(|c| c.delta() != 0.0)).collect();
@@ -86,12 +96,12 @@ fn heading(
     per_connection: bool,
     margins: Margins,
 ) -> String {
-    let sum = |of: fn(&analysis::diff::Change) -> f64| -> f64 {
+    let sum = |of: fn(&Change) -> f64| -> f64 {
         rows.iter().filter_map(|row| row.inuse_bytes.as_ref().map(of)).sum()
     };
     let (old, new) = (sum(|change| change.before), sum(|change| change.after));
-    let change =
-        if old == 0.0 { String::new() } else { format!(" ({:+.1} %)", (new - old) / old * 100.0) };
+    let bytes = Change { before: old, after: new };
+    let change = bytes.relative_within(margins).map_or_else(String::new, in_percent);
     let what = if per_connection { "a connection" } else { "in use" };
     let [from, to] = [before, after].map(|capture| match &capture.openssl {
         // The versions explain a change where they differ.
@@ -102,23 +112,32 @@ fn heading(
     });
     let [was, is] = [(old, margins.before), (new, margins.after)]
         .map(|(bytes, margin)| give_or_take(bytes, margin, human));
-    let mut text = format!("{from} → {to}: {was} → {is} {what}{change}\n");
+    let mut text = format!("{from} → {to}: {was} → {is} {what}{change}");
+    if margins.change.is_some() {
+        // With its intervals it may be too long for one line.
+        text = output::wrapped(&text, 0);
+    }
+    text += "\n";
     if let Some(margin) = margins.change {
-        let within = if (new - old).abs() > margin { "" } else { ": within error" };
-        let change = give_or_take(new - old, Some(margin), human);
+        let within = if bytes.is_significant(margins) { "" } else { ": within error" };
+        let change = give_or_take(bytes.delta(), Some(margin), human);
         text += &format!("estimated from samples; changed by {change} (95 %){within}\n");
     }
     text
 }
 
-/// The categories that make most of the change: `of which tls.record_layer +8.8 KB, …`.
-fn of_which(rows: &[DiffRow], by: GroupBy) -> String {
+/// ` (-96.0 ± 1.8 %)`.
+fn in_percent(relative: Estimated) -> String {
+    let percent = relative.figure * 100.0;
+    let margin = relative.margin.map(|margin| format!(" ± {:.1}", margin * 100.0));
+    format!(" ({percent:+.1}{} %)", margin.unwrap_or_default())
+}
+
+/// Of rows by category those that make most of the change: `of which tls.record_layer +8.8 KB, …`.
+fn of_which(rows: &[DiffRow]) -> String {
     /// Categories named, and the least share of the change that is worth a name.
     const MOST: usize = 4;
     const LEAST: f64 = 0.02;
-    if !matches!(by, GroupBy::Site | GroupBy::Category) {
-        return String::new();
-    }
     let changes = by_category(rows);
     let moved: f64 = changes.iter().map(|(_, change)| change.delta().abs()).sum();
     let named: Vec<String> = changes

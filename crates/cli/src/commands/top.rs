@@ -8,7 +8,7 @@ use analysis::inventory::Inventory;
 use analysis::objects::Object;
 use analysis::top::Top;
 use clap::Args;
-use report::bytes::{exact, give_or_take, human, one_decimal, percent, rounded};
+use report::bytes::{exact, give_or_take, human, one_decimal, percent_give_or_take, rounded};
 use report::table::{self, TableOptions};
 
 use crate::capture::{Capture, Counted, ViewOptions, interval};
@@ -44,8 +44,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let mut text = heading(&capture, &top);
     text += &table::top(&top, &table_options(&options.view));
     let unknown = unknown_share(&capture.profile);
-    if unknown > 0.0 {
-        text += &format!("unknown: {} of all bytes have no source file\n", percent(unknown));
+    if unknown.figure > 0.0 {
+        let share = percent_give_or_take(unknown.figure, unknown.margin);
+        text += &format!("unknown: {share} of all bytes have no source file\n");
     }
     // Of a part of the profile, objects would be a part of theirs.
     if let Some((all, grown)) = capture.objects().filter(|_| options.view.under.is_empty()) {

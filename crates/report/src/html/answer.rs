@@ -1,11 +1,14 @@
 //! The answer: the sentence that a reader takes away.
 
 use analysis::composition::Part;
+use analysis::diff::{Change, Margins};
 use analysis::top::Figures;
 use maud::{Markup, html};
 
-use super::{Page, Subject};
-use crate::bytes::{exact, give_or_take, human, one_decimal, percent};
+use super::change::by_percent;
+use super::estimate::estimate;
+use super::{Page, Step, Subject};
+use crate::bytes::{exact, give_or_take, human, one_decimal, percent, percent_give_or_take};
 
 /// The title of the browser's window.
 pub(super) fn title(page: &Page) -> String {
@@ -45,7 +48,7 @@ fn one(subject: &Subject) -> Markup {
             (made_of(&subject.parts))
             @match (subject.top.figures, subject.top.blocks) {
                 (Figures::PerConnection(n), Some(blocks)) => {
-                    " " (give_or_take(blocks, subject.top.blocks_margin, one_decimal))
+                    " " (estimate(blocks, subject.top.blocks_margin, one_decimal))
                     " blocks, measured with "
                     (exact(n.get() as i64)) " connections."
                 }
@@ -60,18 +63,20 @@ fn one(subject: &Subject) -> Markup {
 }
 
 fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {
-    let change = last
-        .top
+    let (old, new) = (&first.top, &last.top);
+    let margins = Margins { before: old.bytes_margin, after: new.bytes_margin, change: None };
+    let change = new
         .bytes
-        .zip(first.top.bytes)
-        .and_then(|(after, before)| analysis::diff::Change { before, after }.relative());
+        .zip(old.bytes)
+        .and_then(|(after, before)| Change { before, after }.relative_within(margins));
     let biggest = page
         .subjects
         .iter()
         .zip(page.subjects.iter().skip(1))
-        .filter_map(|(before, after)| Some((before, after, after.step.as_ref()?.bytes)))
-        .min_by(|a, b| a.2.delta().total_cmp(&b.2.delta()))
-        .filter(|(.., change)| change.delta() < 0.0 && page.subjects.len() > 2);
+        .filter_map(|(before, after)| Some((before, after, after.step.as_ref()?)))
+        .filter(|(.., step)| step.bytes.is_significant(step.bytes_margins))
+        .min_by(|a, b| a.2.bytes.delta().total_cmp(&b.2.bytes.delta()))
+        .filter(|(.., step)| step.bytes.delta() < 0.0 && page.subjects.len() > 2);
     let process = matches!(first.top.figures, Figures::InUse);
     html! {
         h1 {
@@ -79,14 +84,14 @@ fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {
             @if process { "the process" } @else { "one TLS connection" }
             " goes from " b { (bytes(first)) } " to " b { (bytes(last)) }
             @if !process { " of OpenSSL memory" }
-            @if let Some(change) = change { " (" (signed_percent(change)) ")" }
+            @if let Some(change) = change { " (" (by_percent(change)) ")" }
             "."
         }
         p.of-which {
             "At first: " (made_of(&first.parts))
-            @if let Some((before, after, change)) = biggest {
+            @if let Some((before, after, Step { bytes, bytes_margins, .. })) = biggest {
                 " The largest step is from " (before.name) " to " (after.name) ": "
-                (minus(&whole(change.delta()))) "."
+                (minus(&whole(bytes.delta(), bytes_margins.change))) "."
             }
             " At last: " (made_of(&last.parts))
         }
@@ -95,14 +100,17 @@ fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {
 
 /// The total of a subject.
 fn bytes(subject: &Subject) -> String {
-    let top = &subject.top;
-    let say = |bytes| give_or_take(bytes, top.bytes_margin, whole);
-    top.bytes.map_or_else(|| "an unknown amount".to_owned(), say)
+    let say = |bytes| whole(bytes, subject.top.bytes_margin);
+    subject.top.bytes.map_or_else(|| "an unknown amount".to_owned(), say)
 }
 
-/// Bytes with their unit in one line.
-fn whole(bytes: f64) -> String {
-    human(bytes).replace(' ', "\u{a0}")
+/// Bytes with their unit and margin in one line.
+fn whole(bytes: f64, margin: Option<f64>) -> String {
+    unbroken(&give_or_take(bytes, margin, human))
+}
+
+fn unbroken(figure: &str) -> String {
+    figure.replace(' ', "\u{a0}")
 }
 
 /// Parts that are named one by one; smaller ones are left to the tables.
@@ -116,10 +124,11 @@ fn made_of(parts: &[Part]) -> String {
         .iter()
         .take(NAMED)
         .map(|part| {
-            let share = part
-                .share
-                .map_or_else(String::new, |share| percent(share).replace(' ', "\u{a0}") + " ");
-            format!("{share}{} ({})", words(&part.group), whole(part.bytes))
+            let share = part.share.map_or_else(String::new, |share| {
+                unbroken(&percent_give_or_take(share, part.share_margin)) + " "
+            });
+            let bytes = whole(part.bytes, part.bytes_margin);
+            format!("{share}{} ({bytes})", words(&part.group))
         })
         .collect();
     match said.as_slice() {
@@ -164,7 +173,7 @@ mod tests {
     use super::*;
 
     fn part(group: &str, bytes: f64, share: f64) -> Part {
-        Part { group: group.to_owned(), bytes, blocks: None, share: Some(share) }
+        Part { group: group.to_owned(), bytes, share: Some(share), ..Part::default() }
     }
 
     #[test]

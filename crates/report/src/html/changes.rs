@@ -4,13 +4,14 @@ use analysis::diff::{Change, DiffRow, Side};
 use analysis::group::Key;
 use maud::{Markup, html};
 
-use super::answer::minus;
+use super::change::{by, coloured, within_error};
+use super::estimate::estimate;
 use super::flame;
 use super::parts::swatch;
 use super::sites::breakable;
-use super::staircase::{change, unit};
+use super::staircase::unit;
 use super::{Page, known};
-use crate::bytes::{exact, give_or_take, one_decimal, rounded, signed};
+use crate::bytes::{exact, one_decimal, rounded, signed};
 
 /// Rows of the table.
 const ROWS: usize = 15;
@@ -70,31 +71,26 @@ fn place(key: &Key) -> String {
 }
 
 fn site(row: &DiffRow) -> Markup {
-    let bytes = delta(row.inuse_bytes);
-    let blocks = row.inuse_blocks.map(Change::delta).map(|blocks| {
-        let text = minus(&one_decimal(blocks));
-        if blocks > 0.0 { format!("+{text}") } else { text }
-    });
+    let (bytes, margins) = (row.inuse_bytes.unwrap_or_default(), row.bytes_margins);
+    let blocks = row.inuse_blocks.map(Change::delta);
+    let blocks = blocks.map(|blocks| by(blocks, row.blocks_margins.change, one_decimal));
     let side = |of: fn(Change) -> f64, margin| {
-        known(row.inuse_bytes.map(|change| give_or_take(of(change), margin, rounded)))
+        known(row.inuse_bytes.map(|change| estimate(of(change), margin, rounded)))
     };
     let group = row.key.category.split('.').next().unwrap_or_default();
     html! {
         tr {
             td.n {
-                (change(bytes, &minus(&signed(bytes))))
-                @if let Some(margin) = row.bytes_margins.change {
-                    " ± " (rounded(margin))
-                    @if !row.is_significant() { " " span.muted { "within error" } }
-                }
+                (coloured(bytes, margins, &by(bytes.delta(), margins.change, signed)))
+                (within_error(bytes, margins))
             }
             td.n {
-                @if row.side == Side::OnlyAfter { span.muted { "new" } }
-                @else { (side(|change| change.before, row.bytes_margins.before)) }
+                @if row.side == Side::OnlyAfter && margins.before.is_none() { span.muted { "new" } }
+                @else { (side(|change| change.before, margins.before)) }
             }
             td.n {
-                @if row.side == Side::OnlyBefore { span.muted { "gone" } }
-                @else { (side(|change| change.after, row.bytes_margins.after)) }
+                @if row.side == Side::OnlyBefore && margins.after.is_none() { span.muted { "gone" } }
+                @else { (side(|change| change.after, margins.after)) }
             }
             td.n { (known(blocks)) }
             td.category { (swatch(group)) " " (row.key.category) }

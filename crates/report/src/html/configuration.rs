@@ -3,6 +3,7 @@
 use analysis::top::Figures;
 use maud::{Markup, html};
 
+use super::estimate::estimate;
 use super::parts::{self, bar, in_words, legend};
 use super::staircase::unit;
 use super::{Page, Subject, account, changes, flame, id, over_time, sites};
@@ -39,28 +40,34 @@ pub(super) fn section(page: &Page, at: usize) -> Markup {
 
 /// The few figures to remember.
 fn key_figures(subject: &Subject) -> Markup {
-    let figure = |figure: Option<f64>, format: fn(f64) -> String| figure.map(format);
-    let mut figures = match subject.top.figures {
+    let estimated = |figure: Option<f64>, margin: Option<f64>, say: fn(f64) -> String| {
+        figure.map(|figure| estimate(figure, margin, say))
+    };
+    let measured = |figure: Option<f64>, say: fn(f64) -> String| estimated(figure, None, say);
+    let Subject { top, beside, .. } = subject;
+    let mut figures = match top.figures {
         Figures::PerConnection(connections) => vec![
-            ("bytes per connection", figure(subject.top.bytes, rounded)),
-            ("blocks per connection", figure(subject.top.blocks, one_decimal)),
-            ("connections", Some(exact(connections.get() as i64))),
+            ("bytes per connection", estimated(top.bytes, top.bytes_margin, rounded)),
+            ("blocks per connection", estimated(top.blocks, top.blocks_margin, one_decimal)),
+            ("connections", Some(html! { (exact(connections.get() as i64)) })),
         ],
         Figures::InUse => vec![
-            ("bytes in use", figure(subject.top.bytes, rounded)),
-            ("blocks in use", figure(subject.top.blocks, rounded)),
+            ("bytes in use", estimated(top.bytes, top.bytes_margin, rounded)),
+            ("blocks in use", estimated(top.blocks, top.blocks_margin, rounded)),
         ],
     };
-    let beside = &subject.beside;
     figures.extend([
-        ("allocations per connection", figure(beside.allocations, one_decimal)),
-        ("resident per connection", figure(beside.rss.map(|rss| rss.median), human)),
-        ("handshakes/s", figure(beside.handshakes_per_second.map(|rate| rate.median), rounded)),
+        (
+            "allocations per connection",
+            estimated(beside.allocations, beside.allocations_margin, one_decimal),
+        ),
+        ("resident per connection", measured(beside.rss.map(|rss| rss.median), human)),
+        ("handshakes/s", measured(beside.handshakes_per_second.map(|rate| rate.median), rounded)),
     ]);
     html! {
         dl.key {
-            @for (name, text) in figures {
-                @if let Some(text) = text { div { dt { (name) } dd { (text) } } }
+            @for (name, figure) in figures {
+                @if let Some(figure) = figure { div { dt { (name) } dd { (figure) } } }
             }
         }
     }

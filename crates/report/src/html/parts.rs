@@ -3,7 +3,8 @@
 use analysis::composition::Part;
 use maud::{Markup, html};
 
-use crate::bytes::{human, percent};
+use super::estimate::{self, estimate};
+use crate::bytes::{give_or_take, human, percent_give_or_take};
 use crate::palette;
 
 /// A bar that is `share` of its box wide, its parts side by side. Negative parts have no width.
@@ -42,8 +43,10 @@ pub(super) fn legend(parts: &[Part], figures: Figures) -> Markup {
                     (swatch(&part.group)) " " (part.group)
                     @if figures == Figures::Shown {
                         " " span.muted {
-                            (human(part.bytes))
-                            @if let Some(share) = part.share { ", " (percent(share)) }
+                            (estimate(part.bytes, part.bytes_margin, human))
+                            @if let Some(share) = part.share {
+                                ", " (estimate::share(share, part.share_margin))
+                            }
                         }
                     }
                 }
@@ -79,8 +82,10 @@ pub(super) fn in_words(parts: &[Part]) -> String {
 }
 
 fn describe(part: &Part) -> String {
-    let share = part.share.map_or_else(String::new, |share| format!(", {}", percent(share)));
-    format!("{}: {}{share}", part.group, human(part.bytes))
+    let bytes = give_or_take(part.bytes, part.bytes_margin, human);
+    let share = part.share.map(|share| percent_give_or_take(share, part.share_margin));
+    let share = share.map_or_else(String::new, |share| format!(", {share}"));
+    format!("{}: {bytes}{share}", part.group)
 }
 
 /// A percentage as an attribute: four decimals are a tenth of a pixel on the widest screen.

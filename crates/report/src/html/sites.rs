@@ -3,10 +3,11 @@
 use analysis::top::TopRow;
 use maud::{Markup, html};
 
+use super::estimate::{self, estimate};
 use super::parts::{share, swatch};
 use super::staircase::{blocks, unit};
 use super::{Subject, known};
-use crate::bytes::{exact, give_or_take, percent, rounded};
+use crate::bytes::{exact, rounded};
 
 /// Every site that holds anything.
 pub(super) fn table(subject: &Subject, id: &str) -> Markup {
@@ -45,8 +46,13 @@ pub(super) fn table(subject: &Subject, id: &str) -> Markup {
             }
             @if left_out > 0 {
                 p.muted {
-                    (exact(left_out as i64)) " more sites hold no more than before the first "
-                    "connection."
+                    @if subject.top.bytes_margin.is_none() {
+                        (exact(left_out as i64)) " more sites hold no more than before the first "
+                        "connection."
+                    } @else {
+                        "Of " (exact(left_out as i64)) " more sites no more was counted than "
+                        "before the first connection."
+                    }
                 }
             }
             p.only-print { "The forty largest sites are printed; the file shows all of them." }
@@ -88,10 +94,10 @@ fn site(row: &TopRow, widest: f64, blocks: fn(f64) -> String) -> Markup {
     html! {
         tr {
             td.n data-v=[row.bytes] {
-                (known(row.bytes.map(|bytes| give_or_take(bytes, row.bytes_margin, rounded))))
+                (known(row.bytes.map(|bytes| estimate(bytes, row.bytes_margin, rounded))))
             }
             td.n data-v=[row.share] {
-                (known(row.share.map(percent)))
+                (known(row.share.map(|share| estimate::share(share, row.share_margin))))
                 @if let Some(part) = row.share.filter(|part| *part > 0.0 && widest > 0.0) {
                     svg.share aria-hidden="true" {
                         rect width=(share(part / widest * 100.0)) height="100%" {}
@@ -99,7 +105,7 @@ fn site(row: &TopRow, widest: f64, blocks: fn(f64) -> String) -> Markup {
                 }
             }
             td.n data-v=[row.blocks] {
-                (known(row.blocks.map(|figure| give_or_take(figure, row.blocks_margin, blocks))))
+                (known(row.blocks.map(|figure| estimate(figure, row.blocks_margin, blocks))))
             }
             td.category { (swatch(group)) " " (key.category) }
             td.place { code { (breakable(&place)) } }

@@ -4,10 +4,11 @@ use analysis::composition::Part;
 use analysis::top::Figures;
 use maud::{Markup, html};
 
-use super::answer::{minus, signed_percent};
+use super::change::{by, by_percent, coloured, within_error};
+use super::estimate::estimate;
 use super::parts::{self, bar, in_words, legend};
-use super::{Page, Spread, Subject, id, known, per};
-use crate::bytes::{exact, give_or_take, human, one_decimal, rounded, signed};
+use super::{Page, Spread, Step, Subject, id, known, per, unknown};
+use crate::bytes::{exact, human, one_decimal, rounded, signed};
 
 /// Bars, the table, and live objects.
 pub(super) fn section(page: &Page) -> Markup {
@@ -36,33 +37,22 @@ fn stair(subject: &Subject, at: usize, most: f64) -> Markup {
         div.stair-words {
             a href={ "#" (id(at)) } { (subject.name) }
             span.stair-figure {
-                b { (human(total)) }
-                @if let Some(step) = &subject.step {
-                    " " (change(step.bytes.delta(), &format!(
-                        "{}{}",
-                        minus(&human(step.bytes.delta())),
-                        step.bytes.relative().map_or_else(String::new, |share| {
-                            format!(" ({})", signed_percent(share))
-                        }),
-                    )))
-                }
+                b { (estimate(total, subject.top.bytes_margin, human)) }
+                @if let Some(step) = &subject.step { " " (climb(step)) }
             }
         }
         (bar(&subject.parts, most, &label))
     }
 }
 
-/// A change in a colour that a sign repeats.
-pub(super) fn change(delta: f64, text: &str) -> Markup {
-    html! {
-        @if delta > 0.0 {
-            span.more { @if !text.starts_with('+') { "+" } (text) }
-        } @else if delta < 0.0 {
-            span.less { (text) }
-        } @else {
-            span.muted { (text) }
-        }
-    }
+/// How much more or less a step has than the one before.
+fn climb(step: &Step) -> Markup {
+    let Step { bytes, bytes_margins: margins, .. } = step;
+    let what = html! {
+        (by(bytes.delta(), margins.change, human))
+        @if let Some(relative) = bytes.relative_within(*margins) { " (" (by_percent(relative)) ")" }
+    };
+    html! { (coloured(*bytes, *margins, &what)) (within_error(*bytes, *margins)) }
 }
 
 /// One empty part for each group that any subject has.
@@ -72,7 +62,7 @@ fn groups(page: &Page) -> Vec<Part> {
         let has = |subject: &Subject| subject.parts.iter().any(|part| part.group == known.name);
         if page.subjects.iter().any(has) {
             let group = known.name.to_owned();
-            groups.push(Part { group, bytes: 0.0, blocks: None, share: None });
+            groups.push(Part { group, ..Part::default() });
         }
     }
     groups
@@ -115,14 +105,17 @@ fn table(page: &Page, connections: bool) -> Markup {
                         tr {
                             th scope="row" { a href={ "#" (id(at)) } { (subject.name) } }
                             td.n { (known(subject.top.bytes.map(|bytes| {
-                                give_or_take(bytes, subject.top.bytes_margin, rounded)
+                                estimate(bytes, subject.top.bytes_margin, rounded)
                             }))) }
                             (step_cells(subject))
                             td.n { (known(subject.top.blocks.map(|figure| {
-                                give_or_take(figure, subject.top.blocks_margin, blocks(subject))
+                                estimate(figure, subject.top.blocks_margin, blocks(subject))
                             }))) }
                             @if allocations {
-                                td.n { (known(subject.beside.allocations.map(one_decimal))) }
+                                td.n { (known(subject.beside.allocations.map(|figure| {
+                                    let margin = subject.beside.allocations_margin;
+                                    estimate(figure, margin, one_decimal)
+                                }))) }
                             }
                             @if rss { td.n { (spread(subject.beside.rss)) } }
                             @if rate {
@@ -148,12 +141,15 @@ fn step_cells(subject: &Subject) -> Markup {
     html! {
         @match &subject.step {
             Some(step) => {
-                @let delta = step.bytes.delta();
-                td.n { (change(delta, &minus(&signed(delta)))) }
+                @let Step { bytes, bytes_margins: margins, .. } = step;
                 td.n {
-                    @match step.bytes.relative() {
-                        Some(share) => (change(delta, &signed_percent(share))),
-                        None => (known(None)),
+                    (coloured(*bytes, *margins, &by(bytes.delta(), margins.change, signed)))
+                    (within_error(*bytes, *margins))
+                }
+                td.n {
+                    @match bytes.relative_within(*margins) {
+                        Some(relative) => (coloured(*bytes, *margins, &by_percent(relative))),
+                        None => (unknown("what was before may have been nothing")),
                     }
                 }
             }
@@ -165,7 +161,7 @@ fn step_cells(subject: &Subject) -> Markup {
 fn spread(figure: Option<Spread>) -> Markup {
     html! {
         @match figure {
-            None => (known(None)),
+            None => (unknown("not measured")),
             Some(Spread { median, range }) => {
                 (rounded(median))
                 @if let Some((least, most)) = range {
@@ -204,7 +200,7 @@ fn objects(page: &Page) -> Markup {
                                 td.n {
                                     @match subject.top.figures {
                                         Figures::PerConnection(n) => (exact(n.get() as i64)),
-                                        Figures::InUse => (known(None)),
+                                        Figures::InUse => (unknown("not measured")),
                                     }
                                 }
                                 @for name in &names {

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use analysis::category::label_categories;
 use analysis::composition::composition;
-use analysis::diff::diff_rows;
+use analysis::diff::{diff_rows, margins_of_totals};
 use analysis::group::{By, group};
 use analysis::stacks::{ColumnOf, grown_stacks};
 use profile::{Function, Line, Location, Profile, Sample};
@@ -43,9 +43,11 @@ fn subject(name: &str, profile: &Profile, before: Option<&Profile>) -> Subject {
     let rows = group(profile, By::Site);
     let top = Top::per_connection(&rows, None, connections);
     let step = before.map(|before| {
-        let rows = diff_rows(&group(before, By::Site), &rows, Some((connections, connections)));
+        let old = group(before, By::Site);
+        let bytes_margins = margins_of_totals(&old, &rows, Some((connections, connections)));
+        let rows = diff_rows(&old, &rows, Some((connections, connections)));
         let before = rows.iter().map(|row| row.inuse_bytes.unwrap().before).sum();
-        Step { bytes: Change { before, after: top.bytes.unwrap() }, rows }
+        Step { bytes: Change { before, after: top.bytes.unwrap() }, bytes_margins, rows }
     });
     Subject {
         name: name.to_owned(),
@@ -163,6 +165,80 @@ fn names_cannot_become_markup() {
     assert_eq!(text.matches("<script>").count(), 1);
     assert_eq!(text.matches("</script>").count(), 1);
     assert!(!text.contains("<img"));
+}
+
+/// The two steps as samples of blocks of 64 bytes saw them.
+fn two_sampled_steps() -> Page {
+    let [before, after] = [80_000, 0].map(|bytes| {
+        let mut profile = zlib(bytes);
+        profile.sampling = profile::Sampling::every(2_000);
+        profile.samples_mut().iter_mut().for_each(|sample| sample.set_block_bytes(64));
+        profile
+    });
+    let mut page = Page {
+        subjects: vec![subject("old", &before, None), subject("new", &after, Some(&before))],
+        measured: Vec::new(),
+    };
+    for subject in &mut page.subjects {
+        subject.beside.allocations = Some(52.5);
+        subject.beside.allocations_margin = Some(7.04);
+    }
+    page
+}
+
+#[test]
+fn every_estimate_stands_with_its_margin() {
+    let text = page(&two_sampled_steps());
+    let after = |from: &str| text.split_once(from).unwrap_or_else(|| panic!("{from}")).1;
+    let stair = after("<ol class=\"stairs\">").split_once("</ol>").unwrap().0;
+    let muted = "<span class=\"margin\">± ";
+    // Two totals, the change and its percentage.
+    assert_eq!(stair.matches(muted).count(), 4, "{stair}");
+    let label = after("aria-label=\"old: ").split('"').next().unwrap();
+    assert_eq!(label.matches(" ± ").count(), 2 * 2, "bytes and share of two groups: {label}");
+    let table = after("Bytes and blocks per connection").split_once("</table>").unwrap().0;
+    // Bytes, blocks and allocations of both, the change and its percentage of one.
+    assert_eq!(table.matches(muted).count(), 3 * 2 + 2, "{table}");
+    assert!(table.contains("<span class=\"estimate\">52.5 <span class=\"margin\">± 7.0</span>"));
+    let key = after("<dl class=\"key\">").split_once("</dl>").unwrap().0;
+    assert_eq!(key.matches(muted).count(), 3, "{key}");
+    let legend = after("</dl>").split_once("</ul>").unwrap().0;
+    assert_eq!(legend.matches(muted).count(), 2 * 2, "{legend}");
+    let sites = after("-sites\">").split_once("</table>").unwrap().0;
+    assert_eq!(sites.matches(muted).count(), 3 * 2, "bytes, share, blocks: {sites}");
+    let changes = after("The largest changes by site").split_once("</table>").unwrap().0;
+    // Change, before, after and blocks, of which zlib has no more: a block may have been there.
+    assert_eq!(changes.matches(muted).count(), 4, "{changes}");
+    let h1 = after("<h1>").split_once("</h1>").unwrap().0;
+    assert_eq!(h1.matches("± ").count() + h1.matches("±\u{a0}").count(), 3, "{h1}");
+}
+
+#[test]
+fn what_is_exact_has_no_margin() {
+    assert!(!page(&two_steps()).contains('±'));
+}
+
+#[test]
+fn a_change_that_chance_may_have_made_has_no_colour() {
+    let mut page_of_two = two_sampled_steps();
+    let large = page(&page_of_two);
+    assert!(
+        large.contains("class=\"less\"") && !large.contains("<span class=\"muted\">within error")
+    );
+    let step = step_of(&mut page_of_two);
+    step.bytes.after = step.bytes.before - 1.0;
+    let small = page(&page_of_two);
+    let stairs =
+        small.split("<ol class=\"stairs\">").nth(1).unwrap().split("</ol>").next().unwrap();
+    assert!(!stairs.contains("class=\"less\"") && stairs.contains("within error"), "{stairs}");
+    // Where all may have been nothing, there are no percentages.
+    step_of(&mut page_of_two).bytes_margins.before = Some(1e6);
+    let unknown = page(&page_of_two);
+    assert!(unknown.contains("title=\"what was before may have been nothing\""));
+}
+
+fn step_of(page: &mut Page) -> &mut Step {
+    page.subjects[1].step.as_mut().expect("a second subject has a step")
 }
 
 #[test]

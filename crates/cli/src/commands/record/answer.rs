@@ -10,9 +10,10 @@ use crate::answer::losses;
 use crate::commands::record::coverage;
 use crate::commands::record::processes::Processes;
 use crate::commands::record::writing::{Shown, Written};
-use crate::interval_json::Ends;
+use crate::interval_json::{Ends, margin};
 use crate::output::wrapped;
 use crate::recording::{PerSslObject, ProcessRecord, Recording, describe};
+use crate::run_record::CountsRecord;
 
 /// Sites shown.
 const SITES: usize = 8;
@@ -129,7 +130,9 @@ fn processes(recording: &Recording) -> Vec<String> {
     }
     let mut lines: Vec<String> = all.iter().take(PROCESSES).flat_map(|one| process(one)).collect();
     if let Some(rest) = all.get(PROCESSES..).filter(|rest| !rest.is_empty()) {
-        let bytes: u64 = rest.iter().map(|process| process.openssl.inuse_bytes).sum();
+        let held = rest.iter().map(|process| &process.openssl);
+        let bytes: u64 = held.clone().map(|counts| counts.inuse_bytes).sum();
+        let margin = held.filter_map(in_use_margin).reduce(f64::hypot);
         let lossy = rest.iter().any(|process| {
             let said = losses(&process.recorder);
             !said.starts_with(EXACT) && !said.starts_with(SAMPLED)
@@ -138,7 +141,7 @@ fn processes(recording: &Recording) -> Vec<String> {
         lines.push(format!(
             "… and {} more processes, {} in use in them{}",
             rest.len(),
-            human(bytes as f64),
+            give_or_take(bytes as f64, margin, human),
             match (lossy, sampled) {
                 (true, _) => "; not all recorded exactly, see run.json",
                 (false, true) => ", estimated from samples, see run.json",
@@ -154,31 +157,36 @@ const EXACT: &str = "recorded exactly";
 /// The same of a sampled recording.
 const SAMPLED: &str = "sampled every";
 
+/// Of a process that had ended nothing is in use: that is no estimate.
+fn in_use_margin(counts: &CountsRecord) -> Option<f64> {
+    counts.inuse_bytes_margin().filter(|_| counts.inuse_bytes > 0)
+}
+
 fn process(process: &ProcessRecord) -> Vec<String> {
     let counts = &process.openssl;
     let name = process.program.rsplit('/').next().unwrap_or_default();
     let off = counts.interval95;
     let say = |figure: u64, ends: Option<Ends>, say: fn(f64) -> String| {
-        let margin = ends.map(|[_, high]| high - figure as f64);
-        give_or_take(figure as f64, margin, say)
+        give_or_take(figure as f64, margin(figure as f64, ends), say)
     };
-    // Of a process that had ended nothing is in use: that is no estimate.
     let now = off.filter(|_| counts.inuse_bytes > 0);
     let mut lines = vec![format!(
         "process {} {name}: {} in use in {} blocks, {} at the highest, {} allocations",
         process.pid,
-        say(counts.inuse_bytes, now.and_then(|off| off.inuse_bytes), human),
+        give_or_take(counts.inuse_bytes as f64, in_use_margin(counts), human),
         say(counts.inuse_blocks, now.and_then(|off| off.inuse_blocks), rounded),
         say(counts.peak_bytes, off.and_then(|off| off.peak_bytes), human),
         say(counts.alloc_blocks, off.and_then(|off| off.alloc_blocks), rounded),
     )];
     if let Some(parent) = process.forked_from {
-        let about = if process.recorder.sampled_every_bytes.is_some() { "about " } else { "" };
-        lines.push(format!(
-            "  forked from {parent}, and has {about}{} in {about}{} blocks from there",
-            human(process.inherited.bytes as f64),
-            exact(process.inherited.blocks as i64),
-        ));
+        let inherited = &process.inherited;
+        let bytes = say(inherited.bytes, inherited.bytes_interval95, human);
+        // Blocks have no interval where they are estimates, and are not said.
+        let blocks = match inherited.bytes_interval95 {
+            None => format!(" in {} blocks", exact(inherited.blocks as i64)),
+            Some(_) => String::new(),
+        };
+        lines.push(format!("  forked from {parent}, and has {bytes}{blocks} from there"));
     }
     lines.push(format!("  {}", losses(&process.recorder).trim_end()));
     if process.broken_stacks > 0 {

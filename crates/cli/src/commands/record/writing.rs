@@ -19,6 +19,7 @@ use crate::commands::record::shares::Shares;
 use crate::commands::record::watch::Ledgers;
 use crate::commands::record::{Options, coverage, perf_maps, profiles};
 use crate::failure::Failure;
+use crate::interval_json::of_any_bytes;
 use crate::machine::{Machine, commit};
 use crate::recording::{
     BaselineRecord, InheritedRecord, OpensslRecord, ProcessRecord, Recording, SCHEMA,
@@ -189,6 +190,8 @@ fn process_record(
             bytes: inherited.bytes,
             freed_blocks: inherited.freed_blocks,
             freed_bytes: inherited.freed_bytes,
+            bytes_interval95: of_any_bytes(inherited.bytes, end.sampling),
+            freed_bytes_interval95: of_any_bytes(inherited.freed_bytes, end.sampling),
         },
         openssls: coverage.openssls.iter().map(OpensslRecord::from).collect(),
         recorder: RecorderRecord::new(&end.statistics, end.sampling),

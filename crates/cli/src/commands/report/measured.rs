@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::answer;
 use crate::commands::report::subject::Told;
-use crate::interval_json::Ends;
+use crate::interval_json::margin;
 use crate::machine::Machine;
 use crate::run_record::{CountsRecord, Moment, RecorderRecord, RunRecord};
 
@@ -174,14 +174,12 @@ fn of_program(version: &str, commit: Option<&str>) -> Fact {
 }
 
 fn in_use(counts: &CountsRecord) -> String {
-    let margin = |ends: Option<Ends>, figure: u64| ends.map(|[_, high]| high - figure as f64);
+    let say = |figure: u64, ends| give_or_take(figure as f64, margin(figure as f64, ends), rounded);
     let off = counts.interval95;
-    let bytes = margin(off.and_then(|off| off.inuse_bytes), counts.inuse_bytes);
-    let blocks = margin(off.and_then(|off| off.inuse_blocks), counts.inuse_blocks);
     format!(
         "{} bytes in {} blocks",
-        give_or_take(counts.inuse_bytes as f64, bytes, rounded),
-        give_or_take(counts.inuse_blocks as f64, blocks, rounded)
+        say(counts.inuse_bytes, off.and_then(|off| off.inuse_bytes)),
+        say(counts.inuse_blocks, off.and_then(|off| off.inuse_blocks)),
     )
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN};
 use analysis::composition::composition;
-use analysis::diff::{Change, diff_versions};
+use analysis::diff::{Change, diff_versions, margins_of_totals};
 use analysis::group::{By, Row, group};
 use analysis::moved::Versions;
 use analysis::objects::objects;
@@ -26,7 +26,7 @@ use crate::commands::compare::figures::Figures;
 use crate::commands::report::measured;
 use crate::failure::Failure;
 use crate::recording::Recording;
-use crate::run_record::{AccountRecord, RunRecord};
+use crate::run_record::{AccountRecord, PerConnection, RunRecord};
 use crate::{run_folder, timeline};
 
 /// A capture with all that is known of it.
@@ -183,8 +183,11 @@ fn beside(told: &Told) -> Beside {
         median.map(|median| Spread { median, range })
     };
     let record = told.record.as_ref().and_then(|record| record.per_connection.as_ref());
-    let allocations = record.map(|cost| cost.allocations);
-    let mut beside = Beside { allocations, ..Beside::default() };
+    let mut beside = Beside {
+        allocations: record.map(|cost| cost.allocations),
+        allocations_margin: record.and_then(PerConnection::allocations_margin),
+        ..Beside::default()
+    };
     if let Some(figures) = &told.figures {
         beside.rss = measured(figures.rss_per_connection, figures.rss_per_connection_spread);
         beside.handshakes_per_second =
@@ -253,6 +256,9 @@ fn step(before: &Told, after: &Told, top: &Top) -> Option<Step> {
         None => told.rows(&told.capture.profile),
     });
     let [was, is] = [before, after].map(|told| told.capture.openssl.as_deref());
-    let rows = diff_versions(&old, &new, connections, Versions::of(was, is));
-    Some(Step { bytes: Change { before: before.top().bytes?, after: top.bytes? }, rows })
+    Some(Step {
+        bytes: Change { before: before.top().bytes?, after: top.bytes? },
+        bytes_margins: margins_of_totals(&old, &new, connections),
+        rows: diff_versions(&old, &new, connections, Versions::of(was, is)),
+    })
 }

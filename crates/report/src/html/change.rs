@@ -1,0 +1,45 @@
+//! A change as a figure: its sign, a colour that repeats the sign, and how far off it may be.
+
+use analysis::diff::{Change, Margins};
+use analysis::ratio::Estimated;
+use maud::{Markup, html};
+
+use super::answer::minus;
+use super::estimate::in_one_line;
+use crate::bytes::one_decimal;
+
+/// What changed in a colour that a sign repeats, and in none where chance may have made it.
+pub(super) fn coloured(change: Change, margins: Margins, what: &Markup) -> Markup {
+    let class = match change.delta() {
+        _ if !change.is_significant(margins) => "muted",
+        more if more > 0.0 => "more",
+        less if less < 0.0 => "less",
+        _ => "muted",
+    };
+    html! { span class=(class) { (what) } }
+}
+
+/// A remark behind a change that chance may have made.
+pub(super) fn within_error(change: Change, margins: Margins) -> Markup {
+    html! { @if !change.is_significant(margins) { " " span.muted { "within error" } } }
+}
+
+/// By how much, as `say` says it: signed or without a plus.
+pub(super) fn by(delta: f64, margin: Option<f64>, say: impl Fn(f64) -> String) -> Markup {
+    // Of a margin there is only the size.
+    let margin = margin.map(|margin| say(margin).trim_start_matches('+').to_owned());
+    in_one_line(&with_sign(delta, &say(delta)), margin.as_deref(), "")
+}
+
+/// By how much as a part of what was before.
+pub(super) fn by_percent(relative: Estimated) -> Markup {
+    let margin = relative.margin.map(|margin| one_decimal(margin * 100.0));
+    let text = one_decimal(relative.figure * 100.0);
+    let sign_of = if text == "0.0" { 0.0 } else { relative.figure };
+    in_one_line(&with_sign(sign_of, &text), margin.as_deref(), " %")
+}
+
+fn with_sign(delta: f64, text: &str) -> String {
+    let plus = if delta > 0.0 && !text.starts_with('+') { "+" } else { "" };
+    format!("{plus}{}", minus(text))
+}
