@@ -1,5 +1,7 @@
 //! Numbers for people: exact with separators in tables, short in sentences.
 
+use profile::Sampling;
+
 /// A whole number with separators: `583,312`.
 pub fn exact(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -33,6 +35,15 @@ pub fn give_or_take(figure: f64, margin: Option<f64>, say: impl Fn(f64) -> Strin
     match margin {
         None => say(figure),
         Some(margin) => format!("{} ± {}", say(figure), say(margin)),
+    }
+}
+
+/// The average distance between samples: `64 KiB`.
+pub fn interval(sampling: Sampling) -> String {
+    match sampling.interval() {
+        bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        bytes => format!("{} bytes", exact(bytes as i64)),
     }
 }
 

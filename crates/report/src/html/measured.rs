@@ -24,7 +24,7 @@ pub(super) fn section(page: &Page) -> Markup {
                         "counted, each with a probability that grows with its size, and what was "
                         "counted stands for the rest. The figure behind the ± is half the width of "
                         "the interval that holds the truth 95 times in 100. Figures without one, in "
-                        "pictures and parts, are from the same estimates."
+                        "bars and parts, are from the same estimates."
                     }
                 }
                 @if page.subjects.iter().any(|subject| subject.top.bytes_margin.is_none()) { li {
