@@ -81,6 +81,17 @@ pub struct Margins {
     pub change: Option<f64>,
 }
 
+impl Margins {
+    /// Of two figures and their difference: an exact side adds nothing to it.
+    pub fn of(before: Option<f64>, after: Option<f64>) -> Margins {
+        let change = match (before, after) {
+            (Some(before), Some(after)) => Some(before.hypot(after)),
+            (before, after) => before.or(after),
+        };
+        Margins { before, after, change }
+    }
+}
+
 impl DiffRow {
     /// The few functions of the heaviest stack that tell its story, outermost first.
     pub fn telling(&self) -> Vec<String> {
@@ -237,11 +248,7 @@ fn margins_of(
 ) -> Margins {
     let (m, n) = connections.unwrap_or((NonZeroU64::MIN, NonZeroU64::MIN));
     let (before, after) = (margin(&old, metric, m), margin(&new, metric, n));
-    let change = match (before, after) {
-        (Some(before), Some(after)) => Some(before.hypot(after)),
-        (before, after) => before.or(after),
-    };
-    Margins { before, after, change }
+    Margins::of(before, after)
 }
 
 /// The row that holds more bytes: its stack tells what went away, or what is new.

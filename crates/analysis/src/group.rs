@@ -310,11 +310,7 @@ impl Columns {
         // What does not know the size of its blocks was not sampled by the recorder.
         let Some(bytes) = sample.block_bytes() else { return counts };
         let off = Metric::ALL.map(|metric| {
-            let estimate = counts.of(metric).unwrap_or_default() as f64;
-            match metric.unit() {
-                "bytes" => sampling.uncertainty_of_bytes(bytes, estimate),
-                _ => sampling.uncertainty_of_blocks(bytes, estimate),
-            }
+            metric.uncertainty(sampling, bytes, counts.of(metric).unwrap_or_default())
         });
         Counts { off: Some(Off(off)), ..counts }
     }

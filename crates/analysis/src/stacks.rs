@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use profile::{Frame, Profile};
+use profile::{Frame, Profile, Uncertainty};
 
 use crate::category;
 use crate::group::Call;
@@ -18,7 +18,7 @@ pub struct ColumnOf<'a> {
 }
 
 /// One stack and what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stack {
     /// The calls, outermost first, without what the runtime does around the program.
     pub calls: Vec<Call>,
@@ -26,32 +26,37 @@ pub struct Stack {
     pub group: &'static str,
     /// The value of the column; negative where the baseline held more.
     pub amount: i64,
+    /// How far off it may be; nothing where it is exact.
+    pub off: Uncertainty,
 }
 
 /// Every stack of `at_rest` less the same stack of `baseline`, sorted by calls. Stacks that come
-/// out at zero are left out; the amounts add up to the difference of both columns.
+/// out at zero for certain are left out; the amounts add up to the difference of both columns.
 ///
 /// Outside of the program's first function there are only the runtime's frames, the same for
 /// every task: a stack begins with the program. One without a function of the program is whole.
 pub fn grown_stacks(at_rest: ColumnOf<'_>, baseline: Option<ColumnOf<'_>>) -> Vec<Stack> {
-    let mut amounts: BTreeMap<(Vec<Call>, &'static str), i64> = BTreeMap::new();
+    let mut amounts: BTreeMap<(Vec<Call>, &'static str), (i64, Uncertainty)> = BTreeMap::new();
     let sides = [(Some(at_rest), Sign::Plus), (baseline, Sign::Minus)];
     for (side, sign) in sides {
         let Some(ColumnOf { profile, column }) = side else { continue };
+        let uncertainty = profile.uncertainty(column);
         for sample in profile.samples() {
             let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
             let key = (calls(&frames), category::of_sample(profile, sample).group());
-            let amount = amounts.entry(key).or_default();
+            let (amount, off) = amounts.entry(key).or_default();
             *amount = match sign {
                 Sign::Plus => amount.saturating_add(sample.values[column]),
                 Sign::Minus => amount.saturating_sub(sample.values[column]),
             };
+            // Of a difference as of a sum.
+            *off = off.and(uncertainty(sample));
         }
     }
     amounts
         .into_iter()
-        .filter(|(_, amount)| *amount != 0)
-        .map(|((calls, group), amount)| Stack { calls, group, amount })
+        .filter(|(_, held)| *held != (0, Uncertainty::default()))
+        .map(|((calls, group), (amount, off))| Stack { calls, group, amount, off })
         .collect()
 }
 
@@ -82,6 +87,8 @@ fn calls(frames: &[Frame<'_>]) -> Vec<Call> {
 
 #[cfg(test)]
 mod tests {
+    use profile::Sampling;
+
     use super::*;
     use crate::sample_profile::{self, CERTIFICATE, DEFLATE, stack};
 
@@ -114,6 +121,25 @@ mod tests {
         let stacks = grown_stacks(in_use(&rest), Some(in_use(&before)));
         let amounts: Vec<_> = stacks.iter().map(|stack| (stack.group, stack.amount)).collect();
         assert_eq!(amounts, [("compression", -20), ("x509", 9)]);
+    }
+
+    #[test]
+    fn estimates_are_as_far_off_as_both_sides_and_an_estimate_of_nothing_is_kept() {
+        let mut before = profile(&[(&CERTIFICATE, 400), (&DEFLATE, 70)]);
+        let mut rest = profile(&[(&CERTIFICATE, 900), (&DEFLATE, 70)]);
+        assert_eq!(grown_stacks(in_use(&rest), Some(in_use(&before))).len(), 1);
+        for profile in [&mut before, &mut rest] {
+            profile.sampling = Sampling::every(1_000);
+            for sample in profile.samples_mut() {
+                sample.set_block_bytes(10);
+            }
+        }
+        let stacks = grown_stacks(in_use(&rest), Some(in_use(&before)));
+        let amounts: Vec<i64> = stacks.iter().map(|stack| stack.amount).collect();
+        assert_eq!(amounts, [0, 500]);
+        let off = |bytes| rest.sampling.unwrap().uncertainty_of_bytes(10, bytes);
+        assert_eq!(stacks[0].off, off(70.0).and(off(70.0)));
+        assert_eq!(stacks[1].off, off(900.0).and(off(400.0)));
     }
 
     #[test]

@@ -5,12 +5,11 @@ use std::path::Path;
 use analysis::group::By;
 use analysis::rss_account::Group;
 use analysis::top::Top;
-use report::bytes::{exact, give_or_take, human, one_decimal, rounded};
+use report::bytes::{exact, give_or_take, human, interval, one_decimal, rounded};
 use report::table::{self, Colour, TableOptions};
 
 use ledger::Sampling;
 
-use crate::capture::interval;
 use crate::commands::serve::negotiation;
 use crate::interval_json::margin;
 use crate::output::wrapped;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN, label_categories};
 use analysis::domain;
-use analysis::group::{By, Counts, Row, group};
+use analysis::group::{By, Row, group};
 use analysis::inventory::Inventory;
 use analysis::objects::{Object, objects};
 use analysis::per_connection::growth;
@@ -13,9 +13,10 @@ use analysis::process;
 use analysis::under::keep_under;
 use clap::{Args, ValueEnum};
 use ledger::{Snapshot, Statistics};
-use profile::{Content, Metric, Profile, Sampling, Symbols, from_ledger, read_any};
-use report::bytes::{exact, human};
+use profile::{Content, Metric, Profile, Symbols, from_ledger, read_any};
+use report::bytes::interval;
 
+use crate::estimate::Estimate;
 use crate::failure::Failure;
 use crate::recording::Recording;
 use crate::run_folder;
@@ -109,7 +110,7 @@ impl Domain {
 }
 
 /// Which part of a profile is exact and which is sampled.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Exactness {
     /// All of it is OpenSSL's.
     Exact,
@@ -119,10 +120,8 @@ pub enum Exactness {
     Both,
     /// OpenSSL's was sampled by the recorder.
     Estimated {
-        /// How densely.
-        sampling: Sampling,
-        /// Half the width of the 95 % interval of all its bytes in use.
-        margin: Option<f64>,
+        /// All of it.
+        estimate: Estimate,
         /// Whether Rust's is in it too, sampled by jemalloc.
         with_rust: bool,
     },
@@ -130,13 +129,12 @@ pub enum Exactness {
     Unknown,
 }
 
-/// How exact a profile is, by the domains of its samples.
-pub fn exactness(profile: &Profile) -> Exactness {
+/// How exact a column of a profile is, by the domains of its samples.
+pub fn exactness(profile: &Profile, column: usize) -> Exactness {
     let present = domain::present(profile);
     let with_rust = present.contains(RUST_DOMAIN);
-    if let Some(sampling) = profile.sampling {
-        let margin = Counts::total(profile).margin(Metric::InuseSpace);
-        return Exactness::Estimated { sampling, margin, with_rust };
+    if let Some(estimate) = Estimate::of(profile, column) {
+        return Exactness::Estimated { estimate, with_rust };
     }
     match (present.contains(OPENSSL_DOMAIN), with_rust) {
         (true, true) => Exactness::Both,
@@ -153,26 +151,12 @@ impl Exactness {
             Exactness::Exact => "OpenSSL's part, exact".to_owned(),
             Exactness::Sampled => "Rust's part, sampled".to_owned(),
             Exactness::Both => "OpenSSL's part exact, Rust's sampled".to_owned(),
-            Exactness::Estimated { sampling, margin, with_rust } => {
-                let off = margin.map(|margin| format!(", in use ± {}", human(margin)));
+            Exactness::Estimated { estimate, with_rust } => {
                 let rust = if with_rust { "; Rust's sampled too" } else { "" };
-                let every = interval(sampling);
-                format!(
-                    "OpenSSL's part sampled every {every}: estimates{}{rust}",
-                    off.unwrap_or_default()
-                )
+                format!("OpenSSL's part {estimate}{rust}")
             }
             Exactness::Unknown => "whole process".to_owned(),
         }
-    }
-}
-
-/// The average distance between samples, for people: `64 KiB`.
-pub fn interval(sampling: Sampling) -> String {
-    match sampling.interval() {
-        bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
-        bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
-        bytes => format!("{} bytes", exact(bytes as i64)),
     }
 }
 

@@ -8,6 +8,7 @@ mod available_memory;
 mod capture;
 mod commands;
 mod diagnosis_json;
+mod estimate;
 mod events;
 mod failure;
 mod interval_json;

@@ -9,6 +9,7 @@ use std::fs;
 
 use program::{SmallRun, path, printed, printed_json, scratch, text, tlsheap};
 use recorded::{Recorded, installed};
+use report::bytes::rounded;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -227,6 +228,55 @@ fn page_of(place: &TempDir, folder: &str) -> String {
     fs::read_to_string(file).unwrap()
 }
 
+/// In all three pictures.
+fn every_frame_has_its_interval(folder: &str, exact: &SmallRun) {
+    let flame = printed(&["flame", folder, "-o", "-", "--domain", "openssl"]);
+    let said = "OpenSSL's part sampled every 4 KiB: an estimate of ";
+    assert!(flame.contains(said), "no subtitle");
+    let titles = figures_of_frames(&flame);
+    assert!(titles.len() > 100);
+    for (title, figures) in &titles {
+        assert_eq!(figures.matches(" ± ").count(), 1, "{title}");
+    }
+    // The whole has the interval that tables give it.
+    let totals = &printed_json(&["top", folder, "--json"])["totals"];
+    let (bytes, margin) = estimate(totals, "inuse_bytes");
+    let whole = format!("all ({} ± {} bytes, 100%", rounded(bytes), rounded(margin));
+    assert!(titles.iter().any(|(title, _)| *title == whole), "no {whole}");
+
+    let place = TempDir::new().unwrap();
+    let file = place.path().join("diff.svg");
+    printed(&["diff", exact.folder(), folder, "--flame", path(&file)]);
+    let diff = fs::read_to_string(file).unwrap();
+    assert!(diff.contains("(every 4 KiB); widths are those of"), "no subtitle");
+    for (title, figures) in figures_of_frames(&diff) {
+        let change = usize::from(!title.starts_with("all ("));
+        let intervals = figures.matches(" ± ").count();
+        if diff.contains("widths are those of sampled-node-0.4-4k") {
+            assert_eq!(intervals, 1 + change, "{title}");
+        } else {
+            // Where the exact run held more, the change may be an estimate, and nothing else.
+            assert!(intervals <= change, "{title}");
+        }
+    }
+
+    let page = place.path().join("report.html");
+    printed(&["report", folder, "-o", path(&page)]);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("estimates") && !page.contains("<b>exact</b>"));
+    assert!(page.contains(", an estimate ± ") && page.contains(", sampled every 4 KiB"));
+    let frames: Vec<&str> = page.split("<title>").skip(1).filter(|t| t.contains('\n')).collect();
+    let with_interval =
+        frames.iter().filter(|frame| frame.split("</").next().unwrap().contains('±'));
+    assert!(with_interval.count() * 10 > frames.len() * 9, "all but Rust's");
+}
+
+/// The title of each frame, and what follows the name in it.
+fn figures_of_frames(svg: &str) -> Vec<(&str, &str)> {
+    let titles = svg.split("<title>").skip(1).map(|title| title.split(")</title>").next().unwrap());
+    titles.map(|title| (title, title.rsplit_once(" (").unwrap().1)).collect()
+}
+
 #[test]
 fn a_sampled_run_is_near_an_exact_one_and_every_view_says_what_it_is() {
     let exact = SmallRun::of("node-0.4", "sampled");
@@ -290,17 +340,7 @@ fn a_sampled_run_is_near_an_exact_one_and_every_view_says_what_it_is() {
         assert!(low < high && (low + high - 2.0 * middle).abs() < 0.01, "{row:#}");
     }
 
-    let flame = printed(&["flame", folder, "-o", "-"]);
-    assert!(
-        flame.contains("OpenSSL's part sampled every 4 KiB: estimates, in use ± "),
-        "no subtitle"
-    );
-
-    let place = TempDir::new().unwrap();
-    let page = place.path().join("report.html");
-    printed(&["report", folder, "-o", path(&page)]);
-    let page = fs::read_to_string(page).unwrap();
-    assert!(page.contains("estimates") && page.contains('±') && !page.contains("<b>exact</b>"));
+    every_frame_has_its_interval(folder, &exact);
 
     for arguments in [&["diagnose", folder][..], &["check", folder, "--init"]] {
         let output = tlsheap(arguments);

@@ -12,7 +12,9 @@ use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
 use crate::interner::Interner;
 use crate::text_lines::TextLines;
-use crate::{Frame, Function, Line, Location, LocationId, Profile, ReadError, Sample, ValueType};
+use crate::{
+    Frame, Function, Line, Location, LocationId, Profile, ReadError, Sample, Uncertainty, ValueType,
+};
 
 /// What a frame without a name is called.
 pub const UNKNOWN: &str = "[unknown]";
@@ -77,53 +79,75 @@ pub fn write_to(
     profile: &Profile,
     column: usize,
 ) -> io::Result<()> {
-    stacks(profile, column).try_for_each(|(stack, sum)| writeln!(to, "{stack} {sum}"))
+    stacks(profile, column)
+        .filter(|(_, amount)| amount.sum != 0)
+        .try_for_each(|(stack, amount)| writeln!(to, "{stack} {}", amount.sum))
 }
 
-/// The stacks of one column with their sums, in order; stacks of 0 are left out.
+/// What the samples of one stack hold together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Amount {
+    /// The sum of their values.
+    pub sum: i64,
+    /// How far off it may be; nothing where it is exact.
+    pub off: Uncertainty,
+}
+
+impl Amount {
+    /// What is known to be nothing, where an estimate of 0 may be more.
+    fn is_nothing(self) -> bool {
+        self == Amount::default()
+    }
+}
+
+/// The stacks of one column with what they hold, in order; stacks that hold nothing are left out.
 ///
 /// # Panics
 ///
 /// When the profile has no such column.
 pub fn stacks(profile: &Profile, column: usize) -> Stacks {
     let mut texts = Texts::default();
-    let mut stacks: Vec<(Vec<TextId>, i64)> = profile
+    let off = profile.uncertainty(column);
+    let amount = |sample: &Sample| Amount { sum: sample.values[column], off: off(sample) };
+    let mut stacks: Vec<(Vec<TextId>, Amount)> = profile
         .samples()
         .iter()
-        .filter(|sample| sample.values[column] != 0)
-        .map(|sample| (texts.of_stack(profile, sample), sample.values[column]))
+        .map(|sample| (sample, amount(sample)))
+        .filter(|(_, amount)| !amount.is_nothing())
+        .map(|(sample, amount)| (texts.of_stack(profile, sample), amount))
         .collect();
     stacks.sort_by(|(one, _), (other, _)| texts.compare(one, other));
-    stacks.dedup_by(|(later, value), (kept, sum)| {
+    stacks.dedup_by(|(later, amount), (kept, all)| {
         let same = texts.compare(later, kept).is_eq();
         if same {
-            *sum = sum.saturating_add(*value);
+            all.sum = all.sum.saturating_add(amount.sum);
+            all.off = all.off.and(amount.off);
         }
         same
     });
-    stacks.retain(|(_, sum)| *sum != 0);
+    stacks.retain(|(_, amount)| !amount.is_nothing());
     Stacks { texts, stacks: stacks.into_iter() }
 }
 
 /// Stacks that become text one after the other; see [`stacks`].
 pub struct Stacks {
     texts: Texts,
-    stacks: std::vec::IntoIter<(Vec<TextId>, i64)>,
+    stacks: std::vec::IntoIter<(Vec<TextId>, Amount)>,
 }
 
 impl Stacks {
     /// The sums of those that have not become text yet, in their order.
     pub fn sums(&self) -> impl Iterator<Item = i64> {
-        self.stacks.as_slice().iter().map(|(_, sum)| *sum)
+        self.stacks.as_slice().iter().map(|(_, amount)| amount.sum)
     }
 }
 
 impl Iterator for Stacks {
-    type Item = (String, i64);
+    type Item = (String, Amount);
 
-    fn next(&mut self) -> Option<(String, i64)> {
-        let (stack, sum) = self.stacks.next()?;
-        Some((self.texts.joined(&stack), sum))
+    fn next(&mut self) -> Option<(String, Amount)> {
+        let (stack, amount) = self.stacks.next()?;
+        Some((self.texts.joined(&stack), amount))
     }
 }
 

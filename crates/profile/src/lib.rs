@@ -29,6 +29,7 @@ pub mod source_path;
 pub mod speedscope;
 pub mod symbols;
 mod text_lines;
+mod uncertainty;
 
 pub use error::{Position, ReadError};
 pub use ledger::{Sampling, Uncertainty};

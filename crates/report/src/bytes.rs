@@ -1,5 +1,7 @@
 //! Numbers for people: exact with separators in tables, short in sentences.
 
+use profile::Sampling;
+
 /// A whole number with separators: `583,312`.
 pub fn exact(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -41,6 +43,15 @@ pub fn give_or_take(figure: f64, margin: Option<f64>, say: impl Fn(f64) -> Strin
 pub fn percent_give_or_take(share: f64, margin: Option<f64>) -> String {
     let margin = margin.map(|margin| margin * 100.0);
     format!("{} %", give_or_take(share * 100.0, margin, one_decimal))
+}
+
+/// The average distance between samples: `64 KiB`.
+pub fn interval(sampling: Sampling) -> String {
+    match sampling.interval() {
+        bytes if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        bytes if bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        bytes => format!("{} bytes", exact(bytes as i64)),
+    }
 }
 
 /// A figure rounded to a whole number with its sign: `+1,024`, `-16,716`, and `0`.

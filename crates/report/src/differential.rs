@@ -4,8 +4,10 @@ use std::num::NonZeroU64;
 
 use profile::Profile;
 
+use crate::bytes::{give_or_take, human, interval, rounded};
 use crate::flamegraph::{Caption, Direction, FlameError, background, draw, kind_of, layout};
-use crate::folded::{Values, positive, side_by_side, visible};
+use crate::folded::{DrawnStack, Held, Values, positive, side_by_side, visible};
+use crate::frame_intervals::Scales;
 use crate::palette::Rgb;
 
 /// Colours that inferno gives to the extremes.
@@ -31,6 +33,15 @@ impl Ratio {
         let denominator = u128::from(self.denominator.get());
         let scaled = u128::from(value) * u128::from(self.numerator) + denominator / 2;
         u64::try_from(scaled / denominator).unwrap_or(u64::MAX)
+    }
+
+    /// The same of what a stack holds. How far off that may be stays the profile's own.
+    fn scale_held(self, held: Held) -> Held {
+        Held { amount: self.scale(held.amount), ..held }
+    }
+
+    fn as_f64(self) -> f64 {
+        self.numerator as f64 / self.denominator.get() as f64
     }
 }
 
@@ -86,7 +97,8 @@ impl DifferentialOptions {
     }
 }
 
-/// Draws what changed between two profiles: red sites grew, blue ones shrank.
+/// Draws what changed between two profiles: red sites grew, blue ones shrank. Where one of them was
+/// sampled, frames have the 95 % intervals of their figures in their titles.
 pub fn differential(
     before: &SideOf<'_>,
     after: &SideOf<'_>,
@@ -120,19 +132,23 @@ pub fn differential(
         return Err(FlameError::NothingToDraw { which, kind });
     }
     let both = side_by_side(
-        second.map(|(stack, sum)| (stack, drawn.scale.scale(sum))),
-        first.map(|(stack, sum)| (stack, faint.scale.scale(sum))),
+        second.map(|(stack, held)| (stack, drawn.scale.scale_held(held))),
+        first.map(|(stack, held)| (stack, faint.scale.scale_held(held))),
     );
-    let differences: Vec<String> = visible(both, total, options.min_width)
-        .into_iter()
-        .map(|(stack, Values { width, other })| format!("{stack} {other} {width}"))
-        .collect();
+    let lines = visible(both, total, options.min_width);
+    let sampled = before.profile.sampling.or(after.profile.sampling);
+    let scales = Scales { width: drawn.scale.as_f64(), other: faint.scale.as_f64() };
+    let mut subtitle = format!("widths are those of {}", drawn.name);
+    if sampled.is_some() {
+        let (drawn, faint) = estimates(drawn, faint, &lines, scales);
+        let [old, new] = if wide == Widths::Before { [drawn, faint] } else { [faint, drawn] };
+        subtitle = format!("estimates from samples: {old} → {new}; {subtitle}");
+    }
 
     let title = format!("{}: {} → {}", options.title, before.name, after.name);
     let mut inferno = layout(&title, options.direction, options.min_width);
     inferno.count_name.clone_from(&before.profile.sample_types()[before.column].unit);
     inferno.negate_differentials = wide == Widths::Before;
-    let widths = format!("widths are those of {}", drawn.name);
     let legend = [
         (GROWN, format!("more in {}", after.name)),
         (SHRUNK, format!("less in {}", after.name)),
@@ -142,5 +158,34 @@ pub fn differential(
     inferno.bgcolors = Some(background(Rgb(0xde, 0xde, 0xde)));
     let legend: Vec<(Rgb, &str)> =
         legend.iter().map(|(colour, text)| (*colour, text.as_str())).collect();
-    draw(inferno, &differences, &Caption { subtitle: Some(&widths), legend: &legend })
+    let caption = Caption { subtitle: Some(&subtitle), legend: &legend };
+    let text = |line: &DrawnStack| {
+        let DrawnStack { stack, values, other_in_colour } = line;
+        format!("{stack} {other_in_colour} {}", values.width.amount)
+    };
+    let lines = lines.into_iter().map(|line| (text(&line), line)).collect();
+    draw(inferno, lines, &caption, sampled.map(|_| scales))
+}
+
+/// What both sides of a picture of estimates hold: the one that is drawn, and the other.
+fn estimates(
+    drawn: &SideOf<'_>,
+    faint: &SideOf<'_>,
+    lines: &[DrawnStack],
+    scales: Scales,
+) -> (String, String) {
+    let all = lines.iter().fold(Values::default(), |all, line| all.plus(line.values));
+    let margins = scales.margins(all);
+    let side = |side: &SideOf<'_>, held: Held, margin| {
+        let say = match side.profile.sample_types()[side.column].unit.as_str() {
+            "bytes" => human,
+            _ => rounded,
+        };
+        let how = side
+            .profile
+            .sampling
+            .map_or_else(String::new, |sampling| format!(" (every {})", interval(sampling)));
+        give_or_take(held.amount as f64, margin, say) + &how
+    };
+    (side(drawn, all.width, margins.after), side(faint, all.other, margins.before))
 }

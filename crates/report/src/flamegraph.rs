@@ -13,7 +13,8 @@ use analysis::category;
 use analysis::origin::Origin;
 
 use crate::fit::{shorten, width};
-use crate::folded::{Values, positive, visible};
+use crate::folded::{DrawnStack, Held, Values, positive, visible};
+use crate::frame_intervals::{Drawing, Scales};
 use crate::palette::{self, Rgb};
 
 /// Why no picture was made.
@@ -91,7 +92,8 @@ impl FlameOptions {
 /// Draws column `column` of a profile as an SVG picture.
 ///
 /// OpenSSL's frames have the colour of their category's group, everything else is grey. The
-/// innermost frame is OpenSSL's own `file:line`. The same profile gives the same bytes.
+/// innermost frame is OpenSSL's own `file:line`. Where the profile was sampled, frames have the 95 %
+/// intervals of what they hold in their titles. The same profile gives the same bytes.
 pub fn flamegraph(
     profile: &Profile,
     column: usize,
@@ -103,10 +105,10 @@ pub fn flamegraph(
     if total == 0 {
         return Err(FlameError::NothingToDraw { which: "profile", kind });
     }
-    let stacks = stacks.map(|(stack, width)| (stack, Values { width, other: 0 }));
-    let lines: Vec<String> = visible(stacks, total, options.min_width)
+    let stacks = stacks.map(|(stack, width)| (stack, Values { width, other: Held::default() }));
+    let lines = visible(stacks, total, options.min_width)
         .into_iter()
-        .map(|(stack, Values { width, .. })| format!("{stack} {width}"))
+        .map(|line| (format!("{} {}", line.stack, line.values.width.amount), line))
         .collect();
     let colours = Colours::of(profile, column);
     let mut palette = colours.palette();
@@ -125,7 +127,9 @@ pub fn flamegraph(
         .map(|(colour, name)| format!("{} {name}", colour.hex()))
         .collect::<Vec<_>>()
         .join(", ");
-    draw(inferno, &lines, &Caption { subtitle: options.subtitle.as_deref(), legend: &legend })
+    let scales = profile.sampling.map(|_| Scales { width: inferno.factor, other: 1.0 });
+    let caption = Caption { subtitle: options.subtitle.as_deref(), legend: &legend };
+    draw(inferno, lines, &caption, scales)
 }
 
 /// How many characters a legend may take: more would leave the picture at both sides.
@@ -174,16 +178,24 @@ pub(crate) fn layout(title: &str, direction: Direction, min_width: f64) -> Optio
     inferno
 }
 
-/// Draws sorted folded lines.
+/// Draws lines, each as inferno reads it and what is behind it; with `scales`, as estimates.
 pub(crate) fn draw(
     mut inferno: Options<'_>,
-    lines: &[String],
+    mut lines: Vec<(String, DrawnStack)>,
     caption: &Caption<'_>,
+    scales: Option<Scales>,
 ) -> Result<Vec<u8>, FlameError> {
+    // As inferno sorts them.
+    lines.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut svg = Vec::new();
-    inferno::flamegraph::from_lines(&mut inferno, lines.iter().map(String::as_str), &mut svg)?;
-    let svg = String::from_utf8(svg)
+    let texts = lines.iter().map(|(text, _)| text.as_str());
+    inferno::flamegraph::from_lines(&mut inferno, texts, &mut svg)?;
+    let mut svg = String::from_utf8(svg)
         .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
+    if let Some(scales) = scales {
+        let lines = lines.iter().map(|(_, line)| line);
+        svg = Drawing::with(&inferno, scales).with_intervals(&svg, lines)?;
+    }
     // A heading may hold the placeholder's text, but no quotes: those are escaped.
     let subtitle = svg.find(r#"id="subtitle""#).unwrap_or_default();
     let (before, after) = svg.split_at(subtitle);

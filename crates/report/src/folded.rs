@@ -7,12 +7,12 @@
 
 use std::iter::Peekable;
 
-use profile::{Profile, folded};
+use profile::{Profile, Uncertainty, folded};
 
 /// Widths that are nearly enough to be seen are kept: it is the picture that decides.
 const SURELY_NARROW: f64 = 0.99;
 
-/// Folded stacks with what they hold, those above 0.
+/// Folded stacks with what they hold, those above 0, and those that may be.
 pub(crate) struct Positive(folded::Stacks);
 
 /// The stacks of a column, in order.
@@ -29,38 +29,62 @@ impl Positive {
 }
 
 impl Iterator for Positive {
-    type Item = (String, u64);
+    type Item = (String, Held);
 
-    fn next(&mut self) -> Option<(String, u64)> {
-        self.0.find_map(|(stack, sum)| Some((stack, u64::try_from(sum).ok().filter(|n| *n > 0)?)))
+    fn next(&mut self) -> Option<(String, Held)> {
+        self.0.find_map(|(stack, folded::Amount { sum, off })| {
+            Some((stack, Held { amount: u64::try_from(sum).ok()?, off }))
+        })
     }
 }
 
 /// What a stack holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Held {
+    /// How much, in the picture's unit.
+    pub(crate) amount: u64,
+    /// How far off the profile's own figure may be; nothing where it is exact.
+    pub(crate) off: Uncertainty,
+}
+
+/// What a stack holds on both sides. Without a comparison, the other side is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Values {
     /// What the width stands for.
-    pub(crate) width: u64,
+    pub(crate) width: Held,
     /// What it is compared with.
-    pub(crate) other: u64,
+    pub(crate) other: Held,
+}
+
+/// A stack that is drawn: one that can be seen, or several that cannot.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DrawnStack {
+    /// The stack's frames, with a `;` between them.
+    pub(crate) stack: String,
+    /// What it holds.
+    pub(crate) values: Values,
+    /// What the other side is to be for its colour: where one line stands for several stacks, the
+    /// largest change of them all is shown.
+    pub(crate) other_in_colour: u64,
 }
 
 /// The values of both, stack by stack: those of `wide` are the widths.
 pub(crate) fn side_by_side(
-    wide: impl Iterator<Item = (String, u64)>,
-    other: impl Iterator<Item = (String, u64)>,
+    wide: impl Iterator<Item = (String, Held)>,
+    other: impl Iterator<Item = (String, Held)>,
 ) -> impl Iterator<Item = (String, Values)> {
     let (mut wide, mut other) = (wide.peekable(), other.peekable());
     std::iter::from_fn(move || {
         let first = next_stack(&mut wide, &mut other)?;
-        let width = wide.next_if(|(stack, _)| *stack == first).map_or(0, |(_, sum)| sum);
-        let other = other.next_if(|(stack, _)| *stack == first).map_or(0, |(_, sum)| sum);
+        let width = wide.next_if(|(stack, _)| *stack == first).map(|(_, held)| held);
+        let other = other.next_if(|(stack, _)| *stack == first).map(|(_, held)| held);
+        let (width, other) = (width.unwrap_or_default(), other.unwrap_or_default());
         Some((first, Values { width, other }))
     })
 }
 
 /// The first stack that either side still has.
-fn next_stack<I: Iterator<Item = (String, u64)>, J: Iterator<Item = (String, u64)>>(
+fn next_stack<I: Iterator<Item = (String, Held)>, J: Iterator<Item = (String, Held)>>(
     one: &mut Peekable<I>,
     other: &mut Peekable<J>,
 ) -> Option<String> {
@@ -76,7 +100,7 @@ pub(crate) fn visible(
     stacks: impl Iterator<Item = (String, Values)>,
     total: u64,
     min_width: f64,
-) -> Vec<(String, Values)> {
+) -> Vec<DrawnStack> {
     let limit = total as f64 * min_width / 100.0 * SURELY_NARROW;
     let mut tree = Tree { limit, open: vec![Node::default()] };
     for (stack, values) in stacks {
@@ -147,7 +171,7 @@ impl Tree {
                 Some(last)
                     if narrow
                         && last.children.is_empty()
-                        && (last.all.plus(node.all).width as f64) < limit =>
+                        && (last.all.plus(node.all).width.amount as f64) < limit =>
                 {
                     last.own = last.own.plus(node.all);
                     last.all = last.own;
@@ -159,7 +183,7 @@ impl Tree {
     }
 
     fn is_narrow(&self, values: Values) -> bool {
-        (values.width as f64) < self.limit
+        (values.width.amount as f64) < self.limit
     }
 }
 
@@ -171,15 +195,17 @@ impl Node {
         }
     }
 
-    fn write(&self, before: &str, lines: &mut Vec<(String, Values)>) {
+    fn write(&self, before: &str, lines: &mut Vec<DrawnStack>) {
         let path =
             if before.is_empty() { self.name.clone() } else { format!("{before};{}", self.name) };
         if self.own != Values::default() {
             // A frame that took others in shows the largest change of them all; where there was
             // but one stack, that is its own.
-            let values =
-                if self.children.is_empty() { self.own.with_change(self.change) } else { self.own };
-            lines.push((path.clone(), values));
+            let other_in_colour = match self.children.as_slice() {
+                [] => self.own.width.amount.saturating_add_signed(self.change.saturating_neg()),
+                _ => self.own.other.amount,
+            };
+            lines.push(DrawnStack { stack: path.clone(), values: self.own, other_in_colour });
         }
         for child in &self.children {
             child.write(&path, lines);
@@ -187,24 +213,21 @@ impl Node {
     }
 }
 
+impl Held {
+    fn plus(self, more: Held) -> Held {
+        Held { amount: self.amount.saturating_add(more.amount), off: self.off.and(more.off) }
+    }
+}
+
 impl Values {
-    fn plus(self, more: Values) -> Values {
-        Values {
-            width: self.width.saturating_add(more.width),
-            other: self.other.saturating_add(more.other),
-        }
+    pub(crate) fn plus(self, more: Values) -> Values {
+        Values { width: self.width.plus(more.width), other: self.other.plus(more.other) }
     }
 
-    fn change(self) -> i64 {
-        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    /// By how much the width is more than what it is compared with.
+    pub(crate) fn change(self) -> i64 {
+        let signed = |held: Held| i64::try_from(held.amount).unwrap_or(i64::MAX);
         signed(self.width).saturating_sub(signed(self.other))
-    }
-
-    fn with_change(self, change: i64) -> Values {
-        Values {
-            width: self.width,
-            other: self.width.saturating_add_signed(change.saturating_neg()),
-        }
     }
 }
 
@@ -226,16 +249,23 @@ mod tests {
         }
         let stacks = positive(&profile, 1);
         assert_eq!(stacks.total(|sum| sum * 2), 22);
-        assert_eq!(stacks.collect::<Vec<_>>(), [("a".to_owned(), 11)]);
+        assert_eq!(stacks.collect::<Vec<_>>(), [("a".to_owned(), exactly(11))]);
+    }
+
+    fn exactly(amount: u64) -> Held {
+        Held { amount, off: Uncertainty::default() }
     }
 
     fn kept(stacks: &[(&str, u64, u64)], min_width: f64) -> Vec<String> {
         let total = stacks.iter().map(|(_, width, _)| width).sum();
         let stacks = stacks.iter().map(|(stack, width, other)| {
-            (stack.to_string(), Values { width: *width, other: *other })
+            (stack.to_string(), Values { width: exactly(*width), other: exactly(*other) })
         });
         let lines = visible(stacks, total, min_width).into_iter();
-        lines.map(|(stack, Values { width, other })| format!("{stack} {width} {other}")).collect()
+        let text = |DrawnStack { stack, values, other_in_colour }| {
+            format!("{stack} {} {other_in_colour}", values.width.amount)
+        };
+        lines.map(text).collect()
     }
 
     const STACKS: [(&str, u64, u64); 7] = [
@@ -280,11 +310,11 @@ mod tests {
     #[test]
     fn two_profiles_meet_stack_by_stack() {
         let side = |stacks: &[(&str, u64)]| {
-            let owned: Vec<_> = stacks.iter().map(|(s, value)| (s.to_string(), *value)).collect();
-            owned.into_iter()
+            let held = stacks.iter().map(|(s, amount)| (s.to_string(), exactly(*amount)));
+            held.collect::<Vec<_>>().into_iter()
         };
         let both = side_by_side(side(&[("a", 1), ("c", 3)]), side(&[("b", 2), ("c", 4)]));
-        let values = |width, other| Values { width, other };
+        let values = |width, other| Values { width: exactly(width), other: exactly(other) };
         assert_eq!(
             both.collect::<Vec<_>>(),
             [

@@ -25,6 +25,7 @@ use analysis::diff::{Change, DiffRow, Margins};
 use analysis::stacks::Stack;
 use analysis::top::{Figures, Top};
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
+use profile::Sampling;
 
 use crate::timeline::Timeline;
 
@@ -46,6 +47,8 @@ pub struct Subject {
     pub summary: String,
     /// Bytes and blocks by site.
     pub top: Top,
+    /// How its blocks were sampled; `None` where each was counted.
+    pub sampling: Option<Sampling>,
     /// The same bytes by group, see [`analysis::composition`].
     pub parts: Vec<Part>,
     /// The same bytes by stack.

@@ -10,6 +10,7 @@ pub mod findings;
 mod fit;
 pub mod flamegraph;
 mod folded;
+mod frame_intervals;
 pub mod html;
 pub mod junit;
 pub mod palette;

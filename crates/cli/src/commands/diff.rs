@@ -189,10 +189,10 @@ fn draw(
             scale,
         })
     };
-    let options = DifferentialOptions::titled(match exactness(&after.profile) {
-        Exactness::Exact => "OpenSSL bytes in use",
-        Exactness::Estimated { .. } => "OpenSSL bytes in use, estimated from samples",
+    let after_side = side(after, Ratio::ONE)?;
+    let options = DifferentialOptions::titled(match exactness(&after.profile, after_side.column) {
+        Exactness::Exact | Exactness::Estimated { with_rust: false, .. } => "OpenSSL bytes in use",
         _ => "bytes in use",
     });
-    Ok(differential(&side(before, scale)?, &side(after, Ratio::ONE)?, &options)?)
+    Ok(differential(&side(before, scale)?, &after_side, &options)?)
 }

@@ -54,10 +54,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
     let column = capture.column(options.column)?;
-    let value = &capture.profile.sample_types()[column];
     let title = options.title.clone().unwrap_or_else(|| capture.name.clone());
     let mut flame = FlameOptions::titled(&title);
-    flame.subtitle = Some(subtitle(capture, &value.kind, &value.unit));
+    flame.subtitle = Some(subtitle(capture, column));
     if options.icicle {
         flame.direction = Direction::Icicle;
     }
@@ -65,17 +64,18 @@ fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
 }
 
 /// What the widths mean.
-pub fn subtitle(capture: &Capture, kind: &str, unit: &str) -> String {
-    let what = match kind {
+fn subtitle(capture: &Capture, column: usize) -> String {
+    let value = &capture.profile.sample_types()[column];
+    let what = match value.kind.as_str() {
         "inuse_space" => "bytes in use".to_owned(),
         "inuse_objects" => "blocks in use".to_owned(),
         "alloc_space" => "bytes ever allocated".to_owned(),
         "alloc_objects" => "blocks ever allocated".to_owned(),
         "peak_space" => "bytes in use at the highest total".to_owned(),
         "peak_objects" => "blocks in use at the highest total".to_owned(),
-        other => format!("{other} in {unit}"),
+        other => format!("{other} in {}", value.unit),
     };
-    let exactness = exactness(&capture.profile).phrase();
+    let exactness = exactness(&capture.profile, column).phrase();
     match capture.connections {
         Some(connections) => match capture.counted {
             Counted::Told => format!("{what}, {connections} connections; {exactness}"),

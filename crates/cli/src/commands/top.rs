@@ -8,10 +8,12 @@ use analysis::inventory::Inventory;
 use analysis::objects::Object;
 use analysis::top::Top;
 use clap::Args;
-use report::bytes::{exact, give_or_take, human, one_decimal, percent_give_or_take, rounded};
+use report::bytes::{
+    exact, give_or_take, human, interval, one_decimal, percent_give_or_take, rounded,
+};
 use report::table::{self, TableOptions};
 
-use crate::capture::{Capture, Counted, ViewOptions, interval};
+use crate::capture::{Capture, Counted, ViewOptions};
 use crate::failure::Failure;
 use crate::run_record::RecorderRecord;
 use crate::top_json::TopJson;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::arbitrary;
+use crate::{Sampling, arbitrary};
 
 fn bytes_in_use() -> ValueType {
     ValueType { kind: "inuse_space".to_owned(), unit: "bytes".to_owned() }
@@ -29,6 +29,28 @@ fn lines_of_the_same_stack_are_added_and_stacks_of_nothing_left_out() {
     let text = "b 1\na;b 5\nb 2\nzero 0\n";
     let profile = read(text.as_bytes(), "", bytes_in_use()).unwrap();
     assert_eq!(write(&profile, 0), "a;b 5\nb 3\n");
+}
+
+#[test]
+fn stacks_of_estimates_say_how_far_off_they_are_and_their_text_does_not() {
+    let text = "a 70\na 30\nb 0\nc 5\n";
+    let mut profile = read(text.as_bytes(), "", bytes_in_use()).unwrap();
+    let exact: Vec<_> = stacks(&profile, 0).collect();
+    let amount = |sum, off| Amount { sum, off };
+    let nothing = Uncertainty::default();
+    assert_eq!(exact, [("a".into(), amount(100, nothing)), ("c".into(), amount(5, nothing))]);
+    profile.sampling = Sampling::every(1_000);
+    for (sample, bytes) in profile.samples_mut().iter_mut().zip([10, 500, 20]) {
+        sample.set_block_bytes(bytes);
+    }
+    let off = |bytes, estimate| profile.sampling.unwrap().uncertainty_of_bytes(bytes, estimate);
+    let estimates = [
+        ("a".into(), amount(100, off(10, 70.0).and(off(500, 30.0)))),
+        ("b".into(), amount(0, off(20, 0.0))),
+        ("c".into(), amount(5, nothing)),
+    ];
+    assert_eq!(stacks(&profile, 0).collect::<Vec<_>>(), estimates);
+    assert_eq!(write(&profile, 0), "a 100\nc 5\n");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use analysis::diff::Margins;
 use analysis::group::{Call, Key};
 use analysis::stacks::Stack;
 use analysis::top::Figures;
@@ -11,7 +12,7 @@ use super::answer::{minus, signed_percent};
 use super::flame_tree::{Frame, LEAST_WIDTH, Side, layout};
 use super::parts::{share, square};
 use super::{Subject, per};
-use crate::bytes::{human, percent, rounded, signed};
+use crate::bytes::{give_or_take, human, interval, percent, rounded, signed};
 use crate::palette::Rgb;
 
 /// From row to row, in pixels.
@@ -32,30 +33,33 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
     let root = frames.first()?;
     let unit = per(subject.top.figures);
     let whole = root.after;
-    let sampled = match subject.other_stacks.as_slice() {
+    let estimate = estimate(subject);
+    let rust = match subject.other_stacks.as_slice() {
         [] => None,
         _ => Some(whole - subject.top.bytes.unwrap_or_default()),
     };
     let describe = |frame: &Frame| {
         let share = percent(frame.after / whole);
-        format!("{} bytes {unit}, {share}", rounded(frame.after))
+        let bytes = give_or_take(frame.after, frame.margins.after, rounded);
+        format!("{bytes} bytes {unit}, {share}")
     };
     let words = Words {
         title: format!("Flamegraph of {}", subject.name),
         description: format!(
             "{} {unit}. Each frame is a function or a site; it is as wide as the bytes that were \
              allocated below it. The table of sites has the same figures.",
-            human(whole)
+            give_or_take(whole, root.margins.after, human)
         ),
         caption: html! {
             "Callers on top, allocations below; the last frame of a stack is the line that "
             "asked. " (human(whole)) " " (unit)
-            @if let (None, Some(margin)) = (sampled, subject.top.bytes_margin) {
-                ", an estimate ± " (human(margin))
+            @if let Some(rust) = rust {
+                ", of which " (human(rust)) " are Rust's, sampled; the rest is OpenSSL's"
             }
-            @if let Some(sampled) = sampled {
-                ", of which " (human(sampled)) " are Rust's, sampled; the rest is OpenSSL's, "
-                @if subject.top.bytes_margin.is_some() { "sampled too" } @else { "exact" }
+            @match (&estimate, rust) {
+                (Some(estimate), _) => { ", " (estimate) }
+                (None, Some(_)) => { ", exact" }
+                (None, None) => {}
             }
             "; frames narrower than " (percent(LEAST_WIDTH)) " are left out."
         },
@@ -75,10 +79,12 @@ pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<
             0.0 => String::new(),
             before => format!(", {}", signed_percent(delta / before)),
         };
+        let Margins { before, after, change } = frame.margins;
+        let off = change.map_or_else(String::new, |margin| format!(" ± {}", rounded(margin)));
         format!(
-            "{} → {} bytes {unit} ({}{relative})",
-            rounded(frame.before),
-            rounded(frame.after),
+            "{} → {} bytes {unit} ({}{off}{relative})",
+            give_or_take(frame.before, before, rounded),
+            give_or_take(frame.after, after, rounded),
             minus(&signed(delta)),
         )
     };
@@ -87,16 +93,28 @@ pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<
         description: format!(
             "{} to {} {unit}. Each stack is as wide as the larger of its two sides. The table of \
              changes has the same figures.",
-            human(root.before),
-            human(root.after)
+            give_or_take(root.before, root.margins.before, human),
+            give_or_take(root.after, root.margins.after, human)
         ),
         caption: html! {
             (square(&SHRUNK.hex())) " less in " (after.name) ", "
             (square(&GROWN.hex())) " more, " (square(&SAME.hex())) " the same. Each stack is as "
             "wide as the larger of its two sides, so that what went away can be seen."
+            @for side in [before, after] {
+                @if let Some(estimate) = estimate(side) {
+                    " What " (side.name) " holds is " (estimate) "."
+                }
+            }
         },
     };
     Some(draw(&frames, id, &words, change_colour, describe))
+}
+
+/// What a subject's bytes are, unless they are exact.
+fn estimate(subject: &Subject) -> Option<String> {
+    let margin = human(subject.top.bytes_margin?);
+    let how = subject.sampling.map(|sampling| format!(", sampled every {}", interval(sampling)));
+    Some(format!("an estimate ± {margin}{}", how.unwrap_or_default()))
 }
 
 /// The stacks of `before` with the lines that their sites have in `after`, as the table of changes
@@ -205,6 +223,7 @@ mod tests {
             width: 1.0,
             before,
             after,
+            margins: Margins::default(),
             colour: SAME,
         })
     }

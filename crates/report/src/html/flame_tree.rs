@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use analysis::diff::Margins;
 use analysis::stacks::Stack;
-use profile::{Frame as ProfileFrame, folded};
+use profile::{Frame as ProfileFrame, Uncertainty, folded};
 
 use crate::flamegraph::{frame_colour, shade};
+use crate::frame_intervals::margin;
 use crate::palette::{self, Rgb};
 
 /// The stacks of one side, and for how many connections they stand; 1 for a whole process.
@@ -30,6 +32,8 @@ pub(super) struct Frame {
     /// What it holds on each side. Without a comparison, `before` is 0.
     pub before: f64,
     pub after: f64,
+    /// Halves of their 95 % intervals.
+    pub margins: Margins,
     /// The colour of its function, or of its site's group.
     pub colour: Rgb,
 }
@@ -45,10 +49,10 @@ pub(super) const LEAST_WIDTH: f64 = 0.001;
 pub(super) fn layout(before: Option<Side<'_>>, after: Side<'_>) -> Vec<Frame> {
     let mut tree = Tree { nodes: vec![Node::named("all".to_owned(), palette::RUNTIME_CODE)] };
     for stack in before.iter().flat_map(|side| side.stacks) {
-        tree.leaf(stack).own.before += stack.amount;
+        tree.leaf(stack).own.before.add(stack);
     }
     for stack in after.stacks {
-        tree.leaf(stack).own.after += stack.amount;
+        tree.leaf(stack).own.after.add(stack);
     }
     let divisors = [before.map_or(1, |side| side.connections), after.connections];
     tree.add_up(divisors.map(|divisor| divisor.max(1) as f64));
@@ -73,14 +77,39 @@ struct Node {
     /// In the figures' unit, with all children.
     before: f64,
     after: f64,
+    margins: Margins,
     width: f64,
 }
 
-/// Whole numbers, so that sums are exact.
 #[derive(Clone, Copy, Default)]
 struct Amounts {
-    before: i64,
-    after: i64,
+    before: Amount,
+    after: Amount,
+}
+
+/// Whole numbers, so that sums are exact; and how far off they may be.
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    sum: i64,
+    off: Uncertainty,
+}
+
+impl Amount {
+    fn add(&mut self, stack: &Stack) {
+        *self = self.plus(Amount { sum: stack.amount, off: stack.off });
+    }
+
+    fn plus(self, more: Amount) -> Amount {
+        Amount { sum: self.sum.saturating_add(more.sum), off: self.off.and(more.off) }
+    }
+
+    fn each(self, connections: f64) -> f64 {
+        self.sum as f64 / connections
+    }
+
+    fn margin_of_each(self, connections: f64) -> Option<f64> {
+        Some(margin(self.off)? / connections)
+    }
 }
 
 impl Node {
@@ -92,6 +121,7 @@ impl Node {
             own: Amounts::default(),
             before: 0.0,
             after: 0.0,
+            margins: Margins::default(),
             width: 0.0,
         }
     }
@@ -130,17 +160,19 @@ impl Tree {
         let mut sums: Vec<Amounts> = self.nodes.iter().map(|node| node.own).collect();
         for at in (0..self.nodes.len()).rev() {
             let own = self.nodes[at].own;
-            let widest = (own.before as f64 / old).max(own.after as f64 / new).max(0.0);
+            let widest = own.before.each(old).max(own.after.each(new)).max(0.0);
             let children: Vec<usize> = self.nodes[at].children.values().copied().collect();
             for child in &children {
-                sums[at].before = sums[at].before.saturating_add(sums[*child].before);
-                sums[at].after = sums[at].after.saturating_add(sums[*child].after);
+                sums[at].before = sums[at].before.plus(sums[*child].before);
+                sums[at].after = sums[at].after.plus(sums[*child].after);
             }
             let below: f64 = children.iter().map(|child| self.nodes[*child].width).sum();
             let node = &mut self.nodes[at];
             node.width = widest + below;
-            node.before = sums[at].before as f64 / old;
-            node.after = sums[at].after as f64 / new;
+            let Amounts { before, after } = sums[at];
+            node.before = before.each(old);
+            node.after = after.each(new);
+            node.margins = Margins::of(before.margin_of_each(old), after.margin_of_each(new));
         }
     }
 
@@ -157,6 +189,7 @@ impl Tree {
             width: node.width / whole,
             before: node.before,
             after: node.after,
+            margins: node.margins,
             colour: node.colour,
         });
         let mut children: Vec<usize> = node.children.values().copied().collect();
@@ -182,7 +215,8 @@ mod tests {
 
     fn stack(functions: &[&str], amount: i64) -> Stack {
         let call = |function: &&str| Call { function: (*function).to_owned(), ..Call::default() };
-        Stack { calls: functions.iter().map(call).collect(), group: "tls", amount }
+        let calls = functions.iter().map(call).collect();
+        Stack { calls, group: "tls", amount, off: Uncertainty::default() }
     }
 
     fn side(stacks: &[Stack], connections: u64) -> Side<'_> {
@@ -232,6 +266,28 @@ mod tests {
                 ("new", 0.0, 0.5, 0.5),
             ]
         );
+    }
+
+    #[test]
+    fn each_frame_has_the_interval_of_its_stacks_and_a_change_that_of_both_sides() {
+        let off = |variance: f64, one_more: f64| Uncertainty { variance, one_more };
+        let mut before = [stack(&["a", "b"], 400), stack(&["a", "rust"], 60)];
+        before[0].off = off(90.0, 10.0);
+        let mut after = [stack(&["a", "b"], 300), stack(&["a", "none"], 0)];
+        after[0].off = off(300.0, 20.0);
+        // Of a stack that was counted before, but has nothing now.
+        after[1].off = off(0.0, 100.0);
+        let frames = layout(Some(side(&before, 2)), side(&after, 4));
+        let of = |name: &str| frames.iter().find(|frame| frame.name == name).unwrap().margins;
+        let same = |one: Option<f64>, other: f64| (one.unwrap() - other).abs() < 1e-9;
+        assert!(same(of("b").before, 1.96 * 10.0 / 2.0));
+        assert!(same(of("b").after, 1.96 * f64::sqrt(320.0) / 4.0));
+        for caller in ["a", "all"] {
+            assert!(same(of(caller).before, 1.96 * 10.0 / 2.0));
+            assert!(same(of(caller).after, 1.96 * 20.0 / 4.0));
+            assert!(same(of(caller).change, f64::hypot(9.8, 9.8)));
+        }
+        assert_eq!(of("rust"), Margins::default(), "somebody else's estimate, or exact");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn section(page: &Page) -> Markup {
                         "counted, each with a probability that grows with its size, and what was "
                         "counted stands for the rest. The figure behind the ± is half the width of "
                         "the interval that holds the truth 95 times in 100. Figures without one, in "
-                        "pictures, over time and of resident memory, are from the same estimates. "
+                        "resident memory, are from the same estimates. "
                         "A change that is smaller than its interval is within error: chance may "
                         "have made it. Of what may be nothing no percentage is said."
                     }

@@ -56,6 +56,7 @@ fn subject(name: &str, profile: &Profile, before: Option<&Profile>) -> Subject {
         stacks: grown_stacks(ColumnOf { profile, column: 1 }, None),
         other_stacks: Vec::new(),
         top,
+        sampling: profile.sampling,
         beside: Beside::default(),
         objects: BTreeMap::from([("SSL".to_owned(), 10), ("X509".to_owned(), 0)]),
         step,

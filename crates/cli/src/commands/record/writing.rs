@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use analysis::group::{By, Counts, group};
+use analysis::group::{By, group};
 use analysis::objects::{Object, objects};
 use analysis::top::Top;
 use ledger::{Coverage, Snapshot};
 use profile::{Metric, Profile, Symbols, merge, pprof};
-use report::bytes::human;
 use report::flamegraph::{FlameOptions, flamegraph};
 
-use crate::capture::interval;
 use crate::commands::record::moments::Moment;
 use crate::commands::record::observer::Observed;
 use crate::commands::record::processes::Processes;
@@ -18,6 +16,7 @@ use crate::commands::record::program::Ended;
 use crate::commands::record::shares::Shares;
 use crate::commands::record::watch::Ledgers;
 use crate::commands::record::{Options, coverage, perf_maps, profiles};
+use crate::estimate::Estimate;
 use crate::failure::Failure;
 use crate::interval_json::of_any_bytes;
 use crate::machine::{Machine, commit};
@@ -223,14 +222,9 @@ fn draw(profile: &Profile, shown: Shown, program: &str, folder: &NewFolder) -> R
         return Ok(());
     };
     let mut flame = FlameOptions::titled(program);
-    let off = Counts::total(profile).margin(metric);
-    flame.subtitle = Some(match profile.sampling.zip(off) {
+    flame.subtitle = Some(match Estimate::of(profile, column) {
         None => subtitle.to_owned(),
-        Some((sampling, margin)) => format!(
-            "{subtitle}; sampled every {}: estimates, ± {} in all",
-            interval(sampling),
-            human(margin),
-        ),
+        Some(estimate) => format!("{subtitle}; {estimate}"),
     });
     let svg = flamegraph(profile, column, &flame)?;
     Ok(whole_file::write(&folder.file(run_folder::FLAME), &svg)?)

@@ -157,6 +157,7 @@ pub fn subject(told: &Told, before: Option<&Told>) -> Result<Subject, Failure> {
         accounts: accounts(told),
         timeline,
         measured: measured::of(told),
+        sampling: told.capture.profile.sampling,
         top,
     })
 }

@@ -225,9 +225,10 @@ fn draw(
         return Ok(None);
     };
     let mut flame = FlameOptions::titled(&measured.configuration);
+    let exactness = exactness(heap, column).phrase();
     flame.subtitle = Some(match connections {
-        Some(n) => format!("bytes in use, {n} connections at rest; {}", exactness(heap).phrase()),
-        None => format!("bytes in use when the run ended early; {}", exactness(heap).phrase()),
+        Some(n) => format!("bytes in use, {n} connections at rest; {exactness}"),
+        None => format!("bytes in use when the run ended early; {exactness}"),
     });
     Ok(Some(flamegraph(heap, column, &flame)?))
 }
