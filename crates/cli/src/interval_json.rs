@@ -32,7 +32,7 @@ impl CountsInterval {
     pub fn of(counts: &Counts) -> Option<CountsInterval> {
         counts.off.map(|_| {
             CountsInterval::new(|metric| {
-                Some(ends(counts.of(metric)? as f64, counts.margin(metric)?))
+                Some(ends_of_held(counts.of(metric)? as f64, counts.margin(metric)?))
             })
         })
     }
@@ -65,13 +65,11 @@ impl CountsInterval {
         let off = off?;
         Some(CountsInterval::new(|metric| {
             let (_, off) = Metric::ALL.into_iter().zip(off).find(|(of, _)| *of == metric)?;
-            Some(ends(count(totals, metric) as f64, off.margin()))
+            Some(ends_of_held(count(totals, metric) as f64, off.margin()))
         }))
     }
 
     fn new(ends: impl Fn(Metric) -> Option<Ends>) -> CountsInterval {
-        // There is never less than nothing of what a process has.
-        let ends = |metric| ends(metric).map(|[low, high]| [low.max(0.0).round(), high.round()]);
         CountsInterval {
             inuse_bytes: ends(Metric::InuseSpace),
             inuse_blocks: ends(Metric::InuseObjects),
@@ -104,6 +102,12 @@ fn count(counts: &ledger::Counts, metric: Metric) -> u64 {
         Metric::PeakObjects => counts.peak_blocks,
         Metric::PeakSpace => counts.peak_bytes,
     }
+}
+
+/// Of an amount that a process has, in whole numbers: there is never less than nothing of it.
+pub fn ends_of_held(figure: f64, margin: f64) -> Ends {
+    let [low, high] = ends(figure, margin);
+    [low.max(0.0).min(high).round(), high.round()]
 }
 
 fn ends(figure: f64, margin: f64) -> Ends {
