@@ -12,8 +12,11 @@ use ledger::Sampling;
 
 use crate::capture::interval;
 use crate::commands::serve::negotiation;
+use crate::interval_json::Ends;
 use crate::output::wrapped;
-use crate::run_record::{AccountRecord, CountsRecord, PartRecord, RecorderRecord, RunRecord};
+use crate::run_record::{
+    AccountRecord, CountsRecord, PartRecord, RecorderMemory, RecorderRecord, RunRecord,
+};
 
 /// Sites shown in the answer.
 const SITES: usize = 8;
@@ -46,8 +49,7 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
                     rounded,
                 ),
             );
-            // With its intervals it is too long for one line.
-            text += &if cost.interval95.is_some() { wrapped(&made_of, 0) } else { made_of };
+            text += &fitted(made_of);
             text += "\n\n";
         }
         _ => {
@@ -64,17 +66,28 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
     text += &table::top(top, &options);
     text += &facts(record);
     text += &losses(&record.recorder);
-    if let Some(memory) = &record.recorder_memory {
-        text += &format!(
-            "the recorder's own memory: {}, {} B per live block, {} B for each that the \
-             connections added\n",
-            human(memory.resident_bytes as f64),
-            rounded(memory.bytes_per_live_block),
-            rounded(memory.bytes_per_added_block),
-        );
-    }
+    text += &record.recorder_memory.as_ref().map(recorder_memory).unwrap_or_default();
     text += &next_steps(record, folder);
     text
+}
+
+/// A sentence on one line; with margins it may be too long for that.
+fn fitted(sentence: String) -> String {
+    if sentence.contains(" ± ") { wrapped(&sentence, 0) } else { sentence }
+}
+
+fn recorder_memory(memory: &RecorderMemory) -> String {
+    let each = |bytes: f64, ends: Option<Ends>| match ends {
+        None => rounded(bytes),
+        Some([_, high]) => give_or_take(bytes, Some(high - bytes), one_decimal),
+    };
+    fitted(format!(
+        "the recorder's own memory: {}, {} B per live block, {} B for each that the connections \
+         added",
+        human(memory.resident_bytes as f64),
+        each(memory.bytes_per_live_block, memory.bytes_per_live_block_interval95),
+        each(memory.bytes_per_added_block, memory.bytes_per_added_block_interval95),
+    )) + "\n"
 }
 
 /// Bytes in use, and how far off they may be.
@@ -167,7 +180,7 @@ fn what_stays(closed: &AccountRecord) -> String {
         ),
         largest.join(", "),
     ];
-    // With margins they are too long for one line.
+    // With the margin of either, both are too long for one line.
     let fit = |line: String| if held_margin.is_some() { wrapped(&line, 0) } else { line };
     lines.map(|line| fit(line) + "\n").concat()
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::Path;
 
+use analysis::group;
 use analysis::objects;
 use analysis::rss_account::Account;
 use anyhow::Context;
 use ledger::{Counts, Snapshot, Statistics};
-use profile::{Profile, Sampling, Symbolisation};
+use profile::{Metric, Profile, Sampling, Symbolisation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,8 +74,14 @@ pub struct RecorderMemory {
     pub resident_bytes: u64,
     /// Those bytes for each block that OpenSSL held then.
     pub bytes_per_live_block: f64,
+    /// How far off that may be, where the blocks are an estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_live_block_interval95: Option<Ends>,
     /// What was added since the baseline, for each block that was added.
     pub bytes_per_added_block: f64,
+    /// How far off that may be, where the blocks are an estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_per_added_block_interval95: Option<Ends>,
 }
 
 /// Programs and their versions.
@@ -271,14 +278,23 @@ impl Moment {
 }
 
 impl RecorderMemory {
-    /// From the baseline and the rest: what the recorder had resident, and OpenSSL's live blocks.
-    pub fn new(baseline: (u64, u64), rest: (u64, u64)) -> RecorderMemory {
-        let share = |bytes: u64, blocks: u64| bytes as f64 / blocks.max(1) as f64;
-        let added = (rest.0.saturating_sub(baseline.0), rest.1.saturating_sub(baseline.1));
+    /// From the baseline and the rest: what the recorder had resident, and what OpenSSL held.
+    pub fn new(baseline: (u64, group::Counts), rest: (u64, group::Counts)) -> RecorderMemory {
+        let share = |bytes: u64, counts: group::Counts| {
+            let blocks = counts.inuse_blocks.unwrap_or_default().max(1) as f64;
+            let each = bytes as f64 / blocks;
+            // A quotient is off by the share that its divisor is off by.
+            let margin = counts.margin(Metric::InuseObjects).map(|margin| each * margin / blocks);
+            (each, margin.map(|margin| [(each - margin).max(0.0), each + margin]))
+        };
+        let live = share(rest.0, rest.1);
+        let added = share(rest.0.saturating_sub(baseline.0), rest.1.minus(baseline.1));
         RecorderMemory {
             resident_bytes: rest.0,
-            bytes_per_live_block: share(rest.0, rest.1),
-            bytes_per_added_block: share(added.0, added.1),
+            bytes_per_live_block: live.0,
+            bytes_per_live_block_interval95: live.1,
+            bytes_per_added_block: added.0,
+            bytes_per_added_block_interval95: added.1,
         }
     }
 }

@@ -267,6 +267,17 @@ fn resident_memory_has_margins_where_it_is_made_of_estimates(
         assert!(off.abs() < 3.0 * margin("rust_in_use"), "{moment}: {off}");
     }
 
+    let memory = &record["recorder_memory"];
+    for name in ["bytes_per_live_block", "bytes_per_added_block"] {
+        let [low, high] =
+            [0, 1].map(|end| memory[format!("{name}_interval95")][end].as_f64().unwrap());
+        let each = memory[name].as_f64().unwrap();
+        assert!(low < each && each < high && each > 0.0, "{memory:#}");
+    }
+    let (_, memory) = answer.split_once("the recorder's own memory").unwrap();
+    let (memory, _) = memory.split_once("connections").unwrap();
+    assert_eq!(memory.matches('±').count(), 2, "{memory}");
+
     let table = |answer: &str| -> Vec<String> {
         let lines = answer.lines().skip_while(|line| !line.starts_with("resident memory of"));
         lines.take_while(|line| !line.is_empty()).map(str::to_owned).collect()

@@ -185,11 +185,10 @@ impl Examined<'_> {
         self.figures.as_ref().map(|figures| (&account(figures)).into())
     }
 
-    /// What the recorder has resident, and for how many blocks.
-    fn recorder_memory(&self) -> Option<(u64, u64)> {
+    /// What the recorder has resident, and for what.
+    fn recorder_memory(&self) -> Option<(u64, Counts)> {
         let owners = self.figures.as_ref()?.owners;
-        let blocks = self.moment.snapshot.totals().inuse_blocks;
-        Some((owners.ledger + owners.tables, blocks))
+        Some((owners.ledger + owners.tables, Counts::total(&self.openssl)))
     }
 
     fn correction(&self) -> Option<Correction> {
