@@ -41,7 +41,7 @@ pub use cell::{Cell, Cells};
 pub use coverage::{Coverage, Found, Outcome, Way};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
-pub use peak::{Accounts, Peak, Share, Threads};
+pub use peak::{Accounts, Change, Peak, Share, Threads};
 pub use sampling::{Estimate, Sampling, Uncertainty};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
 pub use writer::{CreateError, Ledger, SiteId, SiteKey, StackEnd, Statistic};

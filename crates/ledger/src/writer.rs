@@ -457,41 +457,28 @@ impl Ledger {
     /// Counts an allocation of `bytes` in a cell of the calling thread.
     pub fn count_allocation<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
         if let Err(stored) = cell.count_allocation(bytes, share.account, share.lease) {
-            self.settle_allocation(cell, bytes, stored, share);
+            self.settle(cell, Change::Rise(bytes), stored, share);
         }
     }
 
     /// Counts a free of a block of `bytes` in a cell of the calling thread.
     pub fn count_free<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
         if let Err(stored) = cell.count_free(bytes, share.account, share.lease) {
-            self.settle_free(cell, bytes, stored, share);
+            self.settle(cell, Change::Fall(bytes), stored, share);
         }
     }
 
-    /// What [`Cell::count_allocation`] leaves to do.
-    pub fn settle_allocation<A: Accounts + ?Sized>(
+    /// What [`Cell::count_allocation`] or [`Cell::count_free`] leaves to do.
+    pub fn settle<A: Accounts + ?Sized>(
         &self,
         cell: Cell,
-        bytes: u64,
+        change: Change,
         stored: Stored,
         share: Share<A>,
     ) {
         let before = |epoch| cell.record().save_peak(epoch);
-        self.header().peak.settle(Change::Rise(bytes), stored, share, before);
-        cell.add_allocation(bytes);
-    }
-
-    /// What [`Cell::count_free`] leaves to do.
-    pub fn settle_free<A: Accounts + ?Sized>(
-        &self,
-        cell: Cell,
-        bytes: u64,
-        stored: Stored,
-        share: Share<A>,
-    ) {
-        let before = |epoch| cell.record().save_peak(epoch);
-        self.header().peak.settle(Change::Fall(bytes), stored, share, before);
-        cell.add_free(bytes);
+        self.header().peak.settle(change, stored, share, before);
+        cell.add(change);
     }
 
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use ledger::{Account, Accounts, Cell, Lease, Ledger, Share, SiteId, Stored};
+use ledger::{Account, Accounts, Cell, Change, Lease, Ledger, Share, SiteId, Stored};
 
 use crate::habits::{Habits, Known};
 use crate::memory;
@@ -410,7 +410,7 @@ impl Seat<'_> {
     pub(crate) fn count_allocation(&mut self, cell: Cell, bytes: u64) {
         let (account, lease) = self.account();
         if let Err(stored) = cell.count_allocation(bytes, account, lease) {
-            self.settle_allocation(cell, bytes, stored);
+            self.settle(cell, Change::Rise(bytes), stored);
         }
     }
 
@@ -420,22 +420,15 @@ impl Seat<'_> {
     pub(crate) fn count_free(&mut self, cell: Cell, bytes: u64) {
         let (account, lease) = self.account();
         if let Err(stored) = cell.count_free(bytes, account, lease) {
-            self.settle_free(cell, bytes, stored);
+            self.settle(cell, Change::Fall(bytes), stored);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn settle_allocation(&mut self, cell: Cell, bytes: u64, stored: Stored) {
+    fn settle(&mut self, cell: Cell, change: Change, stored: Stored) {
         let recorder = self.recorder();
-        recorder.ledger.settle_allocation(cell, bytes, stored, self.share());
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn settle_free(&mut self, cell: Cell, bytes: u64, stored: Stored) {
-        let recorder = self.recorder();
-        recorder.ledger.settle_free(cell, bytes, stored, self.share());
+        recorder.ledger.settle(cell, change, stored, self.share());
     }
 
     fn share(&mut self) -> Share<'_, Threads> {
