@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::account::{Account, Lease, Stored};
 use crate::layout::CellRecord;
 use crate::peak::Change;
-use crate::writer::SiteId;
+use crate::site_key::SiteId;
 
 /// One thread's counts at one site. Only the thread that claimed it may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

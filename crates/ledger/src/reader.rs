@@ -19,7 +19,7 @@ use crate::layout::{
 use crate::reader::source::Source;
 use crate::reader::totals::Totals;
 use crate::snapshot::{Counts, Inherited, Site, Snapshot, Statistics};
-use crate::writer::Statistic;
+use crate::statistic::Statistic;
 use crate::{Capacities, LedgerError, Sampling, modules};
 
 /// How often a live ledger is read again when its counts moved while they were read.

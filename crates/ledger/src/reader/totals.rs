@@ -8,7 +8,7 @@ use crate::peak::Peak;
 use crate::reader::source::Source;
 use crate::reader::{Counters, Layout, statistic, u32_at, u64_at};
 use crate::snapshot::Counts;
-use crate::writer::Statistic;
+use crate::statistic::Statistic;
 use crate::{LedgerError, Sampling};
 
 /// The cells of all threads added up; a thread that frees what others allocated goes below zero,
