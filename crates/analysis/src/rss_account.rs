@@ -5,11 +5,18 @@
 //! resident. Some of these were never touched, a read buffer of 16 KB that only ever held a short
 //! message for example, and the kernel has given no memory for them: that is a line of its own,
 //! below zero. What then still differs from the resident memory is not explained, and says so.
+//!
+//! Where OpenSSL's blocks were sampled, what is calculated with its bytes is estimated, and has a
+//! margin. What is not explained has none: of all parts together, the estimates cancel out.
 
 use crate::resident::Resident;
 
+mod openssl_off;
+
+pub use openssl_off::OpenSslOff;
+
 /// What an account is made of, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
     /// Resident memory of the process.
     pub rss: u64,
@@ -17,6 +24,8 @@ pub struct Figures {
     pub openssl_requested: u64,
     /// The same with each block rounded up to jemalloc's size class.
     pub openssl_usable: u64,
+    /// How far off these two may be; `None` where they are exact.
+    pub openssl_off: Option<OpenSslOff>,
     /// jemalloc's `stats.allocated`.
     pub allocated: u64,
     /// jemalloc's `stats.active`.
@@ -47,6 +56,12 @@ impl Figures {
             - signed(self.internal)
             - signed(self.cached)
             - signed(self.openssl_usable)
+    }
+
+    /// Half the width of the 95 % interval of [`Figures::rust_in_use`]; `None` where that is exact.
+    /// All that is not jemalloc's own figure in it is OpenSSL's usable bytes.
+    pub fn rust_in_use_margin(&self) -> Option<f64> {
+        self.openssl_off.map(|off| off.usable.margin())
     }
 }
 
@@ -109,7 +124,7 @@ impl Group {
 }
 
 /// One named part of resident memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Part {
     /// What it belongs to.
     pub group: Group,
@@ -119,10 +134,12 @@ pub struct Part {
     pub label: &'static str,
     /// How much; below zero for what is in other parts and not resident.
     pub bytes: i64,
+    /// Half the width of the 95 % interval of `bytes`; `None` where that is exact.
+    pub margin: Option<f64>,
 }
 
 /// Resident memory by parts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Account {
     /// Resident memory.
     pub rss: u64,
@@ -157,22 +174,31 @@ impl Account {
 
 /// The account of one moment.
 pub fn account(figures: &Figures) -> Account {
-    let Figures { owners, .. } = figures;
+    let Figures { owners, openssl_off: off, .. } = figures;
     let (active, resident) = (signed(figures.active), signed(figures.resident));
     let (dirty, internal) = (signed(figures.dirty), signed(figures.internal));
     let (sampled_pages, sampled) = (signed(figures.sampled_pages), signed(figures.sampled_blocks));
     let openssl = signed(figures.openssl_requested);
-    let part = |group: Group, name, label, bytes| Part { group, name, label, bytes };
+    let part = |group: Group, name, label, bytes| Part { group, name, label, bytes, margin: None };
     let whole = |group: Group, name, bytes| part(group, name, group.label(), bytes);
     let heap = |name, label, bytes| part(Group::Allocator, name, label, bytes);
     let parts = vec![
-        whole(Group::OpenSsl, "openssl_in_use", openssl),
-        whole(Group::Rust, "rust_in_use", figures.rust_in_use()),
-        heap(
-            "size_classes",
-            "OpenSSL's blocks rounded up to size classes",
-            signed(figures.openssl_usable) - openssl,
-        ),
+        Part {
+            margin: off.map(|off| off.requested.margin()),
+            ..whole(Group::OpenSsl, "openssl_in_use", openssl)
+        },
+        Part {
+            margin: figures.rust_in_use_margin(),
+            ..whole(Group::Rust, "rust_in_use", figures.rust_in_use())
+        },
+        Part {
+            margin: off.map(|off| off.rounding.margin()),
+            ..heap(
+                "size_classes",
+                "OpenSSL's blocks rounded up to size classes",
+                signed(figures.openssl_usable) - openssl,
+            )
+        },
         heap(
             "sampled_pages",
             "pages that sampled blocks have to themselves",
@@ -210,6 +236,8 @@ fn signed(bytes: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use profile::Uncertainty;
+
     use super::*;
 
     /// A server in pages of 1,000 bytes: 500 of OpenSSL's 600 usable bytes asked for, Rust holds 250.
@@ -218,6 +246,7 @@ mod tests {
             rss: 7_100,
             openssl_requested: 500,
             openssl_usable: 600,
+            openssl_off: None,
             // OpenSSL 600, Rust 250, its own 40, cached 30, less the sampled ones.
             allocated: 870,
             sampled_blocks: 50,
@@ -269,6 +298,29 @@ mod tests {
         assert_eq!(groups, [500, 250, 3_250, 2_000, 300, 600, 100]);
         assert_eq!(account.part("stacks"), Some(300));
         assert_eq!(account.part("heap"), None);
+        assert!(account.parts.iter().all(|part| part.margin.is_none()), "all is exact");
+    }
+
+    #[test]
+    fn only_what_is_made_of_estimates_has_a_margin() {
+        let off = |variance| Uncertainty { variance, one_more: 0.0 };
+        let openssl_off =
+            OpenSslOff { requested: off(100.0), usable: off(400.0), rounding: off(25.0) };
+        let account = account(&Figures { openssl_off: Some(openssl_off), ..figures() });
+        let margins: Vec<_> = account
+            .parts
+            .iter()
+            .filter_map(|part| Some((part.name, (part.margin? * 10.0).round())))
+            .collect();
+        assert_eq!(
+            margins,
+            [("openssl_in_use", 196.0), ("rust_in_use", 392.0), ("size_classes", 98.0)]
+        );
+        // One byte more of OpenSSL's is one less of Rust's or of the rounding.
+        let mut other = figures();
+        other.openssl_requested += 7;
+        other.openssl_usable += 16;
+        assert_eq!(super::account(&other).not_explained(), account.not_explained());
     }
 
     #[test]

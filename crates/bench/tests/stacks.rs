@@ -2,15 +2,14 @@
 //! take turns at random on two threads, when a signal allocates on a stack of its own, and after
 //! what is known of code has been forgotten.
 
+mod judged;
+
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use bench::handshakes::{Connection, Handshakes, write_identity};
 use bench::openssl::Openssl;
-use bench::{hooks, oracle};
-use ledger::Snapshot;
-use recorder::StackSource;
 
 /// Connections that take turns on each thread.
 const CONNECTIONS: usize = 16;
@@ -29,17 +28,9 @@ extern "C" fn on_signal(_: c_int) {
 
 #[test]
 fn every_stack_is_the_unwinders() {
-    let openssl = match Openssl::distribution() {
-        Ok(openssl) => openssl,
-        Err(missing) => return skip(&missing),
-    };
-    if StackSource::best() != StackSource::UnwindTables {
-        return skip("unwind tables (x86-64 and a C library since 2.35)");
-    }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
-    let hooks = hooks::recorder(StackSource::UnwindTables, folder).expect("first in this process");
-    oracle::above(hooks).put_into(&openssl).expect("it has not allocated");
+    let Some(openssl) = judged::openssl(folder) else { return };
     OPENSSL.store(Box::leak(Box::new(openssl)), Ordering::Release);
     handle_on_a_stack_of_its_own();
     write_identity(folder).expect("a folder that can be written");
@@ -50,16 +41,8 @@ fn every_stack_is_the_unwinders() {
         }
     });
 
-    let ledger = oracle::ledger_in(folder).expect("one ledger");
-    let verdict = oracle::verdict(&ledger).expect("a ledger of this process");
-    println!("{}", verdict.describe());
-    assert!(verdict.compared >= 100_000);
-    assert_eq!(verdict.contradictions, 0, "{:#?}", verdict.examples);
-    assert_eq!((verdict.without_site, verdict.unwinder_ended), (0, 0));
-    let snapshot = Snapshot::read_file(&ledger).expect("a ledger of this process");
-    assert_eq!(snapshot.totals().alloc_blocks, verdict.compared);
+    let verdict = judged::check(folder);
     assert!(verdict.truncated > 0, "the signal's own stack is not followed");
-    assert!(verdict.truncated_share() <= 0.01);
 }
 
 fn take_turns(handshakes: &Handshakes, seed: u64) {
@@ -102,10 +85,4 @@ fn handle_on_a_stack_of_its_own() {
         action.sa_flags = libc::SA_ONSTACK;
         assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()), 0);
     }
-}
-
-/// Where everything is installed that the tests need, nothing may be skipped.
-fn skip(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "missing: {what}");
-    println!("skipped: {what}");
 }

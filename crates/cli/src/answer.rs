@@ -13,10 +13,15 @@ use ledger::Sampling;
 use crate::commands::serve::negotiation;
 use crate::interval_json::margin;
 use crate::output::wrapped;
-use crate::run_record::{AccountRecord, CountsRecord, RecorderMemory, RecorderRecord, RunRecord};
+use crate::run_record::{
+    AccountRecord, CountsRecord, PartRecord, RecorderMemory, RecorderRecord, RunRecord,
+};
 
 /// Sites shown in the answer.
 const SITES: usize = 8;
+
+/// Columns that a margin takes behind its figure: ` ± 999.9 MB`.
+const MARGIN: usize = 11;
 
 /// Parts named of the memory that stays.
 const REASONS: usize = 3;
@@ -39,8 +44,7 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
                 in_use(&record.baseline.openssl),
                 give_or_take(cost.allocations, cost.allocations_margin(), rounded),
             );
-            // With its intervals it is too long for one line.
-            text += &if cost.interval95.is_some() { wrapped(&made_of, 0) } else { made_of };
+            text += &fitted(made_of);
             text += "\n\n";
         }
         _ => {
@@ -64,6 +68,11 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
     text
 }
 
+/// A sentence on one line; with margins it may be too long for that.
+fn fitted(sentence: String) -> String {
+    if sentence.contains(" ± ") { wrapped(&sentence, 0) } else { sentence }
+}
+
 /// What the recorder itself takes. Of a sample, the figures per block are left out where there may
 /// be no blocks.
 fn recorder_memory(memory: &RecorderMemory, sampled: bool) -> String {
@@ -73,14 +82,13 @@ fn recorder_memory(memory: &RecorderMemory, sampled: bool) -> String {
         let known = margin.is_some() || !sampled;
         known.then(|| format!(", {} B {of}", give_or_take(bytes, margin, say)))
     };
-    let said = format!(
+    fitted(format!(
         "the recorder's own memory: {}{}{}",
         human(memory.resident_bytes as f64),
         each(memory.bytes_per_live_block, live, "per live block").unwrap_or_default(),
         each(memory.bytes_per_added_block, added, "for each that the connections added")
             .unwrap_or_default(),
-    );
-    (if sampled { wrapped(&said, 0) } else { said }) + "\n"
+    )) + "\n"
 }
 
 /// Bytes in use, and how far off they may be.
@@ -112,24 +120,36 @@ fn resident(record: &RunRecord) -> String {
     if moments.iter().all(|account| account.is_none()) {
         return String::new();
     }
-    let row = |label: &str, figure: &dyn Fn(&AccountRecord) -> String| {
-        let cells = moments.map(|account| account.as_ref().map_or("-".to_owned(), figure));
-        let [before, rest, after] = cells;
-        format!("  {label:<28}{before:>10}{rest:>12}{after:>12}\n")
+    // Margins have a column of their own, so that figures stand below each other.
+    let margins = if record.recorder.sampled_every_bytes.is_some() { MARGIN } else { 0 };
+    let line = |label: &str, cells: [(String, String); 3]| {
+        let [(before, _), (rest, _), (closed, _)] = &cells;
+        let [before_margin, rest_margin, closed_margin] =
+            cells.each_ref().map(|(_, margin)| format!("{margin:<margins$}"));
+        let line = format!(
+            "{label:<30}{before:>10}{before_margin}{rest:>12}{rest_margin}{closed:>12}{closed_margin}"
+        );
+        line.trim_end().to_owned() + "\n"
     };
-    let mut text = format!(
-        "\nresident memory of the server{:>11}{:>12}{:>12}\n",
-        "before", "at rest", "closed"
-    );
+    let row = |label: &str, figure: &dyn Fn(&AccountRecord) -> (i64, Option<f64>)| {
+        let cell = |account: &Option<AccountRecord>| {
+            let Some(account) = account else { return ("-".to_owned(), String::new()) };
+            let (bytes, margin) = figure(account);
+            let margin = margin.map(|margin| format!(" ± {}", human(margin)));
+            (human(bytes as f64), margin.unwrap_or_default())
+        };
+        line(&format!("  {label}"), moments.map(cell))
+    };
+    let heading = |name: &str| (name.to_owned(), String::new());
+    let mut text = String::from("\n");
+    text += &line("resident memory of the server", ["before", "at rest", "closed"].map(heading));
     for group in Group::ALL {
-        text += &row(group.label(), &|account| human(account.of_group(group.name()) as f64));
+        let name = group.name();
+        text +=
+            &row(group.label(), &|account| (account.of_group(name), account.margin_of_group(name)));
     }
-    text += &row("not explained", &|account| human(account.not_explained_bytes as f64));
-    text += &row("all", &|account| human(account.rss_bytes as f64));
-    if record.recorder.sampled_every_bytes.is_some() {
-        text += "OpenSSL in use is estimated from samples, and so is what is calculated with it: Rust in \
-                 use\nand the allocator's overhead\n";
-    }
+    text += &row("not explained", &|account| (account.not_explained_bytes, None));
+    text += &row("all", &|account| (account.rss_bytes as i64, None));
     if let Some(closed) = &record.rss.closed {
         text += &what_stays(closed);
     }
@@ -142,20 +162,28 @@ fn what_stays(closed: &AccountRecord) -> String {
     let in_use = [Group::OpenSsl, Group::Rust].map(Group::name);
     let held: i64 = in_use.iter().map(|group| closed.of_group(group)).sum();
     let rest = || closed.parts.iter().filter(|part| !in_use.contains(&part.group.as_str()));
+    // With the rest it adds up to an exact figure: the one is off by as much as the other.
+    let held_margin = PartRecord::margin_of(rest());
     let mut sizes: Vec<i64> = rest().map(|part| part.bytes).collect();
     sizes.sort_unstable_by_key(|bytes| std::cmp::Reverse(*bytes));
     let least = sizes.get(REASONS - 1).copied().unwrap_or_default();
     let largest: Vec<String> = rest()
         .filter(|part| part.bytes >= least)
-        .map(|part| format!("{} {}", human(part.bytes as f64), part.label))
+        .map(|part| {
+            format!("{} {}", give_or_take(part.bytes as f64, part.margin(), human), part.label)
+        })
         .collect();
-    format!(
-        "after the last connection {} stay; OpenSSL and Rust hold {} of it, most of the rest is:\n\
-         {}\n",
-        human(closed.rss_bytes as f64),
-        human(held as f64),
+    let lines = [
+        format!(
+            "after the last connection {} stay; OpenSSL and Rust hold {} of it, most of the rest is:",
+            human(closed.rss_bytes as f64),
+            give_or_take(held as f64, held_margin, human),
+        ),
         largest.join(", "),
-    )
+    ];
+    // With the margin of either, both are too long for one line.
+    let fit = |line: String| if held_margin.is_some() { wrapped(&line, 0) } else { line };
+    lines.map(|line| fit(line) + "\n").concat()
 }
 
 /// What the recorder could not see or keep apart, in one line; nothing lost is said too.

@@ -33,7 +33,7 @@ impl CountsInterval {
     pub fn of(counts: &Counts) -> Option<CountsInterval> {
         counts.off.map(|_| {
             CountsInterval::new(|metric| {
-                Some(ends(counts.of(metric)? as f64, counts.margin(metric)?))
+                Some(ends_of_held(counts.of(metric)? as f64, counts.margin(metric)?))
             })
         })
     }
@@ -66,12 +66,11 @@ impl CountsInterval {
         let off = off?;
         Some(CountsInterval::new(|metric| {
             let (_, off) = Metric::ALL.into_iter().zip(off).find(|(of, _)| *of == metric)?;
-            Some(ends(count(totals, metric) as f64, off.margin()))
+            Some(ends_of_held(count(totals, metric) as f64, off.margin()))
         }))
     }
 
     fn new(ends: impl Fn(Metric) -> Option<Ends>) -> CountsInterval {
-        let ends = |metric| ends(metric).map(whole);
         CountsInterval {
             inuse_bytes: ends(Metric::InuseSpace),
             inuse_blocks: ends(Metric::InuseObjects),
@@ -98,7 +97,7 @@ impl BytesAndBlocksInterval {
 /// Of bytes whose blocks' sizes are not known; `None` where nothing was sampled.
 pub fn of_any_bytes(bytes: u64, sampling: Option<Sampling>) -> Option<Ends> {
     let bytes = bytes as f64;
-    Some(whole(ends(bytes, sampling?.uncertainty_of_any_bytes(bytes).margin())))
+    Some(ends_of_held(bytes, sampling?.uncertainty_of_any_bytes(bytes).margin()))
 }
 
 /// Of a figure that is never less than nothing; `None` where it is exact.
@@ -112,11 +111,6 @@ pub fn margin(figure: f64, ends: Option<Ends>) -> Option<f64> {
     Some(ends?[1] - figure)
 }
 
-/// There is never less than nothing of what a process has.
-fn whole([low, high]: Ends) -> Ends {
-    [low.max(0.0).round(), high.round()]
-}
-
 fn count(counts: &ledger::Counts, metric: Metric) -> u64 {
     match metric {
         Metric::InuseObjects => counts.inuse_blocks,
@@ -126,6 +120,12 @@ fn count(counts: &ledger::Counts, metric: Metric) -> u64 {
         Metric::PeakObjects => counts.peak_blocks,
         Metric::PeakSpace => counts.peak_bytes,
     }
+}
+
+/// Of an amount that a process has, in whole numbers: there is never less than nothing of it.
+pub fn ends_of_held(figure: f64, margin: f64) -> Ends {
+    let [low, high] = ends(figure, margin);
+    [low.max(0.0).min(high).round(), high.round()]
 }
 
 fn ends(figure: f64, margin: f64) -> Ends {

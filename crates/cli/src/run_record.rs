@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::interval_json::{self, BytesAndBlocksInterval, CountsInterval, Ends, of_any_bytes};
+use crate::interval_json::{
+    self, BytesAndBlocksInterval, CountsInterval, Ends, ends_of_held, of_any_bytes,
+};
 use crate::machine::Machine;
 
 /// The version of this file's shape.
@@ -150,6 +152,9 @@ pub struct Moment {
 pub struct RustRecord {
     /// All that jemalloc has given out and that is neither OpenSSL's nor its own, in size classes.
     pub inuse_bytes: i64,
+    /// How far off they may be, where OpenSSL's are estimates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inuse_bytes_interval95: Option<Ends>,
     /// What jemalloc's sample stands for; `null` when it took none.
     pub sample: Option<SampleRecord>,
 }
@@ -193,6 +198,9 @@ pub struct PartRecord {
     pub label: String,
     /// Below zero for what is in other parts and not resident.
     pub bytes: i64,
+    /// How far off they may be, where they are estimates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_interval95: Option<Ends>,
 }
 
 /// The six figures of a ledger.
@@ -322,6 +330,24 @@ impl AccountRecord {
     pub fn of_group(&self, group: &str) -> i64 {
         self.parts.iter().filter(|part| part.group == group).map(|part| part.bytes).sum()
     }
+
+    /// Half the width of the 95 % interval of [`AccountRecord::of_group`]; `None` where that is exact.
+    pub fn margin_of_group(&self, group: &str) -> Option<f64> {
+        PartRecord::margin_of(self.parts.iter().filter(|part| part.group == group))
+    }
+}
+
+impl PartRecord {
+    /// Half the width of the 95 % interval of `bytes`; `None` where they are exact.
+    pub fn margin(&self) -> Option<f64> {
+        Some(self.bytes_interval95?[1] - self.bytes as f64)
+    }
+
+    /// The same of the sum of parts. All parts are estimated from the same blocks, which may be in
+    /// them with the same sign: margins add up as they are.
+    pub fn margin_of<'a>(parts: impl Iterator<Item = &'a PartRecord>) -> Option<f64> {
+        parts.filter_map(PartRecord::margin).reduce(|sum, margin| sum + margin)
+    }
 }
 
 impl From<&Account> for AccountRecord {
@@ -338,6 +364,9 @@ impl From<&Account> for AccountRecord {
                     group: part.group.name().to_owned(),
                     label: part.label.to_owned(),
                     bytes: part.bytes,
+                    bytes_interval95: part
+                        .margin
+                        .map(|margin| ends_of_held(part.bytes as f64, margin)),
                 })
                 .collect(),
         }

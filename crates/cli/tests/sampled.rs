@@ -4,6 +4,8 @@
 
 mod program;
 mod recorded;
+#[path = "sampled/resident.rs"]
+mod resident;
 
 use std::fs;
 
@@ -349,6 +351,8 @@ fn a_sampled_run_is_near_an_exact_one_and_every_view_says_what_it_is() {
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.contains("was sampled every 4 KiB") && said.contains("--sample"), "{said}");
     }
+
+    resident::has_margins_where_it_is_made_of_estimates(&answer, folder, &exact);
 
     // Other programs find the estimates, the interval and how it was sampled.
     let profile = profile::pprof::read(&fs::read(format!("{folder}/heap.pb.gz")).unwrap(), "heap")

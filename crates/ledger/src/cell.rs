@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::account::{Account, Lease, Stored};
 use crate::layout::CellRecord;
-use crate::writer::SiteId;
+use crate::peak::Change;
+use crate::site_key::SiteId;
 
 /// One thread's counts at one site. Only the thread that claimed it may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Cell {
     }
 
     /// Counts an allocation of `bytes`, in a cell of the calling thread, if its account suffices,
-    /// as it mostly does. Else [`Ledger::settle_allocation`] has to do it.
+    /// as it mostly does. Else [`Ledger::settle`] has to do it.
     #[inline(always)]
     #[allow(clippy::inline_always)] // the lease would go through memory
     pub fn count_allocation(
@@ -49,7 +50,7 @@ impl Cell {
         Ok(())
     }
 
-    /// Counts a free of a block of `bytes`, in the same way: [`Ledger::settle_free`].
+    /// Counts a free of a block of `bytes`, in the same way.
     #[inline(always)]
     #[allow(clippy::inline_always)] // as above
     pub fn count_free(self, bytes: u64, account: &Account, lease: &Lease) -> Result<(), Stored> {
@@ -58,16 +59,24 @@ impl Cell {
         Ok(())
     }
 
+    /// Adds a change to the counts.
+    pub(crate) fn add(self, change: Change) {
+        match change {
+            Change::Rise(bytes) => self.add_allocation(bytes),
+            Change::Fall(bytes) => self.add_free(bytes),
+        }
+    }
+
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn add_allocation(self, bytes: u64) {
+    fn add_allocation(self, bytes: u64) {
         bump(&self.record().alloc_blocks, 1);
         bump(&self.record().alloc_bytes, bytes);
     }
 
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn add_free(self, bytes: u64) {
+    fn add_free(self, bytes: u64) {
         bump(&self.record().free_blocks, 1);
         bump(&self.record().free_bytes, bytes);
     }

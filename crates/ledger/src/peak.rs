@@ -81,8 +81,10 @@ pub struct Share<'a, A: ?Sized> {
 
 /// What an event does to the total in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
+    /// An allocation of so many bytes.
     Rise(u64),
+    /// A free of so many bytes.
     Fall(u64),
 }
 

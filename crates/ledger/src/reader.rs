@@ -1,27 +1,26 @@
 //! The reader half. It trusts nothing: every number is checked against the file's own bounds
 //! before it is followed.
 
+mod source;
+mod totals;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::mem::offset_of;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cell::DROPPED_CELL;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, TableRecord,
     VERSION,
 };
-use crate::peak::Peak;
+use crate::reader::source::Source;
+use crate::reader::totals::Totals;
 use crate::snapshot::{Counts, Inherited, Site, Snapshot, Statistics};
-use crate::writer::Statistic;
+use crate::statistic::Statistic;
 use crate::{Capacities, LedgerError, Sampling, modules};
-
-/// The largest region that is read, in bytes: the cells of 16 million pairs of thread and site.
-const MOST_BYTES: u64 = 1 << 30;
 
 /// How often a live ledger is read again when its counts moved while they were read.
 const ATTEMPTS: usize = 50;
@@ -29,7 +28,7 @@ const ATTEMPTS: usize = 50;
 impl Snapshot {
     /// Reads a ledger from memory. `name` is what errors call it.
     pub fn read(bytes: &[u8], name: &str) -> Result<Snapshot, LedgerError> {
-        Reader { source: Source::Bytes(bytes), name }.snapshot()
+        Reader(Source::of_bytes(bytes, name)).snapshot()
     }
 
     /// Reads the ledger at `path`, while its process runs or after.
@@ -41,19 +40,12 @@ impl Snapshot {
         let name = path.display().to_string();
         let file = File::open(path)
             .map_err(|source| LedgerError::Unreadable { file: name.clone(), source })?;
-        Reader { source: Source::File(&file), name: &name }.snapshot()
+        Reader(Source::of_file(&file, &name)).snapshot()
     }
 }
 
-enum Source<'a> {
-    Bytes(&'a [u8]),
-    File(&'a File),
-}
-
-struct Reader<'a> {
-    source: Source<'a>,
-    name: &'a str,
-}
+/// Makes a snapshot of what is there.
+struct Reader<'a>(Source<'a>);
 
 /// What the header says, checked.
 struct Layout {
@@ -88,23 +80,23 @@ impl Reader<'_> {
     }
 
     fn layout(&self) -> Result<Layout, LedgerError> {
-        let length = self.length()?;
-        let found = self.bytes(0, length.min(MAGIC.len() as u64))?;
+        let length = self.0.length()?;
+        let found = self.0.bytes(0, length.min(MAGIC.len() as u64))?;
         if found != MAGIC {
             return Err(LedgerError::Foreign {
-                file: self.name.to_owned(),
+                file: self.0.name().to_owned(),
                 expected: MAGIC.escape_ascii().to_string(),
                 found: found.escape_ascii().to_string(),
             });
         }
         if length < PAGE {
-            return Err(self.invalid(0, "length of the file", "at least 4096 bytes", length));
+            return Err(self.0.invalid(0, "length of the file", "at least 4096 bytes", length));
         }
-        let header = self.bytes(0, PAGE)?;
+        let header = self.0.bytes(0, PAGE)?;
         let version = u32_at(&header, offset_of!(Header, version));
         if version != VERSION {
             return Err(LedgerError::Version {
-                file: self.name.to_owned(),
+                file: self.0.name().to_owned(),
                 expected: VERSION,
                 found: version,
             });
@@ -117,23 +109,23 @@ impl Reader<'_> {
         if !(1..=Capacities::MOST_SITES).contains(&capacities.sites) {
             let offset = offset_of!(Header, site_capacity) as u64;
             let range = format!("1 to {}", Capacities::MOST_SITES);
-            return Err(self.invalid(offset, "room for sites", range, capacities.sites));
+            return Err(self.0.invalid(offset, "room for sites", range, capacities.sites));
         }
         let regions = Regions::of(&capacities);
         let file_bytes = u64_at(&header, offset_of!(Header, file_bytes));
         if file_bytes != regions.end {
             let offset = offset_of!(Header, file_bytes) as u64;
-            return Err(self.invalid(offset, "length in the header", regions.end, file_bytes));
+            return Err(self.0.invalid(offset, "length in the header", regions.end, file_bytes));
         }
         if length != regions.end {
-            return Err(self.invalid(length, "end of the file", regions.end, length));
+            return Err(self.0.invalid(length, "end of the file", regions.end, length));
         }
         let interval = u32_at(&header, offset_of!(Header, sample_interval));
         let sampling = Sampling::every(u64::from(interval));
         if interval != 0 && sampling.is_none() {
             let offset = offset_of!(Header, sample_interval) as u64;
             let range = format!("at most {}", Sampling::MOST);
-            return Err(self.invalid(offset, "bytes between samples", range, interval));
+            return Err(self.0.invalid(offset, "bytes between samples", range, interval));
         }
         Ok(Layout {
             regions,
@@ -145,15 +137,15 @@ impl Reader<'_> {
     }
 
     fn counters(&self, layout: &Layout) -> Result<Counters, LedgerError> {
-        let header = self.bytes(0, PAGE)?;
+        let header = self.0.bytes(0, PAGE)?;
         let sites = used(&header, offset_of!(Header, sites_used), layout.capacities.sites + 1);
         let cells = used(&header, offset_of!(Header, cells_used), layout.capacities.cells);
         Ok(Counters {
-            sites: self.bytes(
+            sites: self.0.bytes(
                 layout.regions.sites,
                 sites.saturating_sub(1) * size_of::<SiteRecord>() as u64,
             )?,
-            cells: self.bytes(layout.regions.cells, cells * size_of::<CellRecord>() as u64)?,
+            cells: self.0.bytes(layout.regions.cells, cells * size_of::<CellRecord>() as u64)?,
             header,
         })
     }
@@ -163,14 +155,14 @@ impl Reader<'_> {
         let mut files = HashMap::new();
         let mut sites = Vec::new();
         // The pools' marks are read after the sites: every site seen above lies below them.
-        let marks = self.bytes(0, PAGE)?;
+        let marks = self.0.bytes(0, PAGE)?;
         let frames_used = used(&marks, offset_of!(Header, frames_used), layout.capacities.frames);
-        let frames = self.bytes(layout.regions.frames, frames_used * 8)?;
+        let frames = self.0.bytes(layout.regions.frames, frames_used * 8)?;
         let strings_used = used(&marks, offset_of!(Header, strings_used), STRINGS_BYTES as u32);
-        let strings = self.bytes(layout.regions.strings, strings_used)?;
+        let strings = self.0.bytes(layout.regions.strings, strings_used)?;
 
         let mut totals = Totals::new(counters);
-        totals.add_cells(self, layout, counters)?;
+        totals.add_cells(&self.0, layout, counters)?;
 
         for (at, record) in counters.sites.chunks_exact(size_of::<SiteRecord>()).enumerate() {
             if u32_at(record, offset_of!(SiteRecord, state)) != SITE_READY {
@@ -227,13 +219,13 @@ impl Reader<'_> {
         let Some(length) = strings.get(start..start.saturating_add(4)) else {
             let offset = record_offset + offset_of!(SiteRecord, file) as u64;
             let range = format!("below {}", strings.len());
-            return Err(self.invalid(offset, "place of a file name", range, place));
+            return Err(self.0.invalid(offset, "place of a file name", range, place));
         };
         let length = u32_at(length, 0) as usize;
         let Some(name) = strings.get(start + 4..(start + 4).saturating_add(length)) else {
             let offset = layout.regions.strings + u64::from(place);
             let range = format!("at most {}", strings.len() - start - 4);
-            return Err(self.invalid(offset, "length of a file name", range, length));
+            return Err(self.0.invalid(offset, "length of a file name", range, length));
         };
         let name: Arc<str> = String::from_utf8_lossy(name).into();
         files.insert(place, name.clone());
@@ -251,23 +243,23 @@ impl Reader<'_> {
         if depth > FRAMES_PER_SITE {
             let offset = record_offset + offset_of!(SiteRecord, depth) as u64;
             let range = format!("at most {FRAMES_PER_SITE}");
-            return Err(self.invalid(offset, "depth of a stack", range, depth));
+            return Err(self.0.invalid(offset, "depth of a stack", range, depth));
         }
         let Some(bytes) = frames.get(start * 8..(start + depth) * 8) else {
             let offset = record_offset + offset_of!(SiteRecord, frames_start) as u64;
             let range = format!("at most {}", (frames.len() / 8).saturating_sub(depth));
-            return Err(self.invalid(offset, "first frame of a stack", range, start));
+            return Err(self.0.invalid(offset, "first frame of a stack", range, start));
         };
         Ok(bytes.chunks_exact(8).map(|frame| u64_at(frame, 0)).collect())
     }
 
     fn modules(&self, layout: &Layout, header: &[u8]) -> Result<Vec<crate::Module>, LedgerError> {
         let length = used(header, offset_of!(Header, modules_used), MODULES_BYTES as u32);
-        let bytes = self.bytes(layout.regions.modules, length)?;
+        let bytes = self.0.bytes(layout.regions.modules, length)?;
         modules::parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, found)| {
             let what = "memory map of the process";
             let expected = format!("line {line} in the form of /proc/PID/maps");
-            self.invalid(layout.regions.modules, what, expected, found)
+            self.0.invalid(layout.regions.modules, what, expected, found)
         })
     }
 
@@ -307,184 +299,6 @@ impl Reader<'_> {
             + used(header, offset_of!(Header, sites_used), sites) * size_of::<SiteRecord>() as u64
             + used(header, offset_of!(Header, frames_used), frames) * 8
             + used(header, offset_of!(Header, cells_used), cells) * size_of::<CellRecord>() as u64
-    }
-
-    fn length(&self) -> Result<u64, LedgerError> {
-        match &self.source {
-            Source::Bytes(bytes) => Ok(bytes.len() as u64),
-            Source::File(file) => {
-                file.metadata().map(|data| data.len()).map_err(|source| self.unreadable(source))
-            }
-        }
-    }
-
-    /// Bytes whose bounds `layout` has checked against the length of the file.
-    fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>, LedgerError> {
-        match &self.source {
-            Source::Bytes(bytes) => {
-                let range = offset as usize..offset.saturating_add(length) as usize;
-                bytes.get(range).map(<[u8]>::to_vec).ok_or_else(|| {
-                    let expected = format!("{length} bytes");
-                    self.invalid(offset, "end of the file", expected, bytes.len())
-                })
-            }
-            // A sparse file of no size on disk can claim any: believing it would end the tool.
-            Source::File(_) if length > MOST_BYTES => {
-                let range = format!("at most {MOST_BYTES}");
-                Err(self.invalid(offset, "length of the used part of a region", range, length))
-            }
-            Source::File(file) => {
-                let mut buffer = vec![0; length as usize];
-                file.read_exact_at(&mut buffer, offset).map_err(|e| self.unreadable(e))?;
-                Ok(buffer)
-            }
-        }
-    }
-
-    fn unreadable(&self, source: std::io::Error) -> LedgerError {
-        LedgerError::Unreadable { file: self.name.to_owned(), source }
-    }
-
-    #[allow(clippy::needless_pass_by_value)] // so that callers write numbers and texts alike
-    fn invalid(
-        &self,
-        offset: u64,
-        what: &'static str,
-        expected: impl ToString,
-        found: impl ToString,
-    ) -> LedgerError {
-        LedgerError::Invalid {
-            file: self.name.to_owned(),
-            offset,
-            what,
-            expected: expected.to_string(),
-            found: found.to_string(),
-        }
-    }
-}
-
-/// The cells of all threads added up; a thread that frees what others allocated goes below zero,
-/// their sum does not.
-struct Totals {
-    epoch: u64,
-    signed: Vec<Signed>,
-    dropped: Signed,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Signed {
-    alloc_blocks: u64,
-    alloc_bytes: u64,
-    free_blocks: u64,
-    free_bytes: u64,
-    peak_blocks: i64,
-    peak_bytes: i64,
-}
-
-impl Totals {
-    fn new(counters: &Counters) -> Totals {
-        let sites = counters.sites.len() / size_of::<SiteRecord>();
-        let at = offset_of!(Header, peak) + Peak::EPOCH_OFFSET;
-        let header = &counters.header;
-        Totals {
-            epoch: u64_at(header, at),
-            signed: vec![Signed::default(); sites + 1],
-            dropped: Signed {
-                free_blocks: statistic(header, Statistic::SpilledDroppedBlocks),
-                free_bytes: statistic(header, Statistic::SpilledDroppedBytes),
-                ..Signed::default()
-            },
-        }
-    }
-
-    fn add_cells(
-        &mut self,
-        reader: &Reader,
-        layout: &Layout,
-        counters: &Counters,
-    ) -> Result<(), LedgerError> {
-        let size = size_of::<CellRecord>();
-        for (at, cell) in counters.cells.chunks_exact(size).enumerate() {
-            let number = u32_at(cell, offset_of!(CellRecord, site));
-            let sum = match number {
-                0 => continue, // handed out, not yet claimed
-                DROPPED_CELL => &mut self.dropped,
-                number => match self.signed.get_mut(number as usize) {
-                    Some(sum) => sum,
-                    // Live: the site came after the sites were read.
-                    None if number <= layout.capacities.sites => continue,
-                    None => {
-                        let offset = layout.regions.cells + (at * size) as u64;
-                        let range = format!("at most {}", layout.capacities.sites);
-                        return Err(reader.invalid(offset, "site of a cell", range, number));
-                    }
-                },
-            };
-            sum.add_cell(cell, self.epoch);
-        }
-        Ok(())
-    }
-}
-
-impl Signed {
-    fn add_cell(&mut self, cell: &[u8], epoch: u64) {
-        let alloc_blocks = u64_at(cell, offset_of!(CellRecord, alloc_blocks));
-        let alloc_bytes = u64_at(cell, offset_of!(CellRecord, alloc_bytes));
-        let free_blocks = u64_at(cell, offset_of!(CellRecord, free_blocks));
-        let free_bytes = u64_at(cell, offset_of!(CellRecord, free_bytes));
-        let saved = u64_at(cell, offset_of!(CellRecord, epoch)) == epoch;
-        let (peak_blocks, peak_bytes) = if saved {
-            (
-                u64_at(cell, offset_of!(CellRecord, peak_blocks)) as i64,
-                u64_at(cell, offset_of!(CellRecord, peak_bytes)) as i64,
-            )
-        } else {
-            (
-                alloc_blocks.wrapping_sub(free_blocks) as i64,
-                alloc_bytes.wrapping_sub(free_bytes) as i64,
-            )
-        };
-        self.alloc_blocks = self.alloc_blocks.wrapping_add(alloc_blocks);
-        self.alloc_bytes = self.alloc_bytes.wrapping_add(alloc_bytes);
-        self.free_blocks = self.free_blocks.wrapping_add(free_blocks);
-        self.free_bytes = self.free_bytes.wrapping_add(free_bytes);
-        self.peak_blocks = self.peak_blocks.wrapping_add(peak_blocks);
-        self.peak_bytes = self.peak_bytes.wrapping_add(peak_bytes);
-    }
-
-    fn spill(&mut self, record: &[u8]) {
-        let blocks = u64_at(record, offset_of!(SiteRecord, spilled_free_blocks));
-        let bytes = u64_at(record, offset_of!(SiteRecord, spilled_free_bytes));
-        self.free_blocks = self.free_blocks.wrapping_add(blocks);
-        self.free_bytes = self.free_bytes.wrapping_add(bytes);
-    }
-
-    /// What the counted blocks stand for, each of `bytes` bytes. The bytes in the cells are weights,
-    /// which have been rounded block by block, and are not looked at here.
-    fn estimated(self, sampling: Sampling, bytes: u64, site: usize) -> Counts {
-        let counted = self.unsigned();
-        // The same at every reading, so that a site at which nothing happens does not change. Parts
-        // of the golden ratio lie evenly between 0 and 1.
-        let chance = (site as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11;
-        let chance = chance as f64 / (1_u64 << 53) as f64;
-        let whole = |blocks| sampling.estimate(bytes, blocks).whole(chance);
-        let (inuse_blocks, inuse_bytes) = whole(counted.inuse_blocks);
-        let (alloc_blocks, alloc_bytes) = whole(counted.alloc_blocks);
-        let (peak_blocks, peak_bytes) = whole(counted.peak_blocks);
-        Counts { inuse_blocks, inuse_bytes, alloc_blocks, alloc_bytes, peak_blocks, peak_bytes }
-    }
-
-    /// A live reading may see a free before the allocation it belongs to; that is nothing in use,
-    /// not a huge number.
-    fn unsigned(self) -> Counts {
-        Counts {
-            inuse_blocks: self.alloc_blocks.saturating_sub(self.free_blocks),
-            inuse_bytes: self.alloc_bytes.saturating_sub(self.free_bytes),
-            alloc_blocks: self.alloc_blocks,
-            alloc_bytes: self.alloc_bytes,
-            peak_blocks: self.peak_blocks.max(0) as u64,
-            peak_bytes: self.peak_bytes.max(0) as u64,
-        }
     }
 }
 

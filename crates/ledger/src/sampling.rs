@@ -133,6 +133,13 @@ impl Uncertainty {
             one_more: self.one_more.max(other.one_more),
         }
     }
+
+    /// That of so many times the estimate.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Uncertainty {
+        let square = factor * factor;
+        Uncertainty { variance: self.variance * square, one_more: self.one_more * square }
+    }
 }
 
 impl Estimate {

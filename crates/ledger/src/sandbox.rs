@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::fences;
-use crate::writer::{Ledger, Statistic};
+use crate::{Ledger, Statistic};
 
 /// A filter is up, or is being put up.
 static UP: AtomicBool = AtomicBool::new(false);

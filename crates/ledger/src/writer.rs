@@ -5,9 +5,6 @@
 //! that a full disk turns into dropped sites and not into SIGBUS.
 
 use std::collections::HashSet;
-use std::ffi::CString;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,116 +15,16 @@ use crate::cell::{Cell, Cells, DROPPED_CELL};
 use crate::fences;
 use crate::layout::{
     CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
-    SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STATISTICS, STRINGS_BYTES, SiteRecord, TABLES,
-    VERSION,
+    SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
 };
+use crate::mapping::{Mapping, largest_file};
 use crate::peak::{Accounts, Change, Share};
-use crate::sandbox::Permit;
-use crate::{Capacities, Sampling};
+use crate::{Capacities, CreateError, Sampling, SiteId, SiteKey, StackEnd, Statistic};
 
-/// What tells one site from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SiteKey<'a> {
-    /// The number of the OpenSSL that allocates there.
-    pub openssl: u8,
-    /// Where the name of its file lies in the program, or 0.
-    pub file_pointer: usize,
-    /// The line in that file.
-    pub line: u32,
-    /// The size of each block, in bytes, in a sampled ledger; 0 in others.
-    pub block_bytes: u64,
-    /// Return addresses, innermost first; at most [`FRAMES_PER_SITE`].
-    pub frames: &'a [usize],
-}
-
-/// The number of a site. Number 0 is no site: it stands for allocations whose site was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SiteId(u32);
-
-impl SiteId {
-    /// Allocations whose site did not fit.
-    pub const DROPPED: SiteId = SiteId(0);
-
-    /// The number, at most [`Capacities::MOST_SITES`].
-    #[inline]
-    pub fn number(self) -> u32 {
-        self.0
-    }
-
-    /// The site with a number that [`SiteId::number`] gave.
-    #[inline]
-    pub fn from_number(number: u32) -> SiteId {
-        SiteId(number)
-    }
-}
-
-/// Where a stack ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StackEnd {
-    /// At its root, as far as could be seen.
-    Root,
-    /// Before that: there were more frames than are kept.
-    Cut,
-    /// Before that: it could not be followed further.
-    Lost,
-}
-
-/// A figure that the recorder keeps of itself. The discriminants are part of the layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Statistic {
-    /// Blocks that could not be tracked.
-    UntrackedBlocks = 0,
-    /// Bytes in them.
-    UntrackedBytes = 1,
-    /// Frees and reallocs of blocks never seen allocated.
-    ForeignFrees = 2,
-    /// Allocations at an address still held as live.
-    StaleBlocks = 3,
-    /// Calls of the hook from within the hook.
-    NestedCalls = 4,
-    /// Sites whose stack is cut.
-    TruncatedStacks = 5,
-    /// Bytes mapped for private tables.
-    PrivateBytes = 6,
-    /// 1 once somebody else's functions were found in OpenSSL in place of the recorder's.
-    HookReplaced = 7,
-    /// Blocks without a site that were freed by threads for which no cell was left.
-    SpilledDroppedBlocks = 8,
-    /// Bytes in them.
-    SpilledDroppedBytes = 9,
-    /// Blocks that the process had from its parent when this ledger began.
-    InheritedBlocks = 10,
-    /// Bytes in them.
-    InheritedBytes = 11,
-    /// Those of them that this process has freed.
-    InheritedFreedBlocks = 12,
-    /// Bytes in them.
-    InheritedFreedBytes = 13,
-    /// Sites whose stack ends where the unwind tables could not be followed.
-    BrokenStacks = 14,
-    /// 1 once the process has put up a system-call filter.
-    Sandboxed = 15,
-    /// Processes that were forked from this one, or from those, and could not get a ledger.
-    UnrecordedChildren = 16,
-}
-
-const _: () = assert!((Statistic::UnrecordedChildren as usize) < STATISTICS);
-
-/// A ledger cannot be created. All cases are the environment's.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: cannot create the ledger: {step}: {source}")]
-pub struct CreateError {
-    path: String,
-    step: &'static str,
-    source: io::Error,
-}
-
-/// A ledger mapped for writing. The mapping is never taken down: hooks may run until the very
-/// end of the process.
+/// A ledger mapped for writing.
 #[derive(Debug)]
 pub struct Ledger {
-    base: NonNull<u8>,
+    mapping: Mapping,
     regions: Regions,
     capacities: Capacities,
     /// Up to where each growing region is populated, as offsets in the file.
@@ -156,73 +53,15 @@ const STEP: u64 = 64 * 1024;
 /// capacities 4,096 sites and 4 MB, and a TLS server has about 5,000 sites in all.
 const PART_AHEAD: u32 = 16;
 
-/// How large the files may be that the process writes, in bytes. Who goes beyond that is ended by
-/// SIGXFSZ.
-pub fn largest_file() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a place for the two limits.
-    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
-    if known { limit.rlim_cur } else { u64::MAX }
-}
-
 impl Ledger {
     /// Creates the file, which must not exist, and maps it. Meant for start-up: it allocates. It
     /// has less room where the process may not write a file of that size.
     pub fn create(path: &Path, capacities: Capacities) -> Result<Ledger, CreateError> {
-        let failed = |step| {
-            let source = io::Error::last_os_error();
-            CreateError { path: path.display().to_string(), step, source }
-        };
-        let Some(capacities) = capacities.within(largest_file()) else {
-            return Err(CreateError {
-                path: path.display().to_string(),
-                step: "the process may not write files as large as that (RLIMIT_FSIZE)",
-                source: io::Error::from_raw_os_error(libc::EFBIG),
-            });
-        };
+        let capacities =
+            capacities.within(largest_file()).ok_or_else(|| CreateError::too_large(path))?;
         let regions = Regions::of(&capacities);
-        let name = CString::new(path.as_os_str().as_bytes()).map_err(|e| CreateError {
-            path: path.display().to_string(),
-            step: "its name holds a zero byte",
-            source: e.into(),
-        })?;
-        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-        // SAFETY: `name` is a C string; mode 0600 because a ledger shows the program's structure.
-        let descriptor = unsafe { libc::open(name.as_ptr(), flags, 0o600) };
-        if descriptor < 0 {
-            return Err(failed("open"));
-        }
-        // SAFETY: an open descriptor of ours; a length of at most 2^24 entries a region fits off_t.
-        let sized = unsafe { libc::ftruncate(descriptor, regions.end as libc::off_t) };
-        let mapped = if sized == 0 {
-            let access = libc::PROT_READ | libc::PROT_WRITE;
-            // SAFETY: a new shared mapping of a file of this length, at an address of the
-            // kernel's choice, touches no memory that exists.
-            unsafe {
-                libc::mmap(
-                    std::ptr::null_mut(),
-                    regions.end as usize,
-                    access,
-                    libc::MAP_SHARED,
-                    descriptor,
-                    0,
-                )
-            }
-        } else {
-            libc::MAP_FAILED
-        };
-        let step = if sized == 0 { "map" } else { "set its size" };
-        let error = (mapped == libc::MAP_FAILED).then(|| failed(step));
-        // SAFETY: ours, and not used after this line; the mapping does not need it.
-        unsafe { libc::close(descriptor) };
-        if let Some(error) = error {
-            // A file that is no ledger yet must not stay behind.
-            let _ = std::fs::remove_file(path);
-            return Err(error);
-        }
-        let base = NonNull::new(mapped.cast::<u8>()).expect("mmap without MAP_FIXED is not at 0");
         let ledger = Ledger {
-            base,
+            mapping: Mapping::create(path, regions.end)?,
             regions,
             capacities,
             populated: Populated {
@@ -232,11 +71,6 @@ impl Ledger {
                 cells: AtomicU64::new(regions.cells),
             },
         };
-        if !ledger.populate(0, PAGE) {
-            let error = failed("reserve its first page");
-            let _ = std::fs::remove_file(path);
-            return Err(error);
-        }
         ledger.write_header();
         fences::prepare();
         Ok(ledger)
@@ -245,7 +79,7 @@ impl Ledger {
     fn write_header(&self) {
         let started =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);
-        let header = self.place::<Header>(0);
+        let header = self.mapping.place::<Header>(0);
         // SAFETY: the first page is mapped and populated, aligned to a page, and not yet shared
         // with any thread. The file is new, so all other fields are zero already.
         unsafe {
@@ -265,21 +99,11 @@ impl Ledger {
         }
     }
 
-    /// The address of `offset`, which lies in the mapping. What is there is the caller's word.
-    #[inline]
-    #[allow(clippy::cast_ptr_alignment)] // asserted
-    fn place<T>(&self, offset: u64) -> *mut T {
-        debug_assert!(offset <= self.regions.end);
-        let place = self.base.as_ptr().wrapping_add(offset as usize).cast::<T>();
-        debug_assert!(place.is_aligned());
-        place
-    }
-
     #[inline]
     fn header(&self) -> &Header {
         // SAFETY: mapped, aligned and initialised by `create`; from then on all that changes in
         // it are atomics.
-        unsafe { &*self.place::<Header>(0) }
+        unsafe { &*self.mapping.place::<Header>(0) }
     }
 
     /// How much fits.
@@ -296,13 +120,13 @@ impl Ledger {
     /// not fit). Meant for start-up, before the first allocation is recorded.
     pub fn store_modules(&self, text: &[u8]) {
         let length = text.len().min(MODULES_BYTES as usize);
-        if !self.populate(self.regions.modules, length as u64) {
+        if !self.mapping.populate(self.regions.modules, length as u64) {
             return;
         }
         // SAFETY: the region is mapped, populated and as long as MODULES_BYTES; readers look at
         // it only after `modules_used` says how much there is.
         unsafe {
-            let to = self.place::<u8>(self.regions.modules);
+            let to = self.mapping.place::<u8>(self.regions.modules);
             std::ptr::copy_nonoverlapping(text.as_ptr(), to, length);
         }
         self.header().modules_used.store(length as u64, Ordering::Release);
@@ -316,7 +140,10 @@ impl Ledger {
         // SAFETY: the first `used` bytes of the region were written before `modules_used` said so,
         // and do not change any more.
         let stored = unsafe {
-            std::slice::from_raw_parts(self.place::<u8>(self.regions.modules).cast_const(), used)
+            std::slice::from_raw_parts(
+                self.mapping.place::<u8>(self.regions.modules).cast_const(),
+                used,
+            )
         };
         let known: HashSet<&[u8]> = stored.split(|byte| *byte == b'\n').collect();
         let new: Vec<u8> = text
@@ -326,13 +153,13 @@ impl Ledger {
             .copied()
             .collect();
         let end = (used + new.len()).min(MODULES_BYTES as usize);
-        if used == end || !self.populate(self.regions.modules, end as u64) {
+        if used == end || !self.mapping.populate(self.regions.modules, end as u64) {
             return;
         }
         // SAFETY: the places after the first `used` bytes lie in the region, are populated, and
         // readers look at them only after `modules_used` says so.
         unsafe {
-            let to = self.place::<u8>(self.regions.modules + used as u64);
+            let to = self.mapping.place::<u8>(self.regions.modules + used as u64);
             std::ptr::copy_nonoverlapping(new.as_ptr(), to, end - used);
         }
         self.header().modules_used.store(end as u64, Ordering::Release);
@@ -372,8 +199,8 @@ impl Ledger {
         // SAFETY: [offset, offset + bytes) lies in the strings region, is populated, and was
         // handed to this call alone; `start` is a multiple of 4, so the length is aligned.
         unsafe {
-            self.place::<u32>(offset).write(name.len() as u32);
-            let to = self.place::<u8>(offset + 4);
+            self.mapping.place::<u32>(offset).write(name.len() as u32);
+            let to = self.mapping.place::<u8>(offset + 4);
             std::ptr::copy_nonoverlapping(name.as_ptr(), to, name.len());
         }
         Some(start as u32)
@@ -401,9 +228,9 @@ impl Ledger {
         // SAFETY: both places lie in their regions (`take` checked the capacities), are populated
         // and aligned, and were handed to this call alone. Readers wait for `state`.
         unsafe {
-            let to = self.place::<usize>(frames_offset);
+            let to = self.mapping.place::<usize>(frames_offset);
             std::ptr::copy_nonoverlapping(frames.as_ptr(), to, depth);
-            let record = self.place::<SiteRecord>(record_offset);
+            let record = self.mapping.place::<SiteRecord>(record_offset);
             (*record).line = line;
             (*record).file_pointer = file_pointer as u64;
             (*record).file = file.unwrap_or(FILE_NULL);
@@ -419,7 +246,7 @@ impl Ledger {
             StackEnd::Cut => self.add(Statistic::TruncatedStacks, 1),
             StackEnd::Lost => self.add(Statistic::BrokenStacks, 1),
         }
-        Some(SiteId(number as u32))
+        Some(SiteId::from_number(number as u32))
     }
 
     /// Whether `site` is that of this key.
@@ -438,16 +265,17 @@ impl Ledger {
         let offset = self.regions.frames + u64::from(record.frames_start) * 8;
         // SAFETY: `add_site` wrote `depth` addresses there before it published the number, and
         // they never change.
-        let stored =
-            unsafe { std::slice::from_raw_parts(self.place::<usize>(offset), frames.len()) };
+        let stored = unsafe {
+            std::slice::from_raw_parts(self.mapping.place::<usize>(offset), frames.len())
+        };
         stored == frames
     }
 
     fn site(&self, site: SiteId) -> Option<&SiteRecord> {
-        let index = u64::from(site.0.checked_sub(1)?);
+        let index = u64::from(site.number().checked_sub(1)?);
         let offset = self.regions.sites + index * size_of::<SiteRecord>() as u64;
         // SAFETY: a number that `add_site` handed out: its record is populated and written.
-        Some(unsafe { &*self.place::<SiteRecord>(offset) })
+        Some(unsafe { &*self.mapping.place::<SiteRecord>(offset) })
     }
 
     /// Claims a cell for the calling thread at `site`, or `None` when there is no room. `owner` is
@@ -460,10 +288,10 @@ impl Ledger {
         if !self.populate_up_to(&self.populated.cells, end) {
             return None;
         }
-        let record = self.place::<CellRecord>(offset);
+        let record = self.mapping.place::<CellRecord>(offset);
         // A reader takes a cell of site 0 for unused until the number is there; DROPPED cells
         // are marked with the highest number instead.
-        let number = if site == SiteId::DROPPED { DROPPED_CELL } else { site.0 };
+        let number = if site == SiteId::DROPPED { DROPPED_CELL } else { site.number() };
         // SAFETY: in the cells region, populated, aligned to 64 (pages and 64-byte entries), and
         // handed to this call alone.
         unsafe {
@@ -476,48 +304,35 @@ impl Ledger {
     /// Where the cells lie.
     #[inline]
     pub fn cells(&self) -> Cells {
-        let first = self.place::<CellRecord>(self.regions.cells);
+        let first = self.mapping.place::<CellRecord>(self.regions.cells);
         Cells::from_first(first)
     }
 
     /// Counts an allocation of `bytes` in a cell of the calling thread.
     pub fn count_allocation<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
         if let Err(stored) = cell.count_allocation(bytes, share.account, share.lease) {
-            self.settle_allocation(cell, bytes, stored, share);
+            self.settle(cell, Change::Rise(bytes), stored, share);
         }
     }
 
     /// Counts a free of a block of `bytes` in a cell of the calling thread.
     pub fn count_free<A: Accounts + ?Sized>(&self, cell: Cell, bytes: u64, share: Share<A>) {
         if let Err(stored) = cell.count_free(bytes, share.account, share.lease) {
-            self.settle_free(cell, bytes, stored, share);
+            self.settle(cell, Change::Fall(bytes), stored, share);
         }
     }
 
-    /// What [`Cell::count_allocation`] leaves to do.
-    pub fn settle_allocation<A: Accounts + ?Sized>(
+    /// What [`Cell::count_allocation`] or [`Cell::count_free`] leaves to do.
+    pub fn settle<A: Accounts + ?Sized>(
         &self,
         cell: Cell,
-        bytes: u64,
+        change: Change,
         stored: Stored,
         share: Share<A>,
     ) {
         let before = |epoch| cell.record().save_peak(epoch);
-        self.header().peak.settle(Change::Rise(bytes), stored, share, before);
-        cell.add_allocation(bytes);
-    }
-
-    /// What [`Cell::count_free`] leaves to do.
-    pub fn settle_free<A: Accounts + ?Sized>(
-        &self,
-        cell: Cell,
-        bytes: u64,
-        stored: Stored,
-        share: Share<A>,
-    ) {
-        let before = |epoch| cell.record().save_peak(epoch);
-        self.header().peak.settle(Change::Fall(bytes), stored, share, before);
-        cell.add_free(bytes);
+        self.header().peak.settle(change, stored, share, before);
+        cell.add(change);
     }
 
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
@@ -541,7 +356,7 @@ impl Ledger {
         }
         let to = end.next_multiple_of(STEP).min(self.regions.end);
         let from = have & !(PAGE - 1);
-        if !self.populate(from, to - from) {
+        if !self.mapping.populate(from, to - from) {
             return false;
         }
         populated.fetch_max(to, Ordering::AcqRel);
@@ -563,20 +378,6 @@ impl Ledger {
         make(regions.frames, &populated.frames, &header.frames_used, frames, size_of::<u64>());
         let cell_bytes = size_of::<CellRecord>();
         make(regions.cells, &populated.cells, &header.cells_used, cells, cell_bytes);
-    }
-
-    /// Reserves the file's blocks for [offset, offset + length) and maps them, so that touching
-    /// them cannot fail.
-    fn populate(&self, offset: u64, length: u64) -> bool {
-        let Some(_permit) = Permit::ask() else { return false };
-        let length = length.min(self.regions.end - offset) as usize;
-        // SAFETY: the range lies in our mapping and starts at a page; populating changes no
-        // content. Where it fails (no space) the caller does not touch the range.
-        let result =
-            unsafe { libc::madvise(self.place(offset), length, libc::MADV_POPULATE_WRITE) };
-        // Linux before 5.14 does not know the advice and says EINVAL. There a full disk is met
-        // only when the page is touched, as by any program that maps files.
-        result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
     }
 }
 

@@ -3,33 +3,19 @@
 
 use std::ffi::CStr;
 
-use crate::object::{Object, Plain};
+use crate::dynamic_section::{SymbolTable, places};
+use crate::object::Object;
 
-/// The object's tables, as the loader has placed them.
+/// The symbols of an object, and how they are found by name.
 pub(crate) struct DynamicSymbols<'a> {
-    object: &'a Object,
-    symbols: usize,
-    strings: usize,
+    table: SymbolTable<'a>,
     gnu_hash: Option<usize>,
     /// The older table, which tells how many symbols there are.
     hash: Option<usize>,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Dynamic {
-    tag: i64,
-    value: usize,
-}
-
-// SAFETY: two numbers of the same size.
-unsafe impl Plain for Dynamic {}
-
-const DT_NULL: i64 = 0;
-const DT_HASH: i64 = 4;
-const DT_STRTAB: i64 = 5;
-const DT_SYMTAB: i64 = 6;
-const DT_GNU_HASH: i64 = 0x6fff_fef5;
+const DT_HASH: usize = 4;
+const DT_GNU_HASH: usize = 0x6fff_fef5;
 
 /// Symbols of an object that has only the older table: far more than any has.
 const MOST_SYMBOLS: u32 = 1 << 20;
@@ -37,24 +23,8 @@ const MOST_SYMBOLS: u32 = 1 << 20;
 impl<'a> DynamicSymbols<'a> {
     /// `None` when the object exports nothing.
     pub(crate) fn of(object: &'a Object) -> Option<DynamicSymbols<'a>> {
-        let mut at = object.dynamic?;
-        let (mut symbols, mut strings, mut gnu_hash, mut hash) = (None, None, None, None);
-        loop {
-            let entry: Dynamic = object.read(at)?;
-            // The loader adds the base to these, but for objects it did not load itself (the
-            // kernel's); those have nothing for us.
-            let place = object.holds(entry.value, 1).then_some(entry.value);
-            match entry.tag {
-                DT_NULL => break,
-                DT_SYMTAB => symbols = place,
-                DT_STRTAB => strings = place,
-                DT_GNU_HASH => gnu_hash = place,
-                DT_HASH => hash = place,
-                _ => {}
-            }
-            at += size_of::<Dynamic>();
-        }
-        Some(DynamicSymbols { object, symbols: symbols?, strings: strings?, gnu_hash, hash })
+        let [gnu_hash, hash] = places(object, [DT_GNU_HASH, DT_HASH])?;
+        Some(DynamicSymbols { table: SymbolTable::of(object)?, gnu_hash, hash })
     }
 
     /// The address of the function `name`, if this object defines it.
@@ -63,11 +33,11 @@ impl<'a> DynamicSymbols<'a> {
             Some(table) => self.by_gnu_hash(table, name),
             None => self.one_by_one(name),
         }?;
-        self.object.holds_code(address, 1).then_some(address)
+        self.object().holds_code(address, 1).then_some(address)
     }
 
     fn by_gnu_hash(&self, table: usize, name: &CStr) -> Option<usize> {
-        let word = |index: usize| self.object.read::<u32>(table + index * size_of::<u32>());
+        let word = |index: usize| self.object().read::<u32>(table + index * size_of::<u32>());
         let (buckets, first, bloom_words) = (word(0)?, word(1)?, word(2)? as usize);
         if buckets == 0 {
             return None;
@@ -93,23 +63,19 @@ impl<'a> DynamicSymbols<'a> {
     }
 
     fn one_by_one(&self, name: &CStr) -> Option<usize> {
-        let symbols: u32 = self.object.read(self.hash? + size_of::<u32>())?;
+        let symbols: u32 = self.object().read(self.hash? + size_of::<u32>())?;
         (1..symbols.min(MOST_SYMBOLS)).find_map(|symbol| self.defined(symbol, name))
     }
 
     /// The address of a symbol, if it is defined here and has this name.
     fn defined(&self, symbol: u32, name: &CStr) -> Option<usize> {
-        let place = self.symbols + symbol as usize * size_of::<libc::Elf64_Sym>();
-        let symbol: libc::Elf64_Sym = self.object.read(place)?;
-        let name = name.to_bytes_with_nul();
-        let text = self.strings + symbol.st_name as usize;
-        if symbol.st_shndx == 0 || symbol.st_value == 0 || !self.object.holds(text, name.len()) {
-            return None;
-        }
-        // SAFETY: `holds` says that so many bytes lie in one readable segment of an object that
-        // is loaded.
-        let stored = unsafe { std::slice::from_raw_parts(text as *const u8, name.len()) };
-        (stored == name).then(|| self.object.base.wrapping_add(symbol.st_value as usize))
+        let symbol = self.table.named(symbol as usize, name)?;
+        let is_defined = symbol.st_shndx != 0 && symbol.st_value != 0;
+        is_defined.then(|| self.object().base.wrapping_add(symbol.st_value as usize))
+    }
+
+    fn object(&self) -> &'a Object {
+        self.table.object
     }
 }
 

@@ -3,17 +3,8 @@
 
 use std::ffi::CStr;
 
+use crate::dynamic_section::{SymbolTable, places, values};
 use crate::object::{Object, Plain};
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Entry {
-    tag: usize,
-    value: usize,
-}
-
-// SAFETY: two numbers of the same size.
-unsafe impl Plain for Entry {}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -26,10 +17,7 @@ struct Relocation {
 // SAFETY: three numbers of the same size.
 unsafe impl Plain for Relocation {}
 
-const DT_NULL: usize = 0;
 const DT_PLTRELSZ: usize = 2;
-const DT_STRTAB: usize = 5;
-const DT_SYMTAB: usize = 6;
 const DT_RELA: usize = 7;
 const DT_RELASZ: usize = 8;
 const DT_JMPREL: usize = 23;
@@ -46,50 +34,24 @@ pub(crate) fn slots(object: &Object, name: &CStr) -> Vec<usize> {
 }
 
 fn find(object: &Object, name: &CStr) -> Option<Vec<usize>> {
-    let mut at = object.dynamic?;
-    let (mut symbols, mut strings) = (None, None);
-    let (mut plt, mut plt_bytes, mut rela, mut rela_bytes) = (None, 0, None, 0);
-    loop {
-        let entry: Entry = object.read(at)?;
-        let place = object.holds(entry.value, 1).then_some(entry.value);
-        match entry.tag {
-            DT_NULL => break,
-            DT_SYMTAB => symbols = place,
-            DT_STRTAB => strings = place,
-            DT_JMPREL => plt = place,
-            DT_PLTRELSZ => plt_bytes = entry.value,
-            DT_RELA => rela = place,
-            DT_RELASZ => rela_bytes = entry.value,
-            _ => {}
-        }
-        at += size_of::<Entry>();
-    }
-    let (symbols, strings) = (symbols?, strings?);
+    let symbols = SymbolTable::of(object)?;
+    let [plt, rela] = places(object, [DT_JMPREL, DT_RELA])?;
+    let [plt_bytes, rela_bytes] = values(object, [DT_PLTRELSZ, DT_RELASZ])?;
     let mut found = Vec::new();
     for (table, bytes) in [(plt, plt_bytes), (rela, rela_bytes)] {
+        let bytes = bytes.unwrap_or(0);
         let Some(table) = table.filter(|table| object.holds(*table, bytes)) else { continue };
         for index in 0..bytes / size_of::<Relocation>() {
             let place = table + index * size_of::<Relocation>();
             let Some(relocation) = object.read::<Relocation>(place) else { break };
             let (symbol, kind) = (relocation.info >> 32, relocation.info & 0xffff_ffff);
-            if SLOTS.contains(&kind) && is_named(object, symbols, strings, symbol, name) {
+            let is_needed = |symbol: libc::Elf64_Sym| symbol.st_shndx == 0;
+            if SLOTS.contains(&kind) && symbols.named(symbol, name).is_some_and(is_needed) {
                 found.push(object.base.wrapping_add(relocation.offset));
             }
         }
     }
     Some(found)
-}
-
-fn is_named(object: &Object, symbols: usize, strings: usize, symbol: usize, name: &CStr) -> bool {
-    let place = symbols + symbol * size_of::<libc::Elf64_Sym>();
-    let Some(symbol) = object.read::<libc::Elf64_Sym>(place) else { return false };
-    let (text, name) = (strings + symbol.st_name as usize, name.to_bytes_with_nul());
-    if symbol.st_shndx != 0 || !object.holds(text, name.len()) {
-        return false;
-    }
-    // SAFETY: `holds` says that so many bytes lie in one readable segment of a loaded object.
-    let stored = unsafe { std::slice::from_raw_parts(text as *const u8, name.len()) };
-    stored == name
 }
 
 #[cfg(test)]

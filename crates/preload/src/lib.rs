@@ -29,6 +29,7 @@ compile_error!("the preload library is written for 64-bit Linux with the GNU C l
 mod chroot;
 mod dlclose;
 mod dlsym;
+mod dynamic_section;
 mod dynamic_symbols;
 mod exclusive;
 mod fixes;

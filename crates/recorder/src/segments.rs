@@ -8,16 +8,19 @@
 //! Pieces are cut from the root inwards, so that stacks with common outer frames share them.
 //! They are only ever added, and are found by their content.
 
+mod cut;
 #[cfg(target_arch = "x86_64")]
 mod wide;
+mod word_by_word;
 
-use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::memory::{self, Table};
-use crate::stack::{self, Bounds, StackSource};
-use crate::trace::{Link, Trace};
+use crate::segments::cut::{Outer, cut};
+use crate::segments::word_by_word::{is_linked_at, is_spread_at};
+use crate::stack::{Bounds, StackSource};
+use crate::trace::Trace;
 
 /// Frames of a segment: as many as fit into a cache line, since a program's stacks are many.
 const FRAMES: usize = 4;
@@ -145,125 +148,6 @@ impl Segment {
             StackSource::FramePointers => is_linked_at,
             StackSource::UnwindTables => is_spread_at,
         }
-    }
-}
-
-/// The [`Compare`] of walks through frame pointers.
-unsafe fn is_linked_at(
-    innermost: NonNull<Segment>,
-    _: Ways,
-    frame: usize,
-    source: &Source,
-) -> bool {
-    let mut base = frame;
-    // SAFETY: segments are never taken down, and were written before they were found.
-    let mut segment = unsafe { innermost.as_ref() };
-    loop {
-        // SAFETY: `Source::has` says that the words of every segment are there.
-        if unsafe { segment.linked_difference(base) } != 0 {
-            return false;
-        }
-        if segment.outer == Place::NONE {
-            // SAFETY: as above.
-            return unsafe { segment.ends_at(base, &source.bounds) };
-        }
-        base += segment.to_outer as usize;
-        // SAFETY: a segment's outer one is among the same.
-        segment = unsafe { segment.outer.segment(source.all) };
-    }
-}
-
-/// The [`Compare`] of walks through unwind tables.
-unsafe fn is_spread_at(
-    innermost: NonNull<Segment>,
-    _: Ways,
-    frame: usize,
-    source: &Source,
-) -> bool {
-    let mut base = frame;
-    // SAFETY: as in `is_linked_at`.
-    let mut segment = unsafe { innermost.as_ref() };
-    loop {
-        // SAFETY: as in `is_linked_at`.
-        if unsafe { segment.spread_difference(base) } != 0 {
-            return false;
-        }
-        if segment.outer == Place::NONE {
-            return true;
-        }
-        base += segment.to_outer as usize;
-        // SAFETY: as in `is_linked_at`.
-        segment = unsafe { segment.outer.segment(source.all) };
-    }
-}
-
-impl Segment {
-    /// The word of the stack at a place.
-    ///
-    /// # Safety
-    ///
-    /// With the segment's base at `base` it lies on the calling thread's own stack.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    unsafe fn word(base: usize, place: u16) -> usize {
-        // SAFETY: the caller's promise; distances are counted in words.
-        unsafe { ((base + usize::from(place) * WORD) as *const usize).read() }
-    }
-
-    /// Whether a walk through frame pointers ends at the last frame of this outermost segment.
-    ///
-    /// # Safety
-    ///
-    /// With the segment's base at `base`, its words lie on the calling thread's own stack.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    unsafe fn ends_at(&self, base: usize, bounds: &Bounds) -> bool {
-        let place = self.places[FRAMES - 1];
-        // SAFETY: the caller's promise; a frame pointer lies in the word below an address.
-        let link = unsafe { Self::word(base - WORD, place) };
-        stack::is_root(base + usize::from(place) * WORD - WORD, link, *bounds)
-    }
-
-    /// Not 0 when the words of the stack differ from those of the segment.
-    ///
-    /// # Safety
-    ///
-    /// As for `ends_at`.
-    #[inline]
-    unsafe fn spread_difference(&self, base: usize) -> usize {
-        let mut difference = 0;
-        for (place, address) in self.places.iter().zip(self.addresses) {
-            // SAFETY: the caller's promise.
-            difference |= unsafe { Self::word(base, *place) } ^ address;
-        }
-        if self.has_spread_links() {
-            let Links { places, values } = self.spread_links();
-            for (place, value) in places.iter().zip(values) {
-                let known = base + usize::from(*value) * WORD;
-                // SAFETY: the caller's promise.
-                difference |= unsafe { Self::word(base, *place) } ^ known;
-            }
-        }
-        difference
-    }
-
-    /// The same of a walk through frame pointers. The last frame pointer of the outermost segment
-    /// is not looked at.
-    ///
-    /// # Safety
-    ///
-    /// As for `ends_at`.
-    #[inline]
-    unsafe fn linked_difference(&self, base: usize) -> usize {
-        (0..FRAMES).fold(0, |difference, at| {
-            let place = self.places[PAIRED[at]];
-            // SAFETY: the caller's promise.
-            let (link, address) =
-                unsafe { (Self::word(base - WORD, place), Self::word(base, place)) };
-            let link = link.wrapping_sub(base) ^ self.links[at] as usize;
-            let is_open = at == FRAMES - 1 && self.outer == Place::NONE;
-            difference | if is_open { 0 } else { link } | address ^ self.addresses[at]
-        })
     }
 
     /// What `links` are of a walk through unwind tables.
@@ -414,74 +298,6 @@ impl Segments {
         debug_assert!(number < self.capacity);
         // SAFETY: numbers come from `add` and stay below the capacity.
         unsafe { self.all.add(number) }
-    }
-}
-
-/// The segment that lies next further out.
-#[derive(Clone, Copy)]
-struct Outer {
-    segment: Place,
-    base: usize,
-}
-
-/// A part of a trace as a segment. `None` when a distance or the number of links is too large.
-fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Option<Segment> {
-    let base = trace.word(part.start).1 - WORD;
-    let distance = |place: usize| {
-        let bytes = place.checked_sub(base)?;
-        u16::try_from(bytes / WORD).ok().filter(|_| bytes.is_multiple_of(WORD))
-    };
-    let to_outer = match outer {
-        Some(outer) => u32::try_from(outer.base.checked_sub(base)?).ok()?,
-        None => 0,
-    };
-    let mut segment = Segment {
-        addresses: [0; FRAMES],
-        links: [0; FRAMES],
-        places: [0; FRAMES],
-        outer: outer.map_or(Place::NONE, |outer| outer.segment),
-        to_outer,
-    };
-    let padding = FRAMES - part.len();
-    let frames = (0..FRAMES).map(|at| trace.word(part.start + at.saturating_sub(padding)));
-    for (at, (address, place)) in frames.enumerate() {
-        segment.addresses[at] = address;
-        segment.places[at] = distance(place)?;
-    }
-    if trace.is_linked() {
-        segment.link_frames(padding);
-        // The frame pointer of a lone frame that is the root is not known here.
-        return Some(segment).filter(|_| part.len() > 1 || outer.is_some());
-    }
-    let outer_base = outer.map_or(usize::MAX, |outer| outer.base);
-    let within = |link: &Link| link.place < outer_base && (link.place >= base || part.start == 0);
-    let mut count = 0;
-    let mut links = Links { places: [0; FRAMES], values: [0; FRAMES] };
-    for Link { place, value } in trace.links().filter(within) {
-        *links.places.get_mut(count)? = distance(place)?;
-        links.values[count] = distance(value).filter(|value| *value != 0)?;
-        count += 1;
-    }
-    let Links { places: [place, ..], values: [value, ..] } = links;
-    links.places[count..].fill(place);
-    links.values[count..].fill(value);
-    // SAFETY: as in `spread_links`.
-    segment.links = unsafe { std::mem::transmute::<Links, [u32; FRAMES]>(links) };
-    Some(segment)
-}
-
-impl Segment {
-    /// Each frame pointer leads to the frame of the next return address.
-    fn link_frames(&mut self, padding: usize) {
-        let (addresses, places) = (self.addresses, self.places);
-        for (at, frame) in PAIRED.into_iter().enumerate() {
-            self.addresses[at] = addresses[frame];
-            // Repetitions of the first frame lead where it does.
-            self.links[at] = match places.get((frame + 1).max(padding + 1)) {
-                Some(place) => (usize::from(*place) * WORD - WORD) as u32,
-                None => self.to_outer,
-            };
-        }
     }
 }
 

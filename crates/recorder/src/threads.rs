@@ -4,101 +4,29 @@
 //! comes takes it over, cells and all, since only their sums matter. So the memory is bounded by
 //! the largest number of threads at one time.
 
+mod inside;
+mod seat;
+
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use ledger::{Account, Accounts, Cell, Lease, Ledger, Permit, Share, SiteId, Stored};
+use ledger::{Account, Accounts, Cell, Lease, Permit};
 
-use crate::habits::{Habits, Known};
+use crate::habits::Habits;
 use crate::memory;
-use crate::recorder::{Caller, Recorder};
-use crate::segments::{Shape, Source};
+use crate::recorder::Recorder;
+use crate::segments::Source;
 use crate::stack::{Bounds, StackSource};
 use crate::thread_word;
+use crate::threads::inside::INSIDE;
+
+pub(crate) use inside::{Inside, Seated, stand_up};
+pub(crate) use seat::Seat;
 
 /// Threads that can record at one time.
 const DESKS: usize = 4096;
-
-/// In a thread's word: it is in the hook. The rest is the address of its desk, or 0.
-const INSIDE: usize = 1;
-
-/// In a forked child: its one thread sits at no desk of its own recorder yet.
-pub(crate) fn stand_up() {
-    thread_word::set(thread_word::get() & INSIDE);
-}
-
-/// Proof that the calling thread is in the hook, and for the first time.
-///
-/// Everything that touches a thread's own tables asks for it, so that a signal handler that
-/// interrupts the hook and allocates cannot reach them.
-pub(crate) struct Inside {
-    /// Its desk, if it has one.
-    desk: Option<NonNull<Desk>>,
-}
-
-impl Inside {
-    /// `None` when the calling thread is in the hook already.
-    #[inline]
-    pub(crate) fn enter() -> Option<Inside> {
-        let word = thread_word::get();
-        if word & INSIDE != 0 {
-            return None;
-        }
-        thread_word::set(word | INSIDE);
-        Some(Inside { desk: NonNull::new(word as *mut Desk) })
-    }
-}
-
-impl Drop for Inside {
-    #[inline]
-    fn drop(&mut self) {
-        // Only this bit: the thread may have sat down at a desk, or have forked.
-        thread_word::clear_lowest_bit();
-    }
-}
-
-/// The same proof, of a thread that has a desk. It has to be given back by [`Seated::leave`]: a
-/// destructor would be one more way out of the hooks.
-///
-/// A thread with a desk is at work in this process: [`stand_up`] takes the desk of a forked child's
-/// thread away.
-#[must_use]
-pub(crate) struct Seated(NonNull<Desk>);
-
-impl Seated {
-    /// `None` when the calling thread has no desk or is in the hook already.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn enter() -> Option<Seated> {
-        let word = thread_word::get();
-        if word & INSIDE != 0 {
-            return None;
-        }
-        let desk = NonNull::new(word as *mut Desk)?;
-        thread_word::set(word | INSIDE);
-        Some(Seated(desk))
-    }
-
-    /// The desk.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn seat(&mut self) -> Seat<'_> {
-        // SAFETY: a thread's word names a desk whose owner it is; this is the one proof that it is
-        // inside, and is borrowed for as long as the seat.
-        unsafe { Seat::at(self.0) }
-    }
-
-    /// The thread is in the hook no more.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn leave(self) {
-        let Seated(_) = self;
-        thread_word::clear_lowest_bit();
-    }
-}
 
 /// One thread's tables.
 #[repr(C, align(64))]
@@ -329,161 +257,5 @@ unsafe extern "C" fn leave(desk: *mut c_void) {
     if let Some(desk) = NonNull::new(desk.cast::<Desk>()) {
         // SAFETY: the value is the desk that `claim` set for this thread.
         unsafe { desk.as_ref() }.owner.store(0, Ordering::Release);
-    }
-}
-
-/// The calling thread at its desk.
-pub(crate) struct Seat<'a> {
-    /// One pointer for all of it: most events touch it throughout.
-    desk: NonNull<Desk>,
-    lifetime: PhantomData<&'a mut Own>,
-}
-
-impl Seat<'_> {
-    /// # Safety
-    ///
-    /// The calling thread owns the desk, and for as long as the seat there is no other reference to
-    /// what is its own.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    unsafe fn at<'a>(desk: NonNull<Desk>) -> Seat<'a> {
-        Seat { desk, lifetime: PhantomData }
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn own(&self) -> &Own {
-        // SAFETY: a desk is never unmapped; what `at` was promised.
-        unsafe { &*self.desk.as_ref().own.get() }
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn own_mut(&mut self) -> &mut Own {
-        // SAFETY: as for `own`.
-        unsafe { &mut *self.desk.as_ref().own.get() }
-    }
-
-    /// The account, and what is known of it.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    fn account(&mut self) -> (&Account, &mut Lease) {
-        // SAFETY: as for `own`; the account is no part of that.
-        let desk = unsafe { self.desk.as_ref() };
-        (&desk.account, &mut self.own_mut().lease)
-    }
-
-    /// The recorder whose desk it is.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn recorder(&self) -> &'static Recorder {
-        self.own().recorder
-    }
-
-    /// The thread's cell at `site`. `None` when the ledger has no cell left.
-    #[inline]
-    pub(crate) fn cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
-        self.place(site).cell.or_else(|| self.claim_cell(ledger, site))
-    }
-
-    #[cold]
-    fn claim_cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
-        let cell = ledger.claim_cell(site, self.own().number);
-        self.place(site).cell = cell;
-        cell
-    }
-
-    /// Whether the thread may count in this cell.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn owns(&self, cell: Cell) -> bool {
-        cell.owner() == self.own().number
-    }
-
-    /// The thread's cell for the site that `cell` counts. `None` when the ledger has no cell left.
-    pub(crate) fn own_cell(&mut self, cell: Cell) -> Option<Cell> {
-        if self.owns(cell) {
-            return Some(cell);
-        }
-        self.cell(&self.recorder().ledger, cell.site())
-    }
-
-    #[inline]
-    fn place(&mut self, site: SiteId) -> &mut Place {
-        // SAFETY: the array has one entry for each number up to the ledger's capacity, and `site`
-        // comes from that ledger.
-        unsafe { self.own().places.add(site.number() as usize).as_mut() }
-    }
-
-    /// The same seat, for a while.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn again(&mut self) -> Seat<'_> {
-        Seat { desk: self.desk, lifetime: PhantomData }
-    }
-
-    /// Counts an allocation in a cell of the thread's.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn count_allocation(&mut self, cell: Cell, bytes: u64) {
-        let (account, lease) = self.account();
-        if let Err(stored) = cell.count_allocation(bytes, account, lease) {
-            self.settle_allocation(cell, bytes, stored);
-        }
-    }
-
-    /// Counts a free in a cell of the thread's.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn count_free(&mut self, cell: Cell, bytes: u64) {
-        let (account, lease) = self.account();
-        if let Err(stored) = cell.count_free(bytes, account, lease) {
-            self.settle_free(cell, bytes, stored);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn settle_allocation(&mut self, cell: Cell, bytes: u64, stored: Stored) {
-        let recorder = self.recorder();
-        recorder.ledger.settle_allocation(cell, bytes, stored, self.share());
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn settle_free(&mut self, cell: Cell, bytes: u64, stored: Stored) {
-        let recorder = self.recorder();
-        recorder.ledger.settle_free(cell, bytes, stored, self.share());
-    }
-
-    fn share(&mut self) -> Share<'_, Threads> {
-        let accounts = &self.recorder().threads;
-        let (account, lease) = self.account();
-        Share { account, lease, accounts }
-    }
-
-    /// The part of memory that is the thread's stack.
-    pub(crate) fn bounds(&self) -> Bounds {
-        self.own().habits.bounds()
-    }
-
-    /// What the thread remembers.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn habits(&mut self) -> &mut Habits {
-        &mut self.own_mut().habits
-    }
-
-    /// Remembers an allocation, if its stack has a shape.
-    pub(crate) fn learn(&mut self, caller: Caller, known: Known, shape: Option<Shape>) {
-        let Some(shape) = shape.filter(|_| known.site != SiteId::DROPPED) else {
-            self.own_mut().habits.lose_track();
-            return;
-        };
-        let place = *self.place(known.site);
-        let first = if place.round == self.own_mut().habits.round { place.habit } else { 0 };
-        let first = self.own_mut().habits.learn(caller, known, shape, first);
-        let round = self.own_mut().habits.round;
-        *self.place(known.site) = Place { habit: first, round, ..place };
     }
 }

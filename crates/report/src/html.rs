@@ -120,6 +120,8 @@ pub struct AccountLine {
     pub name: String,
     /// How many bytes; negative for what was asked for and never touched.
     pub bytes: i64,
+    /// Half the width of the 95 % interval of `bytes`; `None` where they are exact.
+    pub margin: Option<f64>,
     /// What it belongs to; may be empty.
     pub of: String,
 }

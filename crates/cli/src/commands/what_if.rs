@@ -2,6 +2,7 @@
 //! what each really saves, and what it costs.
 
 pub mod fix;
+mod glance;
 mod listening;
 mod outcome;
 mod process;

@@ -1,5 +1,6 @@
 //! Files that are no ledgers, ledgers that are cut, and ledgers that lie.
 
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 

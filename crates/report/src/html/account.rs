@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::answer::minus;
 use super::parts::share;
 use super::{Account, AccountLine, Subject};
-use crate::bytes::{exact, human, percent};
+use crate::bytes::{exact, give_or_take, human, percent, rounded};
 
 /// A waterfall for each moment, all on one scale; nothing for a subject without an account.
 pub(super) fn section(subject: &Subject) -> Markup {
@@ -65,7 +65,7 @@ fn part(line: &AccountLine, resident: i64, bar: &Bar) -> Markup {
     html! {
         tr {
             th scope="row" { (line.name) }
-            td.n { (minus(&exact(line.bytes))) }
+            td.n { (minus(&give_or_take(line.bytes as f64, line.margin, rounded))) }
             td.n { (minus(&percent(of_resident))) }
             td.fall aria-hidden="true" { (bar.draw(class)) }
             td { (line.of) }

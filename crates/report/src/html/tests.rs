@@ -111,8 +111,13 @@ fn what_is_not_there_has_no_section() {
         moment: "at rest".to_owned(),
         resident: 100,
         lines: vec![
-            AccountLine { name: "OpenSSL".to_owned(), bytes: 120, of: String::new() },
-            AccountLine { name: "never touched".to_owned(), bytes: -20, of: String::new() },
+            AccountLine {
+                name: "OpenSSL".to_owned(),
+                bytes: 120,
+                margin: Some(12.4),
+                ..AccountLine::default()
+            },
+            AccountLine { name: "never touched".to_owned(), bytes: -20, ..AccountLine::default() },
         ],
     });
     subject.timeline = Some(Timeline {
@@ -126,6 +131,8 @@ fn what_is_not_there_has_no_section() {
     for heading in headings {
         assert!(text.contains(heading), "{heading}");
     }
+    assert!(text.contains("120 ± 12</td>"), "an estimate has its margin");
+    assert!(text.contains("−20</td>"), "what was measured has none");
 }
 
 #[test]

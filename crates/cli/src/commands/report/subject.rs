@@ -226,6 +226,7 @@ fn account_of(account: &AccountRecord, moment: &str) -> Account {
     let parts = account.parts.iter().filter(|part| part.bytes != 0).map(|part| AccountLine {
         name: part.label.clone(),
         bytes: part.bytes,
+        margin: part.margin(),
         of: match group(&part.group) {
             Some(group) if group.label() != part.label => group.label().to_owned(),
             _ => String::new(),
@@ -234,6 +235,7 @@ fn account_of(account: &AccountRecord, moment: &str) -> Account {
     let rest = AccountLine {
         name: "not explained".to_owned(),
         bytes: account.not_explained_bytes,
+        margin: None,
         of: String::new(),
     };
     Account {

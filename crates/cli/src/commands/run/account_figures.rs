@@ -1,7 +1,7 @@
 //! What the account of resident memory is made of, from what was seen at one moment.
 
 use analysis::resident::{Known, by_owner};
-use analysis::rss_account::Figures;
+use analysis::rss_account::{Figures, OpenSslOff};
 use anyhow::Context;
 use profile::smaps;
 
@@ -16,10 +16,13 @@ pub fn read(moment: &Moment, rust: Option<&RustDomain>) -> anyhow::Result<Option
         .context("the server's resident memory cannot be accounted for")?;
     let known = Known { ledger: &heap.ledger, tables: &moment.snapshot.tables };
     let statistics = &heap.statistics;
+    let sizes =
+        moment.snapshot.sites.iter().map(|site| (site.block_bytes, site.counts.inuse_bytes));
     Ok(Some(Figures {
         rss,
         openssl_requested: moment.snapshot.totals().inuse_bytes,
         openssl_usable: heap.openssl_usable_bytes,
+        openssl_off: moment.snapshot.sampling.map(|sampling| OpenSslOff::of(sampling, sizes)),
         allocated: statistics.allocated,
         active: statistics.active,
         resident: statistics.resident,

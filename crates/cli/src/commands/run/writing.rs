@@ -17,7 +17,7 @@ use crate::commands::run::rust_domain::{self, RustDomain};
 use crate::commands::run::rust_in_use::Correction;
 use crate::commands::run::{Options, account_figures};
 use crate::failure::Failure;
-use crate::interval_json::BytesAndBlocksInterval;
+use crate::interval_json::{BytesAndBlocksInterval, ends_of_held};
 use crate::machine::{Machine, commit};
 use crate::run_folder::{self, NewFolder};
 use crate::run_record::{
@@ -199,8 +199,16 @@ impl Examined<'_> {
             inuse_bytes: rust.total(Metric::InuseSpace),
             inuse_blocks: rust.total(Metric::InuseObjects),
         });
-        let rust =
-            self.figures.map(|figures| RustRecord { inuse_bytes: figures.rust_in_use(), sample });
+        let rust = self.figures.map(|figures| {
+            let inuse_bytes = figures.rust_in_use();
+            let margin = figures.rust_in_use_margin();
+            RustRecord {
+                inuse_bytes,
+                inuse_bytes_interval95: margin
+                    .map(|margin| ends_of_held(inuse_bytes as f64, margin)),
+                sample,
+            }
+        });
         let Moment { snapshot, rss_bytes, .. } = self.moment;
         run_record::Moment::new(snapshot, &self.openssl, *rss_bytes, rust)
     }

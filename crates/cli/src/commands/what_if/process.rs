@@ -1,15 +1,13 @@
 //! A process that ends with the value that stands for it.
 
 use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::commands::what_if::glance::seen_within;
 use crate::failure::Failure;
-
-/// How often a process is asked whether it has ended.
-pub const GLANCE: Duration = Duration::from_millis(50);
 
 /// How long a process may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,15 +30,8 @@ impl Process {
 
     /// How it ended; `None` when it has not, after that time.
     pub fn ended_within(&mut self, time: Duration) -> Result<Option<ExitStatus>, Failure> {
-        let begun = Instant::now();
-        loop {
-            let status = self.child.try_wait();
-            let status = status.with_context(|| format!("cannot wait for {}", self.name))?;
-            if status.is_some() || begun.elapsed() >= time {
-                return Ok(status);
-            }
-            std::thread::sleep(GLANCE);
-        }
+        let ended = seen_within(time, || self.child.try_wait().transpose()).transpose();
+        Ok(ended.with_context(|| format!("cannot wait for {}", self.name))?)
     }
 
     /// Sends SIGTERM.

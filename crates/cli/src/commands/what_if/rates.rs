@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::ProgressBar;
 use rustix::process::Signal;
@@ -11,7 +11,8 @@ use crate::commands::compare::bare_server::finished;
 use crate::commands::record::descendants::Descendants;
 use crate::commands::record::place::Place;
 use crate::commands::what_if::fix::Fix;
-use crate::commands::what_if::process::{GLANCE, Process};
+use crate::commands::what_if::glance::seen_within;
+use crate::commands::what_if::process::Process;
 use crate::commands::what_if::recording::{FIXES, wait_for};
 use crate::commands::what_if::{AS_IT_IS, Options, listening};
 use crate::failure::Failure;
@@ -82,10 +83,7 @@ fn once(options: &Options, port: u16, fix: Option<Fix>, place: &Place) -> Result
     });
     end(&mut program, &mut all)?;
     // The next one is to listen there.
-    let begun = Instant::now();
-    while listening::is_taken(port) && begun.elapsed() < PATIENCE {
-        std::thread::sleep(GLANCE);
-    }
+    seen_within(PATIENCE, || (!listening::is_taken(port)).then_some(()));
     measured
 }
 
@@ -112,12 +110,8 @@ fn end(program: &mut Process, all: &mut Descendants) -> Result<(), Failure> {
         all.signal(Signal::KILL);
     }
     // A daemon goes on when the program that started it has ended.
-    let begun = Instant::now();
     all.signal(Signal::TERM);
-    while all.running() > 0 && begun.elapsed() < PATIENCE {
-        std::thread::sleep(GLANCE);
-    }
-    if all.running() > 0 {
+    if seen_within(PATIENCE, || (all.running() == 0).then_some(())).is_none() {
         all.signal(Signal::KILL);
     }
     Ok(())

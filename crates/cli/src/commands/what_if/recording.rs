@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use crate::commands::diagnose::Examined;
 use crate::commands::what_if::fix::Fix;
+use crate::commands::what_if::glance::GLANCE;
 use crate::commands::what_if::outcome::Cost;
-use crate::commands::what_if::process::{GLANCE, Process};
+use crate::commands::what_if::process::Process;
 use crate::commands::what_if::reached::Reached;
 use crate::commands::what_if::{Options, listening};
 use crate::failure::Failure;

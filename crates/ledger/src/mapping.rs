@@ -1,0 +1,129 @@
+//! A new file, mapped into the process that writes it.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::NonNull;
+
+use crate::layout::PAGE;
+use crate::sandbox::Permit;
+
+/// A ledger cannot be created. All cases are the environment's.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: cannot create the ledger: {step}: {source}")]
+pub struct CreateError {
+    path: String,
+    step: &'static str,
+    source: io::Error,
+}
+
+impl CreateError {
+    /// Of a file that would go beyond [`largest_file`].
+    pub(crate) fn too_large(path: &Path) -> CreateError {
+        CreateError {
+            path: path.display().to_string(),
+            step: "the process may not write files as large as that (RLIMIT_FSIZE)",
+            source: io::Error::from_raw_os_error(libc::EFBIG),
+        }
+    }
+}
+
+/// How large the files may be that the process writes, in bytes. Who goes beyond that is ended by
+/// SIGXFSZ.
+pub fn largest_file() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a place for the two limits.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+    if known { limit.rlim_cur } else { u64::MAX }
+}
+
+/// The file's bytes in memory. The mapping is never taken down: hooks may run until the very end of
+/// the process.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    bytes: u64,
+}
+
+impl Mapping {
+    /// Creates the file, which must not exist, with this length, maps it, and reserves its first
+    /// page.
+    pub fn create(path: &Path, bytes: u64) -> Result<Mapping, CreateError> {
+        let failed = |step| {
+            let source = io::Error::last_os_error();
+            CreateError { path: path.display().to_string(), step, source }
+        };
+        let name = CString::new(path.as_os_str().as_bytes()).map_err(|e| CreateError {
+            path: path.display().to_string(),
+            step: "its name holds a zero byte",
+            source: e.into(),
+        })?;
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+        // SAFETY: `name` is a C string; mode 0600 because a ledger shows the program's structure.
+        let descriptor = unsafe { libc::open(name.as_ptr(), flags, 0o600) };
+        if descriptor < 0 {
+            return Err(failed("open"));
+        }
+        // SAFETY: an open descriptor of ours; a length of at most 2^24 entries a region fits off_t.
+        let sized = unsafe { libc::ftruncate(descriptor, bytes as libc::off_t) };
+        let mapped = if sized == 0 {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            // SAFETY: a new shared mapping of a file of this length, at an address of the
+            // kernel's choice, touches no memory that exists.
+            unsafe {
+                libc::mmap(
+                    std::ptr::null_mut(),
+                    bytes as usize,
+                    access,
+                    libc::MAP_SHARED,
+                    descriptor,
+                    0,
+                )
+            }
+        } else {
+            libc::MAP_FAILED
+        };
+        let step = if sized == 0 { "map" } else { "set its size" };
+        let error = (mapped == libc::MAP_FAILED).then(|| failed(step));
+        // SAFETY: ours, and not used after this line; the mapping does not need it.
+        unsafe { libc::close(descriptor) };
+        if let Some(error) = error {
+            // A file that is no ledger yet must not stay behind.
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
+        let base = NonNull::new(mapped.cast::<u8>()).expect("mmap without MAP_FIXED is not at 0");
+        let mapping = Mapping { base, bytes };
+        if !mapping.populate(0, PAGE) {
+            let error = failed("reserve its first page");
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
+        Ok(mapping)
+    }
+
+    /// The address of `offset`, which lies in the mapping. What is there is the caller's word.
+    #[inline]
+    #[allow(clippy::cast_ptr_alignment)] // asserted
+    pub fn place<T>(&self, offset: u64) -> *mut T {
+        debug_assert!(offset <= self.bytes);
+        let place = self.base.as_ptr().wrapping_add(offset as usize).cast::<T>();
+        debug_assert!(place.is_aligned());
+        place
+    }
+
+    /// Reserves the file's blocks for [offset, offset + length) and maps them, so that touching
+    /// them cannot fail.
+    pub fn populate(&self, offset: u64, length: u64) -> bool {
+        let Some(_permit) = Permit::ask() else { return false };
+        let length = length.min(self.bytes - offset) as usize;
+        // SAFETY: the range lies in our mapping and starts at a page; populating changes no
+        // content. Where it fails (no space) the caller does not touch the range.
+        let result =
+            unsafe { libc::madvise(self.place(offset), length, libc::MADV_POPULATE_WRITE) };
+        // Linux before 5.14 does not know the advice and says EINVAL. There a full disk is met
+        // only when the page is touched, as by any program that maps files.
+        result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+    }
+}

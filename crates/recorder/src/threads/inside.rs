@@ -1,0 +1,85 @@
+//! Whether a thread is in the hook, and the proof that it is.
+
+use std::ptr::NonNull;
+
+use crate::thread_word;
+use crate::threads::Desk;
+use crate::threads::seat::Seat;
+
+/// In a thread's word: it is in the hook. The rest is the address of its desk, or 0.
+pub(super) const INSIDE: usize = 1;
+
+/// In a forked child: its one thread sits at no desk of its own recorder yet.
+pub(crate) fn stand_up() {
+    thread_word::set(thread_word::get() & INSIDE);
+}
+
+/// Proof that the calling thread is in the hook, and for the first time.
+///
+/// Everything that touches a thread's own tables asks for it, so that a signal handler that
+/// interrupts the hook and allocates cannot reach them.
+pub(crate) struct Inside {
+    /// Its desk, if it has one.
+    pub(super) desk: Option<NonNull<Desk>>,
+}
+
+impl Inside {
+    /// `None` when the calling thread is in the hook already.
+    #[inline]
+    pub(crate) fn enter() -> Option<Inside> {
+        let word = thread_word::get();
+        if word & INSIDE != 0 {
+            return None;
+        }
+        thread_word::set(word | INSIDE);
+        Some(Inside { desk: NonNull::new(word as *mut Desk) })
+    }
+}
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        // Only this bit: the thread may have sat down at a desk, or have forked.
+        thread_word::clear_lowest_bit();
+    }
+}
+
+/// The same proof, of a thread that has a desk. It has to be given back by [`Seated::leave`]: a
+/// destructor would be one more way out of the hooks.
+///
+/// A thread with a desk is at work in this process: [`stand_up`] takes the desk of a forked child's
+/// thread away.
+#[must_use]
+pub(crate) struct Seated(NonNull<Desk>);
+
+impl Seated {
+    /// `None` when the calling thread has no desk or is in the hook already.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn enter() -> Option<Seated> {
+        let word = thread_word::get();
+        if word & INSIDE != 0 {
+            return None;
+        }
+        let desk = NonNull::new(word as *mut Desk)?;
+        thread_word::set(word | INSIDE);
+        Some(Seated(desk))
+    }
+
+    /// The desk.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn seat(&mut self) -> Seat<'_> {
+        // SAFETY: a thread's word names a desk whose owner it is; this is the one proof that it is
+        // inside, and is borrowed for as long as the seat.
+        unsafe { Seat::at(self.0) }
+    }
+
+    /// The thread is in the hook no more.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(crate) fn leave(self) {
+        let Seated(_) = self;
+        thread_word::clear_lowest_bit();
+    }
+}
