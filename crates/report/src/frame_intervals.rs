@@ -7,8 +7,8 @@
 //! each title is given its intervals:
 //!
 //! ```text
-//! SSL_new (1,234 bytes, 5.60%)           SSL_new (1,234 ± 210 bytes, 5.60%)
-//! SSL_new (1,234 bytes, 5.60%; 0.00%)    SSL_new (1,234 ± 210 bytes, 5.60%; -3.20 ± 1.10%)
+//! SSL_new (1,234 bytes, 5.60%)           SSL_new (1,234 ± 210 bytes, 5.60 ± 0.91%)
+//! SSL_new (1,234 bytes, 5.60%; 0.00%)    SSL_new (1,234 ± 210 bytes, 5.60 ± 0.91%; -3.20 ± 1.10%)
 //! ```
 //!
 //! The change is that of the whole frame then. inferno's is that of the stacks which end in it: no
@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::io::{Error, ErrorKind};
 
 use analysis::diff::Margins;
+use analysis::ratio::Estimated;
 use inferno::flamegraph::{Direction, Options};
 use profile::Uncertainty;
 
@@ -78,6 +79,8 @@ impl Drawing {
         let sums = sums_by_place(lines);
         let (before, frames) = svg.split_at(svg.find(FRAMES).ok_or_else(|| unknown(FRAMES))?);
         let total = attribute(frames, "total_samples")?;
+        let all = Place { depth: 0, start: 0, width: total };
+        let whole = self.shown(total, *sums.get(&all).ok_or_else(|| unknown("all"))?);
         let first_row = self.first_row(frames)?;
         let mut text = before.to_owned();
         let mut rest = frames;
@@ -89,7 +92,7 @@ impl Drawing {
             };
             let values = sums.get(&place).ok_or_else(|| unknown(frame.title))?;
             text += frame.before;
-            text += &self.title(&frame, *values, total)?;
+            text += &self.title(&frame, *values, whole)?;
             rest = frame.after;
         }
         Ok(text + rest)
@@ -110,7 +113,18 @@ impl Drawing {
         first.copied().ok_or_else(|| unknown("all"))
     }
 
-    fn title(&self, frame: &DrawnFrame<'_>, values: Values, total: u64) -> Result<String, Error> {
+    /// What is said of a frame of that width.
+    fn shown(&self, width: u64, values: Values) -> Estimated {
+        let margin = self.scales.margins(values).after;
+        Estimated { figure: width as f64 * self.factor, margin }
+    }
+
+    fn title(
+        &self,
+        frame: &DrawnFrame<'_>,
+        values: Values,
+        whole: Estimated,
+    ) -> Result<String, Error> {
         let title = frame.title;
         let figure = format!(" ({}", rounded(frame.width as f64 * self.factor));
         let end = title.rfind(&(figure.clone() + " ")).ok_or_else(|| unknown(title))?;
@@ -120,15 +134,28 @@ impl Drawing {
         if let Some(margin) = margins.after {
             text += &format!(" ± {}", rounded(margin));
         }
-        let Some((share, _)) = rest.rsplit_once(CHANGE) else { return Ok(text + rest) };
+        let (unit, percentages) = rest.split_once(", ").ok_or_else(|| unknown(title))?;
+        text += unit;
+        let (share, change) = percentages.split_once('%').ok_or_else(|| unknown(title))?;
+        // Of what may be nothing there are no parts.
+        if let Some(part) = self.shown(frame.width, values).part_of(whole) {
+            text += &format!(", {share}");
+            // All is all of itself.
+            let margin = part.margin.filter(|_| part.figure < 1.0);
+            text += &margin.map_or_else(String::new, |off| format!(" ± {:.2}", 100.0 * off));
+            text += "%";
+        }
+        if !change.starts_with(CHANGE) {
+            return Ok(text + change);
+        }
         let sign = if self.negate_differentials { -1.0 } else { 1.0 };
-        let percent = |bytes: f64| 100.0 * bytes / (total as f64 * self.factor);
+        let percent = |bytes: f64| 100.0 * bytes / whole.figure;
         let change = match values.change() {
             0 => "0.00".to_owned(),
             change => format!("{:+.2}", percent(sign * change as f64)),
         };
         let off = margins.change.map(|margin| format!(" ± {:.2}", percent(margin)));
-        Ok(format!("{text}{share}{CHANGE}{change}{}%)", off.unwrap_or_default()))
+        Ok(format!("{text}{CHANGE}{change}{}%)", off.unwrap_or_default()))
     }
 }
 
@@ -136,7 +163,7 @@ impl Drawing {
 const FRAMES: &str = "<svg id=\"frames\"";
 
 /// What stands between a frame's share of all and its change.
-const CHANGE: &str = "%; ";
+const CHANGE: &str = "; ";
 
 /// We are at fault: this is not what inferno writes.
 fn unknown(what: &str) -> Error {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::answer::minus;
 use super::parts::share;
 use super::{Account, AccountLine, Subject};
-use crate::bytes::{exact, give_or_take, human, percent, rounded};
+use crate::bytes::{exact, give_or_take, human, percent_give_or_take, rounded};
 
 /// A waterfall for each moment, all on one scale; nothing for a subject without an account.
 pub(super) fn section(subject: &Subject) -> Markup {
@@ -60,13 +60,15 @@ fn waterfall(subject: &Subject, account: &Account, scale: Scale) -> Markup {
 }
 
 fn part(line: &AccountLine, resident: i64, bar: &Bar) -> Markup {
-    let of_resident = line.bytes as f64 / resident.max(1) as f64;
+    let of_resident = |bytes: f64| bytes / resident.max(1) as f64;
+    let share_of =
+        percent_give_or_take(of_resident(line.bytes as f64), line.margin.map(of_resident));
     let class = if line.bytes < 0 { "below" } else { "part" };
     html! {
         tr {
             th scope="row" { (line.name) }
             td.n { (minus(&give_or_take(line.bytes as f64, line.margin, rounded))) }
-            td.n { (minus(&percent(of_resident))) }
+            td.n { (minus(&share_of)) }
             td.fall aria-hidden="true" { (bar.draw(class)) }
             td { (line.of) }
         }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::change::by_percent;
 use super::estimate::estimate;
 use super::{Page, Step, Subject};
-use crate::bytes::{exact, give_or_take, human, one_decimal, percent, percent_give_or_take};
+use crate::bytes::{exact, give_or_take, human, one_decimal, percent_give_or_take};
 
 /// The title of the browser's window.
 pub(super) fn title(page: &Page) -> String {
@@ -162,12 +162,6 @@ pub(super) fn minus(figure: &str) -> String {
     figure.replacen('-', "−", 1)
 }
 
-/// `−98.4 %`, `+3.0 %`, and `0.0 %`.
-pub(super) fn signed_percent(share: f64) -> String {
-    let text = minus(&percent(share));
-    if share > 0.0 && text != "0.0 %" { format!("+{text}") } else { text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,11 +185,5 @@ mod tests {
         );
         assert_eq!(made_of(&parts[1..2]), "50.0\u{a0}% compression (500\u{a0}B).");
         assert_eq!(made_of(&[]), "nothing.");
-    }
-
-    #[test]
-    fn a_change_carries_its_sign() {
-        let changes = [-0.984, 0.03, 0.0, 0.000_01].map(signed_percent);
-        assert_eq!(changes, ["−98.4 %", "+3.0 %", "0.0 %", "0.0 %"]);
     }
 }

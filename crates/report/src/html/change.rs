@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::answer::minus;
 use super::estimate::in_one_line;
-use crate::bytes::one_decimal;
+use crate::bytes::{one_decimal, percent_give_or_take};
 
 /// What changed in a colour that a sign repeats, and in none where chance may have made it.
 pub(super) fn coloured(change: Change, margins: Margins, what: &Markup) -> Markup {
@@ -39,7 +39,28 @@ pub(super) fn by_percent(relative: Estimated) -> Markup {
     in_one_line(&with_sign(sign_of, &text), margin.as_deref(), " %")
 }
 
+/// The same where there is text only.
+pub(super) fn percent_in_words(relative: Estimated) -> String {
+    let text = percent_give_or_take(relative.figure, relative.margin);
+    let sign_of = if text.starts_with("0.0 ") { 0.0 } else { relative.figure };
+    with_sign(sign_of, &text)
+}
+
 fn with_sign(delta: f64, text: &str) -> String {
     let plus = if delta > 0.0 && !text.starts_with('+') { "+" } else { "" };
     format!("{plus}{}", minus(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_carries_its_sign_and_how_far_off_it_may_be() {
+        let words = |figure, margin| percent_in_words(Estimated { figure, margin });
+        let exact = [-0.984, 0.03, 0.0, 0.000_01].map(|figure| words(figure, None));
+        assert_eq!(exact, ["−98.4 %", "+3.0 %", "0.0 %", "0.0 %"]);
+        assert_eq!(words(0.03, Some(0.01)), "+3.0 ± 1.0 %");
+        assert_eq!(words(-0.03, Some(0.01)), "−3.0 ± 1.0 %");
+    }
 }

@@ -8,11 +8,12 @@ use analysis::stacks::Stack;
 use analysis::top::Figures;
 use maud::{Markup, html};
 
-use super::answer::{minus, signed_percent};
+use super::answer::minus;
+use super::change::percent_in_words;
 use super::flame_tree::{Frame, LEAST_WIDTH, Side, layout};
 use super::parts::{share, square};
 use super::{Subject, per};
-use crate::bytes::{give_or_take, human, interval, percent, rounded, signed};
+use crate::bytes::{give_or_take, human, interval, percent, percent_give_or_take, rounded, signed};
 use crate::palette::Rgb;
 
 /// From row to row, in pixels.
@@ -39,9 +40,12 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
         _ => Some(whole - subject.top.bytes.unwrap_or_default()),
     };
     let describe = |frame: &Frame| {
-        let share = percent(frame.after / whole);
         let bytes = give_or_take(frame.after, frame.margins.after, rounded);
-        format!("{bytes} bytes {unit}, {share}")
+        let share = frame.estimated_after().part_of(root.estimated_after());
+        let share = share.map_or_else(String::new, |share| {
+            format!(", {}", percent_give_or_take(share.figure, share.margin))
+        });
+        format!("{bytes} bytes {unit}{share}")
     };
     let words = Words {
         title: format!("Flamegraph of {}", subject.name),
@@ -75,10 +79,9 @@ pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<
     let unit = per(after.top.figures);
     let describe = |frame: &Frame| {
         let delta = frame.after - frame.before;
-        let relative = match frame.before {
-            0.0 => String::new(),
-            before => format!(", {}", signed_percent(delta / before)),
-        };
+        let relative = frame.estimated_after().change_from(frame.estimated_before());
+        let relative = relative
+            .map_or_else(String::new, |relative| format!(", {}", percent_in_words(relative)));
         let Margins { before, after, change } = frame.margins;
         let off = change.map_or_else(String::new, |margin| format!(" ± {}", rounded(margin)));
         format!(

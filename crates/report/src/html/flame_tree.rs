@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use analysis::diff::Margins;
+use analysis::ratio::Estimated;
 use analysis::stacks::Stack;
 use profile::{Frame as ProfileFrame, Uncertainty, folded};
 
@@ -36,6 +37,18 @@ pub(super) struct Frame {
     pub margins: Margins,
     /// The colour of its function, or of its site's group.
     pub colour: Rgb,
+}
+
+impl Frame {
+    /// What it holds before, and how far off that may be.
+    pub(super) fn estimated_before(&self) -> Estimated {
+        Estimated { figure: self.before, margin: self.margins.before }
+    }
+
+    /// The same after.
+    pub(super) fn estimated_after(&self) -> Estimated {
+        Estimated { figure: self.after, margin: self.margins.after }
+    }
 }
 
 /// Frames narrower than this part of the picture are left out: less than a pixel on most screens.

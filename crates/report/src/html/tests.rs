@@ -8,7 +8,7 @@ use analysis::composition::composition;
 use analysis::diff::{diff_rows, margins_of_totals};
 use analysis::group::{By, group};
 use analysis::stacks::{ColumnOf, grown_stacks};
-use profile::{Function, Line, Location, Profile, Sample};
+use profile::{Function, Line, Location, Profile, Sample, Sampling};
 
 use super::*;
 use crate::timeline::Series;
@@ -179,7 +179,7 @@ fn names_cannot_become_markup() {
 fn two_sampled_steps() -> Page {
     let [before, after] = [80_000, 0].map(|bytes| {
         let mut profile = zlib(bytes);
-        profile.sampling = profile::Sampling::every(2_000);
+        profile.sampling = Sampling::every(2_000);
         profile.samples_mut().iter_mut().for_each(|sample| sample.set_block_bytes(64));
         profile
     });
