@@ -11,7 +11,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// As [`write`], with contents that `fill` writes piece by piece.
+/// As [`write()`], with contents that `fill` writes piece by piece.
 pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -36,7 +36,7 @@ fn write_and_rename(
     fs::rename(temporary, path)
 }
 
-/// Writes a secret: like [`write`], readable by its owner alone.
+/// Writes a secret: like [`write()`], readable by its owner alone.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
 

@@ -10,7 +10,7 @@ use crate::word::{GENERATIONS, Word};
 ///
 /// The owner stores what the account holds, and only then looks whether somebody has frozen it:
 /// most events need no atomic read-modify-write. Whoever freezes it says so first, looks only after
-/// a fence in all threads ([`fences`]), and leaves there what he saw; or the owner, who sees what he
+/// a fence in all threads (`fences.rs`), and leaves there what he saw; or the owner, who sees what he
 /// stored without a fence, comes first and does the same. So an owner who finds it frozen can tell
 /// whether his last change was in it.
 #[repr(C, align(64))]
@@ -68,7 +68,7 @@ pub struct Stored(pub(crate) u64);
 
 impl Account {
     /// Takes what an allocation needs. `before` is called first with the epoch in force. An error
-    /// is for [`Peak::settle`].
+    /// is for [`Peak::settle`](crate::Peak::settle).
     #[inline(always)]
     #[allow(clippy::inline_always)] // the lease would go through memory
     pub(crate) fn rise(

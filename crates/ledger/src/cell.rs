@@ -36,7 +36,7 @@ impl Cell {
     }
 
     /// Counts an allocation of `bytes`, in a cell of the calling thread, if its account suffices,
-    /// as it mostly does. Else [`Ledger::settle`] has to do it.
+    /// as it mostly does. Else [`Ledger::settle`](crate::Ledger::settle) has to do it.
     #[inline(always)]
     #[allow(clippy::inline_always)] // the lease would go through memory
     pub fn count_allocation(
@@ -102,7 +102,7 @@ impl Cells {
         Cells { before: first.wrapping_sub(1) }
     }
 
-    /// The number of a cell of this ledger, above 0 and at most [`Capacities::MOST_CELLS`].
+    /// The number of a cell of this ledger, above 0 and at most [`Capacities::MOST_CELLS`](crate::Capacities::MOST_CELLS).
     #[inline]
     pub fn number(self, cell: Cell) -> u32 {
         ((cell.0.as_ptr() as usize - self.before as usize) / size_of::<CellRecord>()) as u32

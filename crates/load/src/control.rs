@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// A running load's end of the line: [`run`](crate::run) takes it.
+/// A running load's end of the line: [`run`](crate::run()) takes it.
 #[derive(Debug)]
 pub struct Control(watch::Receiver<bool>);
 

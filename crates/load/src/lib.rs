@@ -1,7 +1,7 @@
 //! TLS clients that check every echo and every answer: the load that is put on a server.
 //!
-//! Two kinds: [`run`] opens connections, keeps them, and says hello on each from time to time;
-//! [`closed_loop`] does nothing but handshakes, one after another, to see how many there are in a
+//! Two kinds: [`run()`] opens connections, keeps them, and says hello on each from time to time;
+//! [`closed_loop()`] does nothing but handshakes, one after another, to see how many there are in a
 //! second.
 //!
 //! What the server has to do is in [`Conversation`]: without another choice, it says `welcome!\n`

@@ -24,7 +24,7 @@ pub enum Content {
     /// A profile, from whatever format.
     Profile(Profile),
     /// A ledger, unread: it is the caller's to take a [`ledger::Snapshot`] of it and to have its
-    /// addresses named by [`crate::from_ledger`].
+    /// addresses named by [`crate::from_ledger()`].
     Ledger,
 }
 

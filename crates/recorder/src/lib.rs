@@ -9,12 +9,12 @@
 //! * Pointers pass through unchanged; there is no header in front of a block.
 //! * Nothing here allocates through the recorded path, takes a lock, or unwinds into C.
 //! * When a table is full, the program runs on and the ledger says what was dropped.
-//! * A forked child of [`install`] runs on unrecorded: the ledger is its parent's. One of
+//! * A forked child of [`install()`] runs on unrecorded: the ledger is its parent's. One of
 //!   [`prepare`] gets a ledger of its own, in which what it has from its parent is kept apart.
 //! * After [`prepare_for_sandbox`] the recorder makes no system call that a heap does not make.
 //!
-//! What the host owes: [`install`] or [`OpensslNumber::put_into`] comes before OpenSSL's first allocation. For
-//! [`install`], the program and its OpenSSL are built with frame pointers.
+//! What the host owes: [`install()`] or [`OpensslNumber::put_into`] comes before OpenSSL's first
+//! allocation. For [`install()`], the program and its OpenSSL are built with frame pointers.
 //!
 //! ```text
 //! hooks ─► threads ─► habits: the stack is one seen before ─► cell ─► ledger
