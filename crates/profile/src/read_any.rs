@@ -57,6 +57,12 @@ pub fn read_any(path: &Path) -> Result<Content, ReadError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(too_large());
     }
+    if pprof::is_gzip(&bytes) {
+        let unpacked = pprof::unpack(&bytes, &name)?.into_owned();
+        // Nobody needs both.
+        drop(bytes);
+        return parse_unpacked(&unpacked, &name);
+    }
     parse_any(&bytes, &name)
 }
 
@@ -106,11 +112,15 @@ pub fn parse_any(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
     if !pprof::is_gzip(bytes) {
         return parse_plain(bytes, name);
     }
-    let unpacked = pprof::unpack(bytes, name)?;
-    if looks_like_text(&unpacked) && !unpacked.is_empty() {
-        return parse_plain(&unpacked, name);
+    parse_unpacked(&pprof::unpack(bytes, name)?, name)
+}
+
+/// What was in a compressed file.
+fn parse_unpacked(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
+    if looks_like_text(bytes) && !bytes.is_empty() {
+        return parse_plain(bytes, name);
     }
-    pprof::read_unpacked(&unpacked, name).map(Content::Profile)
+    pprof::read_unpacked(bytes, name).map(Content::Profile)
 }
 
 fn parse_plain(bytes: &[u8], name: &str) -> Result<Content, ReadError> {

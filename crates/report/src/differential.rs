@@ -3,10 +3,11 @@
 use std::num::NonZeroU64;
 
 use profile::Profile;
+use profile::folded::{Amount, Stacks};
 
 use crate::bytes::{give_or_take, human, interval, rounded};
 use crate::flamegraph::{Caption, Direction, FlameError, background, draw, kind_of, layout};
-use crate::folded::{DrawnStack, Held, Values, positive, side_by_side, visible};
+use crate::folded::{DrawnStack, Held, Values, visible};
 use crate::frame_intervals::Scales;
 use crate::palette::Rgb;
 
@@ -113,29 +114,35 @@ pub fn differential(
     if counts(before) != counts(after) {
         return Err(FlameError::DifferentUnits { before: counts(before), after: counts(after) });
     }
-    let stacks = |side: &SideOf<'_>| positive(side.profile, side.column);
-    let (old, new) = (stacks(before), stacks(after));
-    let old_total = old.total(|sum| before.scale.scale(sum));
-    let new_total = new.total(|sum| after.scale.scale(sum));
+    let stacks = Stacks::of([before, after].map(|side| (side.profile, side.column)));
+    let [old_total, new_total] = totals(&stacks, [before.scale, after.scale]);
     let wide = match options.widths {
         Widths::Larger if new_total >= old_total => Widths::After,
         Widths::Larger => Widths::Before,
         chosen => chosen,
     };
     // inferno takes widths from its second column, and the change from the first to the second.
-    let (first, second, total, which, drawn, faint) = match wide {
-        Widths::Before => (new, old, old_total, "profile before", before, after),
-        Widths::After | Widths::Larger => (old, new, new_total, "profile after", after, before),
+    let (total, which, drawn, faint) = match wide {
+        Widths::Before => (old_total, "profile before", before, after),
+        Widths::After | Widths::Larger => (new_total, "profile after", after, before),
     };
     if total == 0 {
         let kind = kind_of(drawn.profile, drawn.column)?;
         return Err(FlameError::NothingToDraw { which, kind });
     }
-    let both = side_by_side(
-        second.map(|(stack, held)| (stack, drawn.scale.scale_held(held))),
-        first.map(|(stack, held)| (stack, faint.scale.scale_held(held))),
-    );
-    let lines = visible(both, total, options.min_width);
+    let values = |sides: [Amount; 2]| {
+        let [old, new] = sides.map(|side| Held::positive(side).unwrap_or_default());
+        let (width, other) = if wide == Widths::Before { (old, new) } else { (new, old) };
+        let drawn = drawn.scale.scale_held(width);
+        (Values { width, other } != Values::default())
+            .then(|| Values { width: drawn, other: faint.scale.scale_held(other) })
+    };
+    let mut lines = visible(&stacks, values, total, options.min_width);
+    drop(stacks);
+    for line in &mut lines {
+        line.write(line.other_in_colour);
+        line.write(line.values.width.amount);
+    }
     let sampled = before.profile.sampling.or(after.profile.sampling);
     let scales = Scales { width: drawn.scale.as_f64(), other: faint.scale.as_f64() };
     let mut subtitle = format!("widths are those of {}", drawn.name);
@@ -159,12 +166,19 @@ pub fn differential(
     let legend: Vec<(Rgb, &str)> =
         legend.iter().map(|(colour, text)| (*colour, text.as_str())).collect();
     let caption = Caption { subtitle: Some(&subtitle), legend: &legend };
-    let text = |line: &DrawnStack| {
-        let DrawnStack { stack, values, other_in_colour } = line;
-        format!("{stack} {other_in_colour} {}", values.width.amount)
-    };
-    let lines = lines.into_iter().map(|line| (text(&line), line)).collect();
     draw(inferno, lines, &caption, sampled.map(|_| scales))
+}
+
+/// What both sides hold, scaled.
+fn totals(stacks: &Stacks<'_, 2>, scales: [Ratio; 2]) -> [u64; 2] {
+    let mut totals = [0_u64; 2];
+    for stack in stacks.iter() {
+        for ((total, amount), scale) in totals.iter_mut().zip(stack.amounts).zip(scales) {
+            let held = Held::positive(amount).unwrap_or_default();
+            *total = total.saturating_add(scale.scale(held.amount));
+        }
+    }
+    totals
 }
 
 /// What both sides of a picture of estimates hold: the one that is drawn, and the other.

@@ -6,14 +6,15 @@ use std::num::NonZeroU64;
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{Direction as InfernoDirection, Options, TextTruncateDirection};
-use profile::{Frame, LocationId, Profile, folded};
+use profile::folded::{self, Stacks};
+use profile::{Frame, LocationId, Profile};
 use thiserror::Error;
 
 use analysis::category;
 use analysis::origin::Origin;
 
 use crate::fit::{shorten, width};
-use crate::folded::{DrawnStack, Held, Values, positive, visible};
+use crate::folded::{DrawnStack, Held, Values, visible};
 use crate::frame_intervals::{Drawing, Scales};
 use crate::palette::{self, Rgb};
 
@@ -100,16 +101,19 @@ pub fn flamegraph(
     options: &FlameOptions,
 ) -> Result<Vec<u8>, FlameError> {
     let kind = kind_of(profile, column)?;
-    let stacks = positive(profile, column);
-    let total = stacks.total(|sum| sum);
+    let stacks = Stacks::of([(profile, column)]);
+    let positive = stacks.iter().filter_map(|stack| Held::positive(stack.amounts[0]));
+    let total = positive.fold(0, |total: u64, held| total.saturating_add(held.amount));
     if total == 0 {
         return Err(FlameError::NothingToDraw { which: "profile", kind });
     }
-    let stacks = stacks.map(|(stack, width)| (stack, Values { width, other: Held::default() }));
-    let lines = visible(stacks, total, options.min_width)
-        .into_iter()
-        .map(|line| (format!("{} {}", line.stack, line.values.width.amount), line))
-        .collect();
+    let values =
+        |[amount]: [_; 1]| Some(Values { width: Held::positive(amount)?, other: Held::default() });
+    let mut lines = visible(&stacks, values, total, options.min_width);
+    for line in &mut lines {
+        line.write(line.values.width.amount);
+    }
+    drop(stacks);
     let colours = Colours::of(profile, column);
     let mut palette = colours.palette();
 
@@ -178,23 +182,22 @@ pub(crate) fn layout(title: &str, direction: Direction, min_width: f64) -> Optio
     inferno
 }
 
-/// Draws lines, each as inferno reads it and what is behind it; with `scales`, as estimates.
+/// Draws lines that have their columns; with `scales`, as estimates.
 pub(crate) fn draw(
     mut inferno: Options<'_>,
-    mut lines: Vec<(String, DrawnStack)>,
+    mut lines: Vec<DrawnStack>,
     caption: &Caption<'_>,
     scales: Option<Scales>,
 ) -> Result<Vec<u8>, FlameError> {
     // As inferno sorts them.
-    lines.sort_by(|(one, _), (other, _)| one.cmp(other));
+    lines.sort_by(|one, other| one.text.cmp(&other.text));
     let mut svg = Vec::new();
-    let texts = lines.iter().map(|(text, _)| text.as_str());
+    let texts = lines.iter().map(|line| line.text.as_str());
     inferno::flamegraph::from_lines(&mut inferno, texts, &mut svg)?;
     let mut svg = String::from_utf8(svg)
         .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
     if let Some(scales) = scales {
-        let lines = lines.iter().map(|(_, line)| line);
-        svg = Drawing::with(&inferno, scales).with_intervals(&svg, lines)?;
+        svg = Drawing::with(&inferno, scales).with_intervals(&svg, &lines)?;
     }
     // A heading may hold the placeholder's text, but no quotes: those are escaped.
     let subtitle = svg.find(r#"id="subtitle""#).unwrap_or_default();

@@ -5,38 +5,13 @@
 //! stacks are taken one at a time, and those above a narrow frame go into it at once; narrow
 //! neighbours become one, as long as that is narrow. What is left is drawn to the same picture.
 
-use std::iter::Peekable;
+use std::fmt::Write as _;
 
-use profile::{Profile, Uncertainty, folded};
+use profile::Uncertainty;
+use profile::folded::{Amount, NameId, Stacks};
 
 /// Widths that are nearly enough to be seen are kept: it is the picture that decides.
 const SURELY_NARROW: f64 = 0.99;
-
-/// Folded stacks with what they hold, those above 0, and those that may be.
-pub(crate) struct Positive(folded::Stacks);
-
-/// The stacks of a column, in order.
-pub(crate) fn positive(profile: &Profile, column: usize) -> Positive {
-    Positive(folded::stacks(profile, column))
-}
-
-impl Positive {
-    /// The sum of all that are still to come, each put through `scale`.
-    pub(crate) fn total(&self, scale: impl Fn(u64) -> u64) -> u64 {
-        let sums = self.0.sums().filter_map(|sum| u64::try_from(sum).ok());
-        sums.fold(0, |total, sum| total.saturating_add(scale(sum)))
-    }
-}
-
-impl Iterator for Positive {
-    type Item = (String, Held);
-
-    fn next(&mut self) -> Option<(String, Held)> {
-        self.0.find_map(|(stack, folded::Amount { sum, off })| {
-            Some((stack, Held { amount: u64::try_from(sum).ok()?, off }))
-        })
-    }
-}
 
 /// What a stack holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -59,8 +34,10 @@ pub(crate) struct Values {
 /// A stack that is drawn: one that can be seen, or several that cannot.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DrawnStack {
-    /// The stack's frames, with a `;` between them.
-    pub(crate) stack: String,
+    /// The stack's frames with a `;` between them, then the columns as they are written.
+    pub(crate) text: String,
+    /// How many bytes of the text are the stack's.
+    stack_bytes: usize,
     /// What it holds.
     pub(crate) values: Values,
     /// What the other side is to be for its colour: where one line stands for several stacks, the
@@ -68,48 +45,26 @@ pub(crate) struct DrawnStack {
     pub(crate) other_in_colour: u64,
 }
 
-/// The values of both, stack by stack: those of `wide` are the widths.
-pub(crate) fn side_by_side(
-    wide: impl Iterator<Item = (String, Held)>,
-    other: impl Iterator<Item = (String, Held)>,
-) -> impl Iterator<Item = (String, Values)> {
-    let (mut wide, mut other) = (wide.peekable(), other.peekable());
-    std::iter::from_fn(move || {
-        let first = next_stack(&mut wide, &mut other)?;
-        let width = wide.next_if(|(stack, _)| *stack == first).map(|(_, held)| held);
-        let other = other.next_if(|(stack, _)| *stack == first).map(|(_, held)| held);
-        let (width, other) = (width.unwrap_or_default(), other.unwrap_or_default());
-        Some((first, Values { width, other }))
-    })
-}
-
-/// The first stack that either side still has.
-fn next_stack<I: Iterator<Item = (String, Held)>, J: Iterator<Item = (String, Held)>>(
-    one: &mut Peekable<I>,
-    other: &mut Peekable<J>,
-) -> Option<String> {
-    match (one.peek(), other.peek()) {
-        (Some((one, _)), Some((other, _))) => Some(one.min(other).clone()),
-        (one, other) => one.map(|(stack, _)| stack).or(other.map(|(stack, _)| stack)).cloned(),
-    }
-}
-
 /// The stacks that remain when everything is gathered that takes less than `min_width` percent of
-/// `total`, and what each holds.
-pub(crate) fn visible(
-    stacks: impl Iterator<Item = (String, Values)>,
+/// `total`, and what each holds. `values` is what is to be drawn of a stack, if anything is.
+pub(crate) fn visible<const N: usize>(
+    stacks: &Stacks<'_, N>,
+    values: impl Fn([Amount; N]) -> Option<Values>,
     total: u64,
     min_width: f64,
 ) -> Vec<DrawnStack> {
     let limit = total as f64 * min_width / 100.0 * SURELY_NARROW;
     let mut tree = Tree { limit, open: vec![Node::default()] };
-    for (stack, values) in stacks {
-        tree.add(&stack, values);
+    for stack in stacks.iter() {
+        let Some(values) = values(stack.amounts) else { continue };
+        // Of a narrow stack, what is above the last frame that others may have goes into that one.
+        let frames = if tree.is_narrow(values) { stack.own_depth } else { usize::MAX };
+        tree.add(stack.frames.take(frames), values);
     }
     tree.close(1);
     let mut lines = Vec::new();
     for root in &tree.open[0].children {
-        root.write("", &mut lines);
+        root.write("", stacks, &mut lines);
     }
     lines
 }
@@ -124,7 +79,7 @@ struct Tree {
 /// A frame, and all above it.
 #[derive(Default)]
 struct Node {
-    name: String,
+    name: NameId,
     /// What ends here.
     own: Values,
     /// That, and what is above.
@@ -135,9 +90,9 @@ struct Node {
 }
 
 impl Tree {
-    fn add(&mut self, stack: &str, values: Values) {
+    fn add(&mut self, frames: impl Iterator<Item = NameId>, values: Values) {
         let mut depth = 1;
-        let mut frames = stack.split(';').peekable();
+        let mut frames = frames.peekable();
         while let (Some(frame), Some(open)) = (frames.peek(), self.open.get(depth))
             && open.name == *frame
         {
@@ -145,7 +100,7 @@ impl Tree {
             depth += 1;
         }
         self.close(depth);
-        self.open.extend(frames.map(|name| Node { name: name.to_owned(), ..Node::default() }));
+        self.open.extend(frames.map(|name| Node { name, ..Node::default() }));
         if let Some(last) = self.open.last_mut() {
             last.own = last.own.plus(values);
             last.all = last.all.plus(values);
@@ -195,9 +150,14 @@ impl Node {
         }
     }
 
-    fn write(&self, before: &str, lines: &mut Vec<DrawnStack>) {
-        let path =
-            if before.is_empty() { self.name.clone() } else { format!("{before};{}", self.name) };
+    fn write<const N: usize>(
+        &self,
+        before: &str,
+        stacks: &Stacks<'_, N>,
+        lines: &mut Vec<DrawnStack>,
+    ) {
+        let name = stacks.name(self.name);
+        let path = if before.is_empty() { name.to_owned() } else { format!("{before};{name}") };
         if self.own != Values::default() {
             // A frame that took others in shows the largest change of them all; where there was
             // but one stack, that is its own.
@@ -205,15 +165,38 @@ impl Node {
                 [] => self.own.width.amount.saturating_add_signed(self.change.saturating_neg()),
                 _ => self.own.other.amount,
             };
-            lines.push(DrawnStack { stack: path.clone(), values: self.own, other_in_colour });
+            lines.push(DrawnStack {
+                text: path.clone(),
+                stack_bytes: path.len(),
+                values: self.own,
+                other_in_colour,
+            });
         }
         for child in &self.children {
-            child.write(&path, lines);
+            child.write(&path, stacks, lines);
         }
     }
 }
 
+impl DrawnStack {
+    /// The frames, with a `;` between them.
+    pub(crate) fn stack(&self) -> &str {
+        &self.text[..self.stack_bytes]
+    }
+
+    /// Adds a column to the text.
+    pub(crate) fn write(&mut self, column: u64) {
+        // A string takes everything.
+        let _ = write!(self.text, " {column}");
+    }
+}
+
 impl Held {
+    /// What of a column can be drawn: what is above 0, and what may be.
+    pub(crate) fn positive(amount: Amount) -> Option<Held> {
+        Some(Held { amount: u64::try_from(amount.sum).ok()?, off: amount.off })
+    }
+
     fn plus(self, more: Held) -> Held {
         Held { amount: self.amount.saturating_add(more.amount), off: self.off.and(more.off) }
     }
@@ -233,39 +216,46 @@ impl Values {
 
 #[cfg(test)]
 mod tests {
-    use profile::{Function, Line, Location, Sample};
+    use profile::folded::read;
+    use profile::{Profile, ValueType};
 
     use super::*;
-
-    #[test]
-    fn what_is_not_positive_has_no_width() {
-        let mut profile = Profile::of_heap();
-        for (name, bytes) in [("a", 5), ("b", 0), ("a", 6), ("c", -7)] {
-            let function = profile.function(Function { name: name.into(), ..Function::default() });
-            let lines = vec![Line { function, line: 1 }];
-            let location = profile.location(Location { lines, ..Location::default() });
-            let values = vec![1, bytes, 0, 0, 0, 0];
-            profile.push(Sample { stack: vec![location], values, labels: Vec::new() });
-        }
-        let stacks = positive(&profile, 1);
-        assert_eq!(stacks.total(|sum| sum * 2), 22);
-        assert_eq!(stacks.collect::<Vec<_>>(), [("a".to_owned(), exactly(11))]);
-    }
 
     fn exactly(amount: u64) -> Held {
         Held { amount, off: Uncertainty::default() }
     }
 
-    fn kept(stacks: &[(&str, u64, u64)], min_width: f64) -> Vec<String> {
+    fn profile(stacks: impl Iterator<Item = (&'static str, i64)>) -> Profile {
+        let lines: Vec<String> = stacks.map(|(stack, value)| format!("{stack} {value}")).collect();
+        let text = lines.join("\n");
+        let value_type = ValueType { kind: "inuse_space".into(), unit: "bytes".into() };
+        read(text.as_bytes(), "text", value_type).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_positive_has_no_width() {
+        let amount = |sum| Amount { sum, off: Uncertainty::default() };
+        assert_eq!(Held::positive(amount(5)), Some(exactly(5)));
+        assert_eq!(Held::positive(amount(-5)), None);
+    }
+
+    fn kept(stacks: &[(&'static str, u64, u64)], min_width: f64) -> Vec<String> {
         let total = stacks.iter().map(|(_, width, _)| width).sum();
-        let stacks = stacks.iter().map(|(stack, width, other)| {
-            (stack.to_string(), Values { width: exactly(*width), other: exactly(*other) })
-        });
-        let lines = visible(stacks, total, min_width).into_iter();
-        let text = |DrawnStack { stack, values, other_in_colour }| {
-            format!("{stack} {} {other_in_colour}", values.width.amount)
+        let wide = profile(stacks.iter().map(|(stack, width, _)| (*stack, *width as i64)));
+        let other = profile(stacks.iter().map(|(stack, _, other)| (*stack, *other as i64)));
+        let stacks = Stacks::of([(&wide, 0), (&other, 0)]);
+        let values = |amounts: [Amount; 2]| {
+            let [width, other] = amounts.map(|amount| Held::positive(amount).unwrap());
+            Some(Values { width, other })
         };
-        lines.map(text).collect()
+        let lines = visible(&stacks, values, total, min_width).into_iter();
+        let written = |mut line: DrawnStack| {
+            line.write(line.values.width.amount);
+            line.write(line.other_in_colour);
+            assert!(line.text.starts_with(&format!("{} ", line.stack())));
+            line.text
+        };
+        lines.map(written).collect()
     }
 
     const STACKS: [(&str, u64, u64); 7] = [
@@ -303,24 +293,6 @@ mod tests {
                 "a;b;g 4 5",
                 "a;h 690 20",
                 "z 0 50"
-            ]
-        );
-    }
-
-    #[test]
-    fn two_profiles_meet_stack_by_stack() {
-        let side = |stacks: &[(&str, u64)]| {
-            let held = stacks.iter().map(|(s, amount)| (s.to_string(), exactly(*amount)));
-            held.collect::<Vec<_>>().into_iter()
-        };
-        let both = side_by_side(side(&[("a", 1), ("c", 3)]), side(&[("b", 2), ("c", 4)]));
-        let values = |width, other| Values { width: exactly(width), other: exactly(other) };
-        assert_eq!(
-            both.collect::<Vec<_>>(),
-            [
-                ("a".to_owned(), values(1, 0)),
-                ("b".to_owned(), values(0, 2)),
-                ("c".to_owned(), values(3, 4))
             ]
         );
     }

@@ -71,11 +71,7 @@ impl Drawing {
 
     /// The picture with intervals in the titles of its frames. `lines` come in the order in which
     /// inferno draws them.
-    pub(crate) fn with_intervals<'a>(
-        &self,
-        svg: &str,
-        lines: impl Iterator<Item = &'a DrawnStack>,
-    ) -> Result<String, Error> {
+    pub(crate) fn with_intervals(&self, svg: &str, lines: &[DrawnStack]) -> Result<String, Error> {
         let sums = sums_by_place(lines);
         let (before, frames) = svg.split_at(svg.find(FRAMES).ok_or_else(|| unknown(FRAMES))?);
         let total = attribute(frames, "total_samples")?;
@@ -220,13 +216,13 @@ struct Open<'a> {
 }
 
 /// What each frame holds, those without a width included: inferno leaves them out.
-fn sums_by_place<'a>(lines: impl Iterator<Item = &'a DrawnStack>) -> HashMap<Place, Values> {
+fn sums_by_place(lines: &[DrawnStack]) -> HashMap<Place, Values> {
     let mut sums = HashMap::new();
     // The frame that holds all has no name.
     let mut open = vec![Open { name: "", start: 0, values: Values::default() }];
     let mut end = 0;
     for line in lines {
-        let frames: Vec<&str> = line.stack.split(';').collect();
+        let frames: Vec<&str> = line.stack().split(';').collect();
         let same = open[1..].iter().zip(&frames).take_while(|(open, name)| open.name == **name);
         let same = same.count();
         close(&mut open, same + 1, end, &mut sums);

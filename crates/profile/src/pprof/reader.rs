@@ -1,7 +1,7 @@
 //! Reading a profile, with everything checked.
 //!
-//! The tables are read first, in one pass over the outermost message; then each sample is decoded,
-//! checked against them and added, so that no second copy of the samples is ever held.
+//! The tables are read first, in one pass over the outermost message; in a second one each sample is
+//! decoded, checked against them and added, so that no second copy of the samples is ever held.
 
 use std::borrow::Cow;
 
@@ -37,10 +37,12 @@ fn read_message(message: &[u8], source: Source<'_>) -> Result<Profile, ReadError
     if message.is_empty() {
         return Err(ReadError::Empty { name: source.name.to_owned(), expected: EXPECTED });
     }
-    let (tables, samples) = Tables::split(message, source)?;
-    let mut reader = tables.reader()?;
-    for (at, bytes) in samples {
-        reader.sample(at, bytes)?;
+    let mut reader = Tables::of(message, source)?.reader()?;
+    for field in Fields::of(message) {
+        if let Ok(Field { number: field::SAMPLE, at, content: FieldContent::Bytes(bytes) }) = field
+        {
+            reader.sample(at, bytes)?;
+        }
     }
     Ok(reader.profile)
 }
@@ -51,6 +53,8 @@ type At<M> = (u64, M);
 /// The outermost message taken apart, nothing checked yet.
 struct Tables<'a> {
     source: Source<'a>,
+    /// How many there are.
+    samples: usize,
     strings: Vec<&'a str>,
     sample_types: Vec<At<proto::ValueType>>,
     mappings: Vec<At<proto::Mapping>>,
@@ -63,16 +67,11 @@ struct Tables<'a> {
     period: At<i64>,
 }
 
-/// The samples as they are stored.
-type Samples<'a> = Vec<At<&'a [u8]>>;
-
 impl<'a> Tables<'a> {
-    fn split(
-        message: &'a [u8],
-        source: Source<'a>,
-    ) -> Result<(Tables<'a>, Samples<'a>), ReadError> {
+    fn of(message: &'a [u8], source: Source<'a>) -> Result<Tables<'a>, ReadError> {
         let mut tables = Tables {
             source,
+            samples: 0,
             strings: Vec::new(),
             sample_types: Vec::new(),
             mappings: Vec::new(),
@@ -84,22 +83,20 @@ impl<'a> Tables<'a> {
             duration_nanos: 0,
             period: (0, 0),
         };
-        let mut samples = Vec::new();
         for field in Fields::of(message) {
             let field = field
                 .map_err(|(at, error)| source.undecodable(at, "a field of a profile", &error))?;
-            match (field.number, &field.content) {
-                (field::SAMPLE, FieldContent::Bytes(bytes)) => samples.push((field.at, *bytes)),
-                _ => tables.add(field)?,
-            }
+            tables.add(field)?;
         }
-        Ok((tables, samples))
+        Ok(tables)
     }
 
     fn add(&mut self, field: Field<'a>) -> Result<(), ReadError> {
         use FieldContent::{Bytes, Varint};
         let (source, at) = (self.source, field.at);
         match (field.number, field.content) {
+            // Their turn comes when the tables are known.
+            (field::SAMPLE, Bytes(_)) => self.samples += 1,
             (field::SAMPLE_TYPE, Bytes(bytes)) => {
                 self.sample_types.push((at, source.decode(at, bytes, "a sample type")?));
             }
@@ -180,6 +177,9 @@ impl<'a> Tables<'a> {
         let mappings = self.put_mappings(&mut profile)?;
         let functions = self.put_functions(&mut profile)?;
         let locations = self.put_locations(&mut profile, &mappings, &functions)?;
+        // Growing would copy them all. Where there is no room for what a file claims, it shows as
+        // soon as the samples are read.
+        let _ = profile.samples_mut().try_reserve_exact(self.samples);
         Ok(Reader { tables: self, profile, locations, sums })
     }
 
@@ -297,7 +297,10 @@ impl Reader<'_> {
             labels.push(self.label(at, label)?);
         }
         labels.sort_by(|(a, _): &(String, _), (b, _)| a.cmp(b)); // stable: equal keys keep order
-        self.profile.push(Sample { stack, values: sample.value, labels });
+        let mut values = sample.value;
+        // It has grown as it was decoded.
+        values.shrink_to_fit();
+        self.profile.push(Sample { stack, values, labels });
         Ok(())
     }
 
