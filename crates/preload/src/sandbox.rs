@@ -2,126 +2,154 @@
 //! (seccomp) is prepared for it. Many filters end the process at calls that the recorder needs now
 //! and then; it makes them before, and does without from then on.
 //!
-//! All other calls jump to the C library's function with every register as it was.
+//! All other calls are made here as the C library makes them, and nothing else: an allocator may call
+//! these functions while it holds its own lock, so that to look for the C library's, which allocates,
+//! would wait for ever.
 
-use std::ffi::{CStr, c_int, c_long, c_uint, c_void};
+use std::ffi::{c_int, c_long, c_uint};
 use std::panic::catch_unwind;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::{dlsym, scan};
-
-static REAL_PRCTL: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
-static REAL_SYSCALL: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+use crate::scan;
 
 const SET_SECCOMP: c_int = libc::PR_SET_SECCOMP;
 const SECCOMP: c_long = libc::SYS_seccomp;
+const PRCTL: c_long = libc::SYS_prctl;
 
-/// A function that passes on all calls but those whose first argument is `$number`.
-macro_rules! stand_in {
-    ($name:ident, $number:expr, $seccomp:ident, $real:ident, $find:ident) => {
-        #[cfg(not(test))]
-        #[unsafe(no_mangle)]
-        #[unsafe(naked)]
-        unsafe extern "C" fn $name() {
-            #[cfg(target_arch = "x86_64")]
-            core::arch::naked_asm!(
-                "cmp edi, {number}",
-                "je {seccomp}",
-                "mov r11, qword ptr [rip + {real}]",
-                "test r11, r11",
-                "jz 2f",
-                "jmp r11",
-                // The first call. rax has the number of vector registers in use.
-                "2:",
-                "push rax",
-                "push rdi",
-                "push rsi",
-                "push rdx",
-                "push rcx",
-                "push r8",
-                "push r9",
-                "call {find}",
-                "mov r11, rax",
-                "pop r9",
-                "pop r8",
-                "pop rcx",
-                "pop rdx",
-                "pop rsi",
-                "pop rdi",
-                "pop rax",
-                "jmp r11",
-                number = const $number,
-                seccomp = sym $seccomp,
-                real = sym $real,
-                find = sym $find,
-            );
-            #[cfg(target_arch = "aarch64")]
-            core::arch::naked_asm!(
-                "cmp w0, {number}",
-                "b.eq {seccomp}",
-                "adrp x16, {real}",
-                "ldr x16, [x16, :lo12:{real}]",
-                "cbz x16, 2f",
-                "br x16",
-                "2:",
-                "stp x29, x30, [sp, -80]!",
-                "stp x0, x1, [sp, 16]",
-                "stp x2, x3, [sp, 32]",
-                "stp x4, x5, [sp, 48]",
-                "stp x6, x7, [sp, 64]",
-                "bl {find}",
-                "mov x16, x0",
-                "ldp x6, x7, [sp, 64]",
-                "ldp x4, x5, [sp, 48]",
-                "ldp x2, x3, [sp, 32]",
-                "ldp x0, x1, [sp, 16]",
-                "ldp x29, x30, [sp], 80",
-                "br x16",
-                number = const $number,
-                seccomp = sym $seccomp,
-                real = sym $real,
-                find = sym $find,
-            );
-        }
-    };
+/// `prctl`, of which a filter is put up by `seccomp_by_prctl`.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+unsafe extern "C" fn prctl() {
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!(
+        "cmp edi, {set_seccomp}",
+        "je {seccomp}",
+        "mov r10, rcx",
+        "mov eax, {prctl}",
+        "syscall",
+        "cmp rax, -4095",
+        "jae 2f",
+        "ret",
+        "2:",
+        "mov rdi, rax",
+        "jmp {failed}",
+        set_seccomp = const SET_SECCOMP,
+        seccomp = sym seccomp_by_prctl,
+        prctl = const PRCTL,
+        failed = sym failed,
+    );
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!(
+        "cmp w0, {set_seccomp}",
+        "b.eq {seccomp}",
+        "mov x8, {prctl}",
+        "svc 0",
+        "cmn x0, 4095",
+        "b.cs {failed}",
+        "ret",
+        set_seccomp = const SET_SECCOMP,
+        seccomp = sym seccomp_by_prctl,
+        prctl = const PRCTL,
+        failed = sym failed,
+    );
 }
 
-stand_in!(prctl, SET_SECCOMP, seccomp_by_prctl, REAL_PRCTL, find_prctl);
-stand_in!(syscall, SECCOMP, seccomp_by_number, REAL_SYSCALL, find_syscall);
-
-#[cfg_attr(test, allow(dead_code))]
-extern "C" fn find_prctl() -> *mut c_void {
-    find(&REAL_PRCTL, c"prctl", no_prctl as *mut c_void)
+/// `syscall`, of which a filter is put up by `seccomp_by_number`.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+unsafe extern "C" fn syscall() {
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!(
+        "cmp rdi, {number}",
+        "je {seccomp}",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "mov rdx, rcx",
+        "mov r10, r8",
+        "mov r8, r9",
+        "mov r9, qword ptr [rsp + 8]",
+        "syscall",
+        "cmp rax, -4095",
+        "jae 2f",
+        "ret",
+        "2:",
+        "mov rdi, rax",
+        "jmp {failed}",
+        number = const SECCOMP,
+        seccomp = sym seccomp_by_number,
+        failed = sym failed,
+    );
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!(
+        "cmp x0, {number}",
+        "b.eq {seccomp}",
+        "mov x8, x0",
+        "mov x0, x1",
+        "mov x1, x2",
+        "mov x2, x3",
+        "mov x3, x4",
+        "mov x4, x5",
+        "mov x5, x6",
+        "svc 0",
+        "cmn x0, 4095",
+        "b.cs {failed}",
+        "ret",
+        number = const SECCOMP,
+        seccomp = sym seccomp_by_number,
+        failed = sym failed,
+    );
 }
 
-#[cfg_attr(test, allow(dead_code))]
-extern "C" fn find_syscall() -> *mut c_void {
-    find(&REAL_SYSCALL, c"syscall", no_syscall as *mut c_void)
-}
-
-fn find(real: &AtomicPtr<c_void>, name: &CStr, without: *mut c_void) -> *mut c_void {
-    let found = dlsym::next(name).unwrap_or(without);
-    real.store(found, Ordering::Relaxed);
-    found
-}
-
-/// In place of a function that cannot be found.
-extern "C" fn no_prctl() -> c_int {
-    no_syscall() as c_int
-}
-
-extern "C" fn no_syscall() -> c_long {
+/// What the caller of a system call gets that failed with this answer of the kernel's.
+extern "C" fn failed(answer: c_long) -> c_long {
     // SAFETY: the C library's own cell for the calling thread.
-    unsafe { *libc::__errno_location() = libc::ENOSYS };
+    unsafe { *libc::__errno_location() = -answer as c_int };
     -1
 }
 
-type Prctl = unsafe extern "C" fn(c_int, c_long, c_long, c_long, c_long) -> c_int;
-type Syscall = unsafe extern "C" fn(c_long, c_long, c_long, *mut c_void) -> c_long;
+/// Makes a system call, with the C library's answer.
+///
+/// # Safety
+///
+/// That of the call.
+unsafe fn call(number: c_long, arguments: [c_long; 5]) -> c_long {
+    let answer: c_long;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the kernel's calling convention; the rest is the caller's promise.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") number => answer,
+            in("rdi") arguments[0],
+            in("rsi") arguments[1],
+            in("rdx") arguments[2],
+            in("r10") arguments[3],
+            in("r8") arguments[4],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") arguments[0] => answer,
+            in("x1") arguments[1],
+            in("x2") arguments[2],
+            in("x3") arguments[3],
+            in("x4") arguments[4],
+            options(nostack),
+        );
+    }
+    if (-4095..0).contains(&answer) { failed(answer) } else { answer }
+}
 
 /// `prctl(PR_SET_SECCOMP, mode, filter)`.
-#[cfg_attr(test, allow(dead_code))]
 unsafe extern "C" fn seccomp_by_prctl(
     option: c_int,
     mode: c_long,
@@ -129,10 +157,8 @@ unsafe extern "C" fn seccomp_by_prctl(
     fourth: c_long,
     fifth: c_long,
 ) -> c_int {
-    // SAFETY: the C library's function of this name, or `no_prctl`; each takes these arguments.
-    let real = unsafe { std::mem::transmute::<*mut c_void, Prctl>(find_prctl()) };
     // SAFETY: the caller's arguments, passed on.
-    let call = || unsafe { real(option, mode, filter, fourth, fifth) };
+    let call = || unsafe { call(PRCTL, [option.into(), mode, filter, fourth, fifth]) as c_int };
     match mode as c_uint {
         libc::SECCOMP_MODE_STRICT => in_a_sandbox(call),
         libc::SECCOMP_MODE_FILTER if filter != 0 => in_a_sandbox(call),
@@ -141,21 +167,18 @@ unsafe extern "C" fn seccomp_by_prctl(
 }
 
 /// `syscall(SYS_seccomp, operation, flags, filter)`.
-#[cfg_attr(test, allow(dead_code))]
 unsafe extern "C" fn seccomp_by_number(
     number: c_long,
     operation: c_long,
     flags: c_long,
-    filter: *mut c_void,
+    filter: c_long,
 ) -> c_long {
-    // SAFETY: the C library's function of this name, or `no_syscall`; each takes these arguments.
-    let real = unsafe { std::mem::transmute::<*mut c_void, Syscall>(find_syscall()) };
     // SAFETY: the caller's arguments, passed on.
-    let call = || unsafe { real(number, operation, flags, filter) };
+    let call = || unsafe { call(number, [operation, flags, filter, 0, 0]) };
     match operation as c_uint {
         // With other arguments it is asked what the kernel knows.
         libc::SECCOMP_SET_MODE_STRICT if flags == 0 => in_a_sandbox(call),
-        libc::SECCOMP_SET_MODE_FILTER if !filter.is_null() => in_a_sandbox(call),
+        libc::SECCOMP_SET_MODE_FILTER if filter != 0 => in_a_sandbox(call),
         _ => call(),
     }
 }
@@ -184,19 +207,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_real_ones_are_found() {
-        assert_ne!(find_prctl(), no_prctl as *mut c_void);
-        assert_ne!(find_syscall(), no_syscall as *mut c_void);
-    }
-
-    #[test]
     fn to_ask_what_the_kernel_knows_is_no_sandbox() {
         // SAFETY: what libraries call to know whether there is seccomp; the kernel refuses it.
         let asked = unsafe {
             [
                 i64::from(seccomp_by_prctl(SET_SECCOMP, 2, 0, 0, 0)),
-                seccomp_by_number(SECCOMP, 0, 1, null_mut()),
-                seccomp_by_number(SECCOMP, 1, 0, null_mut()),
+                seccomp_by_number(SECCOMP, 0, 1, 0),
+                seccomp_by_number(SECCOMP, 1, 0, 0),
             ]
         };
         assert_eq!(asked, [-1; 3]);
