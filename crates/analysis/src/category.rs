@@ -15,16 +15,16 @@ use crate::ratio::Estimated;
 use crate::short_name::is_named;
 
 /// The label under which samples carry the name of their category.
-pub const LABEL: &str = "category";
+pub const LABEL: &str = contract::labels::CATEGORY;
 
 /// The label under which samples carry who owns the bytes: `openssl` or `rust`.
-pub const DOMAIN_LABEL: &str = "domain";
+pub const DOMAIN_LABEL: &str = contract::labels::DOMAIN;
 
 /// The domain of memory that OpenSSL asked for.
-pub const OPENSSL_DOMAIN: &str = "openssl";
+pub const OPENSSL_DOMAIN: &str = contract::Domain::Openssl.word();
 
 /// The domain of memory that the Rust side asked for.
-pub const RUST_DOMAIN: &str = "rust";
+pub const RUST_DOMAIN: &str = contract::Domain::Rust.word();
 
 /// One purpose of memory, e.g. `tls.record_buffers`.
 #[derive(Debug, PartialEq, Eq)]

@@ -42,7 +42,8 @@ mod writer;
 
 pub use account::{Account, Lease, Stored};
 pub use cell::{Cell, Cells};
-pub use coverage::{Coverage, Found, Outcome, Way};
+pub use contract::{Outcome, Way};
+pub use coverage::{Coverage, Found};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
 pub use mapping::{CreateError, largest_file};
