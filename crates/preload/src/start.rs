@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 
 use contract::environment;
-use recorder::{Heap, InstallError, Preparation, SampleOptions, Sampling, StackSource};
+use recorder::{Heap, InstallError, Options, SampleOptions, Sampling, StackSource};
 
 use crate::report::Report;
 use crate::{fixes, scan};
@@ -35,12 +35,12 @@ extern "C" fn construct() {
         if !folder.is_absolute() {
             return;
         }
-        let mut preparation = Preparation::in_folder(folder, StackSource::best());
-        preparation.begun = begun;
+        let mut options = Options::in_folder(folder, StackSource::best());
+        options.begun = begun;
         let sample = sample_options();
-        preparation.sample = sample.as_ref().ok().copied().flatten();
+        options.sample = sample.as_ref().ok().copied().flatten();
         // SAFETY: the C library's allocator keeps its contract, and is what OpenSSL uses by itself.
-        if unsafe { recorder::prepare(preparation, Heap::libc()) }.is_err() {
+        if unsafe { recorder::install(options, Heap::libc(), None) }.is_err() {
             return;
         }
         // SAFETY: the handler only stores atomics.

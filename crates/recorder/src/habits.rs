@@ -12,8 +12,8 @@ use std::ptr::NonNull;
 
 use ledger_writer::{Cell, Cells, SiteId};
 
+use crate::caller::Caller;
 use crate::memory::prefetch;
-use crate::recorder::Caller;
 use crate::segments::{Segment, Shape, Source, Ways};
 use crate::stack::Bounds;
 use crate::unwind;

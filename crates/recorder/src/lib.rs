@@ -1,23 +1,23 @@
 //! Counts every OpenSSL allocation by file:line and call stack, from inside the process.
 //!
-//! The host hands over OpenSSL's `CRYPTO_set_mem_functions` and the allocator that OpenSSL's
-//! blocks come from; this crate links no OpenSSL. From then on each malloc, realloc and free of
-//! OpenSSL is counted in the [ledger], which another process reads.
+//! The host hands over the allocator that OpenSSL's blocks come from ([`install()`]) and, now or
+//! later, OpenSSL's `CRYPTO_set_mem_functions`; this crate links no OpenSSL. From then on each
+//! malloc, realloc and free of OpenSSL is counted in the [ledger], which another process reads.
 //!
 //! What the host can rely on:
 //!
 //! * Pointers pass through unchanged; there is no header in front of a block.
 //! * Nothing here allocates through the recorded path, takes a lock, or unwinds into C.
 //! * When a table is full, the program runs on and the ledger says what was dropped.
-//! * A forked child of [`install()`] runs on unrecorded: the ledger is its parent's. One of
-//!   [`prepare`] gets a ledger of its own, in which what it has from its parent is kept apart.
+//! * A forked child never counts in its parent's ledger. Whether it gets one of its own, in which
+//!   what it has from its parent is kept apart, is the host's to say ([`Children`]).
 //! * After [`prepare_for_sandbox`] the recorder makes no system call that a heap does not make.
 //!
-//! What the host owes: [`install()`] or [`OpensslNumber::put_into`] comes before OpenSSL's first
-//! allocation. For [`install()`], the program and its OpenSSL are built with frame pointers.
+//! What the host owes: the hooks come into an OpenSSL before its first allocation. Where stacks are
+//! read by [`StackSource::FramePointers`], the program and its OpenSSL are built with them.
 //!
 //! ```text
-//! hooks ─► threads ─► habits: the stack is one seen before ─► cell ─► ledger
+//! hooks ─► events ─► habits: the stack is one seen before ─► cell ─► ledger
 //!   │         └ new ─► stack ─► sites ─► cell, segments ─► a new habit
 //!   ├────► blocks (pointer → cell, size)
 //!   └────► below (the heap, or the program's own functions)
@@ -30,19 +30,27 @@ compile_error!("the recorder is written for 64-bit little-endian Linux");
 
 mod below;
 mod blocks;
+mod caller;
+mod current;
+mod events;
 mod habits;
 mod heap;
+mod heritage;
 mod hooks;
 mod install;
+mod live_blocks;
 mod memory;
+mod modules;
+mod moves;
 mod openssls;
-mod process;
+mod options;
 mod recorder;
 mod sampling;
 mod sandbox;
 mod segments;
 mod sites;
 mod stack;
+mod start;
 mod thread_word;
 mod threads;
 mod trace;
@@ -51,13 +59,13 @@ mod unwind;
 pub use heap::{
     FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,
 };
-pub use install::{
-    InstallError, Options, check_in_place, for_each_live_block, install, note_replaced,
-    site_of_block,
-};
+pub use install::{InstallError, check_in_place, install, note_replaced};
 pub use ledger::Sampling;
+pub use live_blocks::{for_each_live_block, site_of_block};
+pub use modules::{note_new_modules, note_unloading};
 pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
-pub use process::{Preparation, begin_early, note_new_modules, note_unloading, prepare};
+pub use options::{Children, LedgerPlace, Options};
 pub use sampling::SampleOptions;
 pub use sandbox::{give_up_sandbox, is_sandboxed, prepare_for_sandbox};
 pub use stack::StackSource;
+pub use start::begin_early;

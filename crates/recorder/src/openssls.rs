@@ -47,13 +47,13 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 ///
 /// # Errors
 ///
-/// When the recorder is not prepared, or there are too many OpenSSLs.
+/// When no recorder is installed, or there are too many OpenSSLs.
 pub fn add_openssl(
     get: Option<Getter>,
     own: MemoryFunctions,
 ) -> Result<OpensslNumber, InstallError> {
     if heap::current().is_none() {
-        return Err(InstallError::NotPrepared);
+        return Err(InstallError::NotInstalled);
     }
     let next = |used| (used < MOST_OPENSSLS).then_some(used + 1);
     let number = USED

@@ -5,10 +5,10 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
 use super::{countdown, counting, held};
+use crate::caller::Caller;
 use crate::heap::MemoryFunctions;
 use crate::hooks::BELOW;
 use crate::openssls::{MOST_OPENSSLS, one_for_each_openssl};
-use crate::recorder::Caller;
 use crate::stack::frame_pointer;
 
 /// The sets, by number, in one place in memory.

@@ -5,8 +5,9 @@ use std::ptr::NonNull;
 
 use ledger_writer::{Account, Cell, Change, Lease, Ledger, Share, SiteId, Stored};
 
+use crate::caller::Caller;
 use crate::habits::{Habits, Known};
-use crate::recorder::{Caller, Recorder};
+use crate::recorder::Recorder;
 use crate::segments::Shape;
 use crate::stack::Bounds;
 use crate::threads::{Desk, Own, Place, Threads};
