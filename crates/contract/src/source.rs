@@ -74,6 +74,26 @@ impl Source {
     pub const fn openssl(instance: u8) -> Source {
         Source { domain: Domain::Openssl, instance }
     }
+
+    /// Both in one number: the domain's above the instance.
+    ///
+    /// ```
+    /// use contract::{Domain, Source};
+    ///
+    /// let third = Source { domain: Domain::Python, instance: 2 };
+    /// assert_eq!(third.number(), 0x302);
+    /// assert_eq!(Source::from_number(0x302), Some(third));
+    /// assert_eq!(Source::from_number(0xff00), None, "no such domain");
+    /// ```
+    pub const fn number(self) -> u16 {
+        (self.domain.number() as u16) << 8 | self.instance as u16
+    }
+
+    /// The source with this number.
+    pub fn from_number(number: u16) -> Option<Source> {
+        let [instance, domain] = number.to_le_bytes();
+        Some(Source { domain: Domain::from_number(domain)?, instance })
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 
 use std::path::Path;
 
-use contract::{Outcome, Way};
+use contract::{Outcome, Source, Way};
 
 use crate::LedgerError;
 
@@ -33,7 +33,7 @@ pub struct Coverage {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Found {
     /// What tells its sites from those of the others in the process, in
-    /// [`Site::openssl`](crate::Site::openssl); `None` when it is not recorded. The order of
+    /// [`Site::source`](crate::Site::source); `None` when it is not recorded. The order of
     /// the OpenSSLs' numbers is that in which they were found.
     pub number: Option<u8>,
     /// The file it lies in.
@@ -118,9 +118,10 @@ impl Coverage {
 }
 
 impl Coverage {
-    /// What each recorded OpenSSL of the process is called, by its number: its file and version,
-    /// with the file's folder where two would be called the same.
-    pub fn openssl_names(&self) -> Vec<(u8, String)> {
+    /// What each recorded OpenSSL of the process is called, by where it stands in
+    /// [`Site::source`](crate::Site::source): its file and version, with the file's folder where
+    /// two would be called the same.
+    pub fn openssl_names(&self) -> Vec<(Source, String)> {
         let short = |found: &Found| {
             let file = found.object.rsplit('/').next().unwrap_or_default();
             format!("{file} {}", found.version).trim_end().to_owned()
@@ -132,7 +133,8 @@ impl Coverage {
             .iter()
             .filter_map(|found| {
                 let name = Some(short(found)).filter(is_alone);
-                Some((found.number?, name.unwrap_or_else(|| long(found).trim_end().to_owned())))
+                let name = name.unwrap_or_else(|| long(found).trim_end().to_owned());
+                Some((Source::openssl(found.number?), name))
             })
             .collect()
     }
@@ -209,9 +211,15 @@ mod tests {
         assert_eq!(
             names,
             [
-                (0, "/usr/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()),
-                (1, "/opt/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()),
-                (2, "wheel.so OpenSSL 3.0.19 27 Jan 2026".to_owned()),
+                (
+                    Source::openssl(0),
+                    "/usr/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()
+                ),
+                (
+                    Source::openssl(1),
+                    "/opt/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()
+                ),
+                (Source::openssl(2), "wheel.so OpenSSL 3.0.19 27 Jan 2026".to_owned()),
             ]
         );
     }

@@ -2,6 +2,8 @@
 
 use std::ffi::c_char;
 
+use contract::Source;
+
 use crate::sites::Key;
 use crate::stack::Stack;
 
@@ -9,7 +11,7 @@ use crate::stack::Stack;
 #[derive(Clone, Copy)]
 pub(crate) struct Caller {
     pub file: *const c_char,
-    /// The line, and above it the number of the OpenSSL.
+    /// The line, and above it the number of the source.
     pub line: u64,
     /// The hook's own frame pointer: the walk starts there.
     pub frame: usize,
@@ -18,13 +20,15 @@ pub(crate) struct Caller {
 impl Caller {
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn new(openssl: u8, file: *const c_char, line: u32, frame: usize) -> Caller {
-        Caller { file, line: u64::from(openssl) << 32 | u64::from(line), frame }
+    pub(crate) fn new(source: Source, file: *const c_char, line: u32, frame: usize) -> Caller {
+        Caller { file, line: u64::from(source.number()) << 32 | u64::from(line), frame }
     }
 
     /// The site's key; `block_bytes` is 0 where all sizes have the same site.
     pub(crate) fn key(self, block_bytes: u64, stack: Stack) -> Key {
-        let (openssl, line) = ((self.line >> 32) as u8, self.line as u32);
-        Key { openssl, file: self.file, line, block_bytes, stack }
+        // What `new` put there.
+        let source = Source::from_number((self.line >> 32) as u16).unwrap_or_default();
+        let line = self.line as u32;
+        Key { source, file: self.file, line, block_bytes, stack }
     }
 }

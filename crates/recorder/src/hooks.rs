@@ -7,6 +7,8 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
+use contract::Source;
+
 use crate::below::Below;
 use crate::caller::Caller;
 use crate::heap::MemoryFunctions;
@@ -44,7 +46,7 @@ unsafe extern "C" fn malloc<const N: usize>(
     // SAFETY: OpenSSL's call, passed on.
     let block = unsafe { BELOW[N].malloc(size, file, line) };
     if !block.is_null() {
-        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
+        let caller = Caller::new(Source::openssl(N as u8), file, line as u32, frame_pointer());
         events::allocated(block as usize, size as u64, caller);
     }
     block
@@ -81,7 +83,7 @@ unsafe extern "C" fn realloc<const N: usize>(
         None => {}
     }
     if !moved.is_null() {
-        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
+        let caller = Caller::new(Source::openssl(N as u8), file, line as u32, frame_pointer());
         events::allocated(moved as usize, size as u64, caller);
     }
     moved

@@ -70,7 +70,7 @@ pub(crate) fn is_any() -> bool {
 }
 
 impl OpensslNumber {
-    /// The number in [`ledger::Site::openssl`].
+    /// The instance in [`ledger::Site::source`].
     pub fn get(self) -> u8 {
         self.0
     }

@@ -6,6 +6,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use contract::Source;
 use ledger::{Counts, Snapshot};
 use recorder::{
     FreeFn, Heap, MallocFn, MemoryFunctions, OpensslNumber, Options, ReallocFn, StackSource,
@@ -113,7 +114,9 @@ const FILE: &std::ffi::CStr = c"same.c";
 /// Sums over the sites of one OpenSSL.
 fn of(snapshot: &Snapshot, openssl: &Openssl) -> Counts {
     let mut sum = Counts::default();
-    for site in snapshot.sites.iter().filter(|site| site.openssl == openssl.number.get()) {
+    for site in
+        snapshot.sites.iter().filter(|site| site.source == Source::openssl(openssl.number.get()))
+    {
         sum.add(&site.counts);
     }
     sum

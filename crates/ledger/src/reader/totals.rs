@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use crate::layout::{CellRecord, DROPPED_CELL, Header, PeakRecord, SiteRecord};
-use crate::reader::source::Source;
+use crate::reader::place::Place;
 use crate::reader::{Counters, Layout, statistic, u32_at, u64_at};
 use crate::snapshot::Counts;
 use crate::statistic::Statistic;
@@ -48,7 +48,7 @@ impl Totals {
 
     pub fn add_cells(
         &mut self,
-        source: &Source,
+        place: &Place,
         layout: &Layout,
         counters: &Counters,
     ) -> Result<(), LedgerError> {
@@ -65,7 +65,7 @@ impl Totals {
                     None => {
                         let offset = layout.regions.cells + (at * size) as u64;
                         let range = format!("at most {}", layout.capacities.sites);
-                        return Err(source.invalid(offset, "site of a cell", range, number));
+                        return Err(place.invalid(offset, "site of a cell", range, number));
                     }
                 },
             };
