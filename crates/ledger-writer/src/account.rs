@@ -70,7 +70,7 @@ impl Account {
     /// Takes what an allocation needs. `before` is called first with the epoch in force. An error
     /// is for `Peak::settle`.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the lease would go through memory
+    // the lease would go through memory
     pub(crate) fn rise(
         &self,
         bytes: u64,
@@ -82,7 +82,6 @@ impl Account {
 
     /// Adds what a free has left. The rest as for [`Account::rise`].
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
     pub(crate) fn fall(
         &self,
         bytes: u64,
@@ -93,7 +92,6 @@ impl Account {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
     pub(crate) fn change(
         &self,
         next: u64,

@@ -36,7 +36,7 @@ impl Cell {
     /// Counts an allocation of `bytes`, in a cell of the calling thread, if its account suffices,
     /// as it mostly does. Else [`Ledger::settle`](crate::Ledger::settle) has to do it.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the lease would go through memory
+    // the lease would go through memory
     pub fn count_allocation(
         self,
         bytes: u64,
@@ -50,7 +50,6 @@ impl Cell {
 
     /// Counts a free of a block of `bytes`, in the same way.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
     pub fn count_free(self, bytes: u64, account: &Account, lease: &Lease) -> Result<(), Stored> {
         account.fall(bytes, lease, |epoch| save_peak(self.record(), epoch))?;
         self.add_free(bytes);
@@ -66,14 +65,12 @@ impl Cell {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn add_allocation(self, bytes: u64) {
         bump(&self.record().alloc_blocks, 1);
         bump(&self.record().alloc_bytes, bytes);
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn add_free(self, bytes: u64) {
         bump(&self.record().free_blocks, 1);
         bump(&self.record().free_bytes, bytes);

@@ -31,7 +31,6 @@ pub(crate) fn prepare() {
 
 /// Between a store of the account's owner and the look that follows it.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 pub(crate) fn of_owner() {
     if FENCES.load(Ordering::Relaxed) == KERNEL {
         compiler_fence(Ordering::SeqCst);

@@ -19,7 +19,6 @@ pub(crate) struct Caller {
 
 impl Caller {
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn new(source: Source, file: *const c_char, line: u32, frame: usize) -> Caller {
         Caller { file, line: u64::from(source.number()) << 32 | u64::from(line), frame }
     }

@@ -16,7 +16,7 @@ use crate::{current, heritage, start};
 
 /// Counts a block that the heap has just given.
 #[inline(always)]
-#[allow(clippy::inline_always)] // the caller's fields would go through memory
+// the caller's fields would go through memory
 pub(crate) fn allocated(pointer: usize, bytes: u64, caller: Caller) {
     let counted = match Seated::enter() {
         Some(mut seated) => {
@@ -34,7 +34,6 @@ pub(crate) fn allocated(pointer: usize, bytes: u64, caller: Caller) {
 
 /// Counts a block if the thread's habits know it. `false`: nothing has happened.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 fn habitual(mut seat: Seat, pointer: usize, bytes: u64, caller: Caller) -> bool {
     let recorder = seat.recorder();
     let home = recorder.blocks.home(pointer);
@@ -81,7 +80,6 @@ fn allocated_otherwise(pointer: usize, bytes: u64, file: *const c_char, line: u6
 
 /// Counts a block out that the heap is about to get back.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 pub(crate) fn freed(pointer: usize) {
     let counted = match Seated::enter() {
         Some(mut seated) => {
@@ -98,7 +96,6 @@ pub(crate) fn freed(pointer: usize) {
 
 /// Counts a block out if it is where it is looked for first. `false`: nothing has happened.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 fn freed_from_best(mut seat: Seat, pointer: usize) -> bool {
     let home = seat.recorder().blocks.home(pointer);
     let Some(block) = home.remove_from_best(pointer) else { return false };

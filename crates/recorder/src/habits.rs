@@ -44,7 +44,6 @@ impl Successor {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn habit(self) -> Number {
         Number(self.0 & PLACE)
     }
@@ -69,7 +68,6 @@ impl Number {
 
     /// Which of the successors of a habit comes after this one and that.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn turn(self) -> usize {
         self.index() % SPARE
     }
@@ -115,7 +113,7 @@ const _: () = assert!(size_of::<Habit>() == 64);
 impl Habit {
     /// Whether it is the caller's, and what it says then.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the caller's fields would go through memory
+    // the caller's fields would go through memory
     fn fits(&self, caller: Caller, source: &Source) -> bool {
         let Some(innermost) = self.innermost else { return false };
         let shape = Shape { innermost, ways: self.ways, reach: self.reach };
@@ -181,7 +179,7 @@ impl Habits {
 
     /// The cell of the habit that is expected now, if this allocation is what it expects.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the caller's fields would go through memory
+    // the caller's fields would go through memory
     pub(crate) fn expected_cell(&self, caller: Caller) -> Option<u32> {
         let habit = self.habit(self.expected);
         let fits = self.generation == unwind::generation() && habit.fits(caller, &self.source);
@@ -191,7 +189,6 @@ impl Habits {
     /// Notes that the expected habit has been followed, and has the processor fetch what the next
     /// allocation will need.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn follow_expected(&mut self) {
         self.follow(self.expected);
         self.look_ahead();
@@ -199,7 +196,6 @@ impl Habits {
 
     /// The cell with this number.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn cell(&self, number: u32) -> Cell {
         self.cells.cell(number)
     }
@@ -232,7 +228,6 @@ impl Habits {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn habit(&self, number: Number) -> &Habit {
         // SAFETY: numbers are masked by `Successor::habit`, or are those of `learn`: multiples of
         // a habit's size below as many as there are.
@@ -247,7 +242,6 @@ impl Habits {
 
     /// Notes the habit that is followed now.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn follow(&mut self, number: Number) {
         self.before = self.last;
         self.last = number;
@@ -266,7 +260,6 @@ impl Habits {
 
     /// Has the processor fetch what the next allocation will need, if it is the habitual one.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn look_ahead(&self) {
         let next = self.habit(self.expected);
         prefetch(next.innermost.map_or(std::ptr::null(), |it| it.as_ptr().cast_const()));

@@ -25,6 +25,12 @@
 //! sampling has hooks of its own: most blocks ─► below, the others to the same tables.
 //! ```
 
+#![expect(
+    clippy::inline_always,
+    reason = "each event of OpenSSL's passes here in some tens of nanoseconds: what is a call of its \
+              own keeps the caller's fields in memory, and frame_pointer must be its caller's"
+)]
+
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("the recorder is written for 64-bit little-endian Linux");
 
@@ -33,6 +39,7 @@ mod blocks;
 mod caller;
 mod current;
 mod events;
+mod function;
 mod habits;
 mod heap;
 mod heritage;
@@ -56,6 +63,7 @@ mod threads;
 mod trace;
 mod unwind;
 
+pub use function::{AtomicFn, FunctionPointer, address_of, function_at};
 pub use heap::{
     FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,
 };

@@ -70,7 +70,6 @@ impl Place {
     ///
     /// It is the place of a segment among `all`.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     unsafe fn segment<'a>(self, all: NonNull<Segment>) -> &'a Segment {
         // SAFETY: the caller's promise; segments are never taken down, and were written before they
         // were found.
@@ -125,7 +124,6 @@ impl Source {
     /// The shape is one of [`Segments::of`], from a trace of this source, and the frame is that of
     /// a function that the calling thread is in.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) unsafe fn has(&self, shape: Shape, frame: usize) -> bool {
         self.bounds.hold_from(frame, shape.reach as usize)
             // SAFETY: the caller's promise; the words of every segment, which `reach` covers, are
@@ -152,7 +150,6 @@ impl Segment {
 
     /// What `links` are of a walk through unwind tables.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn spread_links(&self) -> &Links {
         // SAFETY: `Links` are as many bytes, of which none has a meaning of its own, and need less
         // alignment.

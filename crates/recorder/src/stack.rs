@@ -73,7 +73,7 @@ impl StackSource {
 
 /// The frame pointer of the function this is inlined into.
 #[inline(always)]
-#[allow(clippy::inline_always)] // anything else reads another function's register
+// anything else reads another function's register
 pub(crate) fn frame_pointer() -> usize {
     let pointer: usize;
     // SAFETY: copies a register, and nothing else.
@@ -159,7 +159,6 @@ impl Bounds {
     /// Every word from the frame record at `frame` to `reach` bytes further out lies within.
     /// Of the frame of a function that keeps to its calling convention, so that it is aligned.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn hold_from(self, frame: usize, reach: usize) -> bool {
         debug_assert!(frame.is_multiple_of(size_of::<usize>()));
         frame >= self.low && frame.wrapping_add(reach) <= self.high

@@ -110,7 +110,6 @@ impl Threads {
 
     /// Whether the calling thread is the process's only one.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn count(&self) -> ledger_writer::Threads {
         // The C library clears it before it starts a thread.
         match self.single.load(Ordering::Relaxed) {

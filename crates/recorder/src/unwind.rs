@@ -11,6 +11,7 @@
 
 mod cache;
 mod rule;
+mod section;
 mod tables;
 
 use ledger_writer::StackEnd;

@@ -17,7 +17,7 @@ static HELD: [AtomicU8; PLACES] = [const { AtomicU8::new(0) }; PLACES];
 
 /// Whether a counted block may be at this address.
 #[inline(always)]
-#[allow(clippy::inline_always)] // five instructions
+// five instructions
 pub(super) fn may_hold(pointer: usize) -> bool {
     // Whoever frees a block has it from the thread that allocated it, and sees what that did.
     place(pointer).load(Ordering::Relaxed) != 0
@@ -39,7 +39,6 @@ fn change(pointer: usize, change: fn(u8) -> u8) {
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
 fn place(pointer: usize) -> &'static AtomicU8 {
     &HELD[(pointer >> SHARED_BITS ^ pointer >> (SHARED_BITS + 16)) % PLACES]
 }

@@ -159,7 +159,6 @@ impl Segment {
 /// Places, each with a load of its own. Compilers would make one of the four, and take it apart with
 /// twice as many instructions.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 fn each(places: &[u16; FRAMES]) -> [u16; FRAMES] {
     [0, 1, 2, 3].map(|at: usize| {
         // SAFETY: one of the places.

@@ -61,7 +61,6 @@ impl Segment {
     ///
     /// With the segment's base at `base` it lies on the calling thread's own stack.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(super) unsafe fn word(base: usize, place: u16) -> usize {
         // SAFETY: the caller's promise; distances are counted in words.
         unsafe { ((base + usize::from(place) * WORD) as *const usize).read() }
@@ -73,7 +72,6 @@ impl Segment {
     ///
     /// With the segment's base at `base`, its words lie on the calling thread's own stack.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(super) unsafe fn ends_at(&self, base: usize, bounds: &Bounds) -> bool {
         let place = self.places[FRAMES - 1];
         // SAFETY: the caller's promise; a frame pointer lies in the word below an address.

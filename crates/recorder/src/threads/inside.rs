@@ -55,7 +55,6 @@ pub(crate) struct Seated(NonNull<Desk>);
 impl Seated {
     /// `None` when the calling thread has no desk or is in the hook already.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn enter() -> Option<Seated> {
         let word = thread_word::get();
         if word & INSIDE != 0 {
@@ -68,7 +67,6 @@ impl Seated {
 
     /// The desk.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn seat(&mut self) -> Seat<'_> {
         // SAFETY: a thread's word names a desk whose owner it is; this is the one proof that it is
         // inside, and is borrowed for as long as the seat.
@@ -77,7 +75,6 @@ impl Seated {
 
     /// The thread is in the hook no more.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn leave(self) {
         let Seated(_) = self;
         thread_word::clear_lowest_bit();
