@@ -1,4 +1,4 @@
-//! Who asked for memory.
+//! The code that asks for memory.
 
 /// A kind of code that asks for memory of its own.
 ///
@@ -59,13 +59,13 @@ impl Domain {
     }
 }
 
-/// Who asked for a block: a domain, and which one of its kind in the process.
+/// The asker for a block: a domain, and which one of its kind in the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
     /// The kind of code.
     pub domain: Domain,
-    /// Which one, where a process has several of a kind: they are numbered from 0 in the order in
-    /// which they were found.
+    /// The one that it is, where a process has several of a kind: they are numbered from 0 in the
+    /// order in which they were found.
     pub instance: u8,
 }
 

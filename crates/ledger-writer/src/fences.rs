@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
 
 use crate::permit::Permit;
 
-/// Who makes the fences.
+/// The side that makes the fences.
 static FENCES: AtomicU8 = AtomicU8::new(OWNERS);
 
 /// Owners; those who freeze need none from the kernel.

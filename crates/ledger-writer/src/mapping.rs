@@ -20,7 +20,7 @@ pub struct CreateError {
 }
 
 impl CreateError {
-    /// Of a file that would go beyond [`largest_file`].
+    /// The error of a file that would go beyond [`largest_file`].
     pub(crate) fn too_large(path: &Path) -> CreateError {
         CreateError {
             path: path.display().to_string(),

@@ -144,8 +144,8 @@ impl Peak {
         }
         let threads = accounts.threads();
         loop {
-            // Before the pool: whoever gathers what is spread now freezes the account after that, and
-            // this is no longer its gate.
+            // Before the pool: whoever gathers what is spread now freezes the account after that,
+            // and this is no longer its gate.
             let gate = account.gate.load(Ordering::SeqCst);
             let (pool, epoch) = split(self.word.load(Ordering::SeqCst));
             // After the pool: if the account is open still, its epoch is the pool's.

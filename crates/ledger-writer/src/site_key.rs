@@ -5,7 +5,7 @@ use contract::Source;
 /// What tells one site from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteKey<'a> {
-    /// Who allocates there.
+    /// The code that allocates there.
     pub source: Source,
     /// Where the name of its file lies in the program, or 0.
     pub file_pointer: usize,

@@ -25,7 +25,7 @@ enum Event {
         thread: usize,
         block: prop::sample::Index,
     },
-    /// The same, by a thread without a cell.
+    /// Frees one of the live blocks, by a thread without a cell.
     Spill {
         block: prop::sample::Index,
     },

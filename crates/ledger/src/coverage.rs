@@ -14,7 +14,19 @@ use contract::{Outcome, Source, Way};
 
 use crate::LedgerError;
 
-/// The contents of the file.
+/// The contents of a coverage file.
+///
+/// ```
+/// use ledger::{Coverage, Outcome};
+///
+/// let text = "process\t77\t/usr/bin/server\n\
+///             openssl\t0\t/usr/lib/libcrypto.so.3\tOpenSSL 3.5.4\texported\trecorded\n";
+/// let coverage = Coverage::parse("77.coverage", text)?;
+/// assert_eq!(coverage.openssls[0].outcome, Outcome::Recorded);
+/// assert_eq!(coverage.openssl_names()[0].1, "libcrypto.so.3 OpenSSL 3.5.4");
+/// assert_eq!(coverage.to_text(), text);
+/// # Ok::<(), ledger::LedgerError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// The process.
@@ -38,7 +50,7 @@ pub struct Found {
     pub number: Option<u8>,
     /// The file it lies in.
     pub object: String,
-    /// What it says of itself; empty when it could not be asked.
+    /// The version that the OpenSSL says of itself; empty when it could not be asked.
     pub version: String,
     /// How it was found.
     pub way: Way,
@@ -140,7 +152,7 @@ impl Coverage {
     }
 }
 
-/// In place of a number.
+/// What stands for the number of an OpenSSL that is not recorded.
 const NO_NUMBER: &str = "-";
 
 impl Found {

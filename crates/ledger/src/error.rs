@@ -48,9 +48,9 @@ pub enum LedgerError {
         offset: u64,
         /// What the value is.
         what: &'static str,
-        /// What it may be.
+        /// What the value may be.
         expected: String,
-        /// What it is.
+        /// What the value is.
         found: String,
     },
 }

@@ -35,8 +35,8 @@ pub const SITE_READY: u32 = 1;
 /// `SiteRecord::flags`: the stack is cut.
 pub const SITE_TRUNCATED: u32 = 1;
 
-/// `SiteRecord::flags`: the [number](contract::Source::number) of the source lies this many bits up,
-/// and takes sixteen.
+/// `SiteRecord::flags`: the [number](contract::Source::number) of the source lies this many bits
+/// up, and takes sixteen.
 pub const SITE_SOURCE_SHIFT: u32 = 8;
 
 /// `SiteRecord::file` when OpenSSL passed NULL.
@@ -73,7 +73,7 @@ impl Capacities {
     /// Fewer sites are not worth a ledger.
     const LEAST_SITES: u32 = 256;
 
-    /// As much of these capacities as a file of `bytes` has room for. `None` when that is next to
+    /// These capacities, or what a file of `bytes` has room for. `None` when that is next to
     /// nothing.
     pub fn within(self, bytes: u64) -> Option<Capacities> {
         let mut capacities = self;
@@ -143,9 +143,9 @@ pub const TABLES: usize = 128;
 /// Where a private table of the recorder lies. 0 and 0 until it is written.
 #[repr(C)]
 pub struct TableRecord {
-    /// Its first address.
+    /// The table's first address.
     pub start: AtomicU64,
-    /// Its length in bytes.
+    /// The table's length in bytes.
     pub bytes: AtomicU64,
 }
 
@@ -192,7 +192,8 @@ pub struct SiteRecord {
 /// `CellRecord::site` of a cell that counts dropped sites.
 pub const DROPPED_CELL: u32 = u32::MAX;
 
-/// One thread's counts at one site. In a sampled ledger bytes are [weights](crate::Sampling::weight).
+/// One thread's counts at one site. In a sampled ledger bytes are
+/// [weights](crate::Sampling::weight).
 #[repr(C, align(64))]
 pub struct CellRecord {
     /// The site's number.

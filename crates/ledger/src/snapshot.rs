@@ -27,7 +27,8 @@ pub struct Counts {
 /// One allocation site: OpenSSL's file and line with the stack that reached it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
-    /// Who allocates here. An OpenSSL's instance is its [`Found::number`](crate::Found::number).
+    /// The code that allocates here. An OpenSSL's instance is its
+    /// [`Found::number`](crate::Found::number).
     pub source: Source,
     /// The file as OpenSSL passed it, not normalised; `None` when OpenSSL passed NULL.
     pub file: Option<Arc<str>>,
@@ -93,7 +94,7 @@ pub struct Inherited {
     pub blocks: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// Those of them that the process itself has freed since.
+    /// Blocks among them that the process itself has freed since.
     pub freed_blocks: u64,
     /// Bytes in them.
     pub freed_bytes: u64,
@@ -126,7 +127,8 @@ pub struct Snapshot {
     /// Files mapped into the process when the recorder was installed.
     pub modules: Vec<Module>,
     /// Addresses of the recorder's private tables. The header lists as many as a server of usual
-    /// size has; with more than about a hundred threads, [`Statistics::private_bytes`] exceeds their sum.
+    /// size has; with more than about a hundred threads, [`Statistics::private_bytes`] exceeds
+    /// their sum.
     pub tables: Vec<Range<u64>>,
     /// Every site, in order of first use: a later snapshot of the same ledger has the same site at
     /// the same place. A site that was just being made is an empty one, with nothing in it.

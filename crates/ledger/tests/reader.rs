@@ -51,7 +51,7 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(&path).expect("the file just made")
 });
 
-/// Of line 7.
+/// A site's key, at line 7.
 fn key(number: usize, block_bytes: u64, frames: &[usize]) -> SiteKey<'_> {
     SiteKey {
         source: Source::openssl(number as u8),
@@ -339,7 +339,11 @@ fn assert_usable(read: Result<Snapshot, LedgerError>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..9000)) {
@@ -376,7 +380,10 @@ proptest! {
     #[test]
     fn a_real_ledger_with_wrong_bytes_never_panics(
         wrong in vec((place(), any::<u8>()), 1..20),
-        length in prop_oneof![3 => Just(usize::MAX), 1 => any::<prop::sample::Index>().prop_map(|at| at.index(REAL.len()))],
+        length in prop_oneof![
+            3 => Just(usize::MAX),
+            1 => any::<prop::sample::Index>().prop_map(|at| at.index(REAL.len())),
+        ],
     ) {
         let mut bytes = REAL.clone();
         for (place, byte) in wrong {

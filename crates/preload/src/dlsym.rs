@@ -88,7 +88,7 @@ fn real() -> Lookup {
     found
 }
 
-/// In place of a `dlsym` that cannot be found: no symbol has an address.
+/// Stands for a `dlsym` that cannot be found: no symbol has an address.
 unsafe extern "C" fn nothing(_handle: *mut c_void, _name: *const c_char) -> *mut c_void {
     std::ptr::null_mut()
 }

@@ -55,8 +55,8 @@ pub(crate) fn reach(objects: &[Object], unused: &[usize]) {
     }
 }
 
-/// Those that are new since the last look. A library that was unloaded and is back at its place is
-/// new too: it has its own code again.
+/// The objects that are new since the last look. A library that was unloaded and is back at its
+/// place is new too: it has its own code again.
 fn unseen<'a>(objects: &[&'a Object]) -> Vec<&'a Object> {
     let mut new = Vec::new();
     SEEN.with(|seen| {
@@ -69,7 +69,7 @@ fn unseen<'a>(objects: &[&'a Object]) -> Vec<&'a Object> {
     new
 }
 
-/// Calls from other objects into this one are led already.
+/// Whether calls from other objects into this one are led already.
 fn is_led(object: &Object) -> bool {
     let reached = (0..MOST).filter_map(reached);
     reached.filter(|openssl| openssl.way == Way::Slots).any(|it| object.holds_code(it.new, 1))

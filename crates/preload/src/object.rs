@@ -15,17 +15,17 @@ pub(crate) struct Changes {
 /// One object: the program, or a library.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    /// Its file; for the program, the link that /proc has to it.
+    /// The object's file; for the program, the link that /proc has to it.
     pub path: PathBuf,
     /// What is added to addresses in the file.
     pub base: usize,
     /// Where its program headers are: tells one object from another.
     pub headers: usize,
-    /// Its loaded segments.
+    /// The loaded segments.
     segments: Vec<Segment>,
     /// What the loader has made read-only after its own work.
     sealed: Vec<Segment>,
-    /// Its dynamic section, if it has one.
+    /// The dynamic section, if it has one.
     pub dynamic: Option<usize>,
 }
 

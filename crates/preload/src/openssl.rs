@@ -31,7 +31,7 @@ pub(crate) struct Openssl {
     pub getter: Option<usize>,
     pub since_1_1: bool,
     version_function: Option<usize>,
-    /// What its file says, where it cannot be asked.
+    /// The version that its file says, where it cannot be asked.
     version_text: Option<String>,
     own: [Option<usize>; 3],
     /// The variables that its setter writes, if they were found on the way to it.
@@ -83,7 +83,7 @@ impl Openssl {
         unsafe { MemoryFunctions::of(getter) }
     }
 
-    /// Its getter.
+    /// The OpenSSL's getter.
     pub(crate) fn getter(&self) -> Option<Getter> {
         // SAFETY: the address of the function of this name in an OpenSSL, which has this type.
         self.getter.and_then(|getter| unsafe { function_at::<Getter>(getter) })
@@ -116,7 +116,7 @@ impl Openssl {
         }
     }
 
-    /// What it says of itself; a text in its data, without any initialisation.
+    /// The version that the OpenSSL says of itself; a text in its data, without any initialisation.
     pub(crate) fn version(&self) -> String {
         // SAFETY: the address of the function of this name, which has this type.
         let function = |at| unsafe { function_at::<Version>(at) };

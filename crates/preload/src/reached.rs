@@ -1,4 +1,4 @@
-//! Whose function a program reaches that calls one of OpenSSL's by its name.
+//! The OpenSSL whose function a program reaches by its name.
 
 use std::ffi::CStr;
 
@@ -10,7 +10,7 @@ use crate::scan;
 
 /// The setter or getter that a program has called by its name.
 pub(crate) enum Reached {
-    /// That of a recorded OpenSSL.
+    /// The function of a recorded OpenSSL.
     Recorded(OpensslNumber),
     /// One at this address.
     Other(usize),

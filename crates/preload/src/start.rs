@@ -63,8 +63,8 @@ fn is_main() -> bool {
     parent == Some(std::os::unix::process::parent_id())
 }
 
-/// How blocks are to be sampled, if they are. What cannot be understood is a sentence for the report,
-/// and every block is counted then.
+/// How blocks are to be sampled, if they are. What cannot be understood is a sentence for the
+/// report, and every block is counted then.
 fn sample_options() -> Result<Option<SampleOptions>, String> {
     let Some(text) = std::env::var_os(environment::SAMPLE) else { return Ok(None) };
     let sampling = sampling(&text.to_string_lossy())?;

@@ -1,4 +1,4 @@
-//! Who asked for a block.
+//! The place that asked for a block.
 
 use std::ffi::c_char;
 

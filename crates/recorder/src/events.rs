@@ -16,7 +16,6 @@ use crate::{current, heritage, start};
 
 /// Counts a block that the heap has just given.
 #[inline(always)]
-// the caller's fields would go through memory
 pub(crate) fn allocated(pointer: usize, bytes: u64, caller: Caller) {
     let counted = match Seated::enter() {
         Some(mut seated) => {

@@ -66,7 +66,7 @@ impl Number {
         self.0 as usize / size_of::<Habit>()
     }
 
-    /// Which of the successors of a habit comes after this one and that.
+    /// The one of a habit's successors that comes after this one and that.
     #[inline(always)]
     fn turn(self) -> usize {
         self.index() % SPARE
@@ -96,7 +96,7 @@ struct Habit {
     file: *const c_char,
     line: u64,
     innermost: Option<NonNull<Segment>>,
-    /// Of its shape, as `innermost`.
+    /// The ways of the habit's shape, kept here as `innermost` is.
     ways: Ways,
     reach: u32,
     /// The number of the cell.
@@ -113,7 +113,6 @@ const _: () = assert!(size_of::<Habit>() == 64);
 impl Habit {
     /// Whether it is the caller's, and what it says then.
     #[inline(always)]
-    // the caller's fields would go through memory
     fn fits(&self, caller: Caller, source: &Source) -> bool {
         let Some(innermost) = self.innermost else { return false };
         let shape = Shape { innermost, ways: self.ways, reach: self.reach };
@@ -141,7 +140,7 @@ pub(crate) struct Habits {
     /// The one that came after these two the last time.
     expected: Number,
     used: u32,
-    /// Which forgetting of rules the habits come after.
+    /// The forgetting of rules that the habits come after.
     generation: u64,
     /// How its stacks are read, and where they are.
     source: Source,
@@ -179,7 +178,6 @@ impl Habits {
 
     /// The cell of the habit that is expected now, if this allocation is what it expects.
     #[inline(always)]
-    // the caller's fields would go through memory
     pub(crate) fn expected_cell(&self, caller: Caller) -> Option<u32> {
         let habit = self.habit(self.expected);
         let fits = self.generation == unwind::generation() && habit.fits(caller, &self.source);
@@ -248,7 +246,7 @@ impl Habits {
         self.expected = self.habit(number).next[self.before.turn()].habit();
     }
 
-    /// The same of one that was not expected, but is from now on. `at` is where it was among the
+    /// Follows a habit that was not expected, but is from now on. `at` is where it was among the
     /// successors of the last one.
     fn expect(&mut self, at: usize, successor: Successor) {
         let turn = self.before.turn();

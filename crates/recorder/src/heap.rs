@@ -68,7 +68,7 @@ pub struct MemoryFunctions {
 }
 
 impl MemoryFunctions {
-    /// Those that are in an OpenSSL now.
+    /// The functions that are in an OpenSSL now.
     ///
     /// # Safety
     ///

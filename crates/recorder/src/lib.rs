@@ -27,8 +27,8 @@
 
 #![expect(
     clippy::inline_always,
-    reason = "each event of OpenSSL's passes here in some tens of nanoseconds: what is a call of its \
-              own keeps the caller's fields in memory, and frame_pointer must be its caller's"
+    reason = "each event of OpenSSL's passes here in some tens of nanoseconds: a call of its own \
+              sends the caller's fields through memory, and frame_pointer must be its caller's"
 )]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]

@@ -3,9 +3,9 @@
 use crate::current;
 
 /// Calls `visit` with the requested size of every live block of OpenSSL's that is counted, and how
-/// many blocks it stands for (1 unless a part of them is counted), for sums that the ledger does not
-/// have. Blocks that come or go meanwhile may be seen or not. Takes some tens of
-/// milliseconds for a million blocks, and does nothing without a recorder.
+/// many blocks it stands for (1 unless a part of them is counted), for sums that the ledger does
+/// not have. Blocks that come or go meanwhile may be seen or not. Takes some tens of milliseconds
+/// for a million blocks, and does nothing without a recorder.
 pub fn for_each_live_block(mut visit: impl FnMut(u64, f64)) {
     if let Some(recorder) = current::current() {
         let sampling = recorder.sampling;

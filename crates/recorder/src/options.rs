@@ -45,7 +45,7 @@ pub enum LedgerPlace {
 /// What becomes of processes that are forked from the recorded one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Children {
-    /// They run on, and nothing is counted in them.
+    /// The children run on, and nothing is counted in them.
     Unrecorded,
     /// Each gets a ledger of its own at its first allocation, under a name of its own: in the
     /// folder, or beside the file. What it has from its parent is kept apart in it.

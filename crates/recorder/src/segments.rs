@@ -35,8 +35,9 @@ pub(crate) struct Segment {
     /// The return addresses. Of a walk through frame pointers they are in the order of
     /// [`PAIRED`].
     addresses: [usize; FRAMES],
-    /// Of a walk through frame pointers: what the word below each address holds, as a distance in
-    /// bytes from the base, in the same order. Of one through unwind tables: [`Links`].
+    /// What else the walk depended on. Through frame pointers: what the word below each address
+    /// holds, as a distance in bytes from the base, in the same order. Through unwind tables:
+    /// [`Links`].
     links: [u32; FRAMES],
     /// Where the return addresses lie.
     places: [u16; FRAMES],
@@ -111,7 +112,7 @@ pub(crate) struct Source {
 type Compare = unsafe fn(NonNull<Segment>, Ways, usize, &Source) -> bool;
 
 impl Source {
-    /// Of a thread whose stack is not known yet.
+    /// The source of segments for a thread whose stack is not known yet.
     pub(crate) fn new(stacks: StackSource, segments: &Segments) -> Source {
         let compare = Segment::compare(stacks);
         Source { bounds: Bounds::NOWHERE, all: segments.all, compare }

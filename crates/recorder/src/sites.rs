@@ -17,7 +17,7 @@ use crate::stack::Stack;
 /// What tells one site from another.
 #[derive(Clone, Copy)]
 pub(crate) struct Key<'a> {
-    /// Who asked.
+    /// The code that asked.
     pub source: Source,
     /// OpenSSL's file name, a literal in its code or data; may be NULL.
     pub file: *const c_char,

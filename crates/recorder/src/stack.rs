@@ -72,8 +72,7 @@ impl StackSource {
 }
 
 /// The frame pointer of the function this is inlined into.
-#[inline(always)]
-// anything else reads another function's register
+#[inline(always)] // anything else reads another function's register
 pub(crate) fn frame_pointer() -> usize {
     let pointer: usize;
     // SAFETY: copies a register, and nothing else.
@@ -136,7 +135,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Of no stack: they hold no frame.
+    /// The bounds of no stack: they hold no frame.
     pub(crate) const NOWHERE: Bounds = Bounds { low: 1, high: 1 };
 
     /// The calling thread's. They never change.

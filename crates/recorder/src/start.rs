@@ -49,8 +49,8 @@ pub(crate) fn handle_forks() -> Result<(), InstallError> {
     }
 }
 
-/// The first allocation: makes the ledger and starts counting. `None` when no recorder is installed,
-/// when the process is in a sandbox, and when no ledger can be made.
+/// The first allocation: makes the ledger and starts counting. `None` when no recorder is
+/// installed, when the process is in a sandbox, and when no ledger can be made.
 #[cold]
 pub(crate) fn start() -> Option<&'static Recorder> {
     let options = options()?;

@@ -31,9 +31,9 @@ const DESKS: usize = 4096;
 /// One thread's tables.
 #[repr(C, align(64))]
 pub(crate) struct Desk {
-    /// Who sits here, as [`own_id`] has it; 0 when nobody does.
+    /// The thread that sits here, as [`own_id`] has it; 0 when nobody does.
     owner: AtomicU32,
-    /// Its share of how far the process is below its peak. Others may freeze it.
+    /// The thread's share of how far the process is below its peak. Others may freeze it.
     account: Account,
     own: UnsafeCell<Own>,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Threads {
     single: &'static AtomicU8,
     /// How stacks are read.
     stacks: StackSource,
-    /// Its destructor tells that a thread ends.
+    /// The thread-specific key whose destructor tells that a thread ends.
     key: libc::pthread_key_t,
     sites: usize,
 }

@@ -12,7 +12,7 @@ use crate::stack::Stack;
 pub(crate) struct Link {
     /// Where the word is.
     pub place: usize,
-    /// What it holds.
+    /// What the word holds.
     pub value: usize,
 }
 
@@ -121,7 +121,7 @@ impl Trace {
         Stack::new(frames, self.end)
     }
 
-    /// The same words at the same distances always lead to this stack.
+    /// Whether equal words at equal distances always lead to this stack.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.repeatable && self.depth > 0
     }

@@ -16,7 +16,7 @@ use recorder::{Heap, MemoryFunctions, Options, StackSource};
 
 /// `push rbp; mov rbp, rsp; call rdi; pop rbp; ret`: it keeps a frame pointer.
 const WITH_FRAME_POINTER: &[u8] = &[0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3];
-/// The same with rbp for a number: `push rbp; xor ebp, ebp; call rdi; pop rbp; ret`.
+/// A caller that has a number in rbp: `push rbp; xor ebp, ebp; call rdi; pop rbp; ret`.
 const WITH_A_NUMBER: &[u8] = &[0x55, 0x31, 0xed, 0xff, 0xd7, 0x5d, 0xc3];
 /// With rbp for a place on the stack that is no frame: `push rbp; lea rbp, [rsp-256]; …`.
 const WITH_A_PLACE_FURTHER_IN: &[u8] =

@@ -1,4 +1,4 @@
-//! Of many blocks a part is counted, and what that part is said to stand for is near the truth.
+//! A part of many blocks is counted, and what that part is said to stand for is near the truth.
 //! One test, since the hook is process-wide. The seed is fixed: it cannot fail by chance.
 
 mod openssl;

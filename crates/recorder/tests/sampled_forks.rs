@@ -1,5 +1,5 @@
-//! A process that is forked from a sampled one is sampled too, in a ledger of its own, in which what
-//! it has from its parent is kept apart and estimated.
+//! A process that is forked from a sampled one is sampled too, in a ledger of its own, in which
+//! what it has from its parent is kept apart and estimated.
 
 mod openssl;
 

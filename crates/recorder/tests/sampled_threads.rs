@@ -1,5 +1,5 @@
-//! Many threads at once, sampled: blocks are freed by other threads than those that allocated them, and
-//! what was counted is counted out.
+//! Many threads at once, sampled: blocks are freed by other threads than those that allocated them,
+//! and what was counted is counted out.
 
 mod openssl;
 

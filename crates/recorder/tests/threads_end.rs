@@ -7,8 +7,8 @@ use std::ffi::c_void;
 
 use openssl::{free, malloc_at, read};
 
-/// Like OpenSSL's own thread-specific data: freed by the thread's destructors, which also
-/// allocate once more.
+/// A block such as OpenSSL's own thread-specific data: freed by the thread's destructors, which
+/// also allocate once more.
 unsafe extern "C" fn free_at_exit(block: *mut c_void) {
     free(block);
     free(malloc_at(c"exit.c", 2, 11));

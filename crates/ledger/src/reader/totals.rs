@@ -108,8 +108,8 @@ impl Signed {
         self.free_bytes = self.free_bytes.wrapping_add(bytes);
     }
 
-    /// What the counted blocks stand for, each of `bytes` bytes. The bytes in the cells are weights,
-    /// which have been rounded block by block, and are not looked at here.
+    /// What the counted blocks stand for, each of `bytes` bytes. The bytes in the cells are
+    /// weights, which have been rounded block by block, and are not looked at here.
     pub fn estimated(self, sampling: Sampling, bytes: u64, site: usize) -> Counts {
         let counted = self.unsigned();
         // The same at every reading, so that a site at which nothing happens does not change. Parts

@@ -46,9 +46,9 @@ pub(super) unsafe fn put(
     if !protect(as_it_is | libc::PROT_WRITE) {
         return Err("the code cannot be made writable");
     }
-    // SAFETY: so many bytes of code, as `object.code` has seen, and writable now; that they are this
-    // function's alone is the caller's promise. Our own readers of code are not at it: the scan
-    // lets one thread at a time read or write. That no thread executes these instructions
+    // SAFETY: so many bytes of code, as `object.code` has seen, and writable now; that they are
+    // this function's alone is the caller's promise. Our own readers of code are not at it: the
+    // scan lets one thread at a time read or write. That no thread executes these instructions
     // meanwhile is certain where this is the only thread. With others it is likely and no more: the
     // OpenSSL has not allocated anything, as the recorder has seen, and this function allocates; so
     // a thread in it would have to be calling it for the first time right now, in a library that

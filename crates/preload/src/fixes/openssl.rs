@@ -34,7 +34,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// As the report says it.
+    /// The way as the report says it.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
             Way::Slots => "the slots that lead to SSL_new",
@@ -146,7 +146,7 @@ impl Openssl {
         }
     }
 
-    /// The same function of the same object.
+    /// Whether the two are one function of one object.
     pub(super) fn is_same_as(&self, other: &Openssl) -> bool {
         (self.way, self.new, &self.object) == (other.way, other.new, &other.object)
     }

@@ -16,7 +16,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// As the variable says.
+    /// The report that the variable asks for.
     pub(super) fn from_environment() -> Report {
         Report { file: std::env::var_os(environment::FIXES_REPORT).map(PathBuf::from) }
     }

@@ -45,7 +45,7 @@ pub(super) fn context_new(at: usize) -> usize {
     CONTEXTS[at] as usize
 }
 
-/// In place of `SSL_new`.
+/// Stands in for `SSL_new`.
 unsafe extern "C" fn connection<const AT: usize>(context: *mut c_void) -> *mut c_void {
     // Slots lead here only once this is set.
     let Some(openssl) = reached(AT) else { return std::ptr::null_mut() };
@@ -60,7 +60,7 @@ unsafe extern "C" fn connection<const AT: usize>(context: *mut c_void) -> *mut c
     made
 }
 
-/// In place of `SSL_CTX_new`, which from 3.0 on is `SSL_CTX_new_ex` of OpenSSL's own library
+/// Stands in for `SSL_CTX_new`, which from 3.0 on is `SSL_CTX_new_ex` of OpenSSL's own library
 /// context without properties.
 unsafe extern "C" fn context<const AT: usize>(method: *mut c_void) -> *mut c_void {
     // The jump is written only once this is set.

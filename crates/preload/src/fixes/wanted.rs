@@ -1,4 +1,4 @@
-//! Which fixes are wanted.
+//! The fixes that are wanted.
 
 use std::sync::OnceLock;
 

@@ -32,7 +32,7 @@ struct Recorded {
     path: PathBuf,
     setter: Option<usize>,
     getter: Option<usize>,
-    /// Its variables, where there is no getter to ask.
+    /// The places of its variables, where there is no getter to ask.
     places: Option<[usize; 3]>,
     version: String,
     /// It has been unloaded.

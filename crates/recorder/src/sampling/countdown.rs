@@ -15,8 +15,7 @@ mod word {
         ".popsection",
     );
 
-    #[inline(always)]
-    // three instructions
+    #[inline(always)] // three instructions
     pub(crate) fn fall(bytes: i64) -> i64 {
         let left;
         // SAFETY: reads and writes the thread's copy of the variable above, which nothing else

@@ -102,8 +102,8 @@ impl Segment {
         difference
     }
 
-    /// The same of a walk through frame pointers. The last frame pointer of the outermost segment
-    /// is not looked at.
+    /// What differs in the words of a walk through frame pointers; 0 when nothing does. The last
+    /// frame pointer of the outermost segment is not looked at.
     ///
     /// # Safety
     ///

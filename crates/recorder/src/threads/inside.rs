@@ -19,7 +19,7 @@ pub(crate) fn stand_up() {
 /// Everything that touches a thread's own tables asks for it, so that a signal handler that
 /// interrupts the hook and allocates cannot reach them.
 pub(crate) struct Inside {
-    /// Its desk, if it has one.
+    /// The thread's desk, if it has one.
     pub(super) desk: Option<NonNull<Desk>>,
 }
 
@@ -44,8 +44,8 @@ impl Drop for Inside {
     }
 }
 
-/// The same proof, of a thread that has a desk. It has to be given back by [`Seated::leave`]: a
-/// destructor would be one more way out of the hooks.
+/// Proof that the calling thread is in the hook and has a desk. It has to be given back by
+/// [`Seated::leave`]: a destructor would be one more way out of the hooks.
 ///
 /// A thread with a desk is at work in this process: [`stand_up`] takes the desk of a forked child's
 /// thread away.

@@ -89,7 +89,7 @@ impl Seat<'_> {
         unsafe { self.own().places.add(site.number() as usize).as_mut() }
     }
 
-    /// The same seat, for a while.
+    /// Lends the seat for a while.
     #[inline(always)]
     pub(crate) fn again(&mut self) -> Seat<'_> {
         Seat { desk: self.desk, lifetime: PhantomData }
