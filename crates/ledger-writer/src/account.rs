@@ -1,7 +1,8 @@
 //! One thread's share of the margin below the peak: see `peak.rs`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use crate::atomics::AtomicU64;
 use crate::fences;
 use crate::word::{GENERATIONS, Word};
 

@@ -399,3 +399,6 @@ fn take(used: &AtomicU64, amount: u64, capacity: u64) -> Option<u64> {
     })
     .ok()
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

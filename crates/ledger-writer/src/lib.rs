@@ -26,6 +26,7 @@
 )]
 
 mod account;
+mod atomics;
 mod cell;
 mod fences;
 mod ledger;
