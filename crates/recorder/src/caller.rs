@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use contract::Source;
 
 use crate::sites::Key;
-use crate::stack::Stack;
+use crate::trace::Stack;
 
 /// Where OpenSSL asked, as its hook sees it.
 #[derive(Clone, Copy)]

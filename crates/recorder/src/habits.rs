@@ -12,10 +12,10 @@ use std::ptr::NonNull;
 
 use ledger_writer::{Cell, Cells, SiteId};
 
+use crate::bounds::Bounds;
 use crate::caller::Caller;
 use crate::memory::prefetch;
 use crate::segments::{Segment, Shape, Source, Ways};
-use crate::stack::Bounds;
 use crate::unwind;
 
 /// Habits of one thread. When they are used up, it begins anew.

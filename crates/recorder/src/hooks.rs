@@ -11,10 +11,10 @@ use contract::Source;
 
 use crate::below::Below;
 use crate::caller::Caller;
+use crate::frame_pointer::frame_pointer;
 use crate::heap::MemoryFunctions;
-use crate::openssls::{MOST_OPENSSLS, one_for_each_openssl};
+use crate::numbers::{MOST_OPENSSLS, one_for_each_openssl};
 use crate::recorder::Recorder;
-use crate::stack::frame_pointer;
 use crate::{current, events, start};
 
 /// What lies below each set.

@@ -36,9 +36,13 @@ compile_error!("the recorder is written for 64-bit little-endian Linux");
 
 mod below;
 mod blocks;
+mod bounds;
 mod caller;
 mod current;
+mod early;
+mod error;
 mod events;
+mod frame_pointer;
 mod function;
 mod habits;
 mod heap;
@@ -49,6 +53,7 @@ mod live_blocks;
 mod memory;
 mod modules;
 mod moves;
+mod numbers;
 mod openssls;
 mod options;
 mod recorder;
@@ -63,17 +68,19 @@ mod threads;
 mod trace;
 mod unwind;
 
+pub use early::begin_early;
+pub use error::InstallError;
 pub use function::{AtomicFn, FunctionPointer, address_of, function_at};
 pub use heap::{
     FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,
 };
-pub use install::{InstallError, check_in_place, install, note_replaced};
+pub use install::{check_in_place, install, note_replaced};
 pub use ledger::Sampling;
 pub use live_blocks::{for_each_live_block, site_of_block};
 pub use modules::{note_new_modules, note_unloading};
-pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
+pub use numbers::MOST_OPENSSLS;
+pub use openssls::{OpensslNumber, add_openssl};
 pub use options::{Children, LedgerPlace, Options};
 pub use sampling::SampleOptions;
 pub use sandbox::{give_up_sandbox, is_sandboxed, prepare_for_sandbox};
 pub use stack::StackSource;
-pub use start::begin_early;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ledger::Capacities;
 
-use crate::install::InstallError;
+use crate::error::InstallError;
 use crate::sampling::SampleOptions;
 use crate::stack::StackSource;
 

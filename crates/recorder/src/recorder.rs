@@ -6,7 +6,7 @@ use ledger::{Sampling, Statistic};
 use ledger_writer::Ledger;
 
 use crate::blocks::{Block, Blocks};
-use crate::install::InstallError;
+use crate::error::InstallError;
 use crate::memory::Table;
 use crate::options::Options;
 use crate::sampling;

@@ -2,7 +2,7 @@
 //! that a heap does not make.
 
 use crate::recorder::Recorder;
-use crate::{current, start, threads};
+use crate::{current, early, threads};
 
 pub use ledger_writer::is_sandboxed;
 
@@ -18,7 +18,7 @@ pub fn prepare_for_sandbox() {
     if is_sandboxed() {
         return;
     }
-    start::begin_early();
+    early::begin_early();
     let recorder = at_work();
     if let Some(recorder) = recorder {
         threads::sit_down(recorder);

@@ -16,10 +16,11 @@ mod word_by_word;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::bounds::Bounds;
 use crate::memory::{self, Table};
 use crate::segments::cut::{Outer, cut};
 use crate::segments::word_by_word::{is_linked_at, is_spread_at};
-use crate::stack::{Bounds, StackSource};
+use crate::stack::StackSource;
 use crate::trace::Trace;
 
 /// Frames of a segment: as many as fit into a cache line, since a program's stacks are many.

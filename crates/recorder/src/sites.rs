@@ -12,7 +12,7 @@ use contract::Source;
 use ledger_writer::{Ledger, SiteId, SiteKey};
 
 use crate::memory::{self, Table};
-use crate::stack::Stack;
+use crate::trace::Stack;
 
 /// What tells one site from another.
 #[derive(Clone, Copy)]

@@ -8,11 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ledger::{Capacities, Statistic};
 use ledger_writer::{Ledger, Permit};
 
-use crate::install::InstallError;
+use crate::error::InstallError;
 use crate::options::{Children, LedgerPlace, Options};
 use crate::recorder::Recorder;
 use crate::threads::{self, Inside};
-use crate::{current, heritage, openssls, sampling};
+use crate::{current, heritage, sampling};
 
 /// What [`install()`](crate::install()) was told; NULL before that.
 static OPTIONS: AtomicPtr<Options> = AtomicPtr::new(std::ptr::null_mut());
@@ -92,14 +92,6 @@ fn fail() {
         && let Some(parent) = heritage::retired()
     {
         parent.ledger.add(Statistic::UnrecordedChildren, 1);
-    }
-}
-
-/// Makes the ledger if there is none, although nothing has been allocated: later that may not be
-/// possible. Nothing is done in a process without OpenSSL.
-pub fn begin_early() {
-    if current::current().is_none() && openssls::is_any() {
-        start();
     }
 }
 

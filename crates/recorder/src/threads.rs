@@ -14,11 +14,12 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use ledger_writer::{Account, Accounts, Cell, Lease, Permit};
 
+use crate::bounds::Bounds;
 use crate::habits::Habits;
 use crate::memory;
 use crate::recorder::Recorder;
 use crate::segments::Source;
-use crate::stack::{Bounds, StackSource};
+use crate::stack::StackSource;
 use crate::thread_word;
 use crate::threads::inside::INSIDE;
 

@@ -5,7 +5,31 @@ use std::mem::MaybeUninit;
 use ledger::FRAMES_PER_SITE;
 use ledger_writer::StackEnd;
 
-use crate::stack::Stack;
+/// Return addresses, innermost first.
+#[derive(Clone, Copy)]
+pub(crate) struct Stack<'a> {
+    frames: &'a [usize],
+    end: StackEnd,
+}
+
+impl<'a> Stack<'a> {
+    /// The addresses.
+    #[inline]
+    pub(crate) fn frames(self) -> &'a [usize] {
+        self.frames
+    }
+
+    /// Where it ends.
+    pub(crate) fn end(self) -> StackEnd {
+        self.end
+    }
+
+    /// Return addresses, and where they end.
+    #[inline]
+    pub(crate) fn new(frames: &'a [usize], end: StackEnd) -> Stack<'a> {
+        Stack { frames, end }
+    }
+}
 
 /// A word of the stack that holds an address of the stack: a saved frame pointer, mostly.
 #[derive(Clone, Copy, Debug)]

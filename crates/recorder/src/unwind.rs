@@ -16,7 +16,7 @@ mod tables;
 
 use ledger_writer::StackEnd;
 
-use crate::stack::Bounds;
+use crate::bounds::Bounds;
 use crate::trace::Trace;
 use crate::unwind::rule::{Cfa, Rule};
 

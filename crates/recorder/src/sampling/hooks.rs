@@ -8,10 +8,10 @@ use contract::Source;
 
 use super::{countdown, counting, held};
 use crate::caller::Caller;
+use crate::frame_pointer::frame_pointer;
 use crate::heap::MemoryFunctions;
 use crate::hooks::BELOW;
-use crate::openssls::{MOST_OPENSSLS, one_for_each_openssl};
-use crate::stack::frame_pointer;
+use crate::numbers::{MOST_OPENSSLS, one_for_each_openssl};
 
 /// The sets, by number, in one place in memory.
 pub(crate) static SETS: [MemoryFunctions; MOST_OPENSSLS] = one_for_each_openssl!(set);

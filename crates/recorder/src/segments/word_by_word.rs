@@ -2,8 +2,9 @@
 
 use std::ptr::NonNull;
 
+use crate::bounds::Bounds;
 use crate::segments::{FRAMES, Links, PAIRED, Place, Segment, Source, WORD, Ways};
-use crate::stack::{self, Bounds};
+use crate::stack;
 
 /// The [`crate::segments::Compare`] of walks through frame pointers.
 pub(super) unsafe fn is_linked_at(

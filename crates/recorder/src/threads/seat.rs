@@ -5,11 +5,11 @@ use std::ptr::NonNull;
 
 use ledger_writer::{Account, Cell, Change, Lease, Ledger, Share, SiteId, Stored};
 
+use crate::bounds::Bounds;
 use crate::caller::Caller;
 use crate::habits::{Habits, Known};
 use crate::recorder::Recorder;
 use crate::segments::Shape;
-use crate::stack::Bounds;
 use crate::threads::{Desk, Own, Place, Threads};
 
 /// The calling thread at its desk.
