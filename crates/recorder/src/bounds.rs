@@ -34,8 +34,9 @@ impl Bounds {
         frame >= self.low && frame < self.high && frame.is_multiple_of(size_of::<usize>())
     }
 
-    /// Whether every word from the frame record at `frame` to `reach` bytes further out lies within,
-    /// of the frame of a function that keeps to its calling convention, so that it is aligned.
+    /// Whether every word from the frame record at `frame` to `reach` bytes further out lies
+    /// within, of the frame of a function that keeps to its calling convention, so that it is
+    /// aligned.
     #[inline(always)]
     pub(crate) fn hold_from(self, frame: usize, reach: usize) -> bool {
         debug_assert!(frame.is_multiple_of(size_of::<usize>()));
@@ -43,8 +44,8 @@ impl Bounds {
     }
 }
 
-/// The main thread's bounds, from when the recorder came: later /proc, where the C library looks for them,
-/// may be out of reach.
+/// The main thread's bounds, from when the recorder came: later /proc, where the C library looks
+/// for them, may be out of reach.
 static MAIN_STACK: OnceLock<Bounds> = OnceLock::new();
 
 /// Remembers where the main thread's stack is, if that is the calling thread.
