@@ -1,7 +1,8 @@
 //! The writing half of the ledger: a file mapped into the process that counts in it.
 //!
-//! What is where in the file, [`ledger::layout`](::ledger::layout) says; other processes read it with
-//! [`Snapshot`](::ledger::Snapshot). This crate is for code inside a profiled process, and never for the tool.
+//! What is where in the file, [`ledger::layout`](::ledger::layout) says; other processes read it
+//! with [`Snapshot`](::ledger::Snapshot). This crate is for code inside a profiled process, and
+//! never for the tool.
 //!
 //! ```text
 //! Ledger ─► Cell: one thread's counts at one site
