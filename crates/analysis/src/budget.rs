@@ -31,7 +31,7 @@ mod verdict;
 
 pub use error::BudgetError;
 pub use first::first_budget;
-pub use verdict::{Cause, Measured, Review, Unmeasurable, Verdict, review};
+pub use verdict::{Cause, Measured, Review, Reviewed, Unmeasurable, Verdict, review};
 
 use crate::objects::Object;
 

@@ -1,10 +1,11 @@
 //! What a heap profile means: pure functions from profiles to figures.
 //!
 //! Nothing here reads files or prints. [`category`] says what memory is for, [`group`] adds
-//! samples up to rows, [`domain`], [`process`] and [`under`] pick parts, [`composition`] adds rows up by group and [`stacks`] samples by stack,
-//! [`per_connection`] and [`diff`] compare rows, [`ratio`] divides estimates, [`objects`] counts OpenSSL's
-//! objects, [`rss_account`] explains resident memory, and [`telling`] picks the few functions of a
-//! stack that explain it.
+//! samples up to rows, [`domain`], [`process`] and [`under`] pick parts, [`composition`] adds rows
+//! up by group and [`stacks`] samples by stack, [`per_connection`] and [`diff`] compare rows,
+//! [`ratio`] divides estimates, [`objects`] counts OpenSSL's objects, [`rss_account`] explains
+//! resident memory, [`timeline`] has memory over time, and [`telling`] picks the few functions of a
+//! stack that explain it. [`notation`] says how figures are written.
 #![forbid(unsafe_code)]
 
 pub mod budget;
@@ -18,6 +19,7 @@ pub mod group;
 mod interpreter;
 pub mod inventory;
 pub mod moved;
+pub mod notation;
 pub mod objects;
 pub mod origin;
 pub mod over_time;
@@ -31,6 +33,7 @@ pub mod size_class;
 pub mod slope;
 pub mod stacks;
 pub mod telling;
+pub mod timeline;
 pub mod top;
 pub mod under;
 

@@ -5,11 +5,11 @@ use std::num::NonZeroU64;
 use profile::Profile;
 use profile::folded::{Amount, Stacks};
 
-use crate::bytes::{give_or_take, human, interval, rounded};
 use crate::flamegraph::{Caption, Direction, FlameError, background, draw, kind_of, layout};
 use crate::folded::{DrawnStack, Held, Values, visible};
 use crate::frame_intervals::Scales;
 use crate::palette::Rgb;
+use analysis::notation::{give_or_take, human, interval, rounded};
 
 /// Colours that inferno gives to the extremes.
 const GROWN: Rgb = Rgb(0xff, 0x64, 0x64);

@@ -5,9 +5,9 @@ use analysis::diagnosis::case::Negotiated;
 use analysis::diagnosis::finding::{Fact, Finding};
 use anstyle::{AnsiColor, Style};
 
-use crate::bytes::{human, one_decimal, percent, rounded};
 use crate::fit::{join_story, width};
 use crate::table::{COLUMNS, Colour};
+use analysis::notation::{human, one_decimal, percent, rounded};
 
 /// Sites shown as evidence.
 const SITES: usize = 5;

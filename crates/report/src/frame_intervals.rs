@@ -22,8 +22,8 @@ use analysis::ratio::Estimated;
 use inferno::flamegraph::{Direction, Options};
 use profile::Uncertainty;
 
-use crate::bytes::rounded;
 use crate::folded::{DrawnStack, Values};
+use analysis::notation::rounded;
 
 /// How the figures of a picture follow from its profiles, of which one at least was sampled.
 #[derive(Clone, Copy, Debug)]

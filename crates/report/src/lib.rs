@@ -4,7 +4,6 @@
 //! written. One kilobyte is 1,000 bytes.
 #![forbid(unsafe_code)]
 
-pub mod bytes;
 pub mod differential;
 pub mod findings;
 mod fit;
@@ -17,3 +16,6 @@ pub mod palette;
 pub mod review;
 pub mod table;
 pub mod timeline;
+
+/// How figures are written for people, at its former path.
+pub use analysis::notation as bytes;

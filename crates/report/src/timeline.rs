@@ -6,34 +6,17 @@ mod scales;
 
 use std::fmt::Write as _;
 
+use analysis::notation::human;
 pub use analysis::over_time::Series;
+pub use analysis::timeline::Timeline;
 use thiserror::Error;
 
-use crate::bytes::human;
 use crate::fit::shorten;
 use crate::flamegraph::escape;
 
 use labels::{axes, legend, phases};
-use layers::{Estimated, layers};
+use layers::layers;
 use scales::{Scale, TimeScale, WIDTH, points};
-
-/// What was measured, one value of every series for each moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Timeline {
-    /// Seconds since the start, rising.
-    pub seconds: Vec<f64>,
-    /// Connections open; `None` where they are not known.
-    pub connections: Option<Vec<u64>>,
-    /// Resident memory of the process in bytes.
-    pub rss: Vec<u64>,
-    /// Bytes in use, one series for each top-level group and one named `rust`.
-    pub series: Vec<Series>,
-    /// Half the width of the 95 % interval of all of OpenSSL's series together, in bytes; `None`
-    /// where they are exact.
-    pub openssl_margins: Option<Vec<u64>>,
-    /// What was going on, and from which second on; may be empty.
-    pub phases: Vec<(f64, String)>,
-}
 
 /// Why no picture was made.
 #[derive(Debug, Error)]
@@ -70,13 +53,6 @@ const RSS_COLOUR: &str = "#333333";
 const CONNECTIONS_COLOUR: &str = "#7a3fb0";
 
 const HEIGHT: f64 = 440.0;
-
-impl Timeline {
-    /// All of OpenSSL's series together; `None` where they are exact.
-    pub(crate) fn estimated_openssl(&self) -> Option<Estimated> {
-        layers::openssl(self)
-    }
-}
 
 /// Draws stacked areas of bytes in use, the largest group lowest, with the rest of resident memory
 /// on top, and connections as a line with its own scale on the right. Where OpenSSL's bytes are

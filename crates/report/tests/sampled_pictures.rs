@@ -7,9 +7,9 @@ use std::num::NonZeroU64;
 
 use analysis::diff::Margins;
 use analysis::group::Counts;
+use analysis::notation::rounded;
 use analysis::ratio::Estimated;
 use profile::{Function, Line, Location, Metric, Profile, Sample, Sampling, ValueType, folded};
-use report::bytes::rounded;
 use report::differential::{DifferentialOptions, Ratio, SideOf, Widths, differential};
 use report::flamegraph::{Direction, FlameOptions, flamegraph};
 

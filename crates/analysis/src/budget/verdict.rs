@@ -75,6 +75,15 @@ pub struct Cause {
     pub telling: Vec<String>,
 }
 
+/// The names of what a review is about, for whoever shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reviewed<'a> {
+    /// The capture's name.
+    pub capture: &'a str,
+    /// The budget's file.
+    pub budget: &'a str,
+}
+
 /// A whole budget, held against a capture.
 #[derive(Clone, Debug)]
 pub struct Review {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::answer::minus;
 use super::parts::share;
 use super::{Account, AccountLine, Subject};
-use crate::bytes::{exact, give_or_take, human, percent_give_or_take, rounded};
+use analysis::notation::{exact, give_or_take, human, percent_give_or_take, rounded};
 
 /// A waterfall for each moment, all on one scale; nothing for a subject without an account.
 pub(super) fn section(subject: &Subject) -> Markup {

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::change::by_percent;
 use super::estimate::estimate;
 use super::{Page, Step, Subject};
-use crate::bytes::{exact, give_or_take, human, one_decimal, percent_give_or_take};
+use analysis::notation::{exact, give_or_take, human, one_decimal, percent_give_or_take};
 
 /// The title of the browser's window.
 pub(super) fn title(page: &Page) -> String {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::answer::minus;
 use super::estimate::in_one_line;
-use crate::bytes::{one_decimal, percent_give_or_take};
+use analysis::notation::{one_decimal, percent_give_or_take};
 
 /// What changed in a colour that a sign repeats, and in none where chance may have made it.
 pub(super) fn coloured(change: Change, margins: Margins, what: &Markup) -> Markup {

@@ -11,7 +11,7 @@ use super::parts::swatch;
 use super::sites::breakable;
 use super::staircase::unit;
 use super::{Page, known};
-use crate::bytes::{exact, one_decimal, rounded, signed};
+use analysis::notation::{exact, one_decimal, rounded, signed};
 
 /// Rows of the table.
 const ROWS: usize = 15;

@@ -7,7 +7,7 @@ use super::estimate::estimate;
 use super::parts::{self, bar, in_words, legend};
 use super::staircase::unit;
 use super::{Page, Subject, account, changes, flame, id, over_time, sites};
-use crate::bytes::{exact, human, one_decimal, rounded};
+use analysis::notation::{exact, human, one_decimal, rounded};
 
 /// Everything about one subject.
 pub(super) fn section(page: &Page, at: usize) -> Markup {

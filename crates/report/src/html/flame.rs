@@ -13,8 +13,10 @@ use super::change::percent_in_words;
 use super::flame_tree::{Frame, LEAST_WIDTH, Side, layout};
 use super::parts::{share, square};
 use super::{Subject, per};
-use crate::bytes::{give_or_take, human, interval, percent, percent_give_or_take, rounded, signed};
 use crate::palette::Rgb;
+use analysis::notation::{
+    give_or_take, human, interval, percent, percent_give_or_take, rounded, signed,
+};
 
 /// From row to row, in pixels.
 const ROW: usize = 18;

@@ -5,8 +5,8 @@ use analysis::over_time::Series;
 use maud::{Markup, PreEscaped, html};
 
 use super::Subject;
-use crate::bytes::{exact, give_or_take, human, rounded};
 use crate::timeline::{Timeline, timeline};
+use analysis::notation::{exact, give_or_take, human, rounded};
 
 /// The time line; nothing for a subject without one.
 pub(super) fn section(subject: &Subject) -> Markup {

@@ -4,8 +4,8 @@ use analysis::composition::Part;
 use maud::{Markup, html};
 
 use super::estimate::{self, estimate};
-use crate::bytes::{give_or_take, human, percent_give_or_take};
 use crate::palette;
+use analysis::notation::{give_or_take, human, percent_give_or_take};
 
 /// A bar that is `share` of its box wide, its parts side by side. Negative parts have no width.
 /// Decoration for readers who see it: the figures stand in text beside it.

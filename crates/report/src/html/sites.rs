@@ -7,7 +7,7 @@ use super::estimate::{self, estimate};
 use super::parts::{share, swatch};
 use super::staircase::{blocks, unit};
 use super::{Subject, known};
-use crate::bytes::{exact, rounded};
+use analysis::notation::{exact, rounded};
 
 /// Every site that holds anything.
 pub(super) fn table(subject: &Subject, id: &str) -> Markup {

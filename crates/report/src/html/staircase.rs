@@ -8,7 +8,7 @@ use super::change::{by, by_percent, coloured, within_error};
 use super::estimate::estimate;
 use super::parts::{self, bar, in_words, legend};
 use super::{Page, Spread, Step, Subject, id, known, per, unknown};
-use crate::bytes::{exact, human, one_decimal, rounded, signed};
+use analysis::notation::{exact, human, one_decimal, rounded, signed};
 
 /// Bars, the table, and live objects.
 pub(super) fn section(page: &Page) -> Markup {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::scales::{BOTTOM, LEFT, RIGHT, Scale, TOP, TimeScale, WIDTH};
 use super::{Area, CONNECTIONS_COLOUR, RSS_COLOUR, Timeline};
-use crate::bytes::{exact, human};
 use crate::fit::shorten;
 use crate::flamegraph::escape;
+use analysis::notation::{exact, human};
 
 /// Entries in one line of the legend.
 const LEGEND_ENTRIES: usize = 7;
