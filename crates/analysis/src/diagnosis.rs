@@ -46,6 +46,16 @@ pub struct Diagnosis {
     pub unknown_share: f64,
 }
 
+impl Diagnosis {
+    /// What a remedy saves of each connection while it is open, in bytes: that of all findings with
+    /// these ids. `None` where none of them was found, or none says it.
+    pub fn saved_at_rest_by(&self, ids: &[&str]) -> Option<f64> {
+        let removed = self.findings.iter().filter(|finding| ids.contains(&finding.rule.id));
+        let saved = removed.filter_map(|finding| finding.at_rest_per_connection);
+        saved.reduce(|sum, bytes| sum + bytes)
+    }
+}
+
 /// Applies every rule.
 pub fn diagnose(case: &Case) -> Diagnosis {
     let mut findings: Vec<Finding> =
