@@ -19,7 +19,6 @@ pub mod counts;
 pub mod diagnosis;
 pub mod diff;
 pub mod domain;
-pub mod function_category;
 pub mod group;
 mod interpreter;
 pub mod inventory;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::nearest;
-use super::{Budget, BudgetError, Figure, Limit, Most, Scope};
+use super::error::{BudgetError, nearest};
+use super::limit::{Budget, Figure, Limit, Most, Scope};
 use crate::category;
 use crate::diagnosis::RULES;
 use crate::objects::Object;

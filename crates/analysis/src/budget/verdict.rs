@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroU64;
 
-use super::{Budget, Figure, Limit, Most, Scope};
+use super::limit::{Budget, Figure, Limit, Most, Scope};
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::finding::Finding;
 use crate::group::{Key, Row};

@@ -4,16 +4,16 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::category::{self, Category};
+use super::table::{Category, by_name, rows};
 use crate::short_name::c_name;
 
 const TABLE: &str = include_str!("functions.tsv");
 
 /// Beginnings of names and their categories.
 static BEGINNINGS: LazyLock<HashMap<&'static str, &'static Category>> = LazyLock::new(|| {
-    rows()
-        .map(|(beginning, name)| {
-            let category = category::by_name(name);
+    rows(TABLE)
+        .map(|[beginning, name, _, _]| {
+            let category = by_name(name);
             (beginning, category.expect("a test holds that the table names categories"))
         })
         .collect()
@@ -27,13 +27,6 @@ pub fn of_function(function: &str) -> Option<&'static Category> {
     (1..=name.len()).rev().find_map(|end| BEGINNINGS.get(name.get(..end)?).copied())
 }
 
-fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLE
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.split_once('\t').unwrap_or((line, "")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -43,8 +36,8 @@ mod tests {
     #[test]
     fn every_row_names_a_category_and_none_stands_twice() {
         let mut seen = HashSet::new();
-        for (beginning, name) in rows() {
-            assert!(category::by_name(name).is_some(), "{beginning} names {name:?}");
+        for [beginning, name, _, _] in rows(TABLE) {
+            assert!(by_name(name).is_some(), "{beginning} names {name:?}");
             assert!(seen.insert(beginning), "{beginning} is listed twice");
         }
     }
