@@ -22,7 +22,7 @@ fn main() {
 }
 
 /// What the library is made of. Its tests and benches do not matter here.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 17] = [
     "Cargo.toml",
     "Cargo.lock",
     ".cargo/config.toml",
@@ -33,8 +33,12 @@ const SOURCES: [&str; 13] = [
     "crates/recorder/src",
     "crates/finder/Cargo.toml",
     "crates/finder/src",
+    "crates/contract/Cargo.toml",
+    "crates/contract/src",
     "crates/ledger/Cargo.toml",
     "crates/ledger/src",
+    "crates/ledger-writer/Cargo.toml",
+    "crates/ledger-writer/src",
     "crates/openssl-src/Cargo.toml", // the workspace patches it in: cargo reads it first
 ];
 

@@ -20,16 +20,16 @@ use table::known;
 pub use table::{Category, all, by_name, groups};
 
 /// The label under which samples carry the name of their category.
-pub const LABEL: &str = "category";
+pub const LABEL: &str = contract::labels::CATEGORY;
 
 /// The label under which samples carry who owns the bytes: `openssl` or `rust`.
-pub const DOMAIN_LABEL: &str = "domain";
+pub const DOMAIN_LABEL: &str = contract::labels::DOMAIN;
 
 /// The domain of memory that OpenSSL asked for.
-pub const OPENSSL_DOMAIN: &str = "openssl";
+pub const OPENSSL_DOMAIN: &str = contract::Domain::Openssl.word();
 
 /// The domain of memory that the Rust side asked for.
-pub const RUST_DOMAIN: &str = "rust";
+pub const RUST_DOMAIN: &str = contract::Domain::Rust.word();
 
 /// The category of memory that OpenSSL allocated on the stack `frames`, innermost frame first.
 ///

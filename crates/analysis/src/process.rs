@@ -6,7 +6,7 @@ use profile::Profile;
 
 /// The label under which samples of a recording carry their process: its id, a blank, and the
 /// name of its program.
-pub const LABEL: &str = "process";
+pub const LABEL: &str = contract::labels::PROCESS;
 
 /// The processes that samples of the profile name.
 pub fn present(profile: &Profile) -> BTreeSet<&str> {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use bench::made_up_stacks::{MadeUpStacks, own_maps};
 use clap::Parser;
-use ledger::{Account, Capacities, Lease, Ledger, Share, SiteKey, StackEnd};
+use ledger::Capacities;
+use ledger_writer::{Account, Lease, Ledger, Share, SiteKey, StackEnd};
 
 /// Writes a ledger.
 #[derive(Parser)]

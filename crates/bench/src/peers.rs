@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use contract::environment;
+
 /// One way to run a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
@@ -177,12 +179,12 @@ impl Peer {
         match self {
             Peer::Preloaded => {
                 command.env("LD_PRELOAD", beside(PRELOAD).unwrap_or_default());
-                command.env("TLSHEAP_LEDGER_DIR", folder);
+                command.env(environment::LEDGER_FOLDER, folder);
             }
             Peer::Sampled { every } => {
                 command.env("LD_PRELOAD", beside(PRELOAD).unwrap_or_default());
-                command.env("TLSHEAP_LEDGER_DIR", folder);
-                command.env("TLSHEAP_SAMPLE", every.to_string());
+                command.env(environment::LEDGER_FOLDER, folder);
+                command.env(environment::SAMPLE, every.to_string());
             }
             Peer::Jemalloc => {
                 command.env("LD_PRELOAD", JEMALLOC);

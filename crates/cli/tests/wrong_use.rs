@@ -8,7 +8,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use ledger::{Capacities, Ledger};
+use ledger::Capacities;
+use ledger_writer::Ledger;
 use program::{path, text, tlsheap_in};
 use tempfile::TempDir;
 

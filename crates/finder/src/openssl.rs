@@ -1,6 +1,6 @@
 //! The OpenSSL in an object, and the way into it.
 
-use ledger::Way;
+use contract::Way;
 
 use crate::names::{self, Table};
 use crate::texts::{self, Library};

@@ -10,6 +10,8 @@
 
 use std::path::Path;
 
+use contract::{Outcome, Way};
+
 use crate::LedgerError;
 
 /// The contents of the file.
@@ -42,101 +44,6 @@ pub struct Found {
     pub way: Way,
     /// What came of it.
     pub outcome: Outcome,
-}
-
-/// How an OpenSSL was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Way {
-    /// The object exports CRYPTO_set_mem_functions.
-    Exported,
-    /// CRYPTO_set_mem_functions is in the symbol table of the object's file.
-    SymbolTable,
-    /// CRYPTO_set_mem_functions was recognised by its instructions.
-    Instructions,
-    /// The variables that hold the functions are in the symbol table of the object's file.
-    VariableSymbols,
-    /// The variables that hold the functions were read out of OpenSSL's instructions.
-    VariableInstructions,
-    /// Not: there is an OpenSSL, and no way into it is known.
-    Nowhere,
-}
-
-/// Whether an OpenSSL is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// From its first allocation on.
-    Recorded,
-    /// From its first allocation on, and the program's own memory functions are called below.
-    Chained,
-    /// Since it was found. It had allocated before, and of those blocks nothing is known.
-    Late,
-    /// Not: it had allocated before it was found, and then it takes no functions.
-    Refused,
-    /// Not: the program has put functions of its own into it.
-    Replaced,
-    /// Not: no way into it was found.
-    Unreachable,
-}
-
-impl Way {
-    const ALL: [Way; 6] = [
-        Way::Exported,
-        Way::SymbolTable,
-        Way::Instructions,
-        Way::VariableSymbols,
-        Way::VariableInstructions,
-        Way::Nowhere,
-    ];
-
-    /// The word in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Way::Exported => "exported",
-            Way::SymbolTable => "symbol-table",
-            Way::Instructions => "instructions",
-            Way::VariableSymbols => "variable-symbols",
-            Way::VariableInstructions => "variable-instructions",
-            Way::Nowhere => "nowhere",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Way> {
-        Way::ALL.into_iter().find(|way| way.word() == word)
-    }
-}
-
-impl Outcome {
-    const ALL: [Outcome; 6] = [
-        Outcome::Recorded,
-        Outcome::Chained,
-        Outcome::Late,
-        Outcome::Refused,
-        Outcome::Replaced,
-        Outcome::Unreachable,
-    ];
-
-    /// Its allocations are counted.
-    pub fn is_recorded(self) -> bool {
-        matches!(self, Outcome::Recorded | Outcome::Chained | Outcome::Late)
-    }
-
-    /// The word in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            Outcome::Recorded => "recorded",
-            Outcome::Chained => "chained",
-            Outcome::Late => "late",
-            Outcome::Refused => "refused",
-            Outcome::Replaced => "replaced",
-            Outcome::Unreachable => "unreachable",
-        }
-    }
-
-    fn from_word(word: &str) -> Option<Outcome> {
-        Outcome::ALL.into_iter().find(|outcome| outcome.word() == word)
-    }
 }
 
 impl Coverage {
@@ -294,13 +201,6 @@ mod tests {
         let read = Coverage::parse("x", &odd.to_text()).expect("our own form");
         assert_eq!(read.program, "a b problem c");
         assert_eq!(read.problems, example().problems);
-    }
-
-    #[test]
-    fn every_word_is_read_as_what_was_written() {
-        assert!(Way::ALL.into_iter().all(|way| Way::from_word(way.word()) == Some(way)));
-        let is_read = |outcome: Outcome| Outcome::from_word(outcome.word()) == Some(outcome);
-        assert!(Outcome::ALL.into_iter().all(is_read));
     }
 
     #[test]

@@ -1,39 +1,41 @@
-//! What lies where in a ledger. Both halves compute every place from this file alone.
+//! What lies where in a ledger: the numbers of the format, which the writer and the reader both
+//! compute every place from.
+//!
+//! The records are those of a little-endian machine of 64 bits. Their fields are atomics where the
+//! writer changes them while others read; a reader takes the bytes at `offset_of!` a field.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
-use crate::peak::Peak;
-
 /// The first eight bytes of every ledger.
-pub(crate) const MAGIC: [u8; 8] = *b"tlsheap\0";
+pub const MAGIC: [u8; 8] = *b"tlsheap\0";
 
 /// Changes with every change of the layout; a reader reads its own version only.
-pub(crate) const VERSION: u32 = 5;
+pub const VERSION: u32 = 5;
 
 /// Frames kept of one stack. Most have 32 to 45; parsing a certificate on a tokio task takes up to
 /// about 80, through OpenSSL 4.0's decoders. Unused room costs nothing: stacks lie end to end.
 pub const FRAMES_PER_SITE: usize = 128;
 
 /// Regions begin at multiples of this, so that each can be populated on its own.
-pub(crate) const PAGE: u64 = 4096;
+pub const PAGE: u64 = 4096;
 
 /// Bytes kept of the process's memory map.
-pub(crate) const MODULES_BYTES: u64 = 256 * 1024;
+pub const MODULES_BYTES: u64 = 256 * 1024;
 
 /// Bytes for file names; OpenSSL has about 520 files that allocate.
-pub(crate) const STRINGS_BYTES: u64 = 256 * 1024;
+pub const STRINGS_BYTES: u64 = 256 * 1024;
 
 /// `SiteRecord::state` of a site that readers may use.
-pub(crate) const SITE_READY: u32 = 1;
+pub const SITE_READY: u32 = 1;
 
 /// `SiteRecord::flags`: the stack is cut.
-pub(crate) const SITE_TRUNCATED: u32 = 1;
+pub const SITE_TRUNCATED: u32 = 1;
 
 /// `SiteRecord::flags`: the number of the OpenSSL lies this many bits up, and takes eight.
-pub(crate) const SITE_OPENSSL_SHIFT: u32 = 8;
+pub const SITE_OPENSSL_SHIFT: u32 = 8;
 
 /// `SiteRecord::file` when OpenSSL passed NULL.
-pub(crate) const FILE_NULL: u32 = u32::MAX;
+pub const FILE_NULL: u32 = u32::MAX;
 
 /// How much fits. What does not is counted as dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +68,9 @@ impl Capacities {
     /// Fewer sites are not worth a ledger.
     const LEAST_SITES: u32 = 256;
 
-    /// The same, or as much of it as a file of `bytes` has room for. `None` when that is next to
+    /// As much of these capacities as a file of `bytes` has room for. `None` when that is next to
     /// nothing.
-    pub(crate) fn within(self, bytes: u64) -> Option<Capacities> {
+    pub fn within(self, bytes: u64) -> Option<Capacities> {
         let mut capacities = self;
         while Regions::of(&capacities).end > bytes {
             if capacities.sites / 2 < Capacities::LEAST_SITES {
@@ -88,51 +90,81 @@ impl Default for Capacities {
 
 /// The first page.
 #[repr(C)]
-pub(crate) struct Header {
+pub struct Header {
+    /// [`MAGIC`], which is written last: a file without it is no ledger yet.
     pub magic: [u8; 8],
+    /// [`VERSION`].
     pub version: u32,
+    /// [`FRAMES_PER_SITE`].
     pub frames_per_site: u32,
+    /// Bytes of the file: [`Regions::end`].
     pub file_bytes: u64,
+    /// The process that counts here.
     pub pid: u64,
+    /// When it began to, in nanoseconds since 1970.
     pub started_nanos: u64,
+    /// [`Capacities::sites`].
     pub site_capacity: u32,
+    /// [`Capacities::frames`].
     pub frame_capacity: u32,
+    /// [`Capacities::cells`].
     pub cell_capacity: u32,
     /// [`Sampling::interval`](crate::Sampling::interval); 0 when every block is counted.
     pub sample_interval: AtomicU32,
     /// Bytes of /proc/self/maps stored.
     pub modules_used: AtomicU64,
-    /// Entries handed out, used or not; never beyond the capacity once a reader clamps them.
+    /// Bytes of the strings region handed out, used or not. Like the next three it is never beyond
+    /// the capacity once a reader has clamped it. Place 0 is nobody's.
     pub strings_used: AtomicU64,
+    /// Numbers of sites handed out. Number 0 is no site.
     pub sites_used: AtomicU64,
+    /// Entries of the frames region handed out.
     pub frames_used: AtomicU64,
+    /// Cells handed out.
     pub cells_used: AtomicU64,
     /// By index `Statistic as usize`.
     pub statistics: [AtomicU64; STATISTICS],
     /// On cache lines of its own: every event of every thread changes it.
-    pub peak: Peak,
+    pub peak: PeakRecord,
     /// Entries of `tables` handed out.
     pub tables_used: AtomicU64,
+    /// Private tables of the recorder.
     pub tables: [TableRecord; TABLES],
 }
 
 /// Tables of the recorder that the header can list: a TLS server has three and one for each thread.
-pub(crate) const TABLES: usize = 128;
+pub const TABLES: usize = 128;
 
 /// Where a private table of the recorder lies. 0 and 0 until it is written.
 #[repr(C)]
-pub(crate) struct TableRecord {
+pub struct TableRecord {
+    /// Its first address.
     pub start: AtomicU64,
+    /// Its length in bytes.
     pub bytes: AtomicU64,
 }
 
+/// The pool of the margin below the highest total, which the writer changes together with the epoch
+/// as one word of 128 bits.
+#[repr(C, align(64))]
+pub struct PeakRecord {
+    /// The pool, which means something to the writer alone.
+    pub pool: AtomicU64,
+    /// How often the highest total has been raised.
+    pub epoch: AtomicU64,
+    /// Keeps what follows off this cache line.
+    pub padding: [u64; 6],
+}
+
 /// Room for statistics in the header; a multiple of eight keeps `peak` on its own line.
-pub(crate) const STATISTICS: usize = 24;
+pub const STATISTICS: usize = 24;
 
 /// One site. Written once, then `state` is set, then nothing but the spilled frees changes.
 #[repr(C)]
-pub(crate) struct SiteRecord {
+pub struct SiteRecord {
+    /// [`SITE_READY`] once the record may be read.
     pub state: AtomicU32,
+    /// The line as OpenSSL passed it.
     pub line: u32,
     /// OpenSSL's pointer to the file name: tells sites apart, means nothing to a reader.
     pub file_pointer: u64,
@@ -140,30 +172,42 @@ pub(crate) struct SiteRecord {
     pub file: u32,
     /// Index of the first frame in the frames region.
     pub frames_start: u32,
+    /// How many frames there are, at most [`FRAMES_PER_SITE`].
     pub depth: u32,
+    /// [`SITE_TRUNCATED`], and the number of the OpenSSL from [`SITE_OPENSSL_SHIFT`] on.
     pub flags: u32,
     /// Frees by threads for which no cell was left.
     pub spilled_free_blocks: AtomicU64,
+    /// Bytes in the blocks of these frees.
     pub spilled_free_bytes: AtomicU64,
     /// In a sampled ledger the size of each block; otherwise 0.
     pub block_bytes: u64,
 }
 
+/// `CellRecord::site` of a cell that counts dropped sites.
+pub const DROPPED_CELL: u32 = u32::MAX;
+
 /// One thread's counts at one site. In a sampled ledger bytes are [weights](crate::Sampling::weight).
 #[repr(C, align(64))]
-pub(crate) struct CellRecord {
+pub struct CellRecord {
     /// The site's number.
     pub site: AtomicU32,
     /// Tells the writer's threads apart; nothing for a reader.
     pub owner: AtomicU32,
+    /// Blocks ever allocated.
     pub alloc_blocks: AtomicU64,
+    /// Bytes ever allocated.
     pub alloc_bytes: AtomicU64,
+    /// Blocks ever freed.
     pub free_blocks: AtomicU64,
+    /// Bytes ever freed.
     pub free_bytes: AtomicU64,
     /// The epoch in which the peak below was saved; older than the header's epoch means that the
     /// cell has not changed since the highest total, so its peak is what it holds now.
     pub epoch: AtomicU64,
+    /// Blocks that the cell held at the peak of `epoch`; below 0 where others' were freed.
     pub peak_blocks: AtomicI64,
+    /// Bytes that the cell held at the peak of `epoch`.
     pub peak_bytes: AtomicI64,
 }
 
@@ -173,17 +217,24 @@ const _: () = assert!(size_of::<CellRecord>() == 64);
 
 /// Offsets of the regions, in bytes from the start of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Regions {
+pub struct Regions {
+    /// The memory map of the process, in the form of /proc/PID/maps.
     pub modules: u64,
+    /// File names: the length in four bytes and the name, from a multiple of four on.
     pub strings: u64,
+    /// [`SiteRecord`]s; number 1 is the first.
     pub sites: u64,
+    /// Return addresses of all stacks, end to end, eight bytes each.
     pub frames: u64,
+    /// [`CellRecord`]s.
     pub cells: u64,
+    /// The end of the last region, and so of the file.
     pub end: u64,
 }
 
 impl Regions {
-    pub(crate) fn of(capacities: &Capacities) -> Regions {
+    /// The regions of a ledger with these capacities.
+    pub fn of(capacities: &Capacities) -> Regions {
         let page = |bytes: u64| bytes.next_multiple_of(PAGE);
         let modules = PAGE;
         let strings = modules + MODULES_BYTES;

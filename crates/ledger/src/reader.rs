@@ -1,4 +1,4 @@
-//! The reader half. It trusts nothing: every number is checked against the file's own bounds
+//! The reader. It trusts nothing: every number is checked against the file's own bounds
 //! before it is followed.
 
 mod source;
@@ -326,12 +326,9 @@ fn statistic(header: &[u8], which: Statistic) -> u64 {
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from_ne_bytes(bytes[offset..offset + 4].try_into().expect("four bytes"))
+    u32::from_le_bytes(bytes[offset..offset + 4].try_into().expect("four bytes"))
 }
 
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    u64::from_ne_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
+    u64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -22,19 +22,12 @@ mod stand_ins;
 
 use std::sync::OnceLock;
 
+use contract::{Fix, environment};
+
 use crate::exclusive::Exclusive;
 use crate::fixes::openssl::{MOST, Openssl, Way};
 use crate::fixes::report::Report;
-use crate::fixes::settings::Fix;
 use crate::object::Object;
-
-/// The variable that names the fixes, with commas between.
-pub const FIXES: &str = "TLSHEAP_FIXES";
-
-/// The variable that names a file for what became of the fixes. Each line has five fields with
-/// tabs between: the process, the fix, the object with the OpenSSL, the way to it, and `applied`
-/// or why not. The fix is `-` where it is the same for all.
-pub const REPORT: &str = "TLSHEAP_FIXES_REPORT";
 
 /// What is wanted; none without the variable.
 static WANTED: OnceLock<Wanted> = OnceLock::new();
@@ -52,8 +45,9 @@ struct Wanted {
 
 /// Reads what is wanted: programs overwrite their environment. Says whether it is anything.
 pub(crate) fn begin() -> bool {
-    let Ok(names) = std::env::var(FIXES) else { return false };
-    let fixes: Vec<Fix> = names.split(',').filter_map(Fix::named).collect();
+    let Ok(names) = std::env::var(environment::FIXES) else { return false };
+    let known = names.split(',').filter_map(Fix::from_name);
+    let fixes: Vec<Fix> = known.filter(|fix| fix.reaches_from_outside()).collect();
     if fixes.is_empty() {
         return false;
     }

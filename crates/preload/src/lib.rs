@@ -16,12 +16,11 @@
 //! Stand-ins for `prctl`, `syscall` and `chroot` notice when the process is about to shut itself in
 //! (`sandbox`) or to leave the ledgers' folder behind.
 //!
-//! With the variable `TLSHEAP_FIXES`, connections are given settings that may save memory: see
-//! `fixes`.
-//!
-//! Without the variable `TLSHEAP_LEDGER_DIR`, which names the folder for ledgers, nothing is
-//! recorded; without either, the library does nothing. It links no OpenSSL and, without fixes, calls only its `CRYPTO_set_mem_functions`,
-//! `CRYPTO_get_mem_functions` and `OpenSSL_version`, none of which allocates.
+//! What it is to do, [`contract::environment`] says: with the variable for fixes, connections are
+//! given settings that may save memory (see `fixes`); without the variable for the ledgers' folder
+//! nothing is recorded; without either, the library does nothing. It links no OpenSSL and, without
+//! fixes, calls only its `CRYPTO_set_mem_functions`, `CRYPTO_get_mem_functions` and
+//! `OpenSSL_version`, none of which allocates.
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 compile_error!("the preload library is written for 64-bit Linux with the GNU C library");
@@ -44,6 +43,3 @@ mod sandbox;
 mod scan;
 mod stand_ins;
 mod start;
-
-pub use fixes::{FIXES, REPORT as FIXES_REPORT};
-pub use start::{FOLDER, MAIN_PARENT};

@@ -94,7 +94,7 @@ impl Report {
     /// does a process that may not write files.
     fn write(&mut self, file: PathBuf) {
         let text = self.coverage.to_text();
-        if ledger::largest_file() < text.len() as u64 {
+        if ledger_writer::largest_file() < text.len() as u64 {
             return;
         }
         let open = File::options().write(true).create(true).truncate(true).mode(0o600).open(&file);
@@ -107,7 +107,7 @@ impl Report {
         self.enter_process();
         if let Some(file) = &self.file {
             let written = std::fs::metadata(file).map_or(0, |of| of.len());
-            if ledger::largest_file() < written + line.len() as u64 {
+            if ledger_writer::largest_file() < written + line.len() as u64 {
                 return;
             }
             // As in `write`.

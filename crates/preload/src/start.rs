@@ -3,24 +3,11 @@
 use std::panic::catch_unwind;
 use std::path::Path;
 
+use contract::environment;
 use recorder::{Heap, InstallError, Preparation, SampleOptions, Sampling, StackSource};
 
 use crate::report::Report;
 use crate::{fixes, scan};
-
-/// The variable that names the folder for ledgers, an absolute path.
-pub const FOLDER: &str = "TLSHEAP_LEDGER_DIR";
-
-/// The variable that holds the id of the process whose child is the program to be recorded: this
-/// one reports what was found even when it never allocates.
-pub const MAIN_PARENT: &str = "TLSHEAP_MAIN_PARENT";
-
-/// The variable that says how many bytes lie between samples on average, from 1 to
-/// [`Sampling::MOST`]. Without it every block is counted.
-pub const SAMPLE: &str = "TLSHEAP_SAMPLE";
-
-/// The variable with a number that chance begins with, to have the same samples again.
-pub const SAMPLE_SEED: &str = "TLSHEAP_SAMPLE_SEED";
 
 #[cfg(not(test))]
 #[used]
@@ -38,7 +25,7 @@ extern "C" fn construct() {
     let _ = catch_unwind(|| {
         // All are read now: programs overwrite their environment.
         let fixes = fixes::begin();
-        let Some(folder) = std::env::var_os(FOLDER) else {
+        let Some(folder) = std::env::var_os(environment::LEDGER_FOLDER) else {
             if fixes {
                 scan::begin_for_fixes();
             }
@@ -72,23 +59,24 @@ extern "C" fn destruct() {
 }
 
 fn is_main() -> bool {
-    let parent = std::env::var(MAIN_PARENT).ok().and_then(|pid| pid.parse().ok());
+    let parent = std::env::var(environment::MAIN_PARENT).ok().and_then(|pid| pid.parse().ok());
     parent == Some(std::os::unix::process::parent_id())
 }
 
 /// How blocks are to be sampled, if they are. What cannot be understood is a sentence for the report,
 /// and every block is counted then.
 fn sample_options() -> Result<Option<SampleOptions>, String> {
-    let Some(text) = std::env::var_os(SAMPLE) else { return Ok(None) };
+    let Some(text) = std::env::var_os(environment::SAMPLE) else { return Ok(None) };
     let sampling = sampling(&text.to_string_lossy())?;
-    let seed = std::env::var(SAMPLE_SEED).ok().and_then(|seed| seed.parse().ok());
+    let seed = std::env::var(environment::SAMPLE_SEED).ok().and_then(|seed| seed.parse().ok());
     Ok(Some(SampleOptions { sampling, seed }))
 }
 
 fn sampling(text: &str) -> Result<Sampling, String> {
     text.parse().ok().and_then(Sampling::every).ok_or_else(|| {
         format!(
-            "{SAMPLE} is {text:?} and not a number of bytes from 1 to {}: every block is counted",
+            "{} is {text:?} and not a number of bytes from 1 to {}: every block is counted",
+            environment::SAMPLE,
             Sampling::MOST
         )
     })

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use contract::{Domain, labels};
 use ledger::{Counts, Site, Snapshot};
 
 use crate::openssl_wrappers::is_allocation_wrapper;
@@ -22,7 +23,7 @@ pub const TRUNCATED: &str = "[truncated]";
 const NO_STACK: &str = "[no stack]";
 
 /// The value of the label `domain` on every sample made here.
-const DOMAIN: &str = "openssl";
+const DOMAIN: Domain = Domain::Openssl;
 
 /// The profile of a ledger, with all of our own columns.
 ///
@@ -119,9 +120,9 @@ impl<'a> Builder<'a> {
         if self.profile.sampling.is_some() && block_bytes != 0 {
             sample.set_block_bytes(block_bytes);
         }
-        sample.set_label("domain", DOMAIN);
+        sample.set_label(labels::DOMAIN, DOMAIN.word());
         if let Some(openssl) = openssl {
-            sample.set_label("openssl", openssl);
+            sample.set_label(labels::OPENSSL, openssl);
         }
         self.by_stack.insert(key, self.samples.len());
         self.samples.push(sample);

@@ -24,6 +24,7 @@ mod parser;
 use std::collections::HashSet;
 use std::io::BufRead;
 
+use contract::{Domain, labels};
 use ledger::Module;
 
 use crate::allocator_frames::without_allocator;
@@ -33,7 +34,7 @@ use crate::{Metric, Profile, ReadError, Sample, ValueType};
 pub use self::parser::parse;
 
 /// The value of the label `domain` on every sample made here.
-const DOMAIN: &str = "rust";
+const DOMAIN: Domain = Domain::Rust;
 
 /// A dump as it is written, nothing scaled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,7 +128,7 @@ impl HeapDump {
             let mut values = vec![inuse_blocks, inuse_bytes, alloc_blocks, alloc_bytes];
             values.truncate(columns);
             let mut sample = Sample { stack, values, labels: Vec::new() };
-            sample.set_label("domain", DOMAIN);
+            sample.set_label(labels::DOMAIN, DOMAIN.word());
             profile.push(sample);
         }
         profile

@@ -67,7 +67,7 @@ mod tests {
             lines: vec![Line { function, line: 7 }],
         })];
         let mut sample = Sample { stack, values, labels: Vec::new() };
-        sample.set_label("domain", name);
+        sample.set_label(contract::labels::DOMAIN, name);
         profile.push(sample);
         profile
     }

@@ -10,7 +10,7 @@
 use std::ffi::c_char;
 use std::ptr::NonNull;
 
-use ledger::{Cell, Cells, SiteId};
+use ledger_writer::{Cell, Cells, SiteId};
 
 use crate::memory::prefetch;
 use crate::recorder::Caller;

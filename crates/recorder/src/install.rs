@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ledger::{Capacities, CreateError, Ledger};
+use ledger::Capacities;
+use ledger_writer::{CreateError, Ledger};
 
 use crate::blocks::Blocks;
 use crate::heap::{self, Heap, MemoryFunctions, OpensslFunctions};
@@ -225,7 +226,7 @@ unsafe extern "C" fn detach() {
     if let Some(recorder) = recorder::current() {
         recorder.detached.store(true, Ordering::Relaxed);
     }
-    ledger::forget_permits();
+    ledger_writer::forget_permits();
     // At a desk it would go on counting.
     threads::stand_up();
 }

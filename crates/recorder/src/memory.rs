@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use ledger::Permit;
+use ledger_writer::Permit;
 
 /// A table of the recorder's, for the ledger to list.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ledger::{Capacities, Ledger, Permit, Statistic};
+use ledger::{Capacities, Statistic};
+use ledger_writer::{Ledger, Permit};
 
 use crate::heap::{self, Heap};
 use crate::install::InstallError;
@@ -184,7 +185,7 @@ fn new_ledger(preparation: &Preparation) -> Result<(Ledger, PathBuf), InstallErr
 /// one of the child's own.
 unsafe extern "C" fn begin_anew() {
     recorder::retire();
-    ledger::forget_permits();
+    ledger_writer::forget_permits();
     threads::stand_up();
     sampling::begin_anew();
     // The thread that was starting, or the file that could not be made, was the parent's.

@@ -3,7 +3,8 @@
 use std::ffi::c_char;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
-use ledger::{Ledger, Sampling, SiteId, Statistic};
+use ledger::{Sampling, Statistic};
+use ledger_writer::{Ledger, SiteId};
 
 use crate::blocks::{Block, Blocks, Inserted};
 use crate::habits::Known;

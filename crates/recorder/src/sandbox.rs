@@ -4,7 +4,7 @@
 use crate::recorder::Recorder;
 use crate::{process, recorder, threads};
 
-pub use ledger::is_sandboxed;
+pub use ledger_writer::is_sandboxed;
 
 /// Prepares for a system-call filter (seccomp) that the process is about to put up. From now on
 ///
@@ -23,13 +23,13 @@ pub fn prepare_for_sandbox() {
     if let Some(recorder) = recorder {
         threads::sit_down(recorder);
     }
-    ledger::prepare_for_sandbox(recorder.map(|recorder| &recorder.ledger));
+    ledger_writer::prepare_for_sandbox(recorder.map(|recorder| &recorder.ledger));
 }
 
 /// The kernel has refused the filter that [`prepare_for_sandbox`] was called for: everything is
 /// recorded as before.
 pub fn give_up_sandbox() {
-    ledger::give_up_sandbox(at_work().map(|recorder| &recorder.ledger));
+    ledger_writer::give_up_sandbox(at_work().map(|recorder| &recorder.ledger));
 }
 
 /// The recorder that counts in this process.

@@ -8,7 +8,7 @@ use std::ffi::c_char;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ledger::{Ledger, SiteId, SiteKey};
+use ledger_writer::{Ledger, SiteId, SiteKey};
 
 use crate::memory::{self, Table};
 use crate::stack::Stack;

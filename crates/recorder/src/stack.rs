@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use ledger::{Permit, StackEnd};
+use ledger_writer::{Permit, StackEnd};
 
 use crate::trace::Trace;
 use crate::unwind;

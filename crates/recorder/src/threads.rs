@@ -12,7 +12,7 @@ use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
-use ledger::{Account, Accounts, Cell, Lease, Permit};
+use ledger_writer::{Account, Accounts, Cell, Lease, Permit};
 
 use crate::habits::Habits;
 use crate::memory;
@@ -111,11 +111,11 @@ impl Threads {
     /// Whether the calling thread is the process's only one.
     #[inline(always)]
     #[allow(clippy::inline_always)]
-    pub(crate) fn count(&self) -> ledger::Threads {
+    pub(crate) fn count(&self) -> ledger_writer::Threads {
         // The C library clears it before it starts a thread.
         match self.single.load(Ordering::Relaxed) {
-            0 => ledger::Threads::Several,
-            _ => ledger::Threads::One,
+            0 => ledger_writer::Threads::Several,
+            _ => ledger_writer::Threads::One,
         }
     }
 
@@ -193,7 +193,7 @@ impl Threads {
 }
 
 impl Accounts for Threads {
-    fn threads(&self) -> ledger::Threads {
+    fn threads(&self) -> ledger_writer::Threads {
         self.count()
     }
 

@@ -2,7 +2,8 @@
 
 use std::mem::MaybeUninit;
 
-use ledger::{FRAMES_PER_SITE, StackEnd};
+use ledger::FRAMES_PER_SITE;
+use ledger_writer::StackEnd;
 
 use crate::stack::Stack;
 

@@ -13,7 +13,7 @@ mod cache;
 mod rule;
 mod tables;
 
-use ledger::StackEnd;
+use ledger_writer::StackEnd;
 
 use crate::stack::Bounds;
 use crate::trace::Trace;

@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 /// Where chance begins, for tests: as in programs that the recorder is preloaded into.
 fn seed() -> Option<u64> {
-    std::env::var("TLSHEAP_SAMPLE_SEED").ok()?.parse().ok()
+    std::env::var(contract::environment::SAMPLE_SEED).ok()?.parse().ok()
 }
 
 /// Everything up to the first connection.

@@ -43,7 +43,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME|FILE", default_value = "node-0.4")]
     pub config: String,
     /// Try this fix; may be given several times. Without it, every one
-    #[arg(long = "try", value_name = "FIX")]
+    #[arg(long = "try", value_name = "FIX", value_parser = fix::value_parser())]
     pub fixes: Vec<Fix>,
     #[command(flatten)]
     pub workload: Workload,

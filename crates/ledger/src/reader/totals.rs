@@ -2,9 +2,7 @@
 
 use std::mem::offset_of;
 
-use crate::cell::DROPPED_CELL;
-use crate::layout::{CellRecord, Header, SiteRecord};
-use crate::peak::Peak;
+use crate::layout::{CellRecord, DROPPED_CELL, Header, PeakRecord, SiteRecord};
 use crate::reader::source::Source;
 use crate::reader::{Counters, Layout, statistic, u32_at, u64_at};
 use crate::snapshot::Counts;
@@ -35,7 +33,7 @@ pub struct Signed {
 impl Totals {
     pub fn new(counters: &Counters) -> Totals {
         let sites = counters.sites.len() / size_of::<SiteRecord>();
-        let at = offset_of!(Header, peak) + Peak::EPOCH_OFFSET;
+        let at = offset_of!(Header, peak) + offset_of!(PeakRecord, epoch);
         let header = &counters.header;
         Totals {
             epoch: u64_at(header, at),

@@ -2,19 +2,9 @@
 
 use std::ffi::{CStr, c_int, c_long, c_void};
 
-use crate::fixes::openssl::{Openssl, Way};
+use contract::Fix;
 
-/// One setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fix {
-    ReleaseBuffers,
-    NoCompression,
-    EmptyCompressionMethods,
-    NoMlkem,
-    SmallFragments,
-    NoSessionCache,
-    NoTickets,
-}
+use crate::fixes::openssl::{Openssl, Way};
 
 const SSL_CTRL_MODE: c_int = 33;
 const SSL_MODE_RELEASE_BUFFERS: c_long = 0x10;
@@ -29,93 +19,70 @@ const SSL_OP_NO_COMPRESSION: u64 = 1 << 17;
 /// A linker leaves out what a program does not call.
 const MISSING: &str = "the function that sets it is not in this OpenSSL";
 
-impl Fix {
-    pub(super) const ALL: [Fix; 7] = [
-        Fix::ReleaseBuffers,
-        Fix::NoCompression,
-        Fix::EmptyCompressionMethods,
-        Fix::NoMlkem,
-        Fix::SmallFragments,
-        Fix::NoSessionCache,
-        Fix::NoTickets,
-    ];
+/// Applies the fix before `context` makes its next connection, if it is one of the context's or the
+/// process's settings.
+pub(super) fn before_connection(
+    fix: Fix,
+    openssl: &Openssl,
+    context: *mut c_void,
+) -> Option<Result<(), &'static str>> {
+    match fix {
+        Fix::NoSessionCache if !context.is_null() => Some(no_session_cache(openssl, context)),
+        Fix::EmptyCompressionMethods => Some(empty_compression_methods(openssl)),
+        _ => None,
+    }
+}
 
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Fix::ReleaseBuffers => "release-buffers",
-            Fix::NoCompression => "no-compression",
-            Fix::EmptyCompressionMethods => "empty-compression-methods",
-            Fix::NoMlkem => "no-mlkem",
-            Fix::SmallFragments => "small-fragments",
-            Fix::NoSessionCache => "no-session-cache",
-            Fix::NoTickets => "no-tickets",
+/// Applies the fix to the connection or context that was just made; which one depends on the way.
+/// `None` when it is a setting of another.
+pub(super) fn apply(
+    fix: Fix,
+    openssl: &Openssl,
+    made: *mut c_void,
+) -> Option<Result<(), &'static str>> {
+    let control = |number: c_int, value: c_long, pointer: *mut c_void| match openssl.control {
+        // SAFETY: what was just made, and a control with the argument that it takes.
+        Some(control) => Ok(unsafe { control(made, number, value, pointer) }),
+        None => Err(MISSING),
+    };
+    let taken = |answer: c_long| if answer > 0 { Ok(()) } else { Err("OpenSSL refused it") };
+    let nothing = std::ptr::null_mut();
+    Some(match fix {
+        Fix::ReleaseBuffers => {
+            let bits = control(SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, nothing);
+            bits.and_then(|bits| taken(bits & SSL_MODE_RELEASE_BUFFERS))
         }
-    }
-
-    pub(super) fn named(name: &str) -> Option<Fix> {
-        Fix::ALL.into_iter().find(|fix| fix.name() == name)
-    }
-
-    /// Applies it before `context` makes its next connection, if it is one of the context's or the
-    /// process's settings.
-    pub(super) fn before_connection(
-        self,
-        openssl: &Openssl,
-        context: *mut c_void,
-    ) -> Option<Result<(), &'static str>> {
-        match self {
-            Fix::NoSessionCache if !context.is_null() => Some(no_session_cache(openssl, context)),
-            Fix::EmptyCompressionMethods => Some(empty_compression_methods(openssl)),
-            _ => None,
-        }
-    }
-
-    /// Applies it to the connection or context that was just made; which one depends on the way.
-    /// `None` when it is a setting of another.
-    pub(super) fn apply(
-        self,
-        openssl: &Openssl,
-        made: *mut c_void,
-    ) -> Option<Result<(), &'static str>> {
-        let control = |number: c_int, value: c_long, pointer: *mut c_void| match openssl.control {
-            // SAFETY: what was just made, and a control with the argument that it takes.
-            Some(control) => Ok(unsafe { control(made, number, value, pointer) }),
-            None => Err(MISSING),
-        };
-        let taken = |answer: c_long| if answer > 0 { Ok(()) } else { Err("OpenSSL refused it") };
-        let nothing = std::ptr::null_mut();
-        Some(match self {
-            Fix::ReleaseBuffers => {
-                let bits = control(SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, nothing);
-                bits.and_then(|bits| taken(bits & SSL_MODE_RELEASE_BUFFERS))
-            }
-            Fix::NoCompression => match openssl.set_options {
-                Some(set) => {
-                    // SAFETY: what was just made.
-                    unsafe { set(made, SSL_OP_NO_COMPRESSION) };
-                    Ok(())
-                }
-                None => Err(MISSING),
-            },
-            Fix::NoMlkem => {
-                let groups = GROUPS.as_ptr().cast_mut().cast();
-                control(SSL_CTRL_SET_GROUPS_LIST, 0, groups).and_then(taken)
-            }
-            Fix::SmallFragments => {
-                control(SSL_CTRL_SET_MAX_SEND_FRAGMENT, SMALL, nothing).and_then(taken)
-            }
-            Fix::NoTickets => match openssl.set_tickets {
+        Fix::NoCompression => match openssl.set_options {
+            Some(set) => {
                 // SAFETY: what was just made.
-                Some(set) => taken(c_long::from(unsafe { set(made, 0) })),
-                None => Err(MISSING),
-            },
-            Fix::NoSessionCache if openssl.way == Way::Jump => no_session_cache(openssl, made),
-            Fix::EmptyCompressionMethods if openssl.way == Way::Jump => {
-                empty_compression_methods(openssl)
+                unsafe { set(made, SSL_OP_NO_COMPRESSION) };
+                Ok(())
             }
-            Fix::NoSessionCache | Fix::EmptyCompressionMethods => return None,
-        })
-    }
+            None => Err(MISSING),
+        },
+        Fix::NoMlkem => {
+            let groups = GROUPS.as_ptr().cast_mut().cast();
+            control(SSL_CTRL_SET_GROUPS_LIST, 0, groups).and_then(taken)
+        }
+        Fix::SmallFragments => {
+            control(SSL_CTRL_SET_MAX_SEND_FRAGMENT, SMALL, nothing).and_then(taken)
+        }
+        Fix::NoTickets => match openssl.set_tickets {
+            // SAFETY: what was just made.
+            Some(set) => taken(c_long::from(unsafe { set(made, 0) })),
+            None => Err(MISSING),
+        },
+        Fix::NoSessionCache if openssl.way == Way::Jump => no_session_cache(openssl, made),
+        Fix::EmptyCompressionMethods if openssl.way == Way::Jump => {
+            empty_compression_methods(openssl)
+        }
+        // Of the context, or of the process; the last two, which nothing reaches from outside, are
+        // never asked for here.
+        Fix::NoSessionCache
+        | Fix::EmptyCompressionMethods
+        | Fix::SharedContext
+        | Fix::SharedStore => return None,
+    })
 }
 
 fn no_session_cache(openssl: &Openssl, context: *mut c_void) -> Result<(), &'static str> {
@@ -133,17 +100,4 @@ fn empty_compression_methods(openssl: &Openssl) -> Result<(), &'static str> {
     // SAFETY: OpenSSL's own stack or NULL, which is passed over.
     unsafe { empty(methods()) };
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_fix_has_its_own_name() {
-        for fix in Fix::ALL {
-            assert_eq!(Fix::named(fix.name()), Some(fix));
-        }
-        assert_eq!(Fix::named("shared-context"), None);
-    }
 }

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::panic::catch_unwind;
 
 use crate::fixes::openssl::{MOST, New, Openssl};
-use crate::fixes::{REACHED, WANTED};
+use crate::fixes::{REACHED, WANTED, settings};
 
 type Made = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -73,7 +73,7 @@ unsafe extern "C" fn context<const AT: usize>(method: *mut c_void) -> *mut c_voi
 fn before(openssl: &Openssl, context: *mut c_void) {
     let Some(wanted) = WANTED.get() else { return };
     for fix in &wanted.fixes {
-        if let Some(result) = fix.before_connection(openssl, context) {
+        if let Some(result) = settings::before_connection(*fix, openssl, context) {
             wanted.report.tried(openssl, *fix, result);
         }
     }
@@ -83,7 +83,7 @@ fn before(openssl: &Openssl, context: *mut c_void) {
 fn after(openssl: &Openssl, made: *mut c_void) {
     let Some(wanted) = WANTED.get().filter(|_| !made.is_null()) else { return };
     for fix in &wanted.fixes {
-        if let Some(result) = fix.apply(openssl, made) {
+        if let Some(result) = settings::apply(*fix, openssl, made) {
             wanted.report.tried(openssl, *fix, result);
         }
     }

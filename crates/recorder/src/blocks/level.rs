@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use ledger::Threads;
+use ledger_writer::Threads;
 
 use crate::blocks::{Block, Inserted};
 use crate::memory::{self, Table, prefetch};

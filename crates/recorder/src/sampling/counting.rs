@@ -1,6 +1,7 @@
 //! What happens to the blocks that are counted. Nothing here is on the way of the others.
 
-use ledger::{SiteId, Statistic};
+use ledger::Statistic;
+use ledger_writer::SiteId;
 
 use super::{countdown, current, held, next_distance};
 use crate::blocks::{Block, Inserted};

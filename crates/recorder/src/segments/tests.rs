@@ -1,6 +1,6 @@
 use std::hint::black_box;
 
-use ledger::StackEnd;
+use ledger_writer::StackEnd;
 
 use super::*;
 

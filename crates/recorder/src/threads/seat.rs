@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use ledger::{Account, Cell, Change, Lease, Ledger, Share, SiteId, Stored};
+use ledger_writer::{Account, Cell, Change, Lease, Ledger, Share, SiteId, Stored};
 
 use crate::habits::{Habits, Known};
 use crate::recorder::{Caller, Recorder};

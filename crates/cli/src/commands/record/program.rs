@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use contract::environment;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -161,14 +162,14 @@ fn start(options: &Options, place: &Place) -> Result<Child, Failure> {
     let mut command = Command::new(program);
     // What the environment may say is not asked: every block is counted unless it is said here.
     match options.sample {
-        None => command.env_remove("TLSHEAP_SAMPLE"),
-        Some(sampling) => command.env("TLSHEAP_SAMPLE", sampling.interval().to_string()),
+        None => command.env_remove(environment::SAMPLE),
+        Some(sampling) => command.env(environment::SAMPLE, sampling.interval().to_string()),
     };
     let child = command
         .args(&options.command[1..])
         .env("LD_PRELOAD", preload)
-        .env("TLSHEAP_LEDGER_DIR", place.ledgers())
-        .env("TLSHEAP_MAIN_PARENT", std::process::id().to_string())
+        .env(environment::LEDGER_FOLDER, place.ledgers())
+        .env(environment::MAIN_PARENT, std::process::id().to_string())
         .spawn();
     Ok(child.with_context(|| match program.to_str() {
         Some(time) if options.until_idle.is_some() && duration(time).is_ok() => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{DOMAIN_LABEL, OPENSSL_DOMAIN, RUST_DOMAIN};
 use analysis::composition::composition;
 use analysis::diff::{Change, diff_versions, margins_of_totals};
 use analysis::group::{By, Row, group};
@@ -81,7 +81,7 @@ impl Told {
     }
 
     fn knows_openssl(&self) -> bool {
-        let domain = |sample: &profile::Sample| sample.label("domain") == Some(OPENSSL_DOMAIN);
+        let domain = |sample: &profile::Sample| sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
         self.capture.profile.samples().iter().any(domain)
     }
 

@@ -4,7 +4,7 @@ use analysis::diagnosis::Diagnosis;
 use serde::Serialize;
 
 use crate::commands::compare::figures::{Figures, median, spread};
-use crate::commands::what_if::fix::Fix;
+use crate::commands::what_if::fix::{self, Fix};
 use crate::commands::what_if::reached::Place;
 use crate::machine::Machine;
 use crate::run_record::Versions;
@@ -122,7 +122,7 @@ fn predicted(fix: Fix, diagnosis: &Diagnosis) -> Option<f64> {
     let removed = diagnosis
         .findings
         .iter()
-        .filter(|finding| fix.findings().contains(&finding.rule.id))
+        .filter(|finding| fix::findings(fix).contains(&finding.rule.id))
         .filter_map(|finding| finding.at_rest_per_connection);
     removed.reduce(|sum, bytes| sum + bytes)
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 
 use crate::commands::compare::{draw_step, progress, step_name};
-use crate::commands::what_if::fix::Fix;
+use crate::commands::what_if::fix::{self, Fix};
 use crate::commands::what_if::outcome::{Cost, Outcome, Tried};
 use crate::commands::what_if::recording::{Recorded, Start, record};
 use crate::commands::what_if::{AS_IT_IS, Options, WHAT_IF, rates};
@@ -24,7 +24,7 @@ const WARM: [Start; 2] = [Start::Warm(Duration::from_secs(1)), Start::Warm(Durat
 pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
     let wanted = options.wanted();
     let (reachable, others): (Vec<Fix>, Vec<Fix>) =
-        wanted.into_iter().partition(|fix| fix.reaches_from_outside().is_ok());
+        wanted.into_iter().partition(|fix| fix.reaches_from_outside());
     let rounds = if options.port.is_some() { options.workload.repeat } else { 0 };
     let progress = progress((1 + reachable.len()) * (1 + rounds));
     let folder = NewFolder::prepare(path)?;
@@ -48,7 +48,7 @@ pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
         }
     }
     for fix in others {
-        if let Err(reason) = fix.reaches_from_outside() {
+        if let Err(reason) = fix::reaches_from_outside(fix) {
             tried.push(Tried::not_applied(fix, reason));
         }
     }
@@ -114,7 +114,7 @@ fn without_effect(fix: Fix, before: &Recorded, with_fix: &Recorded) -> Option<St
     let has = |recorded: &Recorded, id: &str| {
         recorded.found.findings.iter().any(|finding| finding.rule.id == id)
     };
-    let all = fix.findings();
+    let all = fix::findings(fix);
     let found: Vec<&str> = all.iter().copied().filter(|id| has(before, id)).collect();
     let left: Vec<&str> = found.iter().copied().filter(|id| has(with_fix, id)).collect();
     if !left.is_empty() {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use contract::environment;
 use indicatif::ProgressBar;
 use rustix::process::Signal;
 
@@ -13,7 +14,7 @@ use crate::commands::record::place::Place;
 use crate::commands::what_if::fix::Fix;
 use crate::commands::what_if::glance::seen_within;
 use crate::commands::what_if::process::Process;
-use crate::commands::what_if::recording::{FIXES, wait_for};
+use crate::commands::what_if::recording::wait_for;
 use crate::commands::what_if::{AS_IT_IS, Options, listening};
 use crate::failure::Failure;
 
@@ -68,7 +69,7 @@ fn once(options: &Options, port: u16, fix: Option<Fix>, place: &Place) -> Result
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     if let Some(fix) = fix {
-        command.env(FIXES, fix.name());
+        command.env(environment::FIXES, fix.name());
     }
     let mut program = Process::start(command, "the program")?;
     let mut all = Descendants::of(program.pid(), place.library());

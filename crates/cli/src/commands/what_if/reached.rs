@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use contract::FixLine;
 use serde::Serialize;
 
 use crate::commands::what_if::fix::Fix;
@@ -37,25 +38,22 @@ impl Reached {
     pub fn read(report: &Path, fix: Fix) -> Reached {
         let lines = std::fs::read_to_string(report).unwrap_or_default();
         let _ = std::fs::remove_file(report);
-        Reached::parse(&lines, fix.name())
+        Reached::parse(&lines, fix)
     }
 
-    fn parse(lines: &str, fix: &str) -> Reached {
+    fn parse(lines: &str, fix: Fix) -> Reached {
         let mut places: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let mut missed = Vec::new();
         for line in lines.lines() {
-            let fields: Vec<&str> = line.split('\t').collect();
-            let [_, named, object, way, result] = fields[..] else { continue };
-            if named != fix && named != "-" {
+            let Some(line) = FixLine::parse(line) else { continue };
+            if line.fix.is_some_and(|named| named != fix) {
                 continue;
             }
-            if result == "applied" {
-                *places.entry((object, way)).or_default() += 1;
-                continue;
-            }
-            let why = format!("{object}: {result}");
-            if !missed.contains(&why) {
-                missed.push(why);
+            let FixLine { object, way, result, .. } = line;
+            match result.map_err(|why| format!("{object}: {why}")) {
+                Ok(()) => *places.entry((object, way)).or_default() += 1,
+                Err(why) if !missed.contains(&why) => missed.push(why),
+                Err(_) => {}
             }
         }
         let place = |((object, way), processes): ((&str, &str), u64)| Place {
@@ -93,7 +91,7 @@ mod tests {
                      8\tno-mlkem\t/lib/libssl.so.3\tslots\tapplied\n\
                      8\t-\t/usr/bin/node\tjump\tother threads\n\
                      half a line";
-        let reached = Reached::parse(lines, "no-tickets");
+        let reached = Reached::parse(lines, Fix::NoTickets);
         let place =
             Place { object: "/lib/libssl.so.3".to_owned(), way: "slots".to_owned(), processes: 2 };
         assert_eq!(reached.applied, [place]);
@@ -103,9 +101,9 @@ mod tests {
 
     #[test]
     fn what_was_applied_nowhere_says_why() {
-        assert_eq!(Reached::parse("", "no-mlkem").not_applied().unwrap(), NOTHING);
+        assert_eq!(Reached::parse("", Fix::NoMlkem).not_applied().unwrap(), NOTHING);
         let lines = "7\tno-mlkem\t/bin/a\tjump\tOpenSSL refused it\n".repeat(2);
-        let reached = Reached::parse(&lines, "no-mlkem");
+        let reached = Reached::parse(&lines, Fix::NoMlkem);
         assert_eq!(reached.not_applied().unwrap(), "/bin/a: OpenSSL refused it");
         assert_eq!(reached.missed(), None);
     }

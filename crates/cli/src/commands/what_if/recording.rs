@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use analysis::diagnosis::Diagnosis;
 use anyhow::Context;
+use contract::environment;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -21,10 +22,6 @@ use crate::commands::what_if::reached::Reached;
 use crate::commands::what_if::{Options, listening};
 use crate::failure::Failure;
 use crate::run_folder::{self, NewFolder};
-
-/// The variables that the preloaded library reads.
-pub const FIXES: &str = "TLSHEAP_FIXES";
-const REPORT: &str = "TLSHEAP_FIXES_REPORT";
 
 /// How long a recording may take to write its folder after the program was told to end.
 const WRITING: Duration = Duration::from_secs(60);
@@ -77,7 +74,7 @@ pub fn record(
         .stdout(log.try_clone()?)
         .stderr(log);
     if let Some(fix) = fix {
-        command.env(FIXES, fix.name()).env(REPORT, &report);
+        command.env(environment::FIXES, fix.name()).env(environment::FIXES_REPORT, &report);
     }
     let mut recording = Process::start(command, "the recording")?;
     let (load, warmed) = start_load(options, start, &mut recording)?;

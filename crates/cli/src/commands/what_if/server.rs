@@ -8,7 +8,7 @@ use crate::commands::compare::figures::Figures;
 use crate::commands::compare::{Subject, capture, draw_step, progress, rates, step_name};
 use crate::commands::diagnose::Examined;
 use crate::commands::what_if::outcome::{Cost, Outcome, Tried};
-use crate::commands::what_if::{AS_IT_IS, Options, WHAT_IF};
+use crate::commands::what_if::{AS_IT_IS, Options, WHAT_IF, fix};
 use crate::failure::Failure;
 use crate::run_folder::NewFolder;
 use crate::whole_file;
@@ -23,7 +23,7 @@ pub fn measure(options: &Options, path: &Path) -> Result<Outcome, Failure> {
     let mut applied = Vec::new();
     let mut tried = Vec::new();
     for fix in options.wanted() {
-        match fix.apply(&configuration) {
+        match fix::apply(fix, &configuration) {
             Ok(fixed) => {
                 subjects.push(subject(&fixed, fix.name(), &folder)?);
                 applied.push(fix);

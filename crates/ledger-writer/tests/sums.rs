@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ledger::{
-    Account, Capacities, Cell, Counts, Lease, Ledger, Share, SiteId, SiteKey, Snapshot, StackEnd,
-};
+use ledger::{Capacities, Counts, Snapshot};
+use ledger_writer::{Account, Cell, Lease, Ledger, Share, SiteId, SiteKey, StackEnd};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -5,21 +5,24 @@
 //! that a full disk turns into dropped sites and not into SIGBUS.
 
 use std::collections::HashSet;
+use std::mem::offset_of;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::account::Stored;
-use crate::cell::{Cell, Cells, DROPPED_CELL};
-use crate::fences;
-use crate::layout::{
-    CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
+use ledger::layout::{
+    CellRecord, DROPPED_CELL, FILE_NULL, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
     SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
 };
-use crate::mapping::{Mapping, largest_file};
-use crate::peak::{Accounts, Change, Share};
-use crate::{Capacities, CreateError, Sampling, SiteId, SiteKey, StackEnd, Statistic};
+use ledger::{Capacities, FRAMES_PER_SITE, Sampling, Statistic};
+
+use crate::account::Stored;
+use crate::cell::{Cell, Cells, save_peak};
+use crate::fences;
+use crate::mapping::{CreateError, Mapping, largest_file};
+use crate::peak::{Accounts, Change, Peak, Share};
+use crate::site_key::{SiteId, SiteKey, StackEnd};
 
 /// A ledger mapped for writing.
 #[derive(Debug)]
@@ -104,6 +107,13 @@ impl Ledger {
         // SAFETY: mapped, aligned and initialised by `create`; from then on all that changes in
         // it are atomics.
         unsafe { &*self.mapping.place::<Header>(0) }
+    }
+
+    #[inline]
+    fn peak(&self) -> &Peak {
+        // SAFETY: mapped and aligned as the header is, of which it is a part; any bytes are a peak,
+        // and all that is ever in it is an atomic.
+        unsafe { &*self.mapping.place::<Peak>(offset_of!(Header, peak) as u64) }
     }
 
     /// How much fits.
@@ -330,15 +340,15 @@ impl Ledger {
         stored: Stored,
         share: Share<A>,
     ) {
-        let before = |epoch| cell.record().save_peak(epoch);
-        self.header().peak.settle(change, stored, share, before);
+        let before = |epoch| save_peak(cell.record(), epoch);
+        self.peak().settle(change, stored, share, before);
         cell.add(change);
     }
 
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
     /// may come out too high by what was freed this way.
     pub fn spill_free(&self, site: SiteId, bytes: u64) {
-        self.header().peak.fall_into_pool(bytes);
+        self.peak().fall_into_pool(bytes);
         if let Some(record) = self.site(site) {
             record.spilled_free_blocks.fetch_add(1, Ordering::Relaxed);
             record.spilled_free_bytes.fetch_add(bytes, Ordering::Relaxed);

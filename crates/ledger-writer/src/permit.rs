@@ -1,12 +1,11 @@
-//! System-call filters (seccomp) that a process puts up around itself, as servers do before they
-//! read what strangers send. Many end the process at the first call that they do not know, and they
-//! know what a heap needs: memory from the kernel, and to wait for each other. Whoever counts in
-//! the process keeps to these calls from then on, and does the others before.
+//! System calls that a heap does not make: who may make one, and when.
+//!
+//! Servers put up system-call filters (seccomp) around themselves before they read what strangers
+//! send. Many end the process at the first call that they do not know, and they know what a heap
+//! needs: memory from the kernel, and to wait for each other. Whoever counts in the process keeps
+//! to these calls from then on, and does the others before.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
-use crate::fences;
-use crate::{Ledger, Statistic};
 
 /// A filter is up, or is being put up.
 static UP: AtomicBool = AtomicBool::new(false);
@@ -37,21 +36,14 @@ impl Drop for Permit {
     }
 }
 
-/// Whether the process has a filter that [`prepare_for_sandbox`] was told of.
+/// Whether the process has a filter that [`prepare_for_sandbox`](crate::prepare_for_sandbox) was
+/// told of.
 pub fn is_sandboxed() -> bool {
     UP.load(Ordering::SeqCst)
 }
 
-/// Before a filter comes up around the process, which counts in `ledger` if in any: makes the
-/// system calls that will be needed, and no [`Permit`] is given from then on. The ledger has room
-/// for some further sites; what does not fit there is counted as dropped.
-pub fn prepare_for_sandbox(ledger: Option<&Ledger>) {
-    if let Some(ledger) = ledger {
-        ledger.make_room();
-        ledger.set(Statistic::Sandboxed, 1);
-    }
-    // First: who is refused a permit knows that owners make their own fences.
-    fences::leave_to_owners();
+/// From now on no permit is given; waits for those that are in use.
+pub(crate) fn refuse() {
     UP.store(true, Ordering::SeqCst);
     for _ in 0..LOOKS {
         if PERMITS.load(Ordering::SeqCst) == 0 {
@@ -61,11 +53,8 @@ pub fn prepare_for_sandbox(ledger: Option<&Ledger>) {
     }
 }
 
-/// The filter did not come up: the kernel has refused it.
-pub fn give_up_sandbox(ledger: Option<&Ledger>) {
-    if let Some(ledger) = ledger {
-        ledger.set(Statistic::Sandboxed, 0);
-    }
+/// Permits are given again.
+pub(crate) fn grant() {
     UP.store(false, Ordering::SeqCst);
 }
 

@@ -215,6 +215,7 @@ fn a_reader_finds_the_epoch_at_its_offset() {
     let mut process = Process::new();
     process.apply(0, Change::Rise(1));
     let bytes = process.peak.word.load(Ordering::Relaxed).to_ne_bytes();
-    let epoch = &bytes[Peak::EPOCH_OFFSET..Peak::EPOCH_OFFSET + 8];
+    let offset = offset_of!(PeakRecord, epoch) - offset_of!(PeakRecord, pool);
+    let epoch = &bytes[offset..offset + 8];
     assert_eq!(u64::from_ne_bytes(epoch.try_into().expect("eight bytes")), 1);
 }

@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
-use crate::layout::PAGE;
-use crate::sandbox::Permit;
+use ledger::layout::PAGE;
+
+use crate::permit::Permit;
 
 /// A ledger cannot be created. All cases are the environment's.
 #[derive(Debug, thiserror::Error)]

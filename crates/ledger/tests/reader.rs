@@ -1,14 +1,17 @@
 //! Files that are no ledgers, ledgers that are cut, and ledgers that lie.
 
+use std::fs::File;
+use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::*;
-use crate::{Account, Lease, Ledger, Share, SiteId, SiteKey, StackEnd};
+use ledger::layout::{CellRecord, Header, PAGE, Regions, SiteRecord, TABLES, VERSION};
+use ledger::{Capacities, FRAMES_PER_SITE, LedgerError, Sampling, Snapshot, Statistic};
+use ledger_writer::{Account, Lease, Ledger, Share, SiteId, SiteKey, StackEnd};
 
 const CAPACITIES: Capacities = Capacities { sites: 100, frames: 1000, cells: 200 };
 

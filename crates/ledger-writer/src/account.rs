@@ -1,4 +1,4 @@
-//! One thread's share of the margin below the peak: see [`crate::peak`].
+//! One thread's share of the margin below the peak: see `peak.rs`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,7 +68,7 @@ pub struct Stored(pub(crate) u64);
 
 impl Account {
     /// Takes what an allocation needs. `before` is called first with the epoch in force. An error
-    /// is for [`Peak::settle`](crate::Peak::settle).
+    /// is for `Peak::settle`.
     #[inline(always)]
     #[allow(clippy::inline_always)] // the lease would go through memory
     pub(crate) fn rise(

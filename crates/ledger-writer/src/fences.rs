@@ -10,7 +10,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
 
-use crate::sandbox::Permit;
+use crate::permit::Permit;
 
 /// Who makes the fences.
 static FENCES: AtomicU8 = AtomicU8::new(OWNERS);

@@ -12,7 +12,7 @@ pub struct SiteKey<'a> {
     /// The size of each block, in bytes, in a sampled ledger; 0 in others.
     pub block_bytes: u64,
     /// Return addresses, innermost first; at most
-    /// [`FRAMES_PER_SITE`](crate::FRAMES_PER_SITE).
+    /// [`FRAMES_PER_SITE`](ledger::FRAMES_PER_SITE).
     pub frames: &'a [usize],
 }
 
@@ -24,7 +24,7 @@ impl SiteId {
     /// Allocations whose site did not fit.
     pub const DROPPED: SiteId = SiteId(0);
 
-    /// The number, at most [`Capacities::MOST_SITES`](crate::Capacities::MOST_SITES).
+    /// The number, at most [`Capacities::MOST_SITES`](ledger::Capacities::MOST_SITES).
     #[inline]
     pub fn number(self) -> u32 {
         self.0

@@ -21,8 +21,10 @@
 //! gathers gives the owners a moment to freeze their accounts themselves, and then has the kernel
 //! stop them for an instant ([`fences`]).
 
+use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
+use ledger::layout::PeakRecord;
 use portable_atomic::AtomicU128;
 
 use crate::account::{Account, Lease, NOTHING, OPEN, Stored};
@@ -34,12 +36,18 @@ use crate::word::{Word, after};
 /// The total itself is not here: it is the sum of the cells.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
-pub struct Peak {
+pub(crate) struct Peak {
     /// Low half: the pool, as [`Word`]. High half: the epoch, which rises with each new peak.
     word: AtomicU128,
     /// Keeps what follows off this cache line.
     padding: [u64; 6],
 }
+
+// The two halves of the word lie where readers look for them.
+const _: () = assert!(size_of::<Peak>() == size_of::<PeakRecord>());
+const _: () = assert!(align_of::<Peak>() == align_of::<PeakRecord>());
+const _: () = assert!(offset_of!(Peak, word) == offset_of!(PeakRecord, pool));
+const _: () = assert!(offset_of!(PeakRecord, epoch) == offset_of!(PeakRecord, pool) + 8);
 
 /// Everybody's accounts, for a thread that needs to know their sum.
 pub trait Accounts {
@@ -114,9 +122,6 @@ const SPREAD: u64 = 1;
 const GATHERING: u64 = 2;
 
 impl Peak {
-    /// Byte offset of the epoch in the word.
-    pub(crate) const EPOCH_OFFSET: usize = 8;
-
     /// Applies a change that the account does not suffice for, or whose account is not open.
     /// `stored` is what [`Account::rise`] or [`Account::fall`] said. `before` is called with the
     /// epoch in force before the change, perhaps more than once; the last call is the one that

@@ -3,17 +3,15 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ledger::layout::{CellRecord, DROPPED_CELL};
+
 use crate::account::{Account, Lease, Stored};
-use crate::layout::CellRecord;
 use crate::peak::Change;
 use crate::site_key::SiteId;
 
 /// One thread's counts at one site. Only the thread that claimed it may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell(NonNull<CellRecord>);
-
-/// `CellRecord::site` of a cell that counts dropped sites.
-pub(crate) const DROPPED_CELL: u32 = u32::MAX;
 
 impl Cell {
     /// The cell with this record, which is populated, aligned, and never unmapped.
@@ -45,7 +43,7 @@ impl Cell {
         account: &Account,
         lease: &Lease,
     ) -> Result<(), Stored> {
-        account.rise(bytes, lease, |epoch| self.record().save_peak(epoch))?;
+        account.rise(bytes, lease, |epoch| save_peak(self.record(), epoch))?;
         self.add_allocation(bytes);
         Ok(())
     }
@@ -54,7 +52,7 @@ impl Cell {
     #[inline(always)]
     #[allow(clippy::inline_always)] // as above
     pub fn count_free(self, bytes: u64, account: &Account, lease: &Lease) -> Result<(), Stored> {
-        account.fall(bytes, lease, |epoch| self.record().save_peak(epoch))?;
+        account.fall(bytes, lease, |epoch| save_peak(self.record(), epoch))?;
         self.add_free(bytes);
         Ok(())
     }
@@ -102,7 +100,8 @@ impl Cells {
         Cells { before: first.wrapping_sub(1) }
     }
 
-    /// The number of a cell of this ledger, above 0 and at most [`Capacities::MOST_CELLS`](crate::Capacities::MOST_CELLS).
+    /// The number of a cell of this ledger, above 0 and at most
+    /// [`Capacities::MOST_CELLS`](ledger::Capacities::MOST_CELLS).
     #[inline]
     pub fn number(self, cell: Cell) -> u32 {
         ((cell.0.as_ptr() as usize - self.before as usize) / size_of::<CellRecord>()) as u32
@@ -122,24 +121,22 @@ impl Cells {
     }
 }
 
-impl CellRecord {
-    /// Before the first change in a new epoch: what is held now is what was held at the peak.
-    #[inline]
-    pub(crate) fn save_peak(&self, epoch: u64) {
-        if self.epoch.load(Ordering::Relaxed) != epoch {
-            self.save_peak_of(epoch);
-        }
+/// Before the first change in a new epoch: what is held now is what was held at the peak.
+#[inline]
+pub(crate) fn save_peak(record: &CellRecord, epoch: u64) {
+    if record.epoch.load(Ordering::Relaxed) != epoch {
+        save_peak_of(record, epoch);
     }
+}
 
-    #[cold]
-    fn save_peak_of(&self, epoch: u64) {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as i64;
-        let blocks = load(&self.alloc_blocks) - load(&self.free_blocks);
-        let bytes = load(&self.alloc_bytes) - load(&self.free_bytes);
-        self.peak_blocks.store(blocks, Ordering::Relaxed);
-        self.peak_bytes.store(bytes, Ordering::Relaxed);
-        self.epoch.store(epoch, Ordering::Relaxed);
-    }
+#[cold]
+fn save_peak_of(record: &CellRecord, epoch: u64) {
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as i64;
+    let blocks = load(&record.alloc_blocks) - load(&record.free_blocks);
+    let bytes = load(&record.alloc_bytes) - load(&record.free_bytes);
+    record.peak_blocks.store(blocks, Ordering::Relaxed);
+    record.peak_bytes.store(bytes, Ordering::Relaxed);
+    record.epoch.store(epoch, Ordering::Relaxed);
 }
 
 /// Adds to a counter that has one writer: a load and a store, no locked instruction.

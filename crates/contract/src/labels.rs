@@ -1,0 +1,13 @@
+//! Names of the labels that samples carry in pprof files.
+
+/// Who asked for the bytes: the [word](crate::Domain::word) of a [`Domain`](crate::Domain).
+pub const DOMAIN: &str = "domain";
+
+/// Which OpenSSL of the process it was, by its file and version; where there are several.
+pub const OPENSSL: &str = "openssl";
+
+/// The recorded process: its id, a blank, and the name of its program.
+pub const PROCESS: &str = "process";
+
+/// What the memory is for, such as `tls.record_buffers`.
+pub const CATEGORY: &str = "category";
