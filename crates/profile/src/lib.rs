@@ -17,7 +17,6 @@ mod column_sums;
 mod error;
 pub mod folded;
 mod from_ledger;
-mod interner;
 pub mod jemalloc_heap;
 mod merge;
 mod model;
