@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 
+use analysis::notation::{give_or_take, human, interval, rounded};
 use profile::Profile;
 use profile::folded::{Amount, Stacks};
 
@@ -9,7 +10,6 @@ use crate::flamegraph::{Caption, Direction, FlameError, background, draw, kind_o
 use crate::folded::{DrawnStack, Held, Values, visible};
 use crate::frame_intervals::Scales;
 use crate::palette::Rgb;
-use analysis::notation::{give_or_take, human, interval, rounded};
 
 /// Colours that inferno gives to the extremes.
 const GROWN: Rgb = Rgb(0xff, 0x64, 0x64);

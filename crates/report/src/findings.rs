@@ -3,11 +3,11 @@
 use analysis::diagnosis::Diagnosis;
 use analysis::diagnosis::case::Negotiated;
 use analysis::diagnosis::finding::{Fact, Finding};
+use analysis::notation::{human, one_decimal, percent, rounded};
 use anstyle::{AnsiColor, Style};
 
 use crate::fit::{join_story, width};
 use crate::table::{COLUMNS, Colour};
-use analysis::notation::{human, one_decimal, percent, rounded};
 
 /// Sites shown as evidence.
 const SITES: usize = 5;

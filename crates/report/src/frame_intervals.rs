@@ -18,12 +18,12 @@ use std::collections::HashMap;
 use std::io::{Error, ErrorKind};
 
 use analysis::diff::Margins;
+use analysis::notation::rounded;
 use analysis::ratio::Estimated;
 use inferno::flamegraph::{Direction, Options};
 use profile::Uncertainty;
 
 use crate::folded::{DrawnStack, Values};
-use analysis::notation::rounded;
 
 /// How the figures of a picture follow from its profiles, of which one at least was sampled.
 #[derive(Clone, Copy, Debug)]

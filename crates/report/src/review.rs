@@ -3,11 +3,11 @@
 pub use analysis::budget::Reviewed;
 use analysis::budget::{Cause, Figure, Most, Review, Verdict};
 use analysis::diagnosis::finding::Finding;
+use analysis::notation::{one_decimal, rounded, signed};
 use anstyle::AnsiColor;
 
 use crate::fit::join_story;
 use crate::table::{self, COLUMNS, Colour};
-use analysis::notation::{one_decimal, rounded, signed};
 
 /// The table of limits, each breach with what broke it, and one sentence at the end.
 pub fn terminal(review: &Review, reviewed: &Reviewed<'_>, colour: Colour) -> String {

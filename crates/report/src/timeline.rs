@@ -1,12 +1,13 @@
 //! Timelines: an SVG picture of what memory did while connections came and went.
 
+mod areas;
+mod colours;
 mod labels;
 mod layers;
 mod scales;
 
 use std::fmt::Write as _;
 
-use analysis::notation::human;
 pub use analysis::over_time::Series;
 pub use analysis::timeline::Timeline;
 use thiserror::Error;
@@ -14,8 +15,9 @@ use thiserror::Error;
 use crate::fit::shorten;
 use crate::flamegraph::escape;
 
+use areas::{areas, said};
+use colours::{CONNECTIONS_COLOUR, RSS_COLOUR};
 use labels::{axes, legend, phases};
-use layers::layers;
 use scales::{Scale, TimeScale, WIDTH, points};
 
 /// Why no picture was made.
@@ -45,12 +47,6 @@ pub enum TimelineError {
         at: usize,
     },
 }
-
-/// The colour of resident memory that is in no series.
-const REST_COLOUR: &str = "#ececec";
-
-const RSS_COLOUR: &str = "#333333";
-const CONNECTIONS_COLOUR: &str = "#7a3fb0";
 
 const HEIGHT: f64 = 440.0;
 
@@ -120,54 +116,6 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
     }
     svg.push_str("</svg>\n");
     Ok(svg)
-}
-
-/// One coloured part of the picture.
-struct Area {
-    name: String,
-    /// What is said of it where it is pointed at.
-    title: String,
-    colour: String,
-    below: Vec<u64>,
-    above: Vec<u64>,
-}
-
-/// The areas on each other, lowest first.
-fn areas(timeline: &Timeline) -> Vec<Area> {
-    let mut areas = Vec::new();
-    let mut stack = vec![0_u64; timeline.seconds.len()];
-    for layer in layers(timeline) {
-        let below = stack.clone();
-        for (sum, bytes) in stack.iter_mut().zip(&layer.bytes) {
-            *sum = sum.saturating_add(*bytes);
-        }
-        let title = match &layer.margins {
-            None => layer.name.clone(),
-            Some(margins) => said(&layer.name, timeline, &layer.bytes, margins),
-        };
-        let above = stack.clone();
-        areas.push(Area { name: layer.name, title, colour: layer.colour, below, above });
-    }
-    // Nothing above zero remains where pages in use were never touched.
-    let above = timeline.rss.iter().zip(&stack).map(|(rss, stack)| (*rss).max(*stack)).collect();
-    let name = "rest of resident memory".to_owned();
-    let colour = REST_COLOUR.to_owned();
-    areas.push(Area { title: name.clone(), name, colour, below: stack, above });
-    areas
-}
-
-/// An estimate in words, at its highest.
-fn said(name: &str, timeline: &Timeline, bytes: &[u64], margins: &[u64]) -> String {
-    // Of several moments, the first.
-    let highest = (0..bytes.len()).rev().max_by_key(|at| bytes[*at]);
-    match highest.map(|at| (bytes[at], margins[at], timeline.seconds[at])) {
-        None => name.to_owned(),
-        Some((bytes, margin, seconds)) => format!(
-            "{name}: {} ± {} at its highest, after {seconds:.1} s",
-            human(bytes as f64),
-            human(margin as f64)
-        ),
-    }
 }
 
 /// The points of what lies between two lines.

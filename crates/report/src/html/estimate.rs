@@ -1,8 +1,7 @@
 //! An estimate as a figure: its margin stands back, and stays in the figure's line.
 
-use maud::{Markup, html};
-
 use analysis::notation::one_decimal;
+use maud::{Markup, html};
 
 /// A figure, and where it is an estimate, half the width of its 95 % interval, both as `say` says
 /// them.

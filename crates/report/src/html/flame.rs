@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use analysis::diff::Margins;
 use analysis::group::{Call, Key};
+use analysis::notation::{
+    give_or_take, human, interval, percent, percent_give_or_take, rounded, signed,
+};
 use analysis::stacks::Stack;
 use analysis::top::Figures;
 use maud::{Markup, html};
 
-use super::answer::minus;
 use super::change::percent_in_words;
+use super::figure::{minus, per};
 use super::flame_tree::{Frame, LEAST_WIDTH, Side, layout};
+use super::page::Subject;
 use super::parts::{share, square};
-use super::{Subject, per};
 use crate::palette::Rgb;
-use analysis::notation::{
-    give_or_take, human, interval, percent, percent_give_or_take, rounded, signed,
-};
 
 /// From row to row, in pixels.
 const ROW: usize = 18;

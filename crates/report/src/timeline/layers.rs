@@ -2,8 +2,8 @@
 
 use analysis::category::RUST_DOMAIN;
 use analysis::over_time::Series;
+use analysis::timeline::Timeline;
 
-use super::Timeline;
 use crate::palette;
 
 /// Groups that never reach this share of the highest value are drawn as one.

@@ -1,4 +1,4 @@
-use super::layers::SMALL_GROUPS;
+use super::layers::{SMALL_GROUPS, layers};
 use super::*;
 
 fn two_moments() -> Timeline {
