@@ -12,7 +12,7 @@ mod configuration;
 mod estimate;
 mod figure;
 mod flame;
-mod flame_tree;
+mod flame_frames;
 mod measured;
 mod over_time;
 mod page;

@@ -28,7 +28,9 @@ impl Amount {
         self == Amount::default()
     }
 
-    fn plus(self, more: Amount) -> Amount {
+    /// Of both together. A sum beyond the range of `i64` stays at its end.
+    #[must_use]
+    pub fn plus(self, more: Amount) -> Amount {
         Amount { sum: self.sum.saturating_add(more.sum), off: self.off.and(more.off) }
     }
 }

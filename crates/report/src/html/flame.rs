@@ -13,7 +13,7 @@ use maud::{Markup, html};
 
 use super::change::percent_in_words;
 use super::figure::{minus, per};
-use super::flame_tree::{Frame, LEAST_WIDTH, Side, layout};
+use super::flame_frames::{self, Frame, LEAST_WIDTH, Side};
 use super::page::Subject;
 use super::parts::{share, square};
 use crate::palette::Rgb;
@@ -32,7 +32,7 @@ const SAME: Rgb = Rgb(0xee, 0xed, 0xe8);
 /// What one subject holds, by stack. `None` where there is nothing to draw.
 pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
     let all: Vec<Stack> = subject.stacks.iter().chain(&subject.other_stacks).cloned().collect();
-    let frames = layout(None, Side { stacks: &all, ..side(subject) });
+    let frames = flame_frames::frames(None, Side { stacks: &all, ..side(subject) });
     let root = frames.first()?;
     let unit = per(subject.top.figures);
     let whole = root.after;
@@ -76,7 +76,7 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
 /// What changed from one subject to the next, by stack.
 pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<Markup> {
     let moved = moved(before, after);
-    let frames = layout(Some(Side { stacks: &moved, ..side(before) }), side(after));
+    let frames = flame_frames::frames(Some(Side { stacks: &moved, ..side(before) }), side(after));
     let root = frames.first()?;
     let unit = per(after.top.figures);
     let describe = |frame: &Frame| {
