@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bench::made_up_stacks::{MadeUpStacks, own_maps};
 use clap::Parser;
+use contract::Source;
 use ledger::Capacities;
 use ledger_writer::{Account, Lease, Ledger, Share, SiteKey, StackEnd};
 
@@ -27,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 1..=arguments.sites {
         let stack: Vec<usize> = stacks.stack().into_iter().map(|it| it as usize).collect();
         let (line, frames) = (number, stack.as_slice());
-        let key = SiteKey { openssl: 0, file_pointer: 1, line, block_bytes: 0, frames };
+        let key =
+            SiteKey { source: Source::openssl(0), file_pointer: 1, line, block_bytes: 0, frames };
         let site = ledger.add_site(key, Some(file), StackEnd::Root);
         let cell = ledger.claim_cell(site.ok_or("no room for a site")?, 1);
         let cell = cell.ok_or("no room for a cell")?;

@@ -7,8 +7,7 @@ use std::sync::Mutex;
 
 use crate::openssl::Openssl;
 use recorder::{
-    FreeFn, Heap, MallocFn, MemoryFunctions, OpensslFunctions, Options, Preparation, ReallocFn,
-    SampleOptions, StackSource,
+    FreeFn, Heap, MallocFn, OpensslFunctions, Options, ReallocFn, SampleOptions, StackSource,
 };
 
 /// Three functions for `CRYPTO_set_mem_functions`.
@@ -90,21 +89,15 @@ fn hooks_of(
     path: &Path,
     sample: Option<SampleOptions>,
 ) -> Result<Hooks, recorder::InstallError> {
-    let heap = Heap::libc();
+    let mut options = match stacks {
+        StackSource::FramePointers => Options::at(path, stacks),
+        _ => Options::in_folder(path, stacks),
+    };
+    options.sample = sample;
+    let functions = OpensslFunctions { set: take, get: give };
     // SAFETY: the heap is the C library's; `take` and `give` keep the contracts of OpenSSL's
     // functions.
-    unsafe {
-        if stacks == StackSource::FramePointers {
-            let mut options = Options::at(path);
-            options.sample = sample;
-            recorder::install(&options, heap, OpensslFunctions { set: take, get: give })?;
-        } else {
-            let mut preparation = Preparation::in_folder(path, stacks);
-            preparation.sample = sample;
-            recorder::prepare(preparation, heap)?;
-            recorder::add_openssl(Some(give), MemoryFunctions::default())?.put_into(take)?;
-        }
-    }
+    unsafe { recorder::install(options, Heap::libc(), Some(functions)) }?;
     Ok(HOOKS.lock().expect("nobody panics with it").expect("the recorder has set its hooks"))
 }
 

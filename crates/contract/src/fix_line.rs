@@ -38,10 +38,10 @@ pub struct FixLine<'a> {
     pub result: Result<(), &'a str>,
 }
 
-/// In place of a fix's name.
+/// What stands for the name where a line holds for every fix.
 const EVERY_FIX: &str = "-";
 
-/// In place of a reason.
+/// What stands for the reason where the fix was applied.
 const APPLIED: &str = "applied";
 
 impl<'a> FixLine<'a> {

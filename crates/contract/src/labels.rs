@@ -1,9 +1,10 @@
 //! Names of the labels that samples carry in pprof files.
 
-/// Who asked for the bytes: the [word](crate::Domain::word) of a [`Domain`](crate::Domain).
+/// The domain that asked for the bytes: the [word](crate::Domain::word) of a
+/// [`Domain`](crate::Domain).
 pub const DOMAIN: &str = "domain";
 
-/// Which OpenSSL of the process it was, by its file and version; where there are several.
+/// The OpenSSL of the process that asked, by its file and version; where there are several.
 pub const OPENSSL: &str = "openssl";
 
 /// The recorded process: its id, a blank, and the name of its program.

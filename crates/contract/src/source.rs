@@ -1,4 +1,4 @@
-//! Who asked for memory.
+//! The code that asks for memory.
 
 /// A kind of code that asks for memory of its own.
 ///
@@ -59,13 +59,13 @@ impl Domain {
     }
 }
 
-/// Who asked for a block: a domain, and which one of its kind in the process.
+/// The asker for a block: a domain, and which one of its kind in the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
     /// The kind of code.
     pub domain: Domain,
-    /// Which one, where a process has several of a kind: they are numbered from 0 in the order in
-    /// which they were found.
+    /// The one that it is, where a process has several of a kind: they are numbered from 0 in the
+    /// order in which they were found.
     pub instance: u8,
 }
 
@@ -73,6 +73,26 @@ impl Source {
     /// The OpenSSL of this number.
     pub const fn openssl(instance: u8) -> Source {
         Source { domain: Domain::Openssl, instance }
+    }
+
+    /// Both in one number: the domain's above the instance.
+    ///
+    /// ```
+    /// use contract::{Domain, Source};
+    ///
+    /// let third = Source { domain: Domain::Python, instance: 2 };
+    /// assert_eq!(third.number(), 0x302);
+    /// assert_eq!(Source::from_number(0x302), Some(third));
+    /// assert_eq!(Source::from_number(0xff00), None, "no such domain");
+    /// ```
+    pub const fn number(self) -> u16 {
+        (self.domain.number() as u16) << 8 | self.instance as u16
+    }
+
+    /// The source with this number.
+    pub fn from_number(number: u16) -> Option<Source> {
+        let [instance, domain] = number.to_le_bytes();
+        Some(Source { domain: Domain::from_number(domain)?, instance })
     }
 }
 

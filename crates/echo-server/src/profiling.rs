@@ -2,8 +2,9 @@
 
 use std::ffi::c_int;
 use std::fs;
+use std::path::PathBuf;
 
-use recorder::{FreeFn, Heap, MallocFn, OpensslFunctions, ReallocFn};
+use recorder::{FreeFn, Heap, MallocFn, OpensslFunctions, ReallocFn, StackSource};
 pub use recorder::{InstallError, Options, SampleOptions, check_in_place};
 
 use crate::allocator::openssl_heap;
@@ -39,6 +40,12 @@ pub enum ProfilingError {
     Recorder(#[from] InstallError),
 }
 
+/// Counting in a ledger at this path, as this program can: it and its OpenSSL are built with frame
+/// pointers, and it does not fork.
+pub fn options_at(ledger: impl Into<PathBuf>) -> Options {
+    Options::at(ledger, StackSource::FramePointers)
+}
+
 /// Counts every allocation of this program's OpenSSL in a ledger from here on, and puts its
 /// blocks into jemalloc. Call it first in main: before any other thread is started, and before
 /// anything calls OpenSSL.
@@ -64,6 +71,6 @@ pub unsafe fn install_over(options: &Options, heap: Heap) -> Result<(), Profilin
         OpensslFunctions { set: CRYPTO_set_mem_functions, get: CRYPTO_get_mem_functions };
     // SAFETY: the functions are those of the one OpenSSL that is linked, the heap is as the caller
     // promised, and there is no other thread to call OpenSSL meanwhile.
-    unsafe { recorder::install(options, heap, functions) }?;
+    unsafe { recorder::install(options.clone(), heap, Some(functions)) }?;
     Ok(())
 }

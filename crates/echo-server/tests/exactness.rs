@@ -272,7 +272,7 @@ impl Drop for Serving {
 fn serve(configuration: &str, files: &Files) {
     // SAFETY: the counting heap passes on to jemalloc, whose contract is C's, and calls no OpenSSL.
     unsafe {
-        profiling::install_over(&profiling::Options::at(&files.ledger), counting_heap::heap())
+        profiling::install_over(&profiling::options_at(&files.ledger), counting_heap::heap())
     }
     .unwrap();
     let mut options = Options::new(Configuration::standard(configuration).unwrap());

@@ -5,15 +5,15 @@ mod harness;
 
 use std::path::Path;
 
-use echo_server::profiling::{self, InstallError, Options, ProfilingError};
+use echo_server::profiling::{self, InstallError, ProfilingError, options_at};
 use harness::{Running, check_echo};
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("ledger");
-    profiling::install(&Options::at(&ledger)).unwrap();
+    profiling::install(&options_at(&ledger)).unwrap();
     assert!(matches!(
-        profiling::install(&Options::at(folder.path().join("second"))),
+        profiling::install(&options_at(folder.path().join("second"))),
         Err(ProfilingError::Recorder(InstallError::AlreadyInstalled))
     ));
 
@@ -34,7 +34,7 @@ fn main() {
     let after = settled(&server, &ledger);
     assert!(after <= before + before / 50, "{before} bytes in use before, {after} after");
     assert!(matches!(
-        profiling::install(&Options::at(folder.path().join("third"))),
+        profiling::install(&options_at(folder.path().join("third"))),
         Err(ProfilingError::Threads { .. })
     ));
     server.stop();

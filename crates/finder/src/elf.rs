@@ -17,7 +17,7 @@ pub enum ElfError {
     /// It does not begin as ELF files do.
     #[error("not a program or library: expected an ELF file, found one that begins with {0:?}")]
     Foreign(String),
-    /// It is an ELF file, and damaged, or not for 64 bits and little-endian.
+    /// The file is an ELF file, and damaged, or not for 64 bits and little-endian.
     #[error("not a program or library for this machine: expected a 64-bit ELF file, found {0}")]
     Unreadable(#[from] object::read::Error),
 }
@@ -45,7 +45,7 @@ pub(crate) struct Segment<'a> {
 pub struct Needed {
     /// Names of the libraries that it needs, in order.
     pub libraries: Vec<String>,
-    /// Its own name as a library.
+    /// The name that the file has as a library.
     pub soname: Option<String>,
     /// Folders in which it and what it needs look first.
     pub rpath: Option<String>,
@@ -83,12 +83,12 @@ impl<'a> Elf<'a> {
         Ok(Elf { file, bytes, segments })
     }
 
-    /// Its instructions are those of x86-64.
+    /// Whether the file's instructions are those of x86-64.
     pub fn is_x86_64(&self) -> bool {
         self.file.elf_header().e_machine(LittleEndian) == elf::EM_X86_64
     }
 
-    /// It takes every one of these functions from other objects.
+    /// Whether the file takes every one of these functions from other objects.
     pub fn imports(&self, names: &[&str]) -> bool {
         names::imports(self, names)
     }
@@ -98,7 +98,7 @@ impl<'a> Elf<'a> {
         names::is_linked(self, name)
     }
 
-    /// It defines this function for other objects.
+    /// Whether the file defines this function for other objects.
     pub fn exports(&self, name: &str) -> bool {
         names::find(self, Table::Exported, [name])[0].is_some()
     }
@@ -157,7 +157,7 @@ impl<'a> Elf<'a> {
         pointers
     }
 
-    /// What it asks the loader for.
+    /// What the file asks the loader for.
     pub fn needed(&self) -> Needed {
         let mut needed = Needed::default();
         for header in self.file.elf_program_headers() {

@@ -14,6 +14,24 @@
 //!
 //! OpenSSL's setter, `CRYPTO_set_mem_functions`, writes three variables, which hold its malloc,
 //! realloc and free. Instructions are read on x86-64 only; elsewhere names are the only way.
+//!
+//! ```
+//! use finder::{Elf, find, functions};
+//!
+//! // The program that runs this example: it has a symbol table, and no OpenSSL.
+//! let file = std::fs::read(std::env::current_exe()?)?;
+//! let elf = Elf::parse(&file)?;
+//! assert_eq!(find(&elf), None);
+//!
+//! let [main, setter] = functions(&elf, ["main", "CRYPTO_set_mem_functions"]);
+//! let main = main.expect("every program begins there");
+//! assert!(elf.at(main, 16).is_some(), "its instructions are in the file");
+//! assert_eq!(setter, None);
+//!
+//! let error = Elf::parse(b"#!/bin/sh").err().expect("a script is no ELF file");
+//! println!("{error}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

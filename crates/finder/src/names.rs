@@ -7,7 +7,7 @@ use object::read::elf::{FileHeader, Sym};
 
 use crate::Elf;
 
-/// Which of a file's tables.
+/// One of a file's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Table {
     /// What the loader sees.

@@ -26,11 +26,11 @@ pub struct Openssl {
     pub getter: Option<u64>,
     /// `OpenSSL_version`.
     pub version_function: Option<u64>,
-    /// Its own malloc, realloc and free.
+    /// The OpenSSL's own malloc, realloc and free.
     pub own: [Option<u64>; 3],
     /// The variables that the setter writes, where they were found on the way.
     pub variables: Option<Variables>,
-    /// It is at least OpenSSL 1.1.0, whose memory functions are given file and line.
+    /// The OpenSSL is at least 1.1.0, whose memory functions are given file and line.
     pub since_1_1: bool,
     /// It takes malloc, realloc and free from other objects, as the C library's are.
     pub imports_heap: bool,

@@ -23,7 +23,7 @@ pub enum Library {
 }
 
 impl Library {
-    /// Its name.
+    /// The library's name.
     pub fn name(self) -> &'static str {
         match self {
             Library::Boringssl => "BoringSSL",

@@ -3,7 +3,7 @@
 use crate::names::{self, Table};
 use crate::{Elf, Openssl, setter_code, structure};
 
-/// Where they are.
+/// The places of the variables that hold an OpenSSL's memory functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variables {
     /// The addresses of those for malloc, realloc and free, in this order.
@@ -17,7 +17,7 @@ const NAMES: [&str; 3] = ["malloc_impl", "realloc_impl", "free_impl"];
 const ALLOWS: &str = "allow_customize";
 
 impl Variables {
-    /// The function at `function` is OpenSSL's own for the variable at `variable`, by its
+    /// Whether the function at `function` is OpenSSL's own for the variable at `variable`, by its
     /// instructions. `false` when they cannot be read.
     pub fn is_own_function(elf: &Elf, function: u64, variable: u64) -> bool {
         elf.is_x86_64() && structure::reads(elf, function, variable)
@@ -34,7 +34,7 @@ pub fn variables(elf: &Elf, openssl: &Openssl) -> Option<Variables> {
         .or_else(|| by_structure(elf))
 }
 
-/// Those that have their names in the symbol table.
+/// The variables that have their names in the symbol table.
 pub(crate) fn named(elf: &Elf) -> Option<Variables> {
     let [malloc, realloc, free, allows] =
         names::find(elf, Table::File, [NAMES[0], NAMES[1], NAMES[2], ALLOWS]);
@@ -49,7 +49,7 @@ pub(crate) fn named(elf: &Elf) -> Option<Variables> {
     Some(Variables { places, allows: closed.or(allows) })
 }
 
-/// Those that OpenSSL's functions read.
+/// The variables that OpenSSL's functions read.
 pub(crate) fn by_structure(elf: &Elf) -> Option<Variables> {
     if elf.is_x86_64() { structure::find(elf) } else { None }
 }

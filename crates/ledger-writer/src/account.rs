@@ -1,7 +1,8 @@
 //! One thread's share of the margin below the peak: see `peak.rs`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use crate::atomics::AtomicU64;
 use crate::fences;
 use crate::word::{GENERATIONS, Word};
 
@@ -10,9 +11,9 @@ use crate::word::{GENERATIONS, Word};
 ///
 /// The owner stores what the account holds, and only then looks whether somebody has frozen it:
 /// most events need no atomic read-modify-write. Whoever freezes it says so first, looks only after
-/// a fence in all threads (`fences.rs`), and leaves there what he saw; or the owner, who sees what he
-/// stored without a fence, comes first and does the same. So an owner who finds it frozen can tell
-/// whether his last change was in it.
+/// a fence in all threads (`fences.rs`), and leaves there what he saw; or the owner, who sees what
+/// he stored without a fence, comes first and does the same. So an owner who finds it frozen can
+/// tell whether his last change was in it.
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct Account {
@@ -41,7 +42,7 @@ pub struct Lease {
 }
 
 impl Default for Lease {
-    /// That of an account that is not open.
+    /// What is known of an account that is not open.
     fn default() -> Lease {
         Lease { epoch: 0, opened: CLOSED, pooled: 0 }
     }
@@ -56,10 +57,10 @@ pub(crate) const OPEN: u64 = 2;
 /// To be frozen: whoever looks at what it holds leaves that there.
 pub(crate) const FREEZING: u64 = 3;
 
-/// In place of the bytes in an account: it stays below 0 whatever event comes.
+/// What an account that is not open holds: it stays below 0 whatever event comes.
 pub(crate) const NOTHING: u64 = 3 << 62;
 
-/// In place of the gate of an open account: no gate is ever this.
+/// What a lease has for the gate of an account that is not open: no gate is ever this.
 pub(crate) const CLOSED: u64 = u64::MAX;
 
 /// What an account's owner stored in it for an event, or below 0 when the account did not suffice.
@@ -70,7 +71,6 @@ impl Account {
     /// Takes what an allocation needs. `before` is called first with the epoch in force. An error
     /// is for `Peak::settle`.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the lease would go through memory
     pub(crate) fn rise(
         &self,
         bytes: u64,
@@ -80,9 +80,8 @@ impl Account {
         self.change(self.held.load(Ordering::Relaxed).wrapping_sub(bytes), lease, before)
     }
 
-    /// Adds what a free has left. The rest as for [`Account::rise`].
+    /// Adds what a free has left, and otherwise does what [`Account::rise`] does.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
     pub(crate) fn fall(
         &self,
         bytes: u64,
@@ -93,7 +92,6 @@ impl Account {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
     pub(crate) fn change(
         &self,
         next: u64,

@@ -19,7 +19,7 @@ impl Cell {
         Cell(record)
     }
 
-    /// What its owner calls itself.
+    /// What the cell's owner calls itself.
     #[inline]
     pub fn owner(self) -> u32 {
         self.record().owner.load(Ordering::Relaxed)
@@ -36,7 +36,6 @@ impl Cell {
     /// Counts an allocation of `bytes`, in a cell of the calling thread, if its account suffices,
     /// as it mostly does. Else [`Ledger::settle`](crate::Ledger::settle) has to do it.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the lease would go through memory
     pub fn count_allocation(
         self,
         bytes: u64,
@@ -48,9 +47,8 @@ impl Cell {
         Ok(())
     }
 
-    /// Counts a free of a block of `bytes`, in the same way.
+    /// Counts a free of a block of `bytes`, as [`Cell::count_allocation`] counts an allocation.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as above
     pub fn count_free(self, bytes: u64, account: &Account, lease: &Lease) -> Result<(), Stored> {
         account.fall(bytes, lease, |epoch| save_peak(self.record(), epoch))?;
         self.add_free(bytes);
@@ -66,14 +64,12 @@ impl Cell {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn add_allocation(self, bytes: u64) {
         bump(&self.record().alloc_blocks, 1);
         bump(&self.record().alloc_bytes, bytes);
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn add_free(self, bytes: u64) {
         bump(&self.record().free_blocks, 1);
         bump(&self.record().free_bytes, bytes);
@@ -81,8 +77,8 @@ impl Cell {
 
     #[inline]
     pub(crate) fn record(&self) -> &CellRecord {
-        // SAFETY: `Ledger::claim_cell` made it from a populated, aligned entry of a mapping that is never
-        // taken down; all fields are atomics.
+        // SAFETY: `Ledger::claim_cell` made it from a populated, aligned entry of a mapping that is
+        // never taken down; all fields are atomics.
         unsafe { self.0.as_ref() }
     }
 }
@@ -95,7 +91,7 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// Those of the ledger whose first cell is `first`.
+    /// The cells of the ledger whose first cell is `first`.
     pub(crate) fn from_first(first: *mut CellRecord) -> Cells {
         Cells { before: first.wrapping_sub(1) }
     }

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ledger::layout::{
-    CellRecord, DROPPED_CELL, FILE_NULL, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
-    SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
+    CellRecord, DROPPED_CELL, FILE_NULL, Header, MAGIC, MODULES_BYTES, PAGE, Regions, SITE_READY,
+    SITE_SOURCE_SHIFT, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
 };
 use ledger::{Capacities, FRAMES_PER_SITE, Sampling, Statistic};
 
@@ -220,7 +220,7 @@ impl Ledger {
     /// that [`Ledger::add_file`] gave, or `None` for NULL; `end` tells where its stack ends.
     /// Readers see it at once.
     pub fn add_site(&self, key: SiteKey, file: Option<u32>, end: StackEnd) -> Option<SiteId> {
-        let SiteKey { openssl, file_pointer, line, block_bytes, frames } = key;
+        let SiteKey { source, file_pointer, line, block_bytes, frames } = key;
         let header = self.header();
         let depth = frames.len().min(FRAMES_PER_SITE);
         // `sites_used` counts number 0, so the highest number is the capacity itself; record n
@@ -247,7 +247,7 @@ impl Ledger {
             (*record).block_bytes = block_bytes;
             (*record).frames_start = start as u32;
             (*record).depth = depth as u32;
-            (*record).flags = u32::from(openssl) << SITE_OPENSSL_SHIFT
+            (*record).flags = u32::from(source.number()) << SITE_SOURCE_SHIFT
                 | if end == StackEnd::Root { 0 } else { SITE_TRUNCATED };
             (*record).state.store(SITE_READY, Ordering::Release);
         }
@@ -262,12 +262,12 @@ impl Ledger {
     /// Whether `site` is that of this key.
     #[inline]
     pub fn site_is(&self, site: SiteId, key: SiteKey) -> bool {
-        let SiteKey { openssl, file_pointer, line, block_bytes, frames } = key;
+        let SiteKey { source, file_pointer, line, block_bytes, frames } = key;
         let Some(record) = self.site(site) else { return false };
         if record.file_pointer != file_pointer as u64
             || record.line != line
             || record.block_bytes != block_bytes
-            || record.flags >> SITE_OPENSSL_SHIFT != u32::from(openssl)
+            || record.flags >> SITE_SOURCE_SHIFT != u32::from(source.number())
             || record.depth as usize != frames.len()
         {
             return false;
@@ -399,3 +399,6 @@ fn take(used: &AtomicU64, amount: u64, capacity: u64) -> Option<u64> {
     })
     .ok()
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

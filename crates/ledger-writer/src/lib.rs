@@ -19,7 +19,14 @@
 //!   there; and behind a system-call filter nothing here makes a call that a heap does not make
 //!   ([`Permit`]).
 
+#![expect(
+    clippy::inline_always,
+    reason = "each event counts here, in some instructions: as calls of their own they would send \
+              the thread's lease through memory"
+)]
+
 mod account;
+mod atomics;
 mod cell;
 mod fences;
 mod ledger;

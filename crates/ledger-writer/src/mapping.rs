@@ -1,7 +1,9 @@
 //! A new file, mapped into the process that writes it.
 
+#[cfg(not(miri))]
 use std::ffi::CString;
 use std::io;
+#[cfg(not(miri))]
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -20,7 +22,12 @@ pub struct CreateError {
 }
 
 impl CreateError {
-    /// Of a file that would go beyond [`largest_file`].
+    fn of_last_call(path: &Path, step: &'static str) -> CreateError {
+        let source = io::Error::last_os_error();
+        CreateError { path: path.display().to_string(), step, source }
+    }
+
+    /// The error of a file that would go beyond [`largest_file`].
     pub(crate) fn too_large(path: &Path) -> CreateError {
         CreateError {
             path: path.display().to_string(),
@@ -33,6 +40,9 @@ impl CreateError {
 /// How large the files may be that the process writes, in bytes. Who goes beyond that is ended by
 /// SIGXFSZ.
 pub fn largest_file() -> u64 {
+    if cfg!(miri) {
+        return u64::MAX;
+    }
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a place for the two limits.
     let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
@@ -51,53 +61,9 @@ impl Mapping {
     /// Creates the file, which must not exist, with this length, maps it, and reserves its first
     /// page.
     pub fn create(path: &Path, bytes: u64) -> Result<Mapping, CreateError> {
-        let failed = |step| {
-            let source = io::Error::last_os_error();
-            CreateError { path: path.display().to_string(), step, source }
-        };
-        let name = CString::new(path.as_os_str().as_bytes()).map_err(|e| CreateError {
-            path: path.display().to_string(),
-            step: "its name holds a zero byte",
-            source: e.into(),
-        })?;
-        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-        // SAFETY: `name` is a C string; mode 0600 because a ledger shows the program's structure.
-        let descriptor = unsafe { libc::open(name.as_ptr(), flags, 0o600) };
-        if descriptor < 0 {
-            return Err(failed("open"));
-        }
-        // SAFETY: an open descriptor of ours; a length of at most 2^24 entries a region fits off_t.
-        let sized = unsafe { libc::ftruncate(descriptor, bytes as libc::off_t) };
-        let mapped = if sized == 0 {
-            let access = libc::PROT_READ | libc::PROT_WRITE;
-            // SAFETY: a new shared mapping of a file of this length, at an address of the
-            // kernel's choice, touches no memory that exists.
-            unsafe {
-                libc::mmap(
-                    std::ptr::null_mut(),
-                    bytes as usize,
-                    access,
-                    libc::MAP_SHARED,
-                    descriptor,
-                    0,
-                )
-            }
-        } else {
-            libc::MAP_FAILED
-        };
-        let step = if sized == 0 { "map" } else { "set its size" };
-        let error = (mapped == libc::MAP_FAILED).then(|| failed(step));
-        // SAFETY: ours, and not used after this line; the mapping does not need it.
-        unsafe { libc::close(descriptor) };
-        if let Some(error) = error {
-            // A file that is no ledger yet must not stay behind.
-            let _ = std::fs::remove_file(path);
-            return Err(error);
-        }
-        let base = NonNull::new(mapped.cast::<u8>()).expect("mmap without MAP_FIXED is not at 0");
-        let mapping = Mapping { base, bytes };
+        let mapping = Mapping { base: map(path, bytes)?, bytes };
         if !mapping.populate(0, PAGE) {
-            let error = failed("reserve its first page");
+            let error = CreateError::of_last_call(path, "reserve its first page");
             let _ = std::fs::remove_file(path);
             return Err(error);
         }
@@ -117,6 +83,9 @@ impl Mapping {
     /// Reserves the file's blocks for [offset, offset + length) and maps them, so that touching
     /// them cannot fail.
     pub fn populate(&self, offset: u64, length: u64) -> bool {
+        if cfg!(miri) {
+            return true;
+        }
         let Some(_permit) = Permit::ask() else { return false };
         let length = length.min(self.bytes - offset) as usize;
         // SAFETY: the range lies in our mapping and starts at a page; populating changes no
@@ -127,4 +96,52 @@ impl Mapping {
         // only when the page is touched, as by any program that maps files.
         result == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
     }
+}
+
+/// Creates the file and maps it.
+#[cfg(not(miri))]
+fn map(path: &Path, bytes: u64) -> Result<NonNull<u8>, CreateError> {
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|e| CreateError {
+        path: path.display().to_string(),
+        step: "its name holds a zero byte",
+        source: e.into(),
+    })?;
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    // SAFETY: `name` is a C string; mode 0600 because a ledger shows the program's structure.
+    let descriptor = unsafe { libc::open(name.as_ptr(), flags, 0o600) };
+    if descriptor < 0 {
+        return Err(CreateError::of_last_call(path, "open"));
+    }
+    // SAFETY: an open descriptor of ours; a length of at most 2^24 entries a region fits off_t.
+    let sized = unsafe { libc::ftruncate(descriptor, bytes as libc::off_t) };
+    let mapped = if sized == 0 {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let nowhere = std::ptr::null_mut();
+        // SAFETY: a new shared mapping of a file of this length, at an address of the kernel's
+        // choice, touches no memory that exists.
+        unsafe { libc::mmap(nowhere, bytes as usize, access, libc::MAP_SHARED, descriptor, 0) }
+    } else {
+        libc::MAP_FAILED
+    };
+    let step = if sized == 0 { "map" } else { "set its size" };
+    let error = (mapped == libc::MAP_FAILED).then(|| CreateError::of_last_call(path, step));
+    // SAFETY: ours, and not used after this line; the mapping does not need it.
+    unsafe { libc::close(descriptor) };
+    if let Some(error) = error {
+        // A file that is no ledger yet must not stay behind.
+        let _ = std::fs::remove_file(path);
+        return Err(error);
+    }
+    Ok(NonNull::new(mapped.cast::<u8>()).expect("mmap without MAP_FIXED is not at 0"))
+}
+
+/// Miri maps no files: a ledger is memory there, which is all that the writer asks of it.
+#[cfg(miri)]
+#[allow(clippy::unnecessary_wraps)] // as the one above
+fn map(_path: &Path, bytes: u64) -> Result<NonNull<u8>, CreateError> {
+    let layout = std::alloc::Layout::from_size_align(bytes as usize, PAGE as usize)
+        .expect("a ledger is no larger than memory");
+    // SAFETY: no ledger is empty.
+    let memory = unsafe { std::alloc::alloc_zeroed(layout) };
+    Ok(NonNull::new(memory).expect("there is memory"))
 }

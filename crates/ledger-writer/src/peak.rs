@@ -21,13 +21,15 @@
 //! gathers gives the owners a moment to freeze their accounts themselves, and then has the kernel
 //! stop them for an instant ([`fences`]).
 
+#[cfg(not(loom))]
 use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
+#[cfg(not(loom))]
 use ledger::layout::PeakRecord;
-use portable_atomic::AtomicU128;
 
 use crate::account::{Account, Lease, NOTHING, OPEN, Stored};
+use crate::atomics::AtomicU128;
 use crate::fences;
 use crate::word::{Word, after};
 
@@ -44,10 +46,13 @@ pub(crate) struct Peak {
 }
 
 // The two halves of the word lie where readers look for them.
-const _: () = assert!(size_of::<Peak>() == size_of::<PeakRecord>());
-const _: () = assert!(align_of::<Peak>() == align_of::<PeakRecord>());
-const _: () = assert!(offset_of!(Peak, word) == offset_of!(PeakRecord, pool));
-const _: () = assert!(offset_of!(PeakRecord, epoch) == offset_of!(PeakRecord, pool) + 8);
+#[cfg(not(loom))]
+const _: () = {
+    assert!(size_of::<Peak>() == size_of::<PeakRecord>());
+    assert!(align_of::<Peak>() == align_of::<PeakRecord>());
+    assert!(offset_of!(Peak, word) == offset_of!(PeakRecord, pool));
+    assert!(offset_of!(PeakRecord, epoch) == offset_of!(PeakRecord, pool) + 8);
+};
 
 /// Everybody's accounts, for a thread that needs to know their sum.
 pub trait Accounts {
@@ -112,7 +117,7 @@ const WORTH_SPREADING: u64 = 16 * 1024;
 const EACH_POOLED: u64 = WORTH_SPREADING / 64;
 
 /// How often it is looked whether owners freeze their accounts themselves.
-const LOOKS: u32 = 64;
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 64 };
 /// With more accounts than these, somebody is always busy with something else.
 const FEW: u64 = 16;
 
@@ -144,8 +149,8 @@ impl Peak {
         }
         let threads = accounts.threads();
         loop {
-            // Before the pool: whoever gathers what is spread now freezes the account after that, and
-            // this is no longer its gate.
+            // Before the pool: whoever gathers what is spread now freezes the account after that,
+            // and this is no longer its gate.
             let gate = account.gate.load(Ordering::SeqCst);
             let (pool, epoch) = split(self.word.load(Ordering::SeqCst));
             // After the pool: if the account is open still, its epoch is the pool's.
@@ -308,5 +313,7 @@ fn join(pool: Word, epoch: u64) -> u128 {
     u128::from(pool.0) | u128::from(epoch) << 64
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod interleavings;
+#[cfg(all(test, not(loom)))]
 mod tests;

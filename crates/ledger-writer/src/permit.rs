@@ -16,8 +16,8 @@ static PERMITS: AtomicU32 = AtomicU32::new(0);
 /// millisecond at the most; a thread that was interrupted by who waits gives none back.
 const LOOKS: u32 = 10_000;
 
-/// Permission to make system calls that a heap does not make, while there is no filter. Who puts one
-/// up waits until it is given back.
+/// Permission to make system calls that a heap does not make, while there is no filter. Who puts
+/// one up waits until it is given back.
 #[derive(Debug)]
 pub struct Permit(());
 

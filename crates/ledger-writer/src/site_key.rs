@@ -1,10 +1,12 @@
 //! What sites are told apart by.
 
+use contract::Source;
+
 /// What tells one site from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteKey<'a> {
-    /// The number of the OpenSSL that allocates there.
-    pub openssl: u8,
+    /// The code that allocates there.
+    pub source: Source,
     /// Where the name of its file lies in the program, or 0.
     pub file_pointer: usize,
     /// The line in that file.

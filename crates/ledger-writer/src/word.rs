@@ -29,7 +29,7 @@ impl Word {
         self.0 >> BYTES_BITS & (GENERATIONS - 1)
     }
 
-    /// The same with other bytes.
+    /// This word with other bytes.
     #[inline]
     pub(crate) fn with(self, bytes: u64) -> Word {
         Word(self.0 - self.bytes() + bytes)

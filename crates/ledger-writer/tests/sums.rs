@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use contract::Source;
 use ledger::{Capacities, Counts, Snapshot};
 use ledger_writer::{Account, Cell, Lease, Ledger, Share, SiteId, SiteKey, StackEnd};
 use proptest::collection::vec;
@@ -24,7 +25,7 @@ enum Event {
         thread: usize,
         block: prop::sample::Index,
     },
-    /// The same, by a thread without a cell.
+    /// Frees one of the live blocks, by a thread without a cell.
     Spill {
         block: prop::sample::Index,
     },
@@ -109,7 +110,7 @@ impl Counted {
                 ledger
                     .add_site(
                         SiteKey {
-                            openssl: 0,
+                            source: Source::openssl(0),
                             file_pointer: 0,
                             line: site as u32,
                             block_bytes: 0,

@@ -10,11 +10,23 @@
 
 use std::path::Path;
 
-use contract::{Outcome, Way};
+use contract::{Outcome, Source, Way};
 
 use crate::LedgerError;
 
-/// The contents of the file.
+/// The contents of a coverage file.
+///
+/// ```
+/// use ledger::{Coverage, Outcome};
+///
+/// let text = "process\t77\t/usr/bin/server\n\
+///             openssl\t0\t/usr/lib/libcrypto.so.3\tOpenSSL 3.5.4\texported\trecorded\n";
+/// let coverage = Coverage::parse("77.coverage", text)?;
+/// assert_eq!(coverage.openssls[0].outcome, Outcome::Recorded);
+/// assert_eq!(coverage.openssl_names()[0].1, "libcrypto.so.3 OpenSSL 3.5.4");
+/// assert_eq!(coverage.to_text(), text);
+/// # Ok::<(), ledger::LedgerError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// The process.
@@ -33,12 +45,12 @@ pub struct Coverage {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Found {
     /// What tells its sites from those of the others in the process, in
-    /// [`Site::openssl`](crate::Site::openssl); `None` when it is not recorded. The order of
+    /// [`Site::source`](crate::Site::source); `None` when it is not recorded. The order of
     /// the OpenSSLs' numbers is that in which they were found.
     pub number: Option<u8>,
     /// The file it lies in.
     pub object: String,
-    /// What it says of itself; empty when it could not be asked.
+    /// The version that the OpenSSL says of itself; empty when it could not be asked.
     pub version: String,
     /// How it was found.
     pub way: Way,
@@ -118,9 +130,10 @@ impl Coverage {
 }
 
 impl Coverage {
-    /// What each recorded OpenSSL of the process is called, by its number: its file and version,
-    /// with the file's folder where two would be called the same.
-    pub fn openssl_names(&self) -> Vec<(u8, String)> {
+    /// What each recorded OpenSSL of the process is called, by where it stands in
+    /// [`Site::source`](crate::Site::source): its file and version, with the file's folder where
+    /// two would be called the same.
+    pub fn openssl_names(&self) -> Vec<(Source, String)> {
         let short = |found: &Found| {
             let file = found.object.rsplit('/').next().unwrap_or_default();
             format!("{file} {}", found.version).trim_end().to_owned()
@@ -132,13 +145,14 @@ impl Coverage {
             .iter()
             .filter_map(|found| {
                 let name = Some(short(found)).filter(is_alone);
-                Some((found.number?, name.unwrap_or_else(|| long(found).trim_end().to_owned())))
+                let name = name.unwrap_or_else(|| long(found).trim_end().to_owned());
+                Some((Source::openssl(found.number?), name))
             })
             .collect()
     }
 }
 
-/// In place of a number.
+/// What stands for the number of an OpenSSL that is not recorded.
 const NO_NUMBER: &str = "-";
 
 impl Found {
@@ -209,9 +223,15 @@ mod tests {
         assert_eq!(
             names,
             [
-                (0, "/usr/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()),
-                (1, "/opt/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()),
-                (2, "wheel.so OpenSSL 3.0.19 27 Jan 2026".to_owned()),
+                (
+                    Source::openssl(0),
+                    "/usr/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()
+                ),
+                (
+                    Source::openssl(1),
+                    "/opt/lib/libcrypto.so.3 OpenSSL 3.0.19 27 Jan 2026".to_owned()
+                ),
+                (Source::openssl(2), "wheel.so OpenSSL 3.0.19 27 Jan 2026".to_owned()),
             ]
         );
     }

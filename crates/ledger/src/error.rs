@@ -26,14 +26,16 @@ pub enum LedgerError {
     },
     /// The ledger was written by another version of tlsheap.
     #[error(
-        "{file}: ledger of version {found}, this tlsheap reads version {expected}: \
+        "{file}: ledger of version {found}, this tlsheap reads versions {oldest} to {newest}: \
          read it with the tlsheap that recorded it"
     )]
     Version {
         /// The file.
         file: String,
-        /// Our version.
-        expected: u32,
+        /// The first version that can be read.
+        oldest: u32,
+        /// The last one, which is ours.
+        newest: u32,
         /// The file's version.
         found: u32,
     },
@@ -46,9 +48,9 @@ pub enum LedgerError {
         offset: u64,
         /// What the value is.
         what: &'static str,
-        /// What it may be.
+        /// What the value may be.
         expected: String,
-        /// What it is.
+        /// What the value is.
         found: String,
     },
 }

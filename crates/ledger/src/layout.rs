@@ -9,8 +9,12 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 /// The first eight bytes of every ledger.
 pub const MAGIC: [u8; 8] = *b"tlsheap\0";
 
-/// Changes with every change of the layout; a reader reads its own version only.
-pub const VERSION: u32 = 5;
+/// What a writer writes. It changes with every change of the layout.
+pub const VERSION: u32 = 6;
+
+/// The first version that this reader reads. Version 5 had only OpenSSLs for sources, and zeros
+/// where their domain is now, which is OpenSSL's number.
+pub const OLDEST_VERSION: u32 = 5;
 
 /// Frames kept of one stack. Most have 32 to 45; parsing a certificate on a tokio task takes up to
 /// about 80, through OpenSSL 4.0's decoders. Unused room costs nothing: stacks lie end to end.
@@ -31,8 +35,9 @@ pub const SITE_READY: u32 = 1;
 /// `SiteRecord::flags`: the stack is cut.
 pub const SITE_TRUNCATED: u32 = 1;
 
-/// `SiteRecord::flags`: the number of the OpenSSL lies this many bits up, and takes eight.
-pub const SITE_OPENSSL_SHIFT: u32 = 8;
+/// `SiteRecord::flags`: the [number](contract::Source::number) of the source lies this many bits
+/// up, and takes sixteen.
+pub const SITE_SOURCE_SHIFT: u32 = 8;
 
 /// `SiteRecord::file` when OpenSSL passed NULL.
 pub const FILE_NULL: u32 = u32::MAX;
@@ -68,7 +73,7 @@ impl Capacities {
     /// Fewer sites are not worth a ledger.
     const LEAST_SITES: u32 = 256;
 
-    /// As much of these capacities as a file of `bytes` has room for. `None` when that is next to
+    /// These capacities, or what a file of `bytes` has room for. `None` when that is next to
     /// nothing.
     pub fn within(self, bytes: u64) -> Option<Capacities> {
         let mut capacities = self;
@@ -138,9 +143,9 @@ pub const TABLES: usize = 128;
 /// Where a private table of the recorder lies. 0 and 0 until it is written.
 #[repr(C)]
 pub struct TableRecord {
-    /// Its first address.
+    /// The table's first address.
     pub start: AtomicU64,
-    /// Its length in bytes.
+    /// The table's length in bytes.
     pub bytes: AtomicU64,
 }
 
@@ -174,7 +179,7 @@ pub struct SiteRecord {
     pub frames_start: u32,
     /// How many frames there are, at most [`FRAMES_PER_SITE`].
     pub depth: u32,
-    /// [`SITE_TRUNCATED`], and the number of the OpenSSL from [`SITE_OPENSSL_SHIFT`] on.
+    /// [`SITE_TRUNCATED`], and the number of the source from [`SITE_SOURCE_SHIFT`] on.
     pub flags: u32,
     /// Frees by threads for which no cell was left.
     pub spilled_free_blocks: AtomicU64,
@@ -187,7 +192,8 @@ pub struct SiteRecord {
 /// `CellRecord::site` of a cell that counts dropped sites.
 pub const DROPPED_CELL: u32 = u32::MAX;
 
-/// One thread's counts at one site. In a sampled ledger bytes are [weights](crate::Sampling::weight).
+/// One thread's counts at one site. In a sampled ledger bytes are
+/// [weights](crate::Sampling::weight).
 #[repr(C, align(64))]
 pub struct CellRecord {
     /// The site's number.

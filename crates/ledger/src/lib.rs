@@ -20,6 +20,61 @@
 //!   So the sum over the cells is the highest total to the byte.
 //! * A ledger may be **sampled**: only some blocks are counted, at sites that also know the size of
 //!   their blocks, and the reader makes estimates of the counts. See [`Sampling`].
+//!
+//! A ledger of one site at which one thread allocated three blocks of 32 bytes and freed one:
+//!
+//! ```
+//! use std::mem::offset_of;
+//!
+//! use contract::Source;
+//! use ledger::layout::{
+//!     CellRecord, FILE_NULL, Header, MAGIC, Regions, SITE_READY, SiteRecord, VERSION,
+//! };
+//! use ledger::{Capacities, Snapshot};
+//!
+//! let capacities = Capacities { sites: 1, frames: 8, cells: 1 };
+//! let Regions { sites, frames, cells, end, .. } = Regions::of(&capacities);
+//! let mut file = vec![0_u8; end as usize];
+//! let mut put = |region: u64, offset: usize, bytes: &[u8]| {
+//!     let at = region as usize + offset;
+//!     file[at..at + bytes.len()].copy_from_slice(bytes);
+//! };
+//!
+//! put(0, offset_of!(Header, version), &VERSION.to_le_bytes());
+//! put(0, offset_of!(Header, file_bytes), &end.to_le_bytes());
+//! put(0, offset_of!(Header, pid), &77_u64.to_le_bytes());
+//! put(0, offset_of!(Header, site_capacity), &capacities.sites.to_le_bytes());
+//! put(0, offset_of!(Header, frame_capacity), &capacities.frames.to_le_bytes());
+//! put(0, offset_of!(Header, cell_capacity), &capacities.cells.to_le_bytes());
+//! put(0, offset_of!(Header, sites_used), &2_u64.to_le_bytes()); // number 0 is no site
+//! put(0, offset_of!(Header, frames_used), &1_u64.to_le_bytes());
+//! put(0, offset_of!(Header, cells_used), &1_u64.to_le_bytes());
+//!
+//! put(sites, offset_of!(SiteRecord, line), &210_u32.to_le_bytes());
+//! put(sites, offset_of!(SiteRecord, file), &FILE_NULL.to_le_bytes());
+//! put(sites, offset_of!(SiteRecord, depth), &1_u32.to_le_bytes());
+//! put(frames, 0, &0x5555_0000_1234_u64.to_le_bytes());
+//! put(sites, offset_of!(SiteRecord, state), &SITE_READY.to_le_bytes());
+//!
+//! put(cells, offset_of!(CellRecord, alloc_blocks), &3_u64.to_le_bytes());
+//! put(cells, offset_of!(CellRecord, alloc_bytes), &96_u64.to_le_bytes());
+//! put(cells, offset_of!(CellRecord, free_blocks), &1_u64.to_le_bytes());
+//! put(cells, offset_of!(CellRecord, free_bytes), &32_u64.to_le_bytes());
+//! put(cells, offset_of!(CellRecord, site), &1_u32.to_le_bytes());
+//!
+//! // Last, so that a file that is being made is no ledger yet.
+//! assert!(Snapshot::read(&file, "made.ledger").is_err());
+//! file[..8].copy_from_slice(&MAGIC);
+//!
+//! let snapshot = Snapshot::read(&file, "made.ledger")?;
+//! assert_eq!(snapshot.pid, 77);
+//! let [site] = &snapshot.sites[..] else { panic!("one site was written") };
+//! assert_eq!((site.line, site.stack.as_slice()), (210, &[0x5555_0000_1234][..]));
+//! assert_eq!(site.source, Source::openssl(0));
+//! assert_eq!((site.counts.inuse_blocks, site.counts.inuse_bytes), (2, 64));
+//! assert_eq!(snapshot.totals().alloc_bytes, 96);
+//! # Ok::<(), ledger::LedgerError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

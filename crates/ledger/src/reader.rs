@@ -1,7 +1,7 @@
 //! The reader. It trusts nothing: every number is checked against the file's own bounds
 //! before it is followed.
 
-mod source;
+mod place;
 mod totals;
 
 use std::collections::HashMap;
@@ -11,12 +11,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use contract::{Domain, Source};
+
 use crate::layout::{
-    CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, PAGE, Regions,
-    SITE_OPENSSL_SHIFT, SITE_READY, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, TableRecord,
-    VERSION,
+    CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, OLDEST_VERSION, PAGE,
+    Regions, SITE_READY, SITE_SOURCE_SHIFT, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES,
+    TableRecord, VERSION,
 };
-use crate::reader::source::Source;
+use crate::reader::place::Place;
 use crate::reader::totals::Totals;
 use crate::snapshot::{Counts, Inherited, Site, Snapshot, Statistics};
 use crate::statistic::Statistic;
@@ -28,7 +30,7 @@ const ATTEMPTS: usize = 50;
 impl Snapshot {
     /// Reads a ledger from memory. `name` is what errors call it.
     pub fn read(bytes: &[u8], name: &str) -> Result<Snapshot, LedgerError> {
-        Reader(Source::of_bytes(bytes, name)).snapshot()
+        Reader(Place::of_bytes(bytes, name)).snapshot()
     }
 
     /// Reads the ledger at `path`, while its process runs or after.
@@ -40,12 +42,12 @@ impl Snapshot {
         let name = path.display().to_string();
         let file = File::open(path)
             .map_err(|source| LedgerError::Unreadable { file: name.clone(), source })?;
-        Reader(Source::of_file(&file, &name)).snapshot()
+        Reader(Place::of_file(&file, &name)).snapshot()
     }
 }
 
 /// Makes a snapshot of what is there.
-struct Reader<'a>(Source<'a>);
+struct Reader<'a>(Place<'a>);
 
 /// What the header says, checked.
 struct Layout {
@@ -94,10 +96,11 @@ impl Reader<'_> {
         }
         let header = self.0.bytes(0, PAGE)?;
         let version = u32_at(&header, offset_of!(Header, version));
-        if version != VERSION {
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Err(LedgerError::Version {
                 file: self.0.name().to_owned(),
-                expected: VERSION,
+                oldest: OLDEST_VERSION,
+                newest: VERSION,
                 found: version,
             });
         }
@@ -175,7 +178,7 @@ impl Reader<'_> {
             let flags = u32_at(record, offset_of!(SiteRecord, flags));
             let block_bytes = u64_at(record, offset_of!(SiteRecord, block_bytes));
             sites.push(Site {
-                openssl: (flags >> SITE_OPENSSL_SHIFT) as u8,
+                source: self.source(flags, offset)?,
                 file: self.file(record, offset, &strings, layout, &mut files)?,
                 line: u32_at(record, offset_of!(SiteRecord, line)),
                 stack: self.stack(record, offset, &frames)?,
@@ -197,6 +200,16 @@ impl Reader<'_> {
             tables: tables(header),
             sites,
             statistics,
+        })
+    }
+
+    fn source(&self, flags: u32, record_offset: u64) -> Result<Source, LedgerError> {
+        let number = flags >> SITE_SOURCE_SHIFT;
+        let known = u16::try_from(number).ok().and_then(Source::from_number);
+        known.ok_or_else(|| {
+            let offset = record_offset + offset_of!(SiteRecord, flags) as u64;
+            let range = format!("a domain below {}", Domain::ALL.len());
+            self.0.invalid(offset, "source of a site", range, number >> 8)
         })
     }
 

@@ -5,8 +5,8 @@
 //! the true sum for its expectation (the estimator of Horvitz and Thompson). Its variance is
 //! estimated from the same blocks: each adds (1 − p) / p².
 //!
-//! Everything follows from one number, the **surplus** (1 − p) / p = 1 / (exp(s / interval) − 1): how
-//! many blocks a counted one stands for beside itself.
+//! Everything follows from one number, the **surplus** (1 − p) / p = 1 / (exp(s / interval) − 1):
+//! how many blocks a counted one stands for beside itself.
 //!
 //! The recorder uses this inside programs that may have no mathematical library: exp is made of
 //! the four operations.
@@ -14,14 +14,28 @@
 use std::num::NonZeroU32;
 
 /// How densely blocks were chosen to be counted.
+///
+/// ```
+/// use ledger::Sampling;
+///
+/// let sampling = Sampling::every(65_536).expect("from 1 to Sampling::MOST bytes");
+/// // A small block that was counted stands for many that were not, a large one for itself.
+/// let small = sampling.estimate(64, 1);
+/// assert_eq!(small.blocks.round(), 1_025.0);
+/// assert_eq!(sampling.estimate(10_000_000, 1).blocks, 1.0);
+///
+/// // 95 times in 100 the truth is within this much.
+/// let off = sampling.uncertainty_of_bytes(64, 40.0 * small.bytes).margin();
+/// assert!((0.3..0.4).contains(&(off / (40.0 * small.bytes))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampling(NonZeroU32);
 
 /// How far an estimate may be from the truth.
 ///
-/// The variance alone says too little where few blocks were counted: of a kind of which none was, it
-/// says that there are none. So the interval reckons with one block more than were counted, the one
-/// that would have stood for most.
+/// The variance alone says too little where few blocks were counted: of a kind of which none was,
+/// it says that there are none. So the interval reckons with one block more than were counted, the
+/// one that would have stood for most.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Uncertainty {
     /// The estimated variance.
@@ -115,7 +129,7 @@ impl Sampling {
     }
 }
 
-/// Of a normal distribution, 95 % lie within so many deviations of the mean.
+/// So many deviations of the mean hold 95 % of a normal distribution.
 const DEVIATIONS: f64 = 1.96;
 
 impl Uncertainty {
@@ -124,8 +138,8 @@ impl Uncertainty {
         DEVIATIONS * (self.variance + self.one_more).sqrt()
     }
 
-    /// That of a sum, or of a difference, of two estimates. It is too large, never too small, where
-    /// the same blocks are in both and cancel out.
+    /// The uncertainty of a sum, or of a difference, of two estimates. It is too large, never too
+    /// small, where the same blocks are in both and cancel out.
     #[must_use]
     pub fn and(self, other: Uncertainty) -> Uncertainty {
         Uncertainty {
@@ -134,7 +148,7 @@ impl Uncertainty {
         }
     }
 
-    /// That of so many times the estimate.
+    /// The uncertainty of so many times the estimate.
     #[must_use]
     pub fn times(self, factor: f64) -> Uncertainty {
         let square = factor * factor;

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use contract::Source;
+
 use crate::Sampling;
 
 /// Blocks and bytes of one site, or of several added up.
@@ -25,9 +27,9 @@ pub struct Counts {
 /// One allocation site: OpenSSL's file and line with the stack that reached it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
-    /// The number of the OpenSSL in its process that allocates here; see
+    /// The code that allocates here. An OpenSSL's instance is its
     /// [`Found::number`](crate::Found::number).
-    pub openssl: u8,
+    pub source: Source,
     /// The file as OpenSSL passed it, not normalised; `None` when OpenSSL passed NULL.
     pub file: Option<Arc<str>>,
     /// The line as OpenSSL passed it.
@@ -92,7 +94,7 @@ pub struct Inherited {
     pub blocks: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// Those of them that the process itself has freed since.
+    /// Blocks among them that the process itself has freed since.
     pub freed_blocks: u64,
     /// Bytes in them.
     pub freed_bytes: u64,
@@ -124,8 +126,9 @@ pub struct Snapshot {
     pub sampling: Option<Sampling>,
     /// Files mapped into the process when the recorder was installed.
     pub modules: Vec<Module>,
-    /// Addresses of the recorder's private tables. The header lists as many as a server of usual size has; with
-    /// more than about a hundred threads, [`Statistics::private_bytes`] exceeds their sum.
+    /// Addresses of the recorder's private tables. The header lists as many as a server of usual
+    /// size has; with more than about a hundred threads, [`Statistics::private_bytes`] exceeds
+    /// their sum.
     pub tables: Vec<Range<u64>>,
     /// Every site, in order of first use: a later snapshot of the same ledger has the same site at
     /// the same place. A site that was just being made is an empty one, with nothing in it.

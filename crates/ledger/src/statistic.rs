@@ -30,7 +30,7 @@ pub enum Statistic {
     InheritedBlocks = 10,
     /// Bytes in them.
     InheritedBytes = 11,
-    /// Those of them that this process has freed.
+    /// Inherited blocks that this process has freed.
     InheritedFreedBlocks = 12,
     /// Bytes in them.
     InheritedFreedBytes = 13,

@@ -9,7 +9,11 @@ use std::sync::LazyLock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use ledger::layout::{CellRecord, Header, PAGE, Regions, SiteRecord, TABLES, VERSION};
+use contract::{Domain, Source};
+use ledger::layout::{
+    CellRecord, Header, OLDEST_VERSION, PAGE, Regions, SITE_SOURCE_SHIFT, SiteRecord, TABLES,
+    VERSION,
+};
 use ledger::{Capacities, FRAMES_PER_SITE, LedgerError, Sampling, Snapshot, Statistic};
 use ledger_writer::{Account, Lease, Ledger, Share, SiteId, SiteKey, StackEnd};
 
@@ -47,9 +51,15 @@ static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(&path).expect("the file just made")
 });
 
-/// Of line 7.
+/// A site's key, at line 7.
 fn key(number: usize, block_bytes: u64, frames: &[usize]) -> SiteKey<'_> {
-    SiteKey { openssl: number as u8, file_pointer: number, line: 7, block_bytes, frames }
+    SiteKey {
+        source: Source::openssl(number as u8),
+        file_pointer: number,
+        line: 7,
+        block_bytes,
+        frames,
+    }
 }
 
 fn share<'a>(accounts: &'a [Account; 1], lease: &'a mut Lease) -> Share<'a, [Account]> {
@@ -87,8 +97,8 @@ fn a_real_ledger_is_read_in_full() {
     let files: Vec<_> = snapshot.sites.iter().map(|site| site.file.as_deref()).collect();
     let mem = Some("crypto/mem.c");
     assert_eq!(files, [mem, Some("ssl/ssl_lib.c"), None, mem]);
-    let openssls: Vec<u8> = snapshot.sites.iter().map(|site| site.openssl).collect();
-    assert_eq!(openssls, [0, 1, 2, 3]);
+    let sources: Vec<Source> = snapshot.sites.iter().map(|site| site.source).collect();
+    assert_eq!(sources, [0, 1, 2, 3].map(Source::openssl));
     for site in &snapshot.sites {
         assert_eq!((site.counts.inuse_blocks, site.counts.inuse_bytes), (1, 1));
         assert_eq!((site.counts.alloc_blocks, site.counts.alloc_bytes), (4, 2102));
@@ -145,13 +155,36 @@ fn a_file_that_is_no_ledger_is_said_to_be_none() {
 
 #[test]
 fn another_version_is_named_with_the_way_out() {
-    let next = VERSION + 1;
-    let bytes = patched(offset_of!(Header, version), &next.to_ne_bytes());
+    for other in [OLDEST_VERSION - 1, VERSION + 1] {
+        let bytes = patched(offset_of!(Header, version), &other.to_le_bytes());
+        let expected = format!(
+            "the.ledger: ledger of version {other}, this tlsheap reads versions {OLDEST_VERSION} \
+             to {VERSION}: read it with the tlsheap that recorded it"
+        );
+        assert_eq!(error(&bytes), expected);
+    }
+}
+
+#[test]
+fn a_ledger_from_before_there_were_domains_has_openssls_alone() {
+    let bytes = patched(offset_of!(Header, version), &5_u32.to_le_bytes());
+    let old = Snapshot::read(&bytes, "the.ledger").expect("version 5 is read");
+    assert_eq!(old, Snapshot::read(&REAL, "the.ledger").expect("a real ledger"));
+    assert!(old.sites.iter().all(|site| site.source.domain == Domain::Openssl));
+}
+
+#[test]
+fn the_domain_of_a_site_is_read_and_an_unknown_one_refused() {
+    let flags = regions().sites as usize + offset_of!(SiteRecord, flags);
+    let heap = Source { domain: Domain::Heap, instance: 7 };
+    let number = u32::from(heap.number()) << SITE_SOURCE_SHIFT;
+    let snapshot = Snapshot::read(&patched(flags, &number.to_le_bytes()), "the.ledger");
+    assert_eq!(snapshot.expect("a real ledger").sites[0].source, heap);
     assert_eq!(
-        error(&bytes),
+        error(&patched(flags, &0x0009_0000_u32.to_le_bytes())),
         format!(
-            "the.ledger: ledger of version {next}, this tlsheap reads version {VERSION}: \
-             read it with the tlsheap that recorded it"
+            "the.ledger: offset {flags}: source of a site: expected a domain below {}, found 9",
+            Domain::ALL.len()
         )
     );
 }
@@ -306,7 +339,11 @@ fn assert_usable(read: Result<Snapshot, LedgerError>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..9000)) {
@@ -343,7 +380,10 @@ proptest! {
     #[test]
     fn a_real_ledger_with_wrong_bytes_never_panics(
         wrong in vec((place(), any::<u8>()), 1..20),
-        length in prop_oneof![3 => Just(usize::MAX), 1 => any::<prop::sample::Index>().prop_map(|at| at.index(REAL.len()))],
+        length in prop_oneof![
+            3 => Just(usize::MAX),
+            1 => any::<prop::sample::Index>().prop_map(|at| at.index(REAL.len())),
+        ],
     ) {
         let mut bytes = REAL.clone();
         for (place, byte) in wrong {

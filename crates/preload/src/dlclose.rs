@@ -1,13 +1,15 @@
 //! A stand-in for `dlclose`: what the recorder knows of code may not hold for what is loaded next.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::Ordering;
 
-use crate::dlsym;
+use recorder::{AtomicFn, function_at};
+
+use crate::next;
 
 type Close = unsafe extern "C" fn(*mut c_void) -> c_int;
 
-static REAL: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static REAL: AtomicFn<Close> = AtomicFn::none();
 
 /// The loader's `dlclose`, and a word to the recorder.
 #[cfg(not(test))]
@@ -31,14 +33,14 @@ unsafe fn close(handle: *mut c_void) -> c_int {
 ///
 /// As for `dlclose`.
 pub(crate) unsafe fn real(handle: *mut c_void) -> c_int {
-    let mut real = REAL.load(Ordering::Relaxed);
-    if real.is_null() {
-        let Some(found) = dlsym::next(c"dlclose") else { return -1 };
+    let find = || {
+        let found = next::function(c"dlclose")?;
+        // SAFETY: the C library's function of this name, which has this type.
+        let found = unsafe { function_at::<Close>(found as usize) };
         REAL.store(found, Ordering::Relaxed);
-        real = found;
-    }
-    // SAFETY: the C library's function of this name, which has this type.
-    let real = unsafe { std::mem::transmute::<*mut c_void, Close>(real) };
+        found
+    };
+    let Some(real) = REAL.load(Ordering::Relaxed).or_else(find) else { return -1 };
     // SAFETY: the caller's promise.
     unsafe { real(handle) }
 }

@@ -6,16 +6,14 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::catch_unwind;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::Ordering;
+
+use recorder::{AtomicFn, address_of, function_at};
 
 use crate::openssl::{GETTER, SETTER};
-use crate::{scan, stand_ins};
+use crate::{next, scan, stand_ins};
 
-/// Versions of the symbol, newest first; which of them there are depends on the C library's age
-/// and the processor.
-const VERSIONS: [&CStr; 3] = [c"GLIBC_2.34", c"GLIBC_2.2.5", c"GLIBC_2.17"];
-
-static REAL: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static REAL: AtomicFn<Lookup> = AtomicFn::none();
 
 /// The loader's `dlsym`, after a look around.
 #[cfg(not(test))]
@@ -56,7 +54,7 @@ extern "C" fn before(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     let stand_in = catch_unwind(|| stand_in(handle, name)).unwrap_or(None);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = error };
-    stand_in.unwrap_or_else(real)
+    stand_in.unwrap_or_else(|| address_of(real()).cast())
 }
 
 /// A function that answers in place of `dlsym`, when a library of its own is asked for one of the
@@ -70,37 +68,28 @@ fn stand_in(handle: *mut c_void, name: *const c_char) -> Option<*mut c_void> {
     if name != SETTER && name != GETTER {
         return None;
     }
-    // SAFETY: the C library's function of this name, or `nothing`, which have this type.
-    let real = unsafe { std::mem::transmute::<*mut c_void, Lookup>(real()) };
     // SAFETY: the caller's arguments; what a library has does not depend on who asks.
-    let found = unsafe { real(handle, name.as_ptr()) };
+    let found = unsafe { real()(handle, name.as_ptr()) };
     stand_ins::answer(found as usize)
 }
 
 type Lookup = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
 /// The real `dlsym`.
-fn real() -> *mut c_void {
-    let known = REAL.load(Ordering::Relaxed);
-    if !known.is_null() {
+fn real() -> Lookup {
+    if let Some(known) = REAL.load(Ordering::Relaxed) {
         return known;
     }
-    let found = next(c"dlsym").unwrap_or(nothing as *mut c_void);
-    REAL.store(found, Ordering::Relaxed);
+    // SAFETY: the C library's function of this name, which has this type.
+    let found =
+        next::function(c"dlsym").and_then(|found| unsafe { function_at::<Lookup>(found as usize) });
+    let found = found.unwrap_or(nothing);
+    REAL.store(Some(found), Ordering::Relaxed);
     found
 }
 
-/// The function of the C library that this library stands in for.
-pub(crate) fn next(name: &CStr) -> Option<*mut c_void> {
-    VERSIONS
-        .into_iter()
-        // SAFETY: three valid arguments; the answer is NULL when there is no such version.
-        .map(|version| unsafe { libc::dlvsym(libc::RTLD_NEXT, name.as_ptr(), version.as_ptr()) })
-        .find(|found| !found.is_null())
-}
-
-/// In place of a `dlsym` that cannot be found: no symbol has an address.
-extern "C" fn nothing(_handle: *mut c_void, _name: *const c_char) -> *mut c_void {
+/// Stands for a `dlsym` that cannot be found: no symbol has an address.
+unsafe extern "C" fn nothing(_handle: *mut c_void, _name: *const c_char) -> *mut c_void {
     std::ptr::null_mut()
 }
 
@@ -110,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_real_one_is_found() {
-        assert_ne!(real(), nothing as *mut c_void);
-        assert_eq!(real(), real());
+        assert_ne!(address_of(real()), nothing as *mut ());
+        assert_eq!(address_of(real()), address_of(real()));
     }
 }

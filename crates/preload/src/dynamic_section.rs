@@ -38,7 +38,7 @@ pub(crate) fn values<const N: usize>(
     }
 }
 
-/// The same of tags whose values are places in the object.
+/// The values of tags that are places in the object.
 pub(crate) fn places<const N: usize>(
     object: &Object,
     tags: [usize; N],

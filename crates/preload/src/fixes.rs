@@ -15,49 +15,27 @@
 
 mod jump;
 mod openssl;
+mod reached;
 mod report;
 mod settings;
 mod slots;
 mod stand_ins;
-
-use std::sync::OnceLock;
-
-use contract::{Fix, environment};
+mod wanted;
 
 use crate::exclusive::Exclusive;
 use crate::fixes::openssl::{MOST, Openssl, Way};
-use crate::fixes::report::Report;
+use crate::fixes::reached::{keep, reached};
 use crate::object::Object;
 
-/// What is wanted; none without the variable.
-static WANTED: OnceLock<Wanted> = OnceLock::new();
-
-/// The OpenSSLs that are reached. Stand-ins know theirs by its place.
-static REACHED: [OnceLock<Openssl>; MOST] = [const { OnceLock::new() }; MOST];
+pub(crate) use wanted::begin;
 
 /// Objects that were looked into for an OpenSSL of their own.
 static SEEN: Exclusive<Vec<Object>> = Exclusive::none();
 
-struct Wanted {
-    fixes: Vec<Fix>,
-    report: Report,
-}
-
-/// Reads what is wanted: programs overwrite their environment. Says whether it is anything.
-pub(crate) fn begin() -> bool {
-    let Ok(names) = std::env::var(environment::FIXES) else { return false };
-    let known = names.split(',').filter_map(Fix::from_name);
-    let fixes: Vec<Fix> = known.filter(|fix| fix.reaches_from_outside()).collect();
-    if fixes.is_empty() {
-        return false;
-    }
-    WANTED.set(Wanted { fixes, report: Report::from_environment() }).is_ok()
-}
-
 /// Reaches every OpenSSL in `objects`, if anything is wanted. Those whose program headers are in
-/// `unused` are known not to have run yet.
+/// `unused` are known not to have run yet. One thread at a time may call it.
 pub(crate) fn reach(objects: &[Object], unused: &[usize]) {
-    let Some(wanted) = WANTED.get() else { return };
+    let Some(wanted) = wanted::wanted() else { return };
     let objects: Vec<&Object> = objects.iter().filter(|object| !object.is_own()).collect();
     slots::lead(&objects);
     for object in unseen(&objects) {
@@ -77,8 +55,8 @@ pub(crate) fn reach(objects: &[Object], unused: &[usize]) {
     }
 }
 
-/// Those that are new since the last look. A library that was unloaded and is back at its place is
-/// new too: it has its own code again.
+/// The objects that are new since the last look. A library that was unloaded and is back at its
+/// place is new too: it has its own code again.
 fn unseen<'a>(objects: &[&'a Object]) -> Vec<&'a Object> {
     let mut new = Vec::new();
     SEEN.with(|seen| {
@@ -91,9 +69,9 @@ fn unseen<'a>(objects: &[&'a Object]) -> Vec<&'a Object> {
     new
 }
 
-/// Calls from other objects into this one are led already.
+/// Whether calls from other objects into this one are led already.
 fn is_led(object: &Object) -> bool {
-    let reached = REACHED.iter().filter_map(OnceLock::get);
+    let reached = (0..MOST).filter_map(reached);
     reached.filter(|openssl| openssl.way == Way::Slots).any(|it| object.holds_code(it.new, 1))
 }
 
@@ -104,14 +82,4 @@ fn put_jump(object: &Object, openssl: &Openssl, unused: bool) -> Result<(), &'st
     // SAFETY: `linked_into` has seen that so many bytes are this function's own, and the stand-in
     // does what the function does. `put` lets nobody be inside it.
     unsafe { jump::put(object, start, to, unused) }
-}
-
-/// Where the OpenSSL is kept from now on; `None` when there is no place left.
-fn keep(openssl: &Openssl) -> Option<usize> {
-    let known = |at: &usize| REACHED[*at].get().is_some_and(|known| known.is_same_as(openssl));
-    if let Some(at) = (0..MOST).find(known) {
-        return Some(at);
-    }
-    // Several threads may be at it.
-    (0..MOST).find(|at| REACHED[*at].set(openssl.clone()).is_ok())
 }

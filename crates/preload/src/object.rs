@@ -15,17 +15,17 @@ pub(crate) struct Changes {
 /// One object: the program, or a library.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    /// Its file; for the program, the link that /proc has to it.
+    /// The object's file; for the program, the link that /proc has to it.
     pub path: PathBuf,
     /// What is added to addresses in the file.
     pub base: usize,
     /// Where its program headers are: tells one object from another.
     pub headers: usize,
-    /// Its loaded segments.
+    /// The loaded segments.
     segments: Vec<Segment>,
     /// What the loader has made read-only after its own work.
     sealed: Vec<Segment>,
-    /// Its dynamic section, if it has one.
+    /// The dynamic section, if it has one.
     pub dynamic: Option<usize>,
 }
 
@@ -37,17 +37,17 @@ struct Segment {
 }
 
 impl Object {
-    /// The whole range lies in one readable segment.
+    /// Whether the whole range lies in one readable segment.
     pub(crate) fn holds(&self, start: usize, bytes: usize) -> bool {
         self.has(start, bytes, libc::PF_R)
     }
 
-    /// The whole range lies in code.
+    /// Whether the whole range lies in code.
     pub(crate) fn holds_code(&self, start: usize, bytes: usize) -> bool {
         self.has(start, bytes, libc::PF_X | libc::PF_R)
     }
 
-    /// An eight-byte variable at the address can be written to.
+    /// Whether an eight-byte variable at the address can be written to.
     pub(crate) fn is_variable(&self, address: usize) -> bool {
         let is_sealed = self.sealed.iter().any(|it| it.start <= address && address < it.end);
         address.is_multiple_of(8) && !is_sealed && self.has(address, 8, libc::PF_R | libc::PF_W)
@@ -63,12 +63,15 @@ impl Object {
         Some(unsafe { (address as *const T).read_volatile() })
     }
 
-    /// The instructions at an address.
-    pub(crate) fn code(&self, start: usize, bytes: usize) -> Option<&[u8]> {
-        // SAFETY: so many bytes lie in one readable segment of an object that is loaded, in which
-        // nobody writes.
-        let code = || unsafe { std::slice::from_raw_parts(start as *const u8, bytes) };
-        self.holds_code(start, bytes).then(code)
+    /// A copy of the instructions at an address. Code is not as constant as it seems: `fixes::jump`
+    /// writes there, and so may others who patch programs. So no reference into it is made.
+    pub(crate) fn code(&self, start: usize, bytes: usize) -> Option<Vec<u8>> {
+        // SAFETY: the byte lies in a readable segment of an object that is loaded, as is checked
+        // below. Our own writer and this reader are never at it together: the scan lets one thread
+        // at a time do either. Against anybody else who patches programs there is no protection;
+        // the read is volatile, so that it gives the byte as it was at one moment.
+        let byte = |at: usize| unsafe { (at as *const u8).read_volatile() };
+        self.holds_code(start, bytes).then(|| (start..start + bytes).map(byte).collect())
     }
 
     fn has(&self, start: usize, bytes: usize, flags: u32) -> bool {
@@ -78,12 +81,18 @@ impl Object {
         })
     }
 
-    /// The same file at the same place.
+    /// What the object is called in reports: the path of its file, without links.
+    pub(crate) fn name(&self) -> String {
+        let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        path.display().to_string()
+    }
+
+    /// Whether the two are one file at one place.
     pub(crate) fn is_same_as(&self, other: &Object) -> bool {
         self.headers == other.headers && self.path == other.path
     }
 
-    /// This very library.
+    /// Whether it is this very library.
     pub(crate) fn is_own(&self) -> bool {
         self.holds(Object::is_own as *const () as usize, 1)
     }

@@ -2,9 +2,9 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
+use contract::Way;
 use finder::{Elf, Variables};
-use ledger::Way;
-use recorder::{FreeFn, Getter, MallocFn, MemoryFunctions, ReallocFn};
+use recorder::{FreeFn, Getter, MallocFn, MemoryFunctions, ReallocFn, function_at};
 
 use crate::dynamic_symbols::DynamicSymbols;
 use crate::mapped_file::MappedFile;
@@ -14,6 +14,7 @@ use crate::object::Object;
 pub(crate) const SETTER: &CStr = c"CRYPTO_set_mem_functions";
 pub(crate) const GETTER: &CStr = c"CRYPTO_get_mem_functions";
 const VERSION: &CStr = c"OpenSSL_version";
+type Version = unsafe extern "C" fn(c_int) -> *const c_char;
 /// OpenSSL has this function since 1.1.0. Before that, memory functions were given no file and
 /// line, and must not be put in.
 const SINCE_1_1: &CStr = c"CRYPTO_zalloc";
@@ -30,7 +31,7 @@ pub(crate) struct Openssl {
     pub getter: Option<usize>,
     pub since_1_1: bool,
     version_function: Option<usize>,
-    /// What its file says, where it cannot be asked.
+    /// The version that its file says, where it cannot be asked.
     version_text: Option<String>,
     own: [Option<usize>; 3],
     /// The variables that its setter writes, if they were found on the way to it.
@@ -82,10 +83,10 @@ impl Openssl {
         unsafe { MemoryFunctions::of(getter) }
     }
 
-    /// Its getter.
+    /// The OpenSSL's getter.
     pub(crate) fn getter(&self) -> Option<Getter> {
         // SAFETY: the address of the function of this name in an OpenSSL, which has this type.
-        self.getter.map(|getter| unsafe { std::mem::transmute::<usize, Getter>(getter) })
+        self.getter.and_then(|getter| unsafe { function_at::<Getter>(getter) })
     }
 
     /// The functions that it allocates with by itself, when those of `now` are in it.
@@ -108,21 +109,19 @@ impl Openssl {
         // functions of these types.
         unsafe {
             MemoryFunctions {
-                malloc: std::mem::transmute::<usize, Option<MallocFn>>(own[0]),
-                realloc: std::mem::transmute::<usize, Option<ReallocFn>>(own[1]),
-                free: std::mem::transmute::<usize, Option<FreeFn>>(own[2]),
+                malloc: function_at::<MallocFn>(own[0]),
+                realloc: function_at::<ReallocFn>(own[1]),
+                free: function_at::<FreeFn>(own[2]),
             }
         }
     }
 
-    /// What it says of itself; a text in its data, without any initialisation.
+    /// The version that the OpenSSL says of itself; a text in its data, without any initialisation.
     pub(crate) fn version(&self) -> String {
-        let Some(version) = self.version_function else {
-            return self.version_text.clone().unwrap_or_default();
-        };
         // SAFETY: the address of the function of this name, which has this type.
-        let version = unsafe {
-            std::mem::transmute::<usize, unsafe extern "C" fn(c_int) -> *const c_char>(version)
+        let function = |at| unsafe { function_at::<Version>(at) };
+        let Some(version) = self.version_function.and_then(function) else {
+            return self.version_text.clone().unwrap_or_default();
         };
         // SAFETY: 0 asks for the version, a C string that is never freed.
         let text = unsafe { version(0) };

@@ -10,8 +10,8 @@ use crate::object::Object;
 pub(crate) struct Pins(Vec<*mut c_void>);
 
 impl Pins {
-    /// Those of `objects` that are still there. The loader's lock is taken, as `dlsym` takes it:
-    /// nothing else may be held.
+    /// Pins those of `objects` that are still there. The loader's lock is taken, as `dlsym` takes
+    /// it: nothing else may be held.
     pub(crate) fn on(objects: &[Object]) -> Pins {
         let pin = |object: &Object| {
             let path = CString::new(object.path.as_os_str().as_bytes()).ok()?;

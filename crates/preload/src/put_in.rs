@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ledger::Outcome;
-use recorder::{InstallError, OpensslNumber, Setter};
+use contract::Outcome;
+use recorder::{InstallError, OpensslNumber, Setter, function_at};
 
 use crate::object::Object;
 use crate::openssl::{LoadedVariables, Openssl};
@@ -67,10 +67,12 @@ pub(crate) fn put_in(
 fn takes(setter: usize, number: OpensslNumber) -> bool {
     // SAFETY: the address of the function of this name in an OpenSSL since 1.1.0, which has this
     // type.
-    let set = unsafe { std::mem::transmute::<usize, Setter>(setter) };
-    // SAFETY: the setter of this OpenSSL. Another thread that uses it for the first time right now
-    // is possible only for a library that was loaded moments ago, whose loader has not yet come
-    // back with its first symbol.
+    let Some(set) = (unsafe { function_at::<Setter>(setter) }) else { return false };
+    // SAFETY: the setter of this OpenSSL. That no other thread allocates in it for the first time
+    // right now is likely and not certain: nobody can promise it of a program that was not built
+    // for this. At the start there is one thread; later an OpenSSL is found before whoever loaded
+    // it has its first symbol. A thread that knows the library's address all the same may read one
+    // of its three variables while it is stored: a word, the old function or the new one.
     unsafe { number.put_into(set) }.is_ok()
 }
 
@@ -80,8 +82,9 @@ fn write(variables: &LoadedVariables, number: OpensslNumber) {
     let hooks = number.hooks().pointers();
     for (place, hook) in variables.places.into_iter().zip(hooks).rev() {
         // SAFETY: `loaded` has seen that this is an aligned variable in writable memory of an
-        // object that is loaded, and that it holds one of OpenSSL's memory functions, which OpenSSL
-        // reads and writes as a whole.
+        // object that is loaded, and that it holds one of OpenSSL's memory functions. OpenSSL is C
+        // and reads it without an atomic; that such a read of an aligned word gives the old
+        // function or the new one is the processor's promise, not the language's.
         unsafe { AtomicPtr::from_ptr(place as *mut *mut ()).store(hook, Ordering::Release) };
     }
 }

@@ -7,7 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ledger::{Coverage, Found, Outcome};
+use contract::Outcome;
+use ledger::{Coverage, Found};
 
 /// What is known of this process, and where that is written.
 pub(crate) struct Report {

@@ -2,9 +2,9 @@
 //! (seccomp) is prepared for it. Many filters end the process at calls that the recorder needs now
 //! and then; it makes them before, and does without from then on.
 //!
-//! All other calls are made here as the C library makes them, and nothing else: an allocator may call
-//! these functions while it holds its own lock, so that to look for the C library's, which allocates,
-//! would wait for ever.
+//! All other calls are made here as the C library makes them, and nothing else: an allocator may
+//! call these functions while it holds its own lock, so that to look for the C library's, which
+//! allocates, would wait for ever.
 
 use std::ffi::{c_int, c_long, c_uint};
 use std::panic::catch_unwind;

@@ -12,10 +12,12 @@ use std::panic::catch_unwind;
 
 use recorder::{
     FreeFn, Getter, MOST_OPENSSLS, MallocFn, MemoryFunctions, OpensslNumber, ReallocFn, Setter,
+    function_at,
 };
 
 use crate::openssl::{GETTER, SETTER};
-use crate::scan::{self, Reached};
+use crate::reached::{Reached, reached_from};
+use crate::scan;
 
 /// `CRYPTO_set_mem_functions` of the OpenSSL that the caller means; who that is tells its return
 /// address, which goes along as a fourth argument.
@@ -56,13 +58,13 @@ unsafe extern "C" fn set(
     caller: usize,
 ) -> c_int {
     let functions = MemoryFunctions { malloc, realloc, free };
-    let answer = catch_unwind(|| match scan::reached_from(caller, SETTER) {
+    let answer = catch_unwind(|| match reached_from(caller, SETTER) {
         Some(Reached::Recorded(number)) => c_int::from(set_below(number, functions)),
         Some(Reached::Other(real)) => {
             // SAFETY: the address of the function of this name in an OpenSSL, which has this type.
-            let real = unsafe { std::mem::transmute::<usize, Setter>(real) };
+            let real = unsafe { function_at::<Setter>(real) };
             // SAFETY: the caller's functions, passed on.
-            unsafe { real(malloc, realloc, free) }
+            real.map_or(0, |real| unsafe { real(malloc, realloc, free) })
         }
         None => 0,
     });
@@ -84,14 +86,16 @@ unsafe extern "C" fn get(
     free: *mut Option<FreeFn>,
     caller: usize,
 ) {
-    let _ = catch_unwind(|| match scan::reached_from(caller, GETTER) {
+    let _ = catch_unwind(|| match reached_from(caller, GETTER) {
         // SAFETY: the caller's places, as OpenSSL takes them.
         Some(Reached::Recorded(number)) => unsafe { tell(number, malloc, realloc, free) },
         Some(Reached::Other(real)) => {
             // SAFETY: the address of the function of this name in an OpenSSL, which has this type.
-            let real = unsafe { std::mem::transmute::<usize, Getter>(real) };
-            // SAFETY: the caller's places, passed on.
-            unsafe { real(malloc, realloc, free) };
+            let real = unsafe { function_at::<Getter>(real) };
+            if let Some(real) = real {
+                // SAFETY: the caller's places, passed on.
+                unsafe { real(malloc, realloc, free) };
+            }
         }
         None => {}
     });

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 
 use contract::environment;
-use recorder::{Heap, InstallError, Preparation, SampleOptions, Sampling, StackSource};
+use recorder::{Heap, InstallError, Options, SampleOptions, Sampling, StackSource};
 
 use crate::report::Report;
 use crate::{fixes, scan};
@@ -35,12 +35,12 @@ extern "C" fn construct() {
         if !folder.is_absolute() {
             return;
         }
-        let mut preparation = Preparation::in_folder(folder, StackSource::best());
-        preparation.begun = begun;
+        let mut options = Options::in_folder(folder, StackSource::best());
+        options.begun = begun;
         let sample = sample_options();
-        preparation.sample = sample.as_ref().ok().copied().flatten();
+        options.sample = sample.as_ref().ok().copied().flatten();
         // SAFETY: the C library's allocator keeps its contract, and is what OpenSSL uses by itself.
-        if unsafe { recorder::prepare(preparation, Heap::libc()) }.is_err() {
+        if unsafe { recorder::install(options, Heap::libc(), None) }.is_err() {
             return;
         }
         // SAFETY: the handler only stores atomics.
@@ -63,8 +63,8 @@ fn is_main() -> bool {
     parent == Some(std::os::unix::process::parent_id())
 }
 
-/// How blocks are to be sampled, if they are. What cannot be understood is a sentence for the report,
-/// and every block is counted then.
+/// How blocks are to be sampled, if they are. What cannot be understood is a sentence for the
+/// report, and every block is counted then.
 fn sample_options() -> Result<Option<SampleOptions>, String> {
     let Some(text) = std::env::var_os(environment::SAMPLE) else { return Ok(None) };
     let sampling = sampling(&text.to_string_lossy())?;

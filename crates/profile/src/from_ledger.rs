@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use contract::{Domain, labels};
+use contract::{Domain, Source, labels};
 use ledger::{Counts, Site, Snapshot};
 
 use crate::openssl_wrappers::is_allocation_wrapper;
@@ -22,9 +22,6 @@ pub const TRUNCATED: &str = "[truncated]";
 /// The frame of a site whose stack could not be walked at all.
 const NO_STACK: &str = "[no stack]";
 
-/// The value of the label `domain` on every sample made here.
-const DOMAIN: Domain = Domain::Openssl;
-
 /// The profile of a ledger, with all of our own columns.
 ///
 /// * OpenSSL's allocation wrappers are left out: the innermost frame is the function that asked
@@ -40,12 +37,12 @@ pub fn from_ledger(snapshot: &Snapshot, symbols: &mut Symbols) -> Profile {
 }
 
 /// Like [`from_ledger`], for a process that may hold several OpenSSLs: each sample has a label
-/// `openssl` with the name that `openssls` gives to the number of its OpenSSL, and only sites of
-/// one OpenSSL are one sample.
+/// `openssl` with the name that `openssls` gives to its source, and only sites of one OpenSSL are
+/// one sample.
 pub fn from_recording(
     snapshot: &Snapshot,
     symbols: &mut Symbols,
-    openssls: &[(u8, String)],
+    openssls: &[(Source, String)],
 ) -> Profile {
     Builder { openssls, ..Builder::new(snapshot, symbols, Profile::of_heap()) }.build(snapshot)
 }
@@ -66,14 +63,24 @@ pub fn from_ledger_with(
     builder.finish()
 }
 
+/// What keeps samples of one stack apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind<'a> {
+    domain: Domain,
+    /// The name of the OpenSSL, if it has one.
+    openssl: Option<&'a str>,
+    /// The size of the blocks in a sampled ledger; otherwise 0.
+    block_bytes: u64,
+}
+
 struct Builder<'a> {
     profile: Profile,
     space: AddressSpace<'a>,
-    /// Where in `samples` a stack is, of the OpenSSL with a name and of blocks of a size.
-    by_stack: HashMap<(Option<&'a str>, u64, Vec<LocationId>), usize>,
+    /// Where in `samples` a stack is, of a kind.
+    by_stack: HashMap<(Kind<'a>, Vec<LocationId>), usize>,
     samples: Vec<Sample>,
-    /// What OpenSSLs are called in labels, by number.
-    openssls: &'a [(u8, String)],
+    /// What OpenSSLs are called in labels.
+    openssls: &'a [(Source, String)],
 }
 
 impl<'a> Builder<'a> {
@@ -91,37 +98,38 @@ impl<'a> Builder<'a> {
         }
         if snapshot.statistics.dropped != Counts::default() {
             let frame = self.named_frame(DROPPED_SITES);
-            self.add(None, 0, vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
+            // Which source they had was dropped with them.
+            let kind = Kind { domain: Domain::Openssl, openssl: None, block_bytes: 0 };
+            self.add(kind, vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
         }
         self.finish()
     }
 
     fn add_site(&mut self, site: &Site, values: Vec<i64>) {
         let stack = self.stack(site);
-        let openssl = self.openssls.iter().find(|(number, _)| *number == site.openssl);
-        self.add(openssl.map(|(_, name)| name.as_str()), site.block_bytes, stack, values);
+        let openssl = self.openssls.iter().find(|(source, _)| *source == site.source);
+        let kind = Kind {
+            domain: site.source.domain,
+            openssl: openssl.map(|(_, name)| name.as_str()),
+            block_bytes: site.block_bytes,
+        };
+        self.add(kind, stack, values);
     }
 
-    fn add(
-        &mut self,
-        openssl: Option<&'a str>,
-        block_bytes: u64,
-        stack: Vec<LocationId>,
-        values: Vec<i64>,
-    ) {
-        let key = (openssl, block_bytes, stack);
+    fn add(&mut self, kind: Kind<'a>, stack: Vec<LocationId>, values: Vec<i64>) {
+        let key = (kind, stack);
         if let Some(at) = self.by_stack.get(&key) {
             for (sum, value) in self.samples[*at].values.iter_mut().zip(values) {
                 *sum = sum.saturating_add(value);
             }
             return;
         }
-        let mut sample = Sample { stack: key.2.clone(), values, labels: Vec::new() };
-        if self.profile.sampling.is_some() && block_bytes != 0 {
-            sample.set_block_bytes(block_bytes);
+        let mut sample = Sample { stack: key.1.clone(), values, labels: Vec::new() };
+        if self.profile.sampling.is_some() && kind.block_bytes != 0 {
+            sample.set_block_bytes(kind.block_bytes);
         }
-        sample.set_label(labels::DOMAIN, DOMAIN.word());
-        if let Some(openssl) = openssl {
+        sample.set_label(labels::DOMAIN, kind.domain.word());
+        if let Some(openssl) = kind.openssl {
             sample.set_label(labels::OPENSSL, openssl);
         }
         self.by_stack.insert(key, self.samples.len());

@@ -10,30 +10,54 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::function::{AtomicFn, FunctionPointer, address_of};
 use crate::heap::{self, FreeFn, MallocFn, MemoryFunctions, ReallocFn};
 
 /// What lies below one set of hooks.
 pub(crate) struct Below {
-    /// The program's own functions; NULL for the heap.
-    malloc: AtomicPtr<()>,
-    realloc: AtomicPtr<()>,
-    free: AtomicPtr<()>,
-    /// OpenSSL's own functions, in the same order; NULL when they are not known.
-    defaults: [AtomicPtr<()>; 3],
+    /// The program's own functions; none for the heap.
+    own: Functions,
+    /// OpenSSL's own functions, as far as they are known.
+    defaults: Functions,
     /// The heap has been asked for memory: OpenSSL by itself would take no functions any more.
     closed: AtomicBool,
+}
+
+/// Places for the functions of one allocator.
+struct Functions {
+    malloc: AtomicFn<MallocFn>,
+    realloc: AtomicFn<ReallocFn>,
+    free: AtomicFn<FreeFn>,
+}
+
+impl Functions {
+    const fn none() -> Functions {
+        Functions { malloc: AtomicFn::none(), realloc: AtomicFn::none(), free: AtomicFn::none() }
+    }
+
+    fn load(&self) -> MemoryFunctions {
+        MemoryFunctions {
+            malloc: self.malloc.load(Ordering::Acquire),
+            realloc: self.realloc.load(Ordering::Acquire),
+            free: self.free.load(Ordering::Acquire),
+        }
+    }
+
+    fn store(&self, functions: MemoryFunctions) {
+        self.malloc.store(functions.malloc, Ordering::Release);
+        self.realloc.store(functions.realloc, Ordering::Release);
+        self.free.store(functions.free, Ordering::Release);
+    }
 }
 
 impl Below {
     /// The heap.
     pub(crate) const fn heap() -> Below {
         Below {
-            malloc: AtomicPtr::new(null_mut()),
-            realloc: AtomicPtr::new(null_mut()),
-            free: AtomicPtr::new(null_mut()),
-            defaults: [const { AtomicPtr::new(null_mut()) }; 3],
+            own: Functions::none(),
+            defaults: Functions::none(),
             closed: AtomicBool::new(false),
         }
     }
@@ -44,28 +68,18 @@ impl Below {
         if self.closed.load(Ordering::Acquire) {
             return false;
         }
-        let places = [&self.malloc, &self.realloc, &self.free];
-        for ((place, default), given) in
-            places.into_iter().zip(&self.defaults).zip(functions.pointers())
-        {
-            if given.is_null() {
-                continue;
-            }
-            let is_default = default.load(Ordering::Acquire) == given;
-            place.store(if is_default { null_mut() } else { given }, Ordering::Release);
-        }
+        let (own, defaults) = (&self.own, &self.defaults);
+        put(&own.malloc, &defaults.malloc, functions.malloc);
+        put(&own.realloc, &defaults.realloc, functions.realloc);
+        put(&own.free, &defaults.free, functions.free);
         true
     }
 
     /// Begins anew with the heap, below hooks that are put into an OpenSSL whose own functions are
     /// `defaults`.
     pub(crate) fn begin(&self, defaults: MemoryFunctions) {
-        for (place, default) in self.defaults.iter().zip(defaults.pointers()) {
-            place.store(default, Ordering::Release);
-        }
-        for place in [&self.malloc, &self.realloc, &self.free] {
-            place.store(null_mut(), Ordering::Release);
-        }
+        self.defaults.store(defaults);
+        self.own.store(MemoryFunctions::default());
         self.closed.store(false, Ordering::Release);
     }
 
@@ -77,29 +91,18 @@ impl Below {
     /// The functions that would be in OpenSSL without the recorder: the program's, or OpenSSL's
     /// own.
     pub(crate) fn functions(&self) -> MemoryFunctions {
-        let default = |at: usize| self.defaults[at].load(Ordering::Acquire);
-        let [malloc, realloc, free] = [default(0), default(1), default(2)];
-        // SAFETY: NULL, which is None, or functions of these types that `begin` stored.
-        let (malloc, realloc, free) = unsafe {
-            (
-                std::mem::transmute::<*mut (), Option<MallocFn>>(malloc),
-                std::mem::transmute::<*mut (), Option<ReallocFn>>(realloc),
-                std::mem::transmute::<*mut (), Option<FreeFn>>(free),
-            )
-        };
-        let (own_malloc, own_realloc, own_free) =
-            (self.own_malloc(), self.own_realloc(), self.own_free());
+        let (own, defaults) = (self.own.load(), self.defaults.load());
         MemoryFunctions {
-            malloc: own_malloc.or(malloc),
-            realloc: own_realloc.or(realloc),
-            free: own_free.or(free),
+            malloc: own.malloc.or(defaults.malloc),
+            realloc: own.realloc.or(defaults.realloc),
+            free: own.free.or(defaults.free),
         }
     }
 
     /// Calls of `realloc` with size 0 mean a free.
     #[inline]
     pub(crate) fn frees_at_size_zero(&self) -> bool {
-        self.own_realloc().is_none()
+        self.own.realloc.load(Ordering::Acquire).is_none()
     }
 
     /// # Safety
@@ -112,7 +115,7 @@ impl Below {
         file: *const c_char,
         line: c_int,
     ) -> *mut c_void {
-        if let Some(malloc) = self.own_malloc() {
+        if let Some(malloc) = self.own.malloc.load(Ordering::Acquire) {
             // SAFETY: the caller's promise.
             return unsafe { malloc(size, file, line) };
         }
@@ -135,7 +138,7 @@ impl Below {
         file: *const c_char,
         line: c_int,
     ) -> *mut c_void {
-        if let Some(realloc) = self.own_realloc() {
+        if let Some(realloc) = self.own.realloc.load(Ordering::Acquire) {
             // SAFETY: the caller's promise.
             return unsafe { realloc(block, size, file, line) };
         }
@@ -158,7 +161,7 @@ impl Below {
     /// As OpenSSL calls its free: `block` is NULL or a block that the caller owns and gives up.
     #[inline]
     pub(crate) unsafe fn free(&self, block: *mut c_void, file: *const c_char, line: c_int) {
-        if let Some(free) = self.own_free() {
+        if let Some(free) = self.own.free.load(Ordering::Acquire) {
             // SAFETY: the caller's promise.
             return unsafe { free(block, file, line) };
         }
@@ -166,22 +169,12 @@ impl Below {
         // SAFETY: the heap's contract: the caller's block.
         unsafe { (heap.free)(block) };
     }
+}
 
-    #[inline]
-    fn own_malloc(&self) -> Option<MallocFn> {
-        // SAFETY: NULL, which is None, or a function of this type that `set` stored.
-        unsafe { std::mem::transmute(self.malloc.load(Ordering::Acquire)) }
-    }
-
-    #[inline]
-    fn own_realloc(&self) -> Option<ReallocFn> {
-        // SAFETY: as for `own_malloc`.
-        unsafe { std::mem::transmute(self.realloc.load(Ordering::Acquire)) }
-    }
-
-    #[inline]
-    fn own_free(&self) -> Option<FreeFn> {
-        // SAFETY: as for `own_malloc`.
-        unsafe { std::mem::transmute(self.free.load(Ordering::Acquire)) }
-    }
+/// Puts what is given in its place, unless it is OpenSSL's own, below which lies the heap.
+fn put<F: FunctionPointer>(place: &AtomicFn<F>, default: &AtomicFn<F>, given: Option<F>) {
+    let Some(given) = given else { return };
+    let default = default.load(Ordering::Acquire);
+    let is_default = default.is_some_and(|default| address_of(default) == address_of(given));
+    place.store((!is_default).then_some(given), Ordering::Release);
 }

@@ -50,7 +50,8 @@ impl Block {
 pub(crate) enum Inserted {
     /// The block is in the table.
     New,
-    /// It is, and the address was held as live before: that block was freed behind OpenSSL.
+    /// The block is in the table, and another was held as live at its address: it was freed behind
+    /// OpenSSL.
     Replaced(Block),
     /// There is no room.
     Full,
@@ -96,7 +97,6 @@ impl Blocks {
 
     /// Where a new block belongs, and where one is looked for first.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
     pub(crate) fn home(&self, pointer: usize) -> Home {
         self.current().home(pointer)
     }
@@ -136,7 +136,6 @@ impl Blocks {
 
     /// Takes a block out; `None` when the pointer is not in the table.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
     pub(crate) fn remove(&self, pointer: usize) -> Option<Block> {
         let home = self.home(pointer);
         home.remove_from_best(pointer).or_else(|| self.remove_from_another(home, pointer))
@@ -213,7 +212,6 @@ impl Blocks {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn current(&self) -> Level {
         // SAFETY: a level that `with_capacity` or `leave` stored.
         unsafe { Level::from_ptr(self.current.load(Ordering::Acquire)) }

@@ -12,10 +12,10 @@ use std::ptr::NonNull;
 
 use ledger_writer::{Cell, Cells, SiteId};
 
+use crate::bounds::Bounds;
+use crate::caller::Caller;
 use crate::memory::prefetch;
-use crate::recorder::Caller;
 use crate::segments::{Segment, Shape, Source, Ways};
-use crate::stack::Bounds;
 use crate::unwind;
 
 /// Habits of one thread. When they are used up, it begins anew.
@@ -44,7 +44,6 @@ impl Successor {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn habit(self) -> Number {
         Number(self.0 & PLACE)
     }
@@ -67,9 +66,8 @@ impl Number {
         self.0 as usize / size_of::<Habit>()
     }
 
-    /// Which of the successors of a habit comes after this one and that.
+    /// The one of a habit's successors that comes after this one and that.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn turn(self) -> usize {
         self.index() % SPARE
     }
@@ -98,7 +96,7 @@ struct Habit {
     file: *const c_char,
     line: u64,
     innermost: Option<NonNull<Segment>>,
-    /// Of its shape, as `innermost`.
+    /// The ways of the habit's shape, kept here as `innermost` is.
     ways: Ways,
     reach: u32,
     /// The number of the cell.
@@ -115,7 +113,6 @@ const _: () = assert!(size_of::<Habit>() == 64);
 impl Habit {
     /// Whether it is the caller's, and what it says then.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the caller's fields would go through memory
     fn fits(&self, caller: Caller, source: &Source) -> bool {
         let Some(innermost) = self.innermost else { return false };
         let shape = Shape { innermost, ways: self.ways, reach: self.reach };
@@ -143,7 +140,7 @@ pub(crate) struct Habits {
     /// The one that came after these two the last time.
     expected: Number,
     used: u32,
-    /// Which forgetting of rules the habits come after.
+    /// The forgetting of rules that the habits come after.
     generation: u64,
     /// How its stacks are read, and where they are.
     source: Source,
@@ -181,7 +178,6 @@ impl Habits {
 
     /// The cell of the habit that is expected now, if this allocation is what it expects.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the caller's fields would go through memory
     pub(crate) fn expected_cell(&self, caller: Caller) -> Option<u32> {
         let habit = self.habit(self.expected);
         let fits = self.generation == unwind::generation() && habit.fits(caller, &self.source);
@@ -191,7 +187,6 @@ impl Habits {
     /// Notes that the expected habit has been followed, and has the processor fetch what the next
     /// allocation will need.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn follow_expected(&mut self) {
         self.follow(self.expected);
         self.look_ahead();
@@ -199,7 +194,6 @@ impl Habits {
 
     /// The cell with this number.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn cell(&self, number: u32) -> Cell {
         self.cells.cell(number)
     }
@@ -232,7 +226,6 @@ impl Habits {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn habit(&self, number: Number) -> &Habit {
         // SAFETY: numbers are masked by `Successor::habit`, or are those of `learn`: multiples of
         // a habit's size below as many as there are.
@@ -247,14 +240,13 @@ impl Habits {
 
     /// Notes the habit that is followed now.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn follow(&mut self, number: Number) {
         self.before = self.last;
         self.last = number;
         self.expected = self.habit(number).next[self.before.turn()].habit();
     }
 
-    /// The same of one that was not expected, but is from now on. `at` is where it was among the
+    /// Follows a habit that was not expected, but is from now on. `at` is where it was among the
     /// successors of the last one.
     fn expect(&mut self, at: usize, successor: Successor) {
         let turn = self.before.turn();
@@ -266,7 +258,6 @@ impl Habits {
 
     /// Has the processor fetch what the next allocation will need, if it is the habitual one.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn look_ahead(&self) {
         let next = self.habit(self.expected);
         prefetch(next.innermost.map_or(std::ptr::null(), |it| it.as_ptr().cast_const()));

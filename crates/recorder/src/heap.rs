@@ -4,6 +4,8 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::function::address_of;
+
 /// The allocator that OpenSSL's blocks come from.
 ///
 /// The functions follow C's malloc, realloc and free, for sizes above zero and, in `realloc` and
@@ -66,7 +68,7 @@ pub struct MemoryFunctions {
 }
 
 impl MemoryFunctions {
-    /// Those that are in an OpenSSL now.
+    /// The functions that are in an OpenSSL now.
     ///
     /// # Safety
     ///
@@ -81,9 +83,9 @@ impl MemoryFunctions {
     /// Where they are, in the order malloc, realloc, free; NULL for none.
     pub fn pointers(&self) -> [*mut (); 3] {
         [
-            self.malloc.map_or(null_mut(), |malloc| malloc as *mut ()),
-            self.realloc.map_or(null_mut(), |realloc| realloc as *mut ()),
-            self.free.map_or(null_mut(), |free| free as *mut ()),
+            self.malloc.map_or(null_mut(), address_of),
+            self.realloc.map_or(null_mut(), address_of),
+            self.free.map_or(null_mut(), address_of),
         ]
     }
 }

@@ -7,12 +7,15 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
+use contract::Source;
+
 use crate::below::Below;
+use crate::caller::Caller;
+use crate::frame_pointer::frame_pointer;
 use crate::heap::MemoryFunctions;
-use crate::openssls::{MOST_OPENSSLS, one_for_each_openssl};
-use crate::process;
-use crate::recorder::{self, Caller, Recorder};
-use crate::stack::frame_pointer;
+use crate::numbers::{MOST_OPENSSLS, one_for_each_openssl};
+use crate::recorder::Recorder;
+use crate::{current, events, start};
 
 /// What lies below each set.
 pub(crate) static BELOW: [Below; MOST_OPENSSLS] = [const { Below::heap() }; MOST_OPENSSLS];
@@ -43,8 +46,8 @@ unsafe extern "C" fn malloc<const N: usize>(
     // SAFETY: OpenSSL's call, passed on.
     let block = unsafe { BELOW[N].malloc(size, file, line) };
     if !block.is_null() {
-        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
-        recorder::allocated(block as usize, size as u64, caller);
+        let caller = Caller::new(Source::openssl(N as u8), file, line as u32, frame_pointer());
+        events::allocated(block as usize, size as u64, caller);
     }
     block
 }
@@ -80,8 +83,8 @@ unsafe extern "C" fn realloc<const N: usize>(
         None => {}
     }
     if !moved.is_null() {
-        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
-        recorder::allocated(moved as usize, size as u64, caller);
+        let caller = Caller::new(Source::openssl(N as u8), file, line as u32, frame_pointer());
+        events::allocated(moved as usize, size as u64, caller);
     }
     moved
 }
@@ -113,13 +116,14 @@ unsafe extern "C" fn free_block<const N: usize>(
     file: *const c_char,
     line: c_int,
 ) {
-    recorder::freed(block as usize);
+    events::freed(block as usize);
     // SAFETY: OpenSSL's call, passed on.
     unsafe { BELOW[N].free(block, file, line) };
 }
 
-/// The recorder; the first allocation of a process starts it where [`crate::prepare`] said so.
+/// The recorder; the first allocation of a process starts it where
+/// [`LedgerPlace::Folder`](crate::LedgerPlace::Folder) says so.
 #[inline]
 fn at_work() -> Option<&'static Recorder> {
-    recorder::current().or_else(process::start)
+    current::current().or_else(start::start)
 }

@@ -1,23 +1,23 @@
 //! Counts every OpenSSL allocation by file:line and call stack, from inside the process.
 //!
-//! The host hands over OpenSSL's `CRYPTO_set_mem_functions` and the allocator that OpenSSL's
-//! blocks come from; this crate links no OpenSSL. From then on each malloc, realloc and free of
-//! OpenSSL is counted in the [ledger], which another process reads.
+//! The host hands over the allocator that OpenSSL's blocks come from ([`install()`]) and, now or
+//! later, OpenSSL's `CRYPTO_set_mem_functions`; this crate links no OpenSSL. From then on each
+//! malloc, realloc and free of OpenSSL is counted in the [ledger], which another process reads.
 //!
 //! What the host can rely on:
 //!
 //! * Pointers pass through unchanged; there is no header in front of a block.
 //! * Nothing here allocates through the recorded path, takes a lock, or unwinds into C.
 //! * When a table is full, the program runs on and the ledger says what was dropped.
-//! * A forked child of [`install()`] runs on unrecorded: the ledger is its parent's. One of
-//!   [`prepare`] gets a ledger of its own, in which what it has from its parent is kept apart.
+//! * A forked child never counts in its parent's ledger. Whether it gets one of its own, in which
+//!   what it has from its parent is kept apart, is the host's to say ([`Children`]).
 //! * After [`prepare_for_sandbox`] the recorder makes no system call that a heap does not make.
 //!
-//! What the host owes: [`install()`] or [`OpensslNumber::put_into`] comes before OpenSSL's first
-//! allocation. For [`install()`], the program and its OpenSSL are built with frame pointers.
+//! What the host owes: the hooks come into an OpenSSL before its first allocation. Where stacks are
+//! read by [`StackSource::FramePointers`], the program and its OpenSSL are built with them.
 //!
 //! ```text
-//! hooks ─► threads ─► habits: the stack is one seen before ─► cell ─► ledger
+//! hooks ─► events ─► habits: the stack is one seen before ─► cell ─► ledger
 //!   │         └ new ─► stack ─► sites ─► cell, segments ─► a new habit
 //!   ├────► blocks (pointer → cell, size)
 //!   └────► below (the heap, or the program's own functions)
@@ -25,39 +25,62 @@
 //! sampling has hooks of its own: most blocks ─► below, the others to the same tables.
 //! ```
 
+#![expect(
+    clippy::inline_always,
+    reason = "each event of OpenSSL's passes here in some tens of nanoseconds: a call of its own \
+              sends the caller's fields through memory, and frame_pointer must be its caller's"
+)]
+
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("the recorder is written for 64-bit little-endian Linux");
 
 mod below;
 mod blocks;
+mod bounds;
+mod caller;
+mod current;
+mod early;
+mod error;
+mod events;
+mod frame_pointer;
+mod function;
 mod habits;
 mod heap;
+mod heritage;
 mod hooks;
 mod install;
+mod live_blocks;
 mod memory;
+mod modules;
+mod moves;
+mod numbers;
 mod openssls;
-mod process;
+mod options;
 mod recorder;
 mod sampling;
 mod sandbox;
 mod segments;
 mod sites;
 mod stack;
+mod start;
 mod thread_word;
 mod threads;
 mod trace;
 mod unwind;
 
+pub use early::begin_early;
+pub use error::InstallError;
+pub use function::{AtomicFn, FunctionPointer, address_of, function_at};
 pub use heap::{
     FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,
 };
-pub use install::{
-    InstallError, Options, check_in_place, for_each_live_block, install, note_replaced,
-    site_of_block,
-};
+pub use install::{check_in_place, install, note_replaced};
 pub use ledger::Sampling;
-pub use openssls::{MOST_OPENSSLS, OpensslNumber, add_openssl};
-pub use process::{Preparation, begin_early, note_new_modules, note_unloading, prepare};
+pub use live_blocks::{for_each_live_block, site_of_block};
+pub use modules::{note_new_modules, note_unloading};
+pub use numbers::MOST_OPENSSLS;
+pub use openssls::{OpensslNumber, add_openssl};
+pub use options::{Children, LedgerPlace, Options};
 pub use sampling::SampleOptions;
 pub use sandbox::{give_up_sandbox, is_sandboxed, prepare_for_sandbox};
 pub use stack::StackSource;

@@ -1,41 +1,21 @@
 //! The OpenSSLs that the hooks were put into: a process may hold several. Each has a number, and
 //! with it a set of hooks of its own, so that they are told apart without asking anything.
 
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::error::InstallError;
+use crate::function::AtomicFn;
 use crate::heap::{self, Getter, MemoryFunctions, Setter};
 use crate::hooks::{BELOW, SETS};
-use crate::install::InstallError;
+use crate::numbers::MOST_OPENSSLS;
 use crate::sampling;
-
-/// OpenSSLs of one process that can be told apart. Two are known to happen.
-pub const MOST_OPENSSLS: usize = 8;
-
-/// An array of what the function makes for each of them.
-macro_rules! one_for_each_openssl {
-    ($make:ident) => {
-        [
-            $make::<0>(),
-            $make::<1>(),
-            $make::<2>(),
-            $make::<3>(),
-            $make::<4>(),
-            $make::<5>(),
-            $make::<6>(),
-            $make::<7>(),
-        ]
-    };
-}
-pub(crate) use one_for_each_openssl;
 
 /// One OpenSSL of this process: below [`MOST_OPENSSLS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpensslNumber(u8);
 
-/// Where each one's getter is; NULL where it is not known.
-static GETTERS: [AtomicPtr<()>; MOST_OPENSSLS] =
-    [const { AtomicPtr::new(null_mut()) }; MOST_OPENSSLS];
+/// The getter of each one, where it is known.
+static GETTERS: [AtomicFn<Getter>; MOST_OPENSSLS] = [const { AtomicFn::none() }; MOST_OPENSSLS];
 /// Numbers given.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -47,13 +27,13 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 ///
 /// # Errors
 ///
-/// When the recorder is not prepared, or there are too many OpenSSLs.
+/// When no recorder is installed, or there are too many OpenSSLs.
 pub fn add_openssl(
     get: Option<Getter>,
     own: MemoryFunctions,
 ) -> Result<OpensslNumber, InstallError> {
     if heap::current().is_none() {
-        return Err(InstallError::NotPrepared);
+        return Err(InstallError::NotInstalled);
     }
     let next = |used| (used < MOST_OPENSSLS).then_some(used + 1);
     let number = USED
@@ -70,7 +50,7 @@ pub(crate) fn is_any() -> bool {
 }
 
 impl OpensslNumber {
-    /// The number in [`ledger::Site::openssl`].
+    /// The instance in [`ledger::Site::source`].
     pub fn get(self) -> u8 {
         self.0
     }
@@ -83,9 +63,8 @@ impl OpensslNumber {
     /// Begins anew with another OpenSSL, in place of one that has been unloaded: the two are not
     /// told apart.
     pub fn begin(self, get: Option<Getter>, own: MemoryFunctions) {
-        let getter = get.map_or(null_mut(), |get| get as *mut ());
         BELOW[self.index()].begin(own);
-        GETTERS[self.index()].store(getter, Ordering::Release);
+        GETTERS[self.index()].store(get, Ordering::Release);
     }
 
     /// Puts the hooks into this OpenSSL.
@@ -118,7 +97,7 @@ impl OpensslNumber {
     /// Gives the number back; its hooks are in no OpenSSL.
     pub fn give_back(self) {
         let number = self.index();
-        GETTERS[number].store(null_mut(), Ordering::Release);
+        GETTERS[number].store(None, Ordering::Release);
         // Should another have been given meanwhile, this one stays unused.
         let _ = USED.compare_exchange(number + 1, number, Ordering::AcqRel, Ordering::Relaxed);
     }
@@ -145,8 +124,6 @@ impl OpensslNumber {
     /// still be loaded.
     pub fn is_in_place(self) -> bool {
         let get = GETTERS[self.index()].load(Ordering::Acquire);
-        // SAFETY: what `begin` stored: a getter, or NULL, which is None.
-        let get = unsafe { std::mem::transmute::<*mut (), Option<Getter>>(get) };
         get.is_none_or(|get| {
             // SAFETY: the getter of an OpenSSL that is loaded.
             let now = unsafe { MemoryFunctions::of(get) };

@@ -35,7 +35,7 @@ pub struct SampleOptions {
     pub seed: Option<u64>,
 }
 
-/// Which hooks are to be put into OpenSSL from now on.
+/// Says which hooks are to be put into OpenSSL from now on.
 pub(crate) fn begin(options: Option<SampleOptions>) {
     let Some(SampleOptions { sampling, seed }) = options else {
         INTERVAL.store(0, Ordering::Release);

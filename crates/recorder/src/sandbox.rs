@@ -2,7 +2,7 @@
 //! that a heap does not make.
 
 use crate::recorder::Recorder;
-use crate::{process, recorder, threads};
+use crate::{current, early, threads};
 
 pub use ledger_writer::is_sandboxed;
 
@@ -18,7 +18,7 @@ pub fn prepare_for_sandbox() {
     if is_sandboxed() {
         return;
     }
-    process::begin_early();
+    early::begin_early();
     let recorder = at_work();
     if let Some(recorder) = recorder {
         threads::sit_down(recorder);
@@ -34,5 +34,5 @@ pub fn give_up_sandbox() {
 
 /// The recorder that counts in this process.
 fn at_work() -> Option<&'static Recorder> {
-    recorder::current().filter(|recorder| !recorder.is_detached())
+    current::current().filter(|recorder| !recorder.is_detached())
 }

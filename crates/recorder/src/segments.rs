@@ -16,10 +16,11 @@ mod word_by_word;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::bounds::Bounds;
 use crate::memory::{self, Table};
 use crate::segments::cut::{Outer, cut};
 use crate::segments::word_by_word::{is_linked_at, is_spread_at};
-use crate::stack::{Bounds, StackSource};
+use crate::stack::StackSource;
 use crate::trace::Trace;
 
 /// Frames of a segment: as many as fit into a cache line, since a program's stacks are many.
@@ -35,8 +36,9 @@ pub(crate) struct Segment {
     /// The return addresses. Of a walk through frame pointers they are in the order of
     /// [`PAIRED`].
     addresses: [usize; FRAMES],
-    /// Of a walk through frame pointers: what the word below each address holds, as a distance in
-    /// bytes from the base, in the same order. Of one through unwind tables: [`Links`].
+    /// What else the walk depended on. Through frame pointers: what the word below each address
+    /// holds, as a distance in bytes from the base, in the same order. Through unwind tables:
+    /// [`Links`].
     links: [u32; FRAMES],
     /// Where the return addresses lie.
     places: [u16; FRAMES],
@@ -70,7 +72,6 @@ impl Place {
     ///
     /// It is the place of a segment among `all`.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     unsafe fn segment<'a>(self, all: NonNull<Segment>) -> &'a Segment {
         // SAFETY: the caller's promise; segments are never taken down, and were written before they
         // were found.
@@ -112,7 +113,7 @@ pub(crate) struct Source {
 type Compare = unsafe fn(NonNull<Segment>, Ways, usize, &Source) -> bool;
 
 impl Source {
-    /// Of a thread whose stack is not known yet.
+    /// The source of segments for a thread whose stack is not known yet.
     pub(crate) fn new(stacks: StackSource, segments: &Segments) -> Source {
         let compare = Segment::compare(stacks);
         Source { bounds: Bounds::NOWHERE, all: segments.all, compare }
@@ -125,7 +126,6 @@ impl Source {
     /// The shape is one of [`Segments::of`], from a trace of this source, and the frame is that of
     /// a function that the calling thread is in.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) unsafe fn has(&self, shape: Shape, frame: usize) -> bool {
         self.bounds.hold_from(frame, shape.reach as usize)
             // SAFETY: the caller's promise; the words of every segment, which `reach` covers, are
@@ -152,7 +152,6 @@ impl Segment {
 
     /// What `links` are of a walk through unwind tables.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn spread_links(&self) -> &Links {
         // SAFETY: `Links` are as many bytes, of which none has a meaning of its own, and need less
         // alignment.

@@ -8,16 +8,17 @@ use std::ffi::c_char;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use contract::Source;
 use ledger_writer::{Ledger, SiteId, SiteKey};
 
 use crate::memory::{self, Table};
-use crate::stack::Stack;
+use crate::trace::Stack;
 
 /// What tells one site from another.
 #[derive(Clone, Copy)]
 pub(crate) struct Key<'a> {
-    /// The number of the OpenSSL that asked.
-    pub openssl: u8,
+    /// The code that asked.
+    pub source: Source,
     /// OpenSSL's file name, a literal in its code or data; may be NULL.
     pub file: *const c_char,
     pub line: u32,
@@ -28,8 +29,8 @@ pub(crate) struct Key<'a> {
 
 impl<'a> Key<'a> {
     fn in_ledger(self) -> SiteKey<'a> {
-        let Key { openssl, file, line, block_bytes, stack } = self;
-        SiteKey { openssl, file_pointer: file as usize, line, block_bytes, frames: stack.frames() }
+        let Key { source, file, line, block_bytes, stack } = self;
+        SiteKey { source, file_pointer: file as usize, line, block_bytes, frames: stack.frames() }
     }
 }
 
@@ -113,12 +114,12 @@ impl Sites {
     }
 }
 
-/// Mixes OpenSSL, file, line, size and every return address.
+/// Mixes source, file, line, size and every return address.
 fn hash(key: &Key) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = (key.file as u64
         ^ u64::from(key.line).rotate_left(40)
-        ^ u64::from(key.openssl).rotate_left(32)
+        ^ u64::from(key.source.number()).rotate_left(32)
         ^ key.block_bytes.rotate_left(16))
     .wrapping_mul(K);
     for frame in key.stack.frames() {

@@ -1,37 +1,10 @@
 //! The call stack, read through frame pointers or unwind tables.
 
-use std::sync::OnceLock;
+use ledger_writer::StackEnd;
 
-use ledger_writer::{Permit, StackEnd};
-
+use crate::bounds::Bounds;
 use crate::trace::Trace;
 use crate::unwind;
-
-/// Return addresses, innermost first.
-#[derive(Clone, Copy)]
-pub(crate) struct Stack<'a> {
-    frames: &'a [usize],
-    end: StackEnd,
-}
-
-impl<'a> Stack<'a> {
-    /// The addresses.
-    #[inline]
-    pub(crate) fn frames(self) -> &'a [usize] {
-        self.frames
-    }
-
-    /// Where it ends.
-    pub(crate) fn end(self) -> StackEnd {
-        self.end
-    }
-
-    /// Return addresses, and where they end.
-    #[inline]
-    pub(crate) fn new(frames: &'a [usize], end: StackEnd) -> Stack<'a> {
-        Stack { frames, end }
-    }
-}
 
 /// How stacks are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,21 +42,6 @@ impl StackSource {
             StackSource::UnwindTables => unwind::walk(frame, bounds, trace),
         }
     }
-}
-
-/// The frame pointer of the function this is inlined into.
-#[inline(always)]
-#[allow(clippy::inline_always)] // anything else reads another function's register
-pub(crate) fn frame_pointer() -> usize {
-    let pointer: usize;
-    // SAFETY: copies a register, and nothing else.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        std::arch::asm!("mov {}, rbp", out(reg) pointer, options(nomem, nostack, preserves_flags));
-        #[cfg(target_arch = "aarch64")]
-        std::arch::asm!("mov {}, x29", out(reg) pointer, options(nomem, nostack, preserves_flags));
-    }
-    pointer
 }
 
 /// Walks outwards from the frame at `frame`, whose return address comes first.
@@ -126,78 +84,6 @@ fn walk(frame: usize, bounds: Bounds, trace: &mut Trace) {
 #[inline]
 pub(crate) fn is_root(frame: usize, next: usize, bounds: Bounds) -> bool {
     next <= frame || !bounds.holds(next)
-}
-
-/// The part of memory that is the calling thread's stack.
-#[derive(Clone, Copy)]
-pub(crate) struct Bounds {
-    low: usize,
-    high: usize,
-}
-
-impl Bounds {
-    /// Of no stack: they hold no frame.
-    pub(crate) const NOWHERE: Bounds = Bounds { low: 1, high: 1 };
-
-    /// The calling thread's. They never change.
-    #[cold]
-    pub(crate) fn of_this_thread() -> Bounds {
-        let here = frame_pointer();
-        find_bounds()
-            .or_else(|| MAIN_STACK.get().copied())
-            .filter(|bounds| bounds.holds(here))
-            // On a stack that is not the thread's own (a coroutine's, say) nothing is followed.
-            .unwrap_or(Bounds::NOWHERE)
-    }
-
-    /// A frame record (two words) lies within, aligned.
-    #[inline]
-    pub(crate) fn holds(self, frame: usize) -> bool {
-        frame >= self.low && frame < self.high && frame.is_multiple_of(size_of::<usize>())
-    }
-
-    /// Every word from the frame record at `frame` to `reach` bytes further out lies within.
-    /// Of the frame of a function that keeps to its calling convention, so that it is aligned.
-    #[inline(always)]
-    #[allow(clippy::inline_always)]
-    pub(crate) fn hold_from(self, frame: usize, reach: usize) -> bool {
-        debug_assert!(frame.is_multiple_of(size_of::<usize>()));
-        frame >= self.low && frame.wrapping_add(reach) <= self.high
-    }
-}
-
-/// The main thread's, from when the recorder came: later /proc, where the C library looks for them,
-/// may be out of reach.
-static MAIN_STACK: OnceLock<Bounds> = OnceLock::new();
-
-/// Remembers where the main thread's stack is, if that is the calling thread.
-pub(crate) fn remember_main_stack() {
-    // SAFETY: no arguments, no effect.
-    let main = unsafe { libc::gettid() == libc::getpid() };
-    if let Some(bounds) = find_bounds().filter(|_| main) {
-        MAIN_STACK.get_or_init(|| bounds);
-    }
-}
-
-/// Asks the C library, which may allocate with the C library's malloc and read /proc: never on the
-/// recorded path, once a thread. `None` where it does not know, and in a sandbox.
-fn find_bounds() -> Option<Bounds> {
-    let _permit = Permit::ask()?;
-    let mut low = std::ptr::null_mut();
-    let mut size = 0;
-    // SAFETY: an all-zero pthread_attr_t is only storage for pthread_getattr_np to fill.
-    let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the calling thread exists; the attributes are initialised before they are asked and
-    // destroyed once.
-    unsafe {
-        if libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes) == 0 {
-            libc::pthread_attr_getstack(&raw const attributes, &raw mut low, &raw mut size);
-            libc::pthread_attr_destroy(&raw mut attributes);
-        }
-    }
-    let (low, high) = (low as usize, (low as usize).saturating_add(size));
-    // The last word of the stack cannot begin a frame record.
-    (low != 0).then(|| Bounds { low, high: high - size_of::<usize>() })
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ mod word {
 
     /// The variable's distance from the thread pointer.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn distance() -> usize {
         let distance;
         // SAFETY: reads what the loader has stored once.
@@ -36,7 +35,6 @@ mod word {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn get() -> usize {
         let value;
         // SAFETY: reads the thread's copy of the variable above.
@@ -52,7 +50,6 @@ mod word {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn set(value: usize) {
         // SAFETY: writes the thread's copy of the variable above, which nothing else refers to.
         unsafe {
@@ -66,7 +63,6 @@ mod word {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn clear_lowest_bit() {
         // SAFETY: as for `set`.
         unsafe {

@@ -14,11 +14,12 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use ledger_writer::{Account, Accounts, Cell, Lease, Permit};
 
+use crate::bounds::Bounds;
 use crate::habits::Habits;
 use crate::memory;
 use crate::recorder::Recorder;
 use crate::segments::Source;
-use crate::stack::{Bounds, StackSource};
+use crate::stack::StackSource;
 use crate::thread_word;
 use crate::threads::inside::INSIDE;
 
@@ -31,9 +32,9 @@ const DESKS: usize = 4096;
 /// One thread's tables.
 #[repr(C, align(64))]
 pub(crate) struct Desk {
-    /// Who sits here, as [`own_id`] has it; 0 when nobody does.
+    /// The thread that sits here, as [`own_id`] has it; 0 when nobody does.
     owner: AtomicU32,
-    /// Its share of how far the process is below its peak. Others may freeze it.
+    /// The thread's share of how far the process is below its peak. Others may freeze it.
     account: Account,
     own: UnsafeCell<Own>,
 }
@@ -69,7 +70,7 @@ pub(crate) struct Threads {
     single: &'static AtomicU8,
     /// How stacks are read.
     stacks: StackSource,
-    /// Its destructor tells that a thread ends.
+    /// The thread-specific key whose destructor tells that a thread ends.
     key: libc::pthread_key_t,
     sites: usize,
 }
@@ -110,7 +111,6 @@ impl Threads {
 
     /// Whether the calling thread is the process's only one.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn count(&self) -> ledger_writer::Threads {
         // The C library clears it before it starts a thread.
         match self.single.load(Ordering::Relaxed) {

@@ -5,14 +5,38 @@ use std::mem::MaybeUninit;
 use ledger::FRAMES_PER_SITE;
 use ledger_writer::StackEnd;
 
-use crate::stack::Stack;
+/// Return addresses, innermost first.
+#[derive(Clone, Copy)]
+pub(crate) struct Stack<'a> {
+    frames: &'a [usize],
+    end: StackEnd,
+}
+
+impl<'a> Stack<'a> {
+    /// The addresses.
+    #[inline]
+    pub(crate) fn frames(self) -> &'a [usize] {
+        self.frames
+    }
+
+    /// Where it ends.
+    pub(crate) fn end(self) -> StackEnd {
+        self.end
+    }
+
+    /// Return addresses, and where they end.
+    #[inline]
+    pub(crate) fn new(frames: &'a [usize], end: StackEnd) -> Stack<'a> {
+        Stack { frames, end }
+    }
+}
 
 /// A word of the stack that holds an address of the stack: a saved frame pointer, mostly.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     /// Where the word is.
     pub place: usize,
-    /// What it holds.
+    /// What the word holds.
     pub value: usize,
 }
 
@@ -121,7 +145,7 @@ impl Trace {
         Stack::new(frames, self.end)
     }
 
-    /// The same words at the same distances always lead to this stack.
+    /// Whether equal words at equal distances always lead to this stack.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.repeatable && self.depth > 0
     }

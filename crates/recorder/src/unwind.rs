@@ -11,11 +11,12 @@
 
 mod cache;
 mod rule;
+mod section;
 mod tables;
 
 use ledger_writer::StackEnd;
 
-use crate::stack::Bounds;
+use crate::bounds::Bounds;
 use crate::trace::Trace;
 use crate::unwind::rule::{Cfa, Rule};
 

@@ -6,13 +6,14 @@ mod openssl;
 use std::sync::Barrier;
 
 use openssl::{free, malloc_at, read};
-use recorder::{Heap, Options};
+use recorder::Heap;
 
 #[test]
 fn the_sites_add_up_to_the_highest_total() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ledger");
-    openssl::install_over(&Options::at(&path), Heap::libc()).expect("first in this process");
+    openssl::install_over(&openssl::options_at(&path), Heap::libc())
+        .expect("first in this process");
 
     // Four threads hold up to 20 blocks of up to 10,000 bytes each, at random depths, so that the
     // total goes up and down by much more than a thread keeps of it; then all at once hold exactly

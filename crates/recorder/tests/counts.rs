@@ -6,7 +6,7 @@ mod openssl;
 use std::sync::atomic::Ordering;
 
 use openssl::{at, free, held_by_heap, malloc_at, read, realloc_at};
-use recorder::{InstallError, Options};
+use recorder::InstallError;
 
 #[test]
 fn every_call_is_counted_as_openssl_means_it() {
@@ -14,13 +14,13 @@ fn every_call_is_counted_as_openssl_means_it() {
     let path = folder.path().join("ledger");
 
     openssl::TOO_LATE.store(true, Ordering::Relaxed);
-    let refused = openssl::install(&Options::at(&path));
+    let refused = openssl::install(&openssl::options_at(&path));
     assert!(matches!(refused, Err(InstallError::Refused)), "{refused:?}");
     assert!(!path.exists(), "a refused installation leaves no ledger");
 
     openssl::TOO_LATE.store(false, Ordering::Relaxed);
-    openssl::install(&Options::at(&path)).expect("the setter accepts");
-    let again = openssl::install(&Options::at(folder.path().join("second")));
+    openssl::install(&openssl::options_at(&path)).expect("the setter accepts");
+    let again = openssl::install(&openssl::options_at(folder.path().join("second")));
     assert!(matches!(again, Err(InstallError::AlreadyInstalled)), "{again:?}");
 
     // The profiler sees nothing of itself.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ledger::{Inherited, Snapshot};
 use openssl::{at, free, malloc_at, read, realloc_at};
-use recorder::{Heap, MemoryFunctions, Preparation, StackSource};
+use recorder::{Heap, MemoryFunctions, Options, StackSource};
 
 /// Calls `child` in a forked process and waits for its end.
 fn in_a_child(child: impl FnOnce()) {
@@ -36,10 +36,10 @@ fn ledgers(folder: &Path) -> Vec<Snapshot> {
 fn every_process_counts_its_own() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
-    let preparation = Preparation::in_folder(folder, StackSource::FramePointers);
+    let options = Options::in_folder(folder, StackSource::FramePointers);
     // SAFETY: libc's heap, and functions that keep OpenSSL's contract.
     unsafe {
-        recorder::prepare(preparation, Heap::libc()).expect("first in this process");
+        recorder::install(options, Heap::libc(), None).expect("first in this process");
         let own = MemoryFunctions::default();
         let openssl = recorder::add_openssl(Some(openssl::get), own).expect("the first");
         openssl.put_into(openssl::set).expect("it takes functions");

@@ -3,13 +3,13 @@
 mod openssl;
 
 use openssl::{free, malloc_at, read};
-use recorder::{Heap, Options};
+use recorder::Heap;
 
 #[test]
 fn blocks_that_cannot_be_tracked_are_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ledger");
-    let mut options = Options::at(&path);
+    let mut options = openssl::options_at(&path);
     options.blocks = 1; // one level: 65,536 slots
     openssl::install_over(&options, Heap::libc()).expect("first in this process");
 

@@ -4,13 +4,12 @@
 mod openssl;
 
 use openssl::{free, malloc_at, read};
-use recorder::Options;
 
 #[test]
 fn what_does_not_fit_is_counted_as_dropped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ledger");
-    let mut options = Options::at(&path);
+    let mut options = openssl::options_at(&path);
     options.sites = 3;
     openssl::install(&options).expect("first in this process");
 

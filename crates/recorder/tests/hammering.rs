@@ -5,7 +5,7 @@ mod openssl;
 use std::sync::mpsc;
 
 use openssl::{free, malloc_at, read, realloc_at};
-use recorder::{Heap, Options};
+use recorder::Heap;
 
 /// Allocations and frees of each thread; with the reallocs, ten million operations in all.
 const ROUNDS: usize = 2_000_000;
@@ -14,7 +14,8 @@ const ROUNDS: usize = 2_000_000;
 fn two_threads_leave_nothing_in_use() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ledger");
-    openssl::install_over(&Options::at(&path), Heap::libc()).expect("first in this process");
+    openssl::install_over(&openssl::options_at(&path), Heap::libc())
+        .expect("first in this process");
 
     std::thread::scope(|scope| {
         for seed in 0..2 {

@@ -12,11 +12,11 @@ use std::ptr::null_mut;
 
 use ledger::Site;
 use openssl::{free, malloc_at, read};
-use recorder::{Heap, MemoryFunctions, Preparation, StackSource};
+use recorder::{Heap, MemoryFunctions, Options, StackSource};
 
 /// `push rbp; mov rbp, rsp; call rdi; pop rbp; ret`: it keeps a frame pointer.
 const WITH_FRAME_POINTER: &[u8] = &[0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3];
-/// The same with rbp for a number: `push rbp; xor ebp, ebp; call rdi; pop rbp; ret`.
+/// A caller that has a number in rbp: `push rbp; xor ebp, ebp; call rdi; pop rbp; ret`.
 const WITH_A_NUMBER: &[u8] = &[0x55, 0x31, 0xed, 0xff, 0xd7, 0x5d, 0xc3];
 /// With rbp for a place on the stack that is no frame: `push rbp; lea rbp, [rsp-256]; …`.
 const WITH_A_PLACE_FURTHER_IN: &[u8] =
@@ -88,10 +88,10 @@ fn a_stack_goes_on_behind_code_with_frame_pointers_and_ends_marked_at_other_code
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let preparation = Preparation::in_folder(folder.path(), StackSource::UnwindTables);
+    let options = Options::in_folder(folder.path(), StackSource::UnwindTables);
     // SAFETY: the heap is libc's; the functions are a stand-in's, which keeps OpenSSL's contract.
     unsafe {
-        recorder::prepare(preparation, Heap::libc()).expect("first in this process");
+        recorder::install(options, Heap::libc(), None).expect("first in this process");
         let added = recorder::add_openssl(Some(openssl::get), MemoryFunctions::default());
         added.expect("the first").put_into(openssl::set).expect("it has not allocated");
     }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use ledger::Snapshot;
 
 use openssl::{at, free, malloc_at, read};
-use recorder::{Heap, Options};
+use recorder::{Children, Heap};
 
 const ROLE: &str = "TLSHEAP_TEST_ROLE";
 const LEDGER: &str = "TLSHEAP_TEST_LEDGER";
@@ -18,7 +18,11 @@ const LEDGER: &str = "TLSHEAP_TEST_LEDGER";
 #[test]
 fn plays_its_role_when_run_as_a_child() {
     let (Ok(role), Some(ledger)) = (std::env::var(ROLE), std::env::var_os(LEDGER)) else { return };
-    openssl::install_over(&Options::at(ledger), Heap::libc()).expect("first in this process");
+    let mut options = openssl::options_at(ledger);
+    if role == "has recorded children" {
+        options.children = Children::Recorded;
+    }
+    openssl::install_over(&options, Heap::libc()).expect("first in this process");
     malloc_at(c"kept.c", 1, 1_234);
     match role.as_str() {
         "exits" => {
@@ -32,7 +36,7 @@ fn plays_its_role_when_run_as_a_child() {
         "loops" => loop {
             free(malloc_at(c"loop.c", 1, 10));
         },
-        "forks" => {
+        "forks" | "has recorded children" => {
             // SAFETY: the child only calls the hooks and _exit.
             let child = unsafe { libc::fork() };
             if child == 0 {
@@ -43,7 +47,7 @@ fn plays_its_role_when_run_as_a_child() {
             let mut status = 0;
             // SAFETY: a child of ours and a place for its status.
             unsafe { libc::waitpid(child, &raw mut status, 0) };
-            assert_eq!(status, 0, "the child runs on unrecorded");
+            assert_eq!(status, 0, "the child runs on");
             free(malloc_at(c"parent.c", 1, 3));
             std::process::exit(0);
         }
@@ -107,6 +111,25 @@ fn a_killed_process_leaves_everything_counted_up_to_then() {
     assert_eq!(at(&snapshot, "kept.c", 1).inuse_bytes, 1_234);
     assert!(at(&snapshot, "loop.c", 1).inuse_blocks <= 1);
     assert!(at(&snapshot, "loop.c", 1).alloc_blocks > 1_000);
+}
+
+#[test]
+fn a_forked_child_has_a_ledger_of_its_own_where_the_host_says_so() {
+    let (folder, path) = temporary("ledger");
+    let mut command = child("has recorded children", Path::new("ledger"));
+    // A path that means something in this folder alone.
+    assert!(command.current_dir(&folder).status().expect("it starts").success());
+    let parent = read(&path);
+    assert_eq!(at(&parent, "child.c", 1).alloc_blocks, 0);
+    assert_eq!(parent.totals().inuse_bytes, 1_234);
+    let entries = std::fs::read_dir(&folder).expect("the folder");
+    let mut others = entries.map(|entry| entry.expect("an entry").path()).filter(|it| *it != path);
+    let child = read(&others.next().expect("the child's"));
+    assert_eq!(others.next(), None);
+    assert_eq!(child.totals().inuse_bytes, 4_321);
+    assert_eq!(at(&child, "child.c", 1).alloc_blocks, 1);
+    let inherited = child.statistics.inherited;
+    assert_eq!((inherited.blocks, inherited.bytes), (1, 1_234));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Of many blocks a part is counted, and what that part is said to stand for is near the truth.
+//! A part of many blocks is counted, and what that part is said to stand for is near the truth.
 //! One test, since the hook is process-wide. The seed is fixed: it cannot fail by chance.
 
 mod openssl;
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use ledger::{Counts, Sampling, Snapshot};
 use openssl::{at, free, malloc_at, read, realloc_at};
-use recorder::{Options, SampleOptions};
+use recorder::SampleOptions;
 
 const INTERVAL: u64 = 4096;
 
@@ -32,7 +32,7 @@ fn assert_near(estimate: u64, truth: usize, margin: f64) {
 fn a_part_is_counted_and_stands_for_the_whole() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ledger");
-    let mut options = Options::at(&path);
+    let mut options = openssl::options_at(&path);
     let sampling = Sampling::every(INTERVAL).expect("an interval");
     options.sample = Some(SampleOptions { sampling, seed: Some(20_261_124) });
     openssl::install(&options).expect("the setter accepts");

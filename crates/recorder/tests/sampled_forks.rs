@@ -1,5 +1,5 @@
-//! A process that is forked from a sampled one is sampled too, in a ledger of its own, in which what
-//! it has from its parent is kept apart and estimated.
+//! A process that is forked from a sampled one is sampled too, in a ledger of its own, in which
+//! what it has from its parent is kept apart and estimated.
 
 mod openssl;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ledger::{Sampling, Snapshot};
 use openssl::{free, malloc_at, read};
-use recorder::{Heap, MemoryFunctions, Preparation, SampleOptions, StackSource};
+use recorder::{Heap, MemoryFunctions, Options, SampleOptions, StackSource};
 
 /// The ledgers in order of their beginnings.
 fn ledgers(folder: &Path) -> Vec<Snapshot> {
@@ -22,11 +22,11 @@ fn a_fork_goes_on_sampling() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
     let sampling = Sampling::every(100).expect("an interval");
-    let mut preparation = Preparation::in_folder(folder, StackSource::FramePointers);
-    preparation.sample = Some(SampleOptions { sampling, seed: Some(7) });
+    let mut options = Options::in_folder(folder, StackSource::FramePointers);
+    options.sample = Some(SampleOptions { sampling, seed: Some(7) });
     // SAFETY: libc's heap, and functions that keep OpenSSL's contract.
     unsafe {
-        recorder::prepare(preparation, Heap::libc()).expect("first in this process");
+        recorder::install(options, Heap::libc(), None).expect("first in this process");
         let own = MemoryFunctions::default();
         let openssl = recorder::add_openssl(Some(openssl::get), own).expect("the first");
         openssl.put_into(openssl::set).expect("it takes functions");

@@ -1,5 +1,5 @@
-//! Many threads at once, sampled: blocks are freed by other threads than those that allocated them, and
-//! what was counted is counted out.
+//! Many threads at once, sampled: blocks are freed by other threads than those that allocated them,
+//! and what was counted is counted out.
 
 mod openssl;
 
@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use ledger::Sampling;
 use openssl::{at, free, malloc_at, read, realloc_at};
-use recorder::{Heap, Options, SampleOptions};
+use recorder::{Heap, SampleOptions};
 
 const THREADS: usize = 4;
 const ROUNDS: usize = 50_000;
@@ -16,7 +16,7 @@ const ROUNDS: usize = 50_000;
 fn threads_that_free_each_others_blocks_leave_nothing_behind() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ledger");
-    let mut options = Options::at(&path);
+    let mut options = openssl::options_at(&path);
     let sampling = Sampling::every(512).expect("an interval");
     options.sample = Some(SampleOptions { sampling, seed: Some(1) });
     openssl::install_over(&options, Heap::libc()).expect("the setter accepts");

@@ -6,9 +6,10 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use contract::Source;
 use ledger::{Counts, Snapshot};
 use recorder::{
-    FreeFn, Heap, MallocFn, MemoryFunctions, OpensslNumber, Preparation, ReallocFn, StackSource,
+    FreeFn, Heap, MallocFn, MemoryFunctions, OpensslNumber, Options, ReallocFn, StackSource,
 };
 
 /// Calls of the program's own functions.
@@ -113,7 +114,9 @@ const FILE: &std::ffi::CStr = c"same.c";
 /// Sums over the sites of one OpenSSL.
 fn of(snapshot: &Snapshot, openssl: &Openssl) -> Counts {
     let mut sum = Counts::default();
-    for site in snapshot.sites.iter().filter(|site| site.openssl == openssl.number.get()) {
+    for site in
+        snapshot.sites.iter().filter(|site| site.source == Source::openssl(openssl.number.get()))
+    {
         sum.add(&site.counts);
     }
     sum
@@ -123,9 +126,9 @@ fn of(snapshot: &Snapshot, openssl: &Openssl) -> Counts {
 #[test]
 fn openssls_are_told_apart_and_a_programs_functions_are_called_below() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let preparation = Preparation::in_folder(folder.path(), StackSource::FramePointers);
+    let options = Options::in_folder(folder.path(), StackSource::FramePointers);
     // SAFETY: libc's heap.
-    unsafe { recorder::prepare(preparation, Heap::libc()).expect("first in this process") };
+    unsafe { recorder::install(options, Heap::libc(), None).expect("first in this process") };
     let read = || {
         let ledgers: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").collect();
         let [Ok(ledger)] = &ledgers[..] else { panic!("{ledgers:?}") };

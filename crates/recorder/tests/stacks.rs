@@ -10,13 +10,13 @@ use std::sync::LazyLock;
 
 use ledger::{FRAMES_PER_SITE, Site};
 use openssl::{free, malloc_at, read};
-use recorder::{Heap, Options};
+use recorder::Heap;
 
 /// The recorder over a heap that unwinds: it is called from within the hook.
 static LEDGER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let heap = Heap { malloc: unwinding_malloc, ..Heap::libc() };
-    let options = Options::at(folder.path().join("ledger"));
+    let options = openssl::options_at(folder.path().join("ledger"));
     openssl::install_over(&options, heap).expect("first in this process");
     folder
 });

@@ -6,10 +6,9 @@ mod openssl;
 use std::ffi::c_void;
 
 use openssl::{free, malloc_at, read};
-use recorder::Options;
 
-/// Like OpenSSL's own thread-specific data: freed by the thread's destructors, which also
-/// allocate once more.
+/// A block such as OpenSSL's own thread-specific data: freed by the thread's destructors, which
+/// also allocate once more.
 unsafe extern "C" fn free_at_exit(block: *mut c_void) {
     free(block);
     free(malloc_at(c"exit.c", 2, 11));
@@ -19,7 +18,7 @@ unsafe extern "C" fn free_at_exit(block: *mut c_void) {
 fn what_a_thread_does_while_it_ends_is_counted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("ledger");
-    openssl::install(&Options::at(&path)).expect("first in this process");
+    openssl::install(&openssl::options_at(&path)).expect("first in this process");
 
     // Two keys, one made before and one after the recorder's own, so that destructors run on
     // both sides of it.

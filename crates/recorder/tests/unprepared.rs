@@ -3,20 +3,20 @@
 mod openssl;
 
 use openssl::{free, malloc_at, read};
-use recorder::{Heap, InstallError, MemoryFunctions, Preparation, StackSource};
+use recorder::{Heap, InstallError, MemoryFunctions, Options, StackSource};
 
 #[test]
 fn unwind_tables_are_made_ready_or_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // On purpose not `StackSource::best`.
-    let preparation = Preparation::in_folder(folder.path(), StackSource::UnwindTables);
+    let options = Options::in_folder(folder.path(), StackSource::UnwindTables);
     // SAFETY: the heap is libc's.
-    let prepared = unsafe { recorder::prepare(preparation.clone(), Heap::libc()) };
+    let prepared = unsafe { recorder::install(options.clone(), Heap::libc(), None) };
     if StackSource::best() != StackSource::UnwindTables {
         assert!(matches!(prepared, Err(InstallError::NoUnwindTables)), "{prepared:?}");
-        let instead = Preparation::in_folder(folder.path(), StackSource::best());
+        let instead = Options::in_folder(folder.path(), StackSource::best());
         // SAFETY: as above.
-        unsafe { recorder::prepare(instead, Heap::libc()) }.expect("there is none yet");
+        unsafe { recorder::install(instead, Heap::libc(), None) }.expect("there is none yet");
         return;
     }
     prepared.expect("first in this process");

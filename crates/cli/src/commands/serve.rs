@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     // First of all: OpenSSL takes the recorder's functions only before its first allocation.
     if let Some(ledger) = &options.ledger {
-        let mut recorder = profiling::Options::at(ledger);
+        let mut recorder = profiling::options_at(ledger);
         recorder.sites = options.sites;
         recorder.sample = options.sample.map(|sampling| SampleOptions { sampling, seed: seed() });
         profiling::install(&recorder)?;

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use crate::layout::{CellRecord, DROPPED_CELL, Header, PeakRecord, SiteRecord};
-use crate::reader::source::Source;
+use crate::reader::place::Place;
 use crate::reader::{Counters, Layout, statistic, u32_at, u64_at};
 use crate::snapshot::Counts;
 use crate::statistic::Statistic;
@@ -48,7 +48,7 @@ impl Totals {
 
     pub fn add_cells(
         &mut self,
-        source: &Source,
+        place: &Place,
         layout: &Layout,
         counters: &Counters,
     ) -> Result<(), LedgerError> {
@@ -65,7 +65,7 @@ impl Totals {
                     None => {
                         let offset = layout.regions.cells + (at * size) as u64;
                         let range = format!("at most {}", layout.capacities.sites);
-                        return Err(source.invalid(offset, "site of a cell", range, number));
+                        return Err(place.invalid(offset, "site of a cell", range, number));
                     }
                 },
             };
@@ -108,8 +108,8 @@ impl Signed {
         self.free_bytes = self.free_bytes.wrapping_add(bytes);
     }
 
-    /// What the counted blocks stand for, each of `bytes` bytes. The bytes in the cells are weights,
-    /// which have been rounded block by block, and are not looked at here.
+    /// What the counted blocks stand for, each of `bytes` bytes. The bytes in the cells are
+    /// weights, which have been rounded block by block, and are not looked at here.
     pub fn estimated(self, sampling: Sampling, bytes: u64, site: usize) -> Counts {
         let counted = self.unsigned();
         // The same at every reading, so that a site at which nothing happens does not change. Parts

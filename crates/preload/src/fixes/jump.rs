@@ -2,8 +2,8 @@
 
 use std::ffi::{c_int, c_void};
 
-use crate::fixes::slots::page_size;
 use crate::object::Object;
+use crate::page;
 
 /// Whether this processor's jump is known here.
 pub(super) const ON_THIS_PROCESSOR: bool = cfg!(target_arch = "x86_64");
@@ -34,7 +34,7 @@ pub(super) unsafe fn put(
         Some(there) if there == jump => return Ok(()),
         Some(_) => {}
     }
-    let page = page_size();
+    let page = page::size();
     let first = start & !(page - 1);
     let bytes = (start + BYTES).next_multiple_of(page) - first;
     let protect = |access: c_int| {
@@ -46,12 +46,14 @@ pub(super) unsafe fn put(
     if !protect(as_it_is | libc::PROT_WRITE) {
         return Err("the code cannot be made writable");
     }
-    // SAFETY: so many bytes of code, as `object.code` has seen, and writable now. No thread is
-    // between these instructions: there is none but this one, which is here; or the OpenSSL has
-    // not allocated anything, as the recorder has seen, and this function allocates. Another
-    // thread that calls it for the first time right now is possible only for a library that was
-    // loaded moments ago, whose loader has not yet come back with its first symbol. That the bytes
-    // are this function's alone is the caller's promise.
+    // SAFETY: so many bytes of code, as `object.code` has seen, and writable now; that they are
+    // this function's alone is the caller's promise. Our own readers of code are not at it: the
+    // scan lets one thread at a time read or write. That no thread executes these instructions
+    // meanwhile is certain where this is the only thread. With others it is likely and no more: the
+    // OpenSSL has not allocated anything, as the recorder has seen, and this function allocates; so
+    // a thread in it would have to be calling it for the first time right now, in a library that
+    // was loaded moments ago and whose loader has not yet come back with its first symbol. Such a
+    // thread could execute half a jump. Users ask for this by `what-if`, for a trial.
     unsafe { std::ptr::copy_nonoverlapping(jump.as_ptr(), start as *mut u8, BYTES) };
     // Should that fail, the jump is there all the same.
     protect(as_it_is);

@@ -4,13 +4,13 @@ use std::ffi::{CStr, c_int, c_long, c_void};
 use std::sync::atomic::AtomicU32;
 
 use finder::Elf;
+use recorder::{FunctionPointer, function_at};
 
 use crate::dynamic_symbols::DynamicSymbols;
 use crate::fixes::jump;
 use crate::mapped_file::MappedFile;
 use crate::object::Object;
 use crate::openssl;
-use crate::scan::name;
 
 /// More OpenSSLs than any process has.
 pub(crate) const MOST: usize = 8;
@@ -34,7 +34,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// As the report says it.
+    /// The way as the report says it.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
             Way::Slots => "the slots that lead to SSL_new",
@@ -105,15 +105,15 @@ impl Openssl {
         unsafe {
             Ok(Some(Openssl {
                 way: Way::Jump,
-                object: name(object),
+                object: object.name(),
                 new: own,
-                new_context: Some(std::mem::transmute::<usize, NewContext>(new_context)),
-                control: function_control(control),
-                control_context: function_control(control),
-                set_options: set_options.map(|it| std::mem::transmute::<usize, SetOptions>(it)),
-                set_tickets: set_tickets.map(|it| std::mem::transmute::<usize, SetTickets>(it)),
-                compression_methods: methods.map(|it| std::mem::transmute::<usize, Methods>(it)),
-                empty_stack: empty.map(|it| std::mem::transmute::<usize, Empty>(it)),
+                new_context: function_at(new_context),
+                control: function(control),
+                control_context: function(control),
+                set_options: function(set_options),
+                set_tickets: function(set_tickets),
+                compression_methods: function(methods),
+                empty_stack: function(empty),
                 reported: std::sync::Arc::default(),
             }))
         }
@@ -132,28 +132,21 @@ impl Openssl {
         unsafe {
             Some(Openssl {
                 way: Way::Slots,
-                object: name(library),
+                object: library.name(),
                 new: own.function(c"SSL_new")?,
                 new_context: None,
-                control: function_control(own.function(c"SSL_ctrl")),
-                control_context: function_control(own.function(c"SSL_CTX_ctrl")),
-                set_options: own
-                    .function(c"SSL_set_options")
-                    .map(|it| std::mem::transmute::<usize, SetOptions>(it)),
-                set_tickets: own
-                    .function(c"SSL_set_num_tickets")
-                    .map(|it| std::mem::transmute::<usize, SetTickets>(it)),
-                compression_methods: own
-                    .function(c"SSL_COMP_get_compression_methods")
-                    .map(|it| std::mem::transmute::<usize, Methods>(it)),
-                empty_stack: anywhere(c"OPENSSL_sk_zero")
-                    .map(|it| std::mem::transmute::<usize, Empty>(it)),
+                control: function(own.function(c"SSL_ctrl")),
+                control_context: function(own.function(c"SSL_CTX_ctrl")),
+                set_options: function(own.function(c"SSL_set_options")),
+                set_tickets: function(own.function(c"SSL_set_num_tickets")),
+                compression_methods: function(own.function(c"SSL_COMP_get_compression_methods")),
+                empty_stack: function(anywhere(c"OPENSSL_sk_zero")),
                 reported: std::sync::Arc::default(),
             })
         }
     }
 
-    /// The same function of the same object.
+    /// Whether the two are one function of one object.
     pub(super) fn is_same_as(&self, other: &Openssl) -> bool {
         (self.way, self.new, &self.object) == (other.way, other.new, &other.object)
     }
@@ -161,8 +154,8 @@ impl Openssl {
 
 /// # Safety
 ///
-/// The address is that of `SSL_ctrl` or `SSL_CTX_ctrl`.
-unsafe fn function_control(address: Option<usize>) -> Option<Control> {
+/// The address is that of a function of this type.
+unsafe fn function<F: FunctionPointer>(address: Option<usize>) -> Option<F> {
     // SAFETY: the caller's promise.
-    address.map(|it| unsafe { std::mem::transmute::<usize, Control>(it) })
+    address.and_then(|it| unsafe { function_at(it) })
 }

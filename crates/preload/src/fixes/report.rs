@@ -9,7 +9,6 @@ use contract::{Fix, FixLine, environment};
 
 use crate::fixes::openssl::{Openssl, Way};
 use crate::object::Object;
-use crate::scan::name;
 
 /// The file, if one is wanted.
 pub(super) struct Report {
@@ -17,7 +16,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// As the variable says.
+    /// The report that the variable asks for.
     pub(super) fn from_environment() -> Report {
         Report { file: std::env::var_os(environment::FIXES_REPORT).map(PathBuf::from) }
     }
@@ -32,7 +31,7 @@ impl Report {
 
     /// Connections of the OpenSSL in `object` are not reached.
     pub(super) fn not_reached(&self, object: &Object, way: Way, why: &str) {
-        self.add(None, &name(object), way, Err(why));
+        self.add(None, &object.name(), way, Err(why));
     }
 
     fn add(&self, fix: Option<Fix>, object: &str, way: Way, result: Result<(), &str>) {

@@ -1,14 +1,15 @@
 //! Leads the slots through which objects call `SSL_new` of a shared OpenSSL.
 
 use std::ffi::{c_int, c_void};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::dynamic_symbols::DynamicSymbols;
-use crate::fixes::openssl::{Openssl, Way};
-use crate::fixes::{REACHED, keep, stand_ins};
+use crate::fixes::openssl::{MOST, Openssl, Way};
+use crate::fixes::reached::{keep, reached};
+use crate::fixes::stand_ins;
 use crate::imports::slots;
 use crate::object::Object;
+use crate::page;
 
 /// Leads every slot for `SSL_new` in `objects` to the stand-in for its OpenSSL.
 pub(super) fn lead(objects: &[&Object]) {
@@ -29,10 +30,8 @@ pub(super) fn lead(objects: &[&Object]) {
                 _ => None,
             });
             let Some((library, new)) = found else { continue };
-            let known = REACHED.iter().position(|place| {
-                let known = place.get();
-                known.is_some_and(|known| known.way == Way::Slots && known.new == *new)
-            });
+            let is_it = |known: &Openssl| known.way == Way::Slots && known.new == *new;
+            let known = (0..MOST).find(|at| reached(*at).is_some_and(is_it));
             // What it calls itself is led once somebody else calls it: a program that asks `dlsym`
             // is reached in the other way.
             let others = !std::ptr::eq(*object, *library);
@@ -49,7 +48,7 @@ fn put(object: &Object, slot: usize, address: usize) -> bool {
     if !slot.is_multiple_of(align_of::<usize>()) || !object.holds(slot, size_of::<usize>()) {
         return false;
     }
-    let page = page_size();
+    let page = page::size();
     let start = slot & !(page - 1);
     let sealed = !object.is_variable(slot);
     let protect = |access: c_int| {
@@ -66,11 +65,4 @@ fn put(object: &Object, slot: usize, address: usize) -> bool {
         protect(libc::PROT_READ);
     }
     true
-}
-
-/// Bytes of a page.
-pub(super) fn page_size() -> usize {
-    static BYTES: OnceLock<usize> = OnceLock::new();
-    // SAFETY: sysconf only reads.
-    *BYTES.get_or_init(|| unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.cast_unsigned() as usize)
 }

@@ -4,8 +4,12 @@
 use std::ffi::c_void;
 use std::panic::catch_unwind;
 
+use recorder::function_at;
+
 use crate::fixes::openssl::{MOST, New, Openssl};
-use crate::fixes::{REACHED, WANTED, settings};
+use crate::fixes::reached::reached;
+use crate::fixes::settings;
+use crate::fixes::wanted::wanted;
 
 type Made = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -41,24 +45,26 @@ pub(super) fn context_new(at: usize) -> usize {
     CONTEXTS[at] as usize
 }
 
-/// In place of `SSL_new`.
+/// Stands in for `SSL_new`.
 unsafe extern "C" fn connection<const AT: usize>(context: *mut c_void) -> *mut c_void {
     // Slots lead here only once this is set.
-    let Some(openssl) = REACHED[AT].get() else { return std::ptr::null_mut() };
+    let Some(openssl) = reached(AT) else { return std::ptr::null_mut() };
     let _ = catch_unwind(|| before(openssl, context));
     // SAFETY: the address of SSL_new in an OpenSSL, which has this type.
-    let new = unsafe { std::mem::transmute::<usize, New>(openssl.new) };
+    let Some(new) = (unsafe { function_at::<New>(openssl.new) }) else {
+        return std::ptr::null_mut();
+    };
     // SAFETY: the caller's argument, passed on.
     let made = unsafe { new(context) };
     let _ = catch_unwind(|| after(openssl, made));
     made
 }
 
-/// In place of `SSL_CTX_new`, which from 3.0 on is `SSL_CTX_new_ex` of OpenSSL's own library
+/// Stands in for `SSL_CTX_new`, which from 3.0 on is `SSL_CTX_new_ex` of OpenSSL's own library
 /// context without properties.
 unsafe extern "C" fn context<const AT: usize>(method: *mut c_void) -> *mut c_void {
     // The jump is written only once this is set.
-    let openssl = REACHED[AT].get();
+    let openssl = reached(AT);
     let Some((openssl, new)) = openssl.and_then(|openssl| Some((openssl, openssl.new_context?)))
     else {
         return std::ptr::null_mut();
@@ -71,7 +77,7 @@ unsafe extern "C" fn context<const AT: usize>(method: *mut c_void) -> *mut c_voi
 
 /// Settings of the context and of the process.
 fn before(openssl: &Openssl, context: *mut c_void) {
-    let Some(wanted) = WANTED.get() else { return };
+    let Some(wanted) = wanted() else { return };
     for fix in &wanted.fixes {
         if let Some(result) = settings::before_connection(*fix, openssl, context) {
             wanted.report.tried(openssl, *fix, result);
@@ -81,7 +87,7 @@ fn before(openssl: &Openssl, context: *mut c_void) {
 
 /// Settings of what was made, if anything was.
 fn after(openssl: &Openssl, made: *mut c_void) {
-    let Some(wanted) = WANTED.get().filter(|_| !made.is_null()) else { return };
+    let Some(wanted) = wanted().filter(|_| !made.is_null()) else { return };
     for fix in &wanted.fixes {
         if let Some(result) = settings::apply(*fix, openssl, made) {
             wanted.report.tried(openssl, *fix, result);

@@ -19,7 +19,7 @@ fn counts(bytes: u64) -> Counts {
 
 fn site(file: Option<&str>, line: u32, stack: &[u64], bytes: u64) -> Site {
     Site {
-        openssl: 0,
+        source: Source::default(),
         file: file.map(Arc::from),
         line,
         stack: stack.to_vec(),
@@ -69,9 +69,10 @@ fn with_named_addresses(snapshot: &Snapshot) -> Profile {
 
 #[test]
 fn sites_of_two_openssls_are_kept_apart_by_name() {
-    let of = |openssl, bytes| Site { openssl, ..site(None, 0, &[], bytes) };
+    let of = |number, bytes| Site { source: Source::openssl(number), ..site(None, 0, &[], bytes) };
     let snapshot = snapshot(vec![of(0, 1), of(1, 20), of(0, 300), of(7, 4_000)]);
-    let names = [(0, "libcrypto.so.3 OpenSSL 3".to_owned()), (1, "wheel.so OpenSSL 4".to_owned())];
+    let names = [(0, "libcrypto.so.3 OpenSSL 3"), (1, "wheel.so OpenSSL 4")];
+    let names = names.map(|(number, name)| (Source::openssl(number), name.to_owned()));
     let profile = from_recording(&snapshot, &mut Symbols::new(), &names);
     let seen: Vec<_> =
         profile.samples().iter().map(|s| (s.label("openssl"), s.values[1])).collect();
@@ -83,6 +84,18 @@ fn sites_of_two_openssls_are_kept_apart_by_name() {
     let without = from_ledger(&snapshot, &mut Symbols::new());
     assert_eq!(without.samples().len(), 1);
     assert_eq!(without.samples()[0].label("openssl"), None);
+}
+
+#[test]
+fn sites_of_two_domains_are_kept_apart() {
+    let of = |domain, bytes| Site {
+        source: Source { domain, instance: 0 },
+        ..site(None, 0, &[], bytes)
+    };
+    let snapshot = snapshot(vec![of(Domain::Openssl, 1), of(Domain::Heap, 20)]);
+    let profile = from_ledger(&snapshot, &mut Symbols::new());
+    let seen: Vec<_> = profile.samples().iter().map(|s| (s.label("domain"), s.values[1])).collect();
+    assert_eq!(seen, [(Some("heap"), 20), (Some("openssl"), 1)]);
 }
 
 #[test]
@@ -171,7 +184,7 @@ fn any_site() -> impl Strategy<Value = Site> {
     let file = proptest::option::of(prop_oneof!["crypto/[ab].c", Just(String::new())]);
     (file, 0..3_u32, vec(0..6_u64, 0..6), any::<bool>(), any_counts()).prop_map(
         |(file, line, stack, truncated, counts)| Site {
-            openssl: 0,
+            source: Source::default(),
             file: file.map(Arc::from),
             line,
             stack,

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
-use recorder::{FreeFn, Heap, MallocFn, MemoryFunctions, Options, Preparation, StackSource};
+use recorder::{FreeFn, Heap, MallocFn, Options, StackSource};
 
 /// Frames of the stacks, as the recorder counts them. TLS servers on tokio have 32 to 45.
 const DEPTHS: [usize; 3] = [10, 30, 60];
@@ -42,19 +42,8 @@ struct Pair {
 pub fn measure(stacks: StackSource) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let heap = Heap { malloc: next_address, realloc: libc::realloc, free: keep };
-    if stacks == StackSource::FramePointers {
-        let options = Options::at(folder.path().join("ledger"));
-        openssl::install_over(&options, heap).expect("first in this process");
-    } else {
-        let preparation = Preparation::in_folder(folder.path(), stacks);
-        // SAFETY: the heap gives addresses that nobody looks at; `set` keeps OpenSSL's contract.
-        unsafe {
-            recorder::prepare(preparation, heap).expect("first in this process");
-            let own = MemoryFunctions::default();
-            let openssl = recorder::add_openssl(Some(openssl::get), own).expect("the first");
-            openssl.put_into(openssl::set).expect("it takes functions");
-        }
-    }
+    let options = Options::at(folder.path().join("ledger"), stacks);
+    openssl::install_over(&options, heap).expect("first in this process");
     let (malloc, _, free) = openssl::functions();
     let recorder = Pair { malloc, free, line: 0 };
     let no_op = Pair { malloc: no_op_malloc, free: no_op_free, line: 0 };

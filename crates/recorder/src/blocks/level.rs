@@ -10,10 +10,10 @@ use crate::blocks::{Block, Inserted};
 use crate::memory::{self, Table, prefetch};
 
 pub(super) const SLOTS: usize = 4;
-/// As many bytes of the heap as a power of two have their home in one bucket: two of the smallest
+/// Bytes of the heap that have their home in one bucket, as a power of two: two of the smallest
 /// blocks of the C library's malloc.
 const HOME_BITS: u32 = 6;
-/// As many bytes as a power of two have their homes side by side.
+/// Bytes of the heap that have their homes side by side, as a power of two.
 const REGION_BITS: u32 = 20;
 /// Buckets left out between two such regions. Where a level is smaller than the heap, regions share
 /// buckets, and should lie in them in different orders: so it is odd. The arenas of the C library's
@@ -114,14 +114,12 @@ impl Level {
     ///
     /// What [`Level::as_ptr`] returned.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(super) unsafe fn from_ptr(head: *mut Head) -> Level {
         // SAFETY: the caller's promise.
         Level(unsafe { NonNull::new_unchecked(head) })
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn head(&self) -> &Head {
         // SAFETY: written by `map`, and never changed or taken down.
         unsafe { self.0.as_ref() }
@@ -132,7 +130,6 @@ impl Level {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(super) fn home(self, pointer: usize) -> Home {
         let region = (pointer >> REGION_BITS).wrapping_mul(BETWEEN_REGIONS);
         let number = (pointer >> HOME_BITS).wrapping_add(region) & self.head().mask;
@@ -169,7 +166,6 @@ impl Level {
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn bucket(self, number: usize) -> &'static Bucket {
         // SAFETY: `home` and `elsewhere` mask their numbers to the level's number of buckets, which
         // lie behind its head, and a level is never taken down. A zeroed bucket is an empty one.
@@ -180,28 +176,24 @@ impl Level {
 impl Home {
     /// Has the processor fetch what an insertion will need.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn fetch(self) {
         prefetch(self.bucket());
         prefetch(self.away());
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn bucket(self) -> &'static Bucket {
         self.level.bucket(self.number)
     }
 
     /// How many blocks of this home are elsewhere.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn away(self) -> &'static AtomicU8 {
         // SAFETY: there is a counter for each bucket; zeroed memory is a valid AtomicU8.
         unsafe { self.level.head().away.add(self.number).as_ref() }
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn all_at_home(self) -> bool {
         self.away().load(Ordering::Relaxed) == 0
     }
@@ -209,7 +201,6 @@ impl Home {
     /// Enters a block into the slot of its bucket that is the best for it, if that is free and the
     /// address is not live. `false`: see [`Home::insert`].
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
     pub(crate) fn insert_at_best(self, pointer: usize, block: Block, threads: Threads) -> bool {
         let bucket = self.bucket();
         let best = bucket.best(pointer);
@@ -242,7 +233,6 @@ impl Home {
 
     /// Takes a block out of the slot that is the best for it. `None`: see [`Home::remove`].
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
     pub(crate) fn remove_from_best(self, pointer: usize) -> Option<Block> {
         let best = self.bucket().best(pointer);
         if best.pointer.load(Ordering::Relaxed) == pointer { best.take() } else { None }
@@ -292,7 +282,6 @@ impl Home {
 /// The first that is `wanted`, or as many as there are. All are compared, so that the processor
 /// need not guess.
 #[inline(always)]
-#[allow(clippy::inline_always)] // as for `pointers`
 fn first(held: [usize; SLOTS], wanted: usize) -> usize {
     held.iter().enumerate().rev().fold(
         SLOTS,
@@ -305,19 +294,16 @@ fn first(held: [usize; SLOTS], wanted: usize) -> usize {
 impl Bucket {
     /// The slot in which a block is looked for first: neighbours in the heap have others.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
     fn best(&self, pointer: usize) -> &Slot {
         &self.0[(pointer >> 4) % SLOTS]
     }
 
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // they would go through memory
+    #[inline(always)] // they would go through memory
     fn pointers(&self) -> [usize; SLOTS] {
         [0, 1, 2, 3].map(|at: usize| self.0[at].pointer.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)] // as for `pointers`
     fn slot_with(&self, pointer: usize) -> Option<&Slot> {
         self.0.get(first(self.pointers(), pointer))
     }

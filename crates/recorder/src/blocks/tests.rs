@@ -63,7 +63,7 @@ impl Chance {
         (self.0 >> 33) as usize % end
     }
 
-    /// As a TLS server asks for: mostly small, some buffers.
+    /// A size such as a TLS server asks for: mostly small, some buffers.
     fn size(&mut self) -> usize {
         match self.below(100) {
             0..40 => 16 + self.below(48),
@@ -88,7 +88,7 @@ fn one_heap() -> Box<dyn Iterator<Item = usize>> {
     }))
 }
 
-/// The same, in arenas of 64 MiB that threads begin to fill at the same time.
+/// Addresses in arenas of 64 MiB that threads begin to fill at the same time.
 fn arenas(count: usize) -> Box<dyn Iterator<Item = usize>> {
     let mut chance = Chance(1);
     let mut ends: Vec<usize> = (0..count).map(|arena| 0x7f00_0000_08a0 + (arena << 26)).collect();

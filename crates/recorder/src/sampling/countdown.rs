@@ -15,8 +15,7 @@ mod word {
         ".popsection",
     );
 
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // three instructions
+    #[inline(always)] // three instructions
     pub(crate) fn fall(bytes: i64) -> i64 {
         let left;
         // SAFETY: reads and writes the thread's copy of the variable above, which nothing else
@@ -76,7 +75,6 @@ mod word {
 /// Counts a block of so many bytes down, and returns what is left. 0 or less: look whether the
 /// block is to be counted, with [`restart`].
 #[inline(always)]
-#[allow(clippy::inline_always)]
 pub(super) fn fall(bytes: u64) -> i64 {
     word::fall(bytes as i64)
 }

@@ -5,10 +5,12 @@ use ledger_writer::SiteId;
 
 use super::{countdown, current, held, next_distance};
 use crate::blocks::{Block, Inserted};
-use crate::process;
-use crate::recorder::{self, Caller, Recorder, Taken, take_inherited};
+use crate::caller::Caller;
+use crate::heritage::{self, Taken};
+use crate::recorder::Recorder;
 use crate::threads::{Inside, Seat};
 use crate::trace::Trace;
+use crate::{current, start};
 
 /// The thread's distance is used up by a block, or the thread has drawn none yet: whether the block
 /// is to be counted.
@@ -18,13 +20,13 @@ pub(super) fn is_due(left: i64, bytes: u64) -> bool {
     let due = countdown::restart(left, bytes, || next_distance(sampling));
     // Also for a first block that is not counted: from it on the process has a ledger, which says
     // that there was an OpenSSL in it.
-    recorder::current().or_else(process::start).is_some() && due
+    current::current().or_else(start::start).is_some() && due
 }
 
 /// Counts a block that the heap has just given.
 #[cold]
 pub(super) fn counted(pointer: usize, bytes: u64, caller: Caller) {
-    if let Some(recorder) = recorder::current() {
+    if let Some(recorder) = current::current() {
         recorder.sampled(pointer, bytes, caller);
     }
 }
@@ -39,7 +41,7 @@ pub(super) fn take(pointer: usize) -> Option<Taken> {
     }
     // What a process has from its parent is told when it gets a ledger; before that it is only
     // forgotten.
-    let known = recorder::current();
+    let known = current::current();
     if known.is_some_and(Recorder::is_detached) {
         return None;
     }
@@ -51,7 +53,7 @@ pub(super) fn take(pointer: usize) -> Option<Taken> {
     };
     let own = known.and_then(|from| Some(Taken { block: from.blocks.remove(pointer)?, from }));
     let inherited =
-        || take_inherited(known.map_or(recorder::retired(), |it| it.inherited), pointer);
+        || heritage::take(known.map_or(heritage::retired(), |it| it.inherited), pointer);
     let taken = own.or_else(inherited);
     if taken.is_some() {
         held::remove(pointer);
@@ -61,7 +63,7 @@ pub(super) fn take(pointer: usize) -> Option<Taken> {
 
 /// The block is free.
 pub(super) fn gone(taken: Taken) {
-    let Some(recorder) = recorder::current() else { return };
+    let Some(recorder) = current::current() else { return };
     let Some(mut inside) = Inside::enter() else { return };
     if !std::ptr::eq(taken.from, recorder) {
         recorder.sampled_inherited_free(taken.block);

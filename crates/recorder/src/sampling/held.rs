@@ -1,8 +1,8 @@
 //! Where counted blocks may be: a byte for each place, the number of counted blocks there. A free
 //! that finds 0 need not look further, and nearly all do.
 //!
-//! Neighbours in the heap have neighbouring bytes here, and 256 bytes of the heap share one: what frees
-//! look at is a small part of what they free, and stays in the cache.
+//! Neighbours in the heap have neighbouring bytes here, and 256 bytes of the heap share one: what
+//! frees look at is a small part of what they free, and stays in the cache.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -16,8 +16,7 @@ const MANY: u8 = u8::MAX;
 static HELD: [AtomicU8; PLACES] = [const { AtomicU8::new(0) }; PLACES];
 
 /// Whether a counted block may be at this address.
-#[inline(always)]
-#[allow(clippy::inline_always)] // five instructions
+#[inline(always)] // five instructions
 pub(super) fn may_hold(pointer: usize) -> bool {
     // Whoever frees a block has it from the thread that allocated it, and sees what that did.
     place(pointer).load(Ordering::Relaxed) != 0
@@ -28,7 +27,7 @@ pub(super) fn add(pointer: usize) {
     change(pointer, |held| held + 1);
 }
 
-/// It is not counted any more.
+/// A block at this address is not counted any more.
 pub(super) fn remove(pointer: usize) {
     change(pointer, |held| held.saturating_sub(1));
 }
@@ -39,7 +38,6 @@ fn change(pointer: usize, change: fn(u8) -> u8) {
 }
 
 #[inline(always)]
-#[allow(clippy::inline_always)]
 fn place(pointer: usize) -> &'static AtomicU8 {
     &HELD[(pointer >> SHARED_BITS ^ pointer >> (SHARED_BITS + 16)) % PLACES]
 }

@@ -4,12 +4,14 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
+use contract::Source;
+
 use super::{countdown, counting, held};
+use crate::caller::Caller;
+use crate::frame_pointer::frame_pointer;
 use crate::heap::MemoryFunctions;
 use crate::hooks::BELOW;
-use crate::openssls::{MOST_OPENSSLS, one_for_each_openssl};
-use crate::recorder::Caller;
-use crate::stack::frame_pointer;
+use crate::numbers::{MOST_OPENSSLS, one_for_each_openssl};
 
 /// The sets, by number, in one place in memory.
 pub(crate) static SETS: [MemoryFunctions; MOST_OPENSSLS] = one_for_each_openssl!(set);
@@ -36,7 +38,7 @@ unsafe extern "C" fn malloc<const N: usize>(
     // Whether there is memory has no influence on chance.
     let left = countdown::fall(size as u64);
     if left <= 0 {
-        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
+        let caller = Caller::new(Source::openssl(N as u8), file, line as u32, frame_pointer());
         // SAFETY: the caller's promise, passed on.
         return unsafe { due::<N>(left, size, caller) };
     }
@@ -88,7 +90,7 @@ unsafe extern "C" fn realloc<const N: usize>(
     }
     let left = countdown::fall(size as u64);
     if left <= 0 && counting::is_due(left, size as u64) && !moved.is_null() {
-        let caller = Caller::new(N as u8, file, line as u32, frame_pointer());
+        let caller = Caller::new(Source::openssl(N as u8), file, line as u32, frame_pointer());
         counting::counted(moved as usize, size as u64, caller);
     }
     moved

@@ -120,7 +120,7 @@ impl Segment {
         _mm256_cvtepu32_epi64(unsafe { _mm_load_si128(self.links.as_ptr().cast()) })
     }
 
-    /// What its links hold, in bytes.
+    /// What the segment's links hold, in bytes.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn wide_values(&self) -> __m256i {
@@ -156,10 +156,9 @@ impl Segment {
     }
 }
 
-/// Places, each with a load of its own. Compilers would make one of the four, and take it apart with
-/// twice as many instructions.
+/// Places, each with a load of its own. Compilers would make one of the four, and take it apart
+/// with twice as many instructions.
 #[inline(always)]
-#[allow(clippy::inline_always)]
 fn each(places: &[u16; FRAMES]) -> [u16; FRAMES] {
     [0, 1, 2, 3].map(|at: usize| {
         // SAFETY: one of the places.

@@ -2,8 +2,9 @@
 
 use std::ptr::NonNull;
 
+use crate::bounds::Bounds;
 use crate::segments::{FRAMES, Links, PAIRED, Place, Segment, Source, WORD, Ways};
-use crate::stack::{self, Bounds};
+use crate::stack;
 
 /// The [`crate::segments::Compare`] of walks through frame pointers.
 pub(super) unsafe fn is_linked_at(
@@ -61,7 +62,6 @@ impl Segment {
     ///
     /// With the segment's base at `base` it lies on the calling thread's own stack.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(super) unsafe fn word(base: usize, place: u16) -> usize {
         // SAFETY: the caller's promise; distances are counted in words.
         unsafe { ((base + usize::from(place) * WORD) as *const usize).read() }
@@ -73,7 +73,6 @@ impl Segment {
     ///
     /// With the segment's base at `base`, its words lie on the calling thread's own stack.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(super) unsafe fn ends_at(&self, base: usize, bounds: &Bounds) -> bool {
         let place = self.places[FRAMES - 1];
         // SAFETY: the caller's promise; a frame pointer lies in the word below an address.
@@ -104,8 +103,8 @@ impl Segment {
         difference
     }
 
-    /// The same of a walk through frame pointers. The last frame pointer of the outermost segment
-    /// is not looked at.
+    /// What differs in the words of a walk through frame pointers; 0 when nothing does. The last
+    /// frame pointer of the outermost segment is not looked at.
     ///
     /// # Safety
     ///

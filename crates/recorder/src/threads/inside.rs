@@ -19,7 +19,7 @@ pub(crate) fn stand_up() {
 /// Everything that touches a thread's own tables asks for it, so that a signal handler that
 /// interrupts the hook and allocates cannot reach them.
 pub(crate) struct Inside {
-    /// Its desk, if it has one.
+    /// The thread's desk, if it has one.
     pub(super) desk: Option<NonNull<Desk>>,
 }
 
@@ -44,8 +44,8 @@ impl Drop for Inside {
     }
 }
 
-/// The same proof, of a thread that has a desk. It has to be given back by [`Seated::leave`]: a
-/// destructor would be one more way out of the hooks.
+/// Proof that the calling thread is in the hook and has a desk. It has to be given back by
+/// [`Seated::leave`]: a destructor would be one more way out of the hooks.
 ///
 /// A thread with a desk is at work in this process: [`stand_up`] takes the desk of a forked child's
 /// thread away.
@@ -55,7 +55,6 @@ pub(crate) struct Seated(NonNull<Desk>);
 impl Seated {
     /// `None` when the calling thread has no desk or is in the hook already.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn enter() -> Option<Seated> {
         let word = thread_word::get();
         if word & INSIDE != 0 {
@@ -68,7 +67,6 @@ impl Seated {
 
     /// The desk.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn seat(&mut self) -> Seat<'_> {
         // SAFETY: a thread's word names a desk whose owner it is; this is the one proof that it is
         // inside, and is borrowed for as long as the seat.
@@ -77,7 +75,6 @@ impl Seated {
 
     /// The thread is in the hook no more.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn leave(self) {
         let Seated(_) = self;
         thread_word::clear_lowest_bit();

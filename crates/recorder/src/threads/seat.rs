@@ -5,10 +5,11 @@ use std::ptr::NonNull;
 
 use ledger_writer::{Account, Cell, Change, Lease, Ledger, Share, SiteId, Stored};
 
+use crate::bounds::Bounds;
+use crate::caller::Caller;
 use crate::habits::{Habits, Known};
-use crate::recorder::{Caller, Recorder};
+use crate::recorder::Recorder;
 use crate::segments::Shape;
-use crate::stack::Bounds;
 use crate::threads::{Desk, Own, Place, Threads};
 
 /// The calling thread at its desk.
@@ -24,20 +25,17 @@ impl Seat<'_> {
     /// The calling thread owns the desk, and for as long as the seat there is no other reference to
     /// what is its own.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(super) unsafe fn at<'a>(desk: NonNull<Desk>) -> Seat<'a> {
         Seat { desk, lifetime: PhantomData }
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn own(&self) -> &Own {
         // SAFETY: a desk is never unmapped; what `at` was promised.
         unsafe { &*self.desk.as_ref().own.get() }
     }
 
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn own_mut(&mut self) -> &mut Own {
         // SAFETY: as for `own`.
         unsafe { &mut *self.desk.as_ref().own.get() }
@@ -45,7 +43,6 @@ impl Seat<'_> {
 
     /// The account, and what is known of it.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     fn account(&mut self) -> (&Account, &mut Lease) {
         // SAFETY: as for `own`; the account is no part of that.
         let desk = unsafe { self.desk.as_ref() };
@@ -54,7 +51,6 @@ impl Seat<'_> {
 
     /// The recorder whose desk it is.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn recorder(&self) -> &'static Recorder {
         self.own().recorder
     }
@@ -74,7 +70,6 @@ impl Seat<'_> {
 
     /// Whether the thread may count in this cell.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn owns(&self, cell: Cell) -> bool {
         cell.owner() == self.own().number
     }
@@ -94,16 +89,14 @@ impl Seat<'_> {
         unsafe { self.own().places.add(site.number() as usize).as_mut() }
     }
 
-    /// The same seat, for a while.
+    /// Lends the seat for a while.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn again(&mut self) -> Seat<'_> {
         Seat { desk: self.desk, lifetime: PhantomData }
     }
 
     /// Counts an allocation in a cell of the thread's.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn count_allocation(&mut self, cell: Cell, bytes: u64) {
         let (account, lease) = self.account();
         if let Err(stored) = cell.count_allocation(bytes, account, lease) {
@@ -113,7 +106,6 @@ impl Seat<'_> {
 
     /// Counts a free in a cell of the thread's.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn count_free(&mut self, cell: Cell, bytes: u64) {
         let (account, lease) = self.account();
         if let Err(stored) = cell.count_free(bytes, account, lease) {
@@ -141,7 +133,6 @@ impl Seat<'_> {
 
     /// What the thread remembers.
     #[inline(always)]
-    #[allow(clippy::inline_always)]
     pub(crate) fn habits(&mut self) -> &mut Habits {
         &mut self.own_mut().habits
     }

@@ -4,15 +4,16 @@
 //! unlike `dl_iterate_phdr` it takes no lock.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::Ordering;
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, Operation, Pointer,
-    Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection,
-    UnwindTableRow,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, Operation, Pointer, Register, RegisterRule,
+    UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow,
 };
 
+use crate::function::{AtomicFn, function_at};
 use crate::unwind::rule::{Cfa, Rule};
+use crate::unwind::section::Section;
 
 /// The C library's `struct dl_find_object`.
 #[repr(C)]
@@ -32,7 +33,7 @@ const MOST_BYTES: usize = 256 << 20;
 type FindObject = unsafe extern "C" fn(address: *mut c_void, found: *mut Found) -> c_int;
 
 /// `_dl_find_object`, once it is known.
-static FIND_OBJECT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static FIND_OBJECT: AtomicFn<FindObject> = AtomicFn::none();
 
 /// DWARF's numbers of the registers on x86-64.
 const BASE: Register = Register(6);
@@ -47,14 +48,15 @@ impl UnwindContextStorage<usize> for Small {
     type Stack = [UnwindTableRow<usize, Small>; 3];
 }
 
-type Section = EndianSlice<'static, NativeEndian>;
-
 /// Looks for the C library's function. `false` when it has none.
 pub(crate) fn prepare() -> bool {
     // SAFETY: a C string; the answer is NULL when there is no such function.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
-    FIND_OBJECT.store(found, Ordering::Release);
-    !found.is_null()
+    // SAFETY: NULL, or the C library's function of this name, which has this type; the C library is
+    // never unloaded.
+    let find = unsafe { function_at::<FindObject>(found as usize) };
+    FIND_OBJECT.store(find, Ordering::Release);
+    find.is_some()
 }
 
 /// The rule at an instruction.
@@ -74,12 +76,11 @@ fn find(object: &Found, instruction: usize) -> Option<Rule> {
             Some(length) if start >= object.start => length,
             _ => MOST_BYTES.min(usize::MAX - start),
         };
-        // SAFETY: from a place in the object's tables, which the loader or the tables themselves
-        // give, to their end or beyond: how long they are is not known here. What lies beyond may
-        // not be readable, but tables that a linker wrote do not lead there; to trust that is what
-        // every unwinder does.
-        let bytes = unsafe { std::slice::from_raw_parts(start as *const u8, length) };
-        Section::new(bytes, NativeEndian)
+        // SAFETY: a place in the object's tables, which the loader or the tables themselves give,
+        // with a length that reaches to their end or beyond. The object is that of a function which
+        // is being executed, so nobody unloads it meanwhile; of an address that is only a guess
+        // (`Registers::framed`) this is likely and not certain.
+        unsafe { Section::at(start, length) }
     };
     let header = EhFrameHdr::from(section(object.unwind_header));
     let bases = BaseAddresses::default().set_eh_frame_hdr(object.unwind_header as u64);
@@ -118,12 +119,7 @@ fn find(object: &Found, instruction: usize) -> Option<Rule> {
 }
 
 fn object(instruction: usize) -> Option<Found> {
-    let find = FIND_OBJECT.load(Ordering::Acquire);
-    if find.is_null() {
-        return None;
-    }
-    // SAFETY: the C library's function of this name, which has this type.
-    let find = unsafe { std::mem::transmute::<*mut c_void, FindObject>(find) };
+    let find = FIND_OBJECT.load(Ordering::Acquire)?;
     let mut found =
         Found { flags: 0, start: 0, end: 0, link_map: 0, unwind_header: 0, reserved: [0; 7] };
     // SAFETY: any address may be asked for; `found` is a place for the answer.

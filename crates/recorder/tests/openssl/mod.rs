@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ledger::{Snapshot, Statistics};
-use recorder::{FreeFn, Heap, InstallError, MallocFn, OpensslFunctions, Options, ReallocFn};
+use recorder::{
+    FreeFn, Heap, InstallError, MallocFn, OpensslFunctions, Options, ReallocFn, StackSource,
+};
 
 /// OpenSSL's three function pointers.
 static FUNCTIONS: Mutex<Option<(MallocFn, ReallocFn, FreeFn)>> = Mutex::new(None);
@@ -74,6 +76,11 @@ pub fn replace_hooks() {
     unsafe { set(Some(malloc), Some(realloc), Some(free)) };
 }
 
+/// A ledger at `path`, with stacks by frame pointers.
+pub fn options_at(path: impl Into<PathBuf>) -> Options {
+    Options::at(path, StackSource::FramePointers)
+}
+
 /// Installs the recorder over the counting heap.
 pub fn install(options: &Options) -> Result<(), InstallError> {
     let heap = Heap { malloc: counted_malloc, realloc: counted_realloc, free: counted_free };
@@ -83,7 +90,7 @@ pub fn install(options: &Options) -> Result<(), InstallError> {
 /// Installs the recorder over `heap`.
 pub fn install_over(options: &Options, heap: Heap) -> Result<(), InstallError> {
     // SAFETY: `set` and `get` keep OpenSSL's contract, and `heap` malloc's.
-    unsafe { recorder::install(options, heap, OpensslFunctions { set, get }) }
+    unsafe { recorder::install(options.clone(), heap, Some(OpensslFunctions { set, get })) }
 }
 
 /// What the heap below the recorder has given and not got back, by address.

@@ -9,23 +9,23 @@ use crate::LedgerError;
 const MOST_BYTES: u64 = 1 << 30;
 
 /// The bytes of a ledger, and its name.
-pub struct Source<'a> {
-    place: Place<'a>,
+pub struct Place<'a> {
+    bytes: Bytes<'a>,
     name: &'a str,
 }
 
-enum Place<'a> {
-    Bytes(&'a [u8]),
+enum Bytes<'a> {
+    Memory(&'a [u8]),
     File(&'a File),
 }
 
-impl<'a> Source<'a> {
-    pub fn of_bytes(bytes: &'a [u8], name: &'a str) -> Source<'a> {
-        Source { place: Place::Bytes(bytes), name }
+impl<'a> Place<'a> {
+    pub fn of_bytes(bytes: &'a [u8], name: &'a str) -> Place<'a> {
+        Place { bytes: Bytes::Memory(bytes), name }
     }
 
-    pub fn of_file(file: &'a File, name: &'a str) -> Source<'a> {
-        Source { place: Place::File(file), name }
+    pub fn of_file(file: &'a File, name: &'a str) -> Place<'a> {
+        Place { bytes: Bytes::File(file), name }
     }
 
     /// What errors call it.
@@ -35,18 +35,18 @@ impl<'a> Source<'a> {
 
     /// How many bytes it has.
     pub fn length(&self) -> Result<u64, LedgerError> {
-        match &self.place {
-            Place::Bytes(bytes) => Ok(bytes.len() as u64),
-            Place::File(file) => {
+        match &self.bytes {
+            Bytes::Memory(bytes) => Ok(bytes.len() as u64),
+            Bytes::File(file) => {
                 file.metadata().map(|data| data.len()).map_err(|source| self.unreadable(source))
             }
         }
     }
 
-    /// Bytes whose bounds the reader has checked against [`Source::length`].
+    /// Bytes whose bounds the reader has checked against [`Place::length`].
     pub fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>, LedgerError> {
-        match &self.place {
-            Place::Bytes(bytes) => {
+        match &self.bytes {
+            Bytes::Memory(bytes) => {
                 let range = offset as usize..offset.saturating_add(length) as usize;
                 bytes.get(range).map(<[u8]>::to_vec).ok_or_else(|| {
                     let expected = format!("{length} bytes");
@@ -54,11 +54,11 @@ impl<'a> Source<'a> {
                 })
             }
             // A sparse file of no size on disk can claim any: believing it would end the tool.
-            Place::File(_) if length > MOST_BYTES => {
+            Bytes::File(_) if length > MOST_BYTES => {
                 let range = format!("at most {MOST_BYTES}");
                 Err(self.invalid(offset, "length of the used part of a region", range, length))
             }
-            Place::File(file) => {
+            Bytes::File(file) => {
                 let mut buffer = vec![0; length as usize];
                 file.read_exact_at(&mut buffer, offset).map_err(|e| self.unreadable(e))?;
                 Ok(buffer)
