@@ -58,8 +58,7 @@ impl Diagnosis {
 
 /// Applies every rule.
 pub fn diagnose(case: &Case) -> Diagnosis {
-    let mut findings: Vec<Finding> =
-        RULES.iter().filter_map(|rule| (rule.look)(case).map(|seen| seen.of(rule))).collect();
+    let mut findings: Vec<Finding> = RULES.iter().filter_map(|rule| (rule.look)(case)).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
     let bytes_per_connection = case.per_connection(case.grown().bytes);
     // A part of another finding goes when the other goes.

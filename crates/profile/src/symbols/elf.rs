@@ -1,4 +1,8 @@
 //! One ELF file: where its bytes are mapped, its symbol table and its debug information.
+//!
+//! The `Elf` of crate `finder` is another: it borrows the bytes of a file that this machine can load,
+//! and looks at its segments and relocations alone. This one reads files of any class and byte order,
+//! those of recordings from elsewhere too, and owns what it found when the file is gone.
 
 mod debug_information;
 mod symbol_table;
