@@ -1,21 +1,25 @@
 //! What memory is for: each sample has one category, found from the source files on its stack.
 //!
-//! The facts are in three tables: `categories.tsv` names the categories and says who is charged,
-//! `paths.tsv` maps OpenSSL's source paths to them, and `functions.tsv` its functions where their
-//! paths are not known.
+//! The facts are in tables: `categories.tsv` names the categories and says who is charged, and each
+//! domain has its own that map its source paths to them, and its functions where their paths are
+//! not known.
 
 mod functions;
 mod paths;
 mod table;
 
+use contract::Domain;
 use profile::{Frame, Metric, Profile, Sample};
 
 use crate::counts::Counts;
+use crate::domain;
+use crate::domain_tables;
 use crate::ratio::Estimated;
 use crate::short_name::is_named;
 
-pub use functions::of_function;
+use functions::of_function_in;
 pub use paths::of_source;
+use paths::of_source_in;
 use table::known;
 pub use table::{Category, all, by_name, groups};
 
@@ -26,10 +30,10 @@ pub const LABEL: &str = contract::labels::CATEGORY;
 pub const DOMAIN_LABEL: &str = contract::labels::DOMAIN;
 
 /// The domain of memory that OpenSSL asked for.
-pub const OPENSSL_DOMAIN: &str = contract::Domain::Openssl.word();
+pub const OPENSSL_DOMAIN: &str = Domain::Openssl.word();
 
 /// The domain of memory that the Rust side asked for.
-pub const RUST_DOMAIN: &str = contract::Domain::Rust.word();
+pub const RUST_DOMAIN: &str = Domain::Rust.word();
 
 /// The category of memory that OpenSSL allocated on the stack `frames`, innermost frame first.
 ///
@@ -38,6 +42,12 @@ pub const RUST_DOMAIN: &str = contract::Domain::Rust.word();
 /// an OpenSSL built without file names, is judged by its function and those that called it, and is
 /// `unknown` where none of them is OpenSSL's.
 pub fn of(frames: &[Frame<'_>]) -> &'static Category {
+    of_stack(Domain::Openssl, frames)
+}
+
+/// The category of memory that code of `domain` allocated, as [`of`] has it of OpenSSL's.
+fn of_stack(domain: Domain, frames: &[Frame<'_>]) -> &'static Category {
+    let of_frame = |frame: &Frame<'_>| of_frame(domain, frame);
     let Some(leaf) = frames.first() else {
         return known("unknown");
     };
@@ -53,20 +63,22 @@ pub fn of(frames: &[Frame<'_>]) -> &'static Category {
 }
 
 /// The category of a function by its file, or by its name where the file is not known.
-fn of_frame(frame: &Frame<'_>) -> Option<&'static Category> {
+fn of_frame(domain: Domain, frame: &Frame<'_>) -> Option<&'static Category> {
     if frame.file.is_empty() {
-        return of_function(frame.function);
+        return of_function_in(domain, frame.function);
     }
-    of_source(frame.file, frame.function)
+    of_source_in(domain, frame.file, frame.function)
 }
 
-/// The category of a sample: `rust` when its domain is Rust's, else that of its stack.
+/// The category of a sample: that of its domain where there is only one, such as `rust`, else that
+/// of its stack.
 pub fn of_sample(profile: &Profile, sample: &Sample) -> &'static Category {
-    if sample.label(DOMAIN_LABEL) == Some(RUST_DOMAIN) {
-        return known("rust");
+    let domain = domain::of_sample(sample);
+    if let Some(category) = domain_tables::of(domain).category {
+        return known(category);
     }
     let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
-    let category = of(&frames);
+    let category = of_stack(domain, &frames);
     if category.name == "tls.record_buffers" && is_record_layer(&frames[0], profile, sample) {
         return known("tls.record_layer");
     }

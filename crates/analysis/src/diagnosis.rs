@@ -11,10 +11,12 @@ pub mod holding;
 mod rules;
 pub mod series;
 
+use contract::Domain;
+
 use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Finding, Rule};
 
-/// Every rule, in the order in which findings of equal size are told.
+/// The rules of OpenSSL's memory, in the order in which findings of equal size are told.
 pub const RULES: &[&Rule] = &[
     &rules::trust_store_parsed_again::RULE,
     &rules::context_per_connection::RULE,
@@ -32,6 +34,19 @@ pub const RULES: &[&Rule] = &[
     &rules::stays_after_close::RULE,
     &rules::only_grows::RULE,
 ];
+
+/// The rules of a domain's memory; none where none is known.
+pub fn rules_of(domain: Domain) -> &'static [&'static Rule] {
+    match domain {
+        Domain::Openssl => RULES,
+        _ => &[],
+    }
+}
+
+/// The rules of every domain.
+pub fn every_rule() -> impl Iterator<Item = &'static Rule> {
+    Domain::ALL.into_iter().flat_map(|domain| rules_of(domain).iter().copied())
+}
 
 /// What was found, and what is left when everything that was found is gone.
 #[derive(Clone, Debug)]
@@ -58,7 +73,7 @@ impl Diagnosis {
 
 /// Applies every rule.
 pub fn diagnose(case: &Case) -> Diagnosis {
-    let mut findings: Vec<Finding> = RULES.iter().filter_map(|rule| (rule.look)(case)).collect();
+    let mut findings: Vec<Finding> = every_rule().filter_map(|rule| (rule.look)(case)).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
     let bytes_per_connection = case.per_connection(case.grown().bytes);
     // A part of another finding goes when the other goes.

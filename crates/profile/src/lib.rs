@@ -14,6 +14,7 @@ pub mod allocator_frames;
 #[cfg(test)]
 mod arbitrary;
 mod column_sums;
+mod domain_tables;
 mod error;
 pub mod folded;
 mod from_ledger;

@@ -1,21 +1,33 @@
-//! What memory is for, judged by the source file that a frame lies in, from `paths.tsv`.
+//! What memory is for, judged by the source file that a frame lies in, from the tables of domains.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use contract::Domain;
+
 use super::table::{Category, by_name, rows};
+use crate::domain_tables;
 use crate::short_name::c_name;
 
-const TABLE: &str = include_str!("paths.tsv");
-
-/// The category of a source file by itself, whoever called; `None` when the file is not one of
-/// OpenSSL's. `function` decides where a file serves several owners.
+/// The category of a source file by itself, whoever called; `None` when the file is not one of a
+/// domain whose sources are known, such as OpenSSL. `function` decides where a file serves several
+/// owners.
 pub fn of_source(file: &str, function: &str) -> Option<&'static Category> {
+    Domain::ALL.into_iter().find_map(|domain| of_source_in(domain, file, function))
+}
+
+/// The category of a source file of that domain.
+pub(super) fn of_source_in(
+    domain: Domain,
+    file: &str,
+    function: &str,
+) -> Option<&'static Category> {
+    let rules = RULES.get(&domain)?;
     let function = c_name(function);
     // Files have few prefixes of their own; from the longest down, the first that is listed wins.
     (1..=file.len())
         .rev()
-        .filter_map(|end| RULES.get(file.get(..end)?))
+        .filter_map(|end| rules.get(file.get(..end)?))
         .flatten()
         .find(|rule| rule.functions.matches(function))
         .filter(|_| !is_rust(file))
@@ -52,9 +64,17 @@ impl Functions {
 }
 
 /// Rules by prefix; those that name functions stand first.
-static RULES: LazyLock<HashMap<&'static str, Vec<PathRule>>> = LazyLock::new(|| {
-    let mut paths: HashMap<_, Vec<PathRule>> = HashMap::new();
-    for [prefix, functions, category, _note] in rows(TABLE) {
+type Rules = HashMap<&'static str, Vec<PathRule>>;
+
+/// The rules of each domain that has any.
+static RULES: LazyLock<HashMap<Domain, Rules>> = LazyLock::new(|| {
+    let of_domain = |domain| (domain, rules_of(domain_tables::of(domain).paths));
+    Domain::ALL.into_iter().map(of_domain).filter(|(_, rules)| !rules.is_empty()).collect()
+});
+
+fn rules_of(table: &'static str) -> Rules {
+    let mut paths = Rules::new();
+    for [prefix, functions, category, _note] in rows(table) {
         let category = by_name(category).expect("a test holds that paths name categories");
         let rules = paths.entry(prefix).or_default();
         if functions == "*" {
@@ -65,7 +85,7 @@ static RULES: LazyLock<HashMap<&'static str, Vec<PathRule>>> = LazyLock::new(|| 
         }
     }
     paths
-});
+}
 
 #[cfg(test)]
 mod tests {
@@ -74,10 +94,14 @@ mod tests {
     use super::super::table::all;
     use super::*;
 
+    fn all_rows() -> impl Iterator<Item = [&'static str; 4]> {
+        Domain::ALL.into_iter().flat_map(|domain| rows(domain_tables::of(domain).paths))
+    }
+
     #[test]
     fn no_prefix_is_listed_twice_and_every_one_names_a_category() {
         let mut seen = HashSet::new();
-        for [prefix, functions, category, _note] in rows(TABLE) {
+        for [prefix, functions, category, _note] in all_rows() {
             assert!(seen.insert((prefix, functions)), "{prefix} {functions} is listed twice");
             assert!(by_name(category).is_some(), "{prefix} names {category:?}");
             assert!(!prefix.is_empty() && !functions.is_empty(), "{prefix:?} {functions:?}");
@@ -89,7 +113,7 @@ mod tests {
 
     #[test]
     fn every_category_is_reachable_from_a_path_or_from_the_code() {
-        let listed: HashSet<_> = rows(TABLE).map(|row| row[2]).collect();
+        let listed: HashSet<_> = all_rows().map(|row| row[2]).collect();
         // Groups whose members cover all of their paths, and categories the code sets by itself.
         let unlisted = ["bio.buffers", "containers", "program", "rust", "unknown"];
         for category in all() {
