@@ -1,18 +1,27 @@
 //! What memory is for: each sample has one category, found from the source files on its stack.
 //!
-//! The facts are in three tables beside this file: `categories.tsv` names the categories and says
-//! who is charged, `paths.tsv` maps OpenSSL's source paths to them, and `functions.tsv` its
-//! functions where their paths are not known.
+//! The facts are in tables: `categories.tsv` names the categories and says who is charged, and each
+//! domain has its own that map its source paths to them, and its functions where their paths are
+//! not known.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+mod functions;
+mod paths;
+mod table;
 
+use contract::Domain;
 use profile::{Frame, Metric, Profile, Sample};
 
-use crate::function_category;
-use crate::group::Counts;
+use crate::counts::Counts;
+use crate::domain;
+use crate::domain_tables;
 use crate::ratio::Estimated;
 use crate::short_name::is_named;
+
+use functions::of_function_in;
+pub use paths::of_source;
+use paths::of_source_in;
+use table::known;
+pub use table::{Category, all, by_name, groups};
 
 /// The label under which samples carry the name of their category.
 pub const LABEL: &str = contract::labels::CATEGORY;
@@ -21,71 +30,10 @@ pub const LABEL: &str = contract::labels::CATEGORY;
 pub const DOMAIN_LABEL: &str = contract::labels::DOMAIN;
 
 /// The domain of memory that OpenSSL asked for.
-pub const OPENSSL_DOMAIN: &str = contract::Domain::Openssl.word();
+pub const OPENSSL_DOMAIN: &str = Domain::Openssl.word();
 
 /// The domain of memory that the Rust side asked for.
-pub const RUST_DOMAIN: &str = contract::Domain::Rust.word();
-
-/// One purpose of memory, e.g. `tls.record_buffers`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Category {
-    /// The name: a top-level group, or a group and a word with a dot between.
-    pub name: &'static str,
-    /// One phrase for readers who do not know OpenSSL's sources.
-    pub description: &'static str,
-    charged: Charged,
-}
-
-/// Who pays for memory of a category.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Charged {
-    /// The category itself.
-    Owner,
-    /// The next caller on the stack that is an owner: stacks and locks say nothing by themselves.
-    Caller,
-}
-
-impl Category {
-    /// The top-level group: the name up to its dot.
-    pub fn group(&self) -> &'static str {
-        self.name.split_once('.').map_or(self.name, |(group, _)| group)
-    }
-
-    /// The category is made on behalf of a caller (a container, a lock, a buffer) and is kept
-    /// only where no caller on the stack is an owner.
-    pub fn is_generic(&self) -> bool {
-        self.charged == Charged::Caller
-    }
-}
-
-/// Every category, groups before what belongs to them, in the order of the table.
-pub fn all() -> &'static [Category] {
-    &TABLES.categories
-}
-
-/// The top-level groups in the order of the table; each is a category too.
-pub fn groups() -> impl Iterator<Item = &'static Category> {
-    all().iter().filter(|category| !category.name.contains('.'))
-}
-
-/// The category of that name.
-pub fn by_name(name: &str) -> Option<&'static Category> {
-    TABLES.by_name.get(name).map(|at| &all()[*at])
-}
-
-/// The category of a source file by itself, whoever called; `None` when the file is not one of
-/// OpenSSL's. `function` decides where a file serves several owners.
-pub fn of_source(file: &str, function: &str) -> Option<&'static Category> {
-    let function = crate::short_name::c_name(function);
-    // Files have few prefixes of their own; from the longest down, the first that is listed wins.
-    (1..=file.len())
-        .rev()
-        .filter_map(|end| TABLES.paths.get(file.get(..end)?))
-        .flatten()
-        .find(|rule| rule.functions.matches(function))
-        .filter(|_| !is_rust(file))
-        .map(|rule| &all()[rule.category])
-}
+pub const RUST_DOMAIN: &str = Domain::Rust.word();
 
 /// The category of memory that OpenSSL allocated on the stack `frames`, innermost frame first.
 ///
@@ -94,6 +42,12 @@ pub fn of_source(file: &str, function: &str) -> Option<&'static Category> {
 /// an OpenSSL built without file names, is judged by its function and those that called it, and is
 /// `unknown` where none of them is OpenSSL's.
 pub fn of(frames: &[Frame<'_>]) -> &'static Category {
+    of_stack(Domain::Openssl, frames)
+}
+
+/// The category of memory that code of `domain` allocated, as [`of`] has it of OpenSSL's.
+fn of_stack(domain: Domain, frames: &[Frame<'_>]) -> &'static Category {
+    let of_frame = |frame: &Frame<'_>| of_frame(domain, frame);
     let Some(leaf) = frames.first() else {
         return known("unknown");
     };
@@ -109,20 +63,22 @@ pub fn of(frames: &[Frame<'_>]) -> &'static Category {
 }
 
 /// The category of a function by its file, or by its name where the file is not known.
-fn of_frame(frame: &Frame<'_>) -> Option<&'static Category> {
+fn of_frame(domain: Domain, frame: &Frame<'_>) -> Option<&'static Category> {
     if frame.file.is_empty() {
-        return function_category::of_function(frame.function);
+        return of_function_in(domain, frame.function);
     }
-    of_source(frame.file, frame.function)
+    of_source_in(domain, frame.file, frame.function)
 }
 
-/// The category of a sample: `rust` when its domain is Rust's, else that of its stack.
+/// The category of a sample: that of its domain where there is only one, such as `rust`, else that
+/// of its stack.
 pub fn of_sample(profile: &Profile, sample: &Sample) -> &'static Category {
-    if sample.label(DOMAIN_LABEL) == Some(RUST_DOMAIN) {
-        return known("rust");
+    let domain = domain::of_sample(sample);
+    if let Some(category) = domain_tables::of(domain).category {
+        return known(category);
     }
     let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
-    let category = of(&frames);
+    let category = of_stack(domain, &frames);
     if category.name == "tls.record_buffers" && is_record_layer(&frames[0], profile, sample) {
         return known("tls.record_layer");
     }
@@ -181,142 +137,13 @@ pub fn label_categories(profile: &mut Profile) {
     }
 }
 
-/// A category that this module itself speaks of.
-fn known(name: &str) -> &'static Category {
-    by_name(name).expect("a test holds that the table names every category the code names")
-}
-
-/// Rust's sources may live under `crypto/` or `include/` too; OpenSSL has none.
-fn is_rust(file: &str) -> bool {
-    file.rsplit_once('.').is_some_and(|(_, ending)| ending == "rs")
-}
-
-/// Both tables, parsed.
-struct Tables {
-    categories: Vec<Category>,
-    by_name: HashMap<&'static str, usize>,
-    /// Rules by prefix; those that name functions stand first.
-    paths: HashMap<&'static str, Vec<PathRule>>,
-}
-
-/// One row of `paths.tsv`.
-struct PathRule {
-    functions: Functions,
-    category: usize,
-}
-
-/// The functions of a file to which a row applies.
-enum Functions {
-    Any,
-    Named(Vec<&'static str>),
-}
-
-impl Functions {
-    fn matches(&self, function: &str) -> bool {
-        match self {
-            Functions::Any => true,
-            Functions::Named(names) => names.iter().any(|name| match name.strip_suffix('*') {
-                Some(beginning) => function.starts_with(beginning),
-                None => function == *name,
-            }),
-        }
-    }
-}
-
-const CATEGORIES_TABLE: &str = include_str!("categories.tsv");
-const PATHS_TABLE: &str = include_str!("paths.tsv");
-
-static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let categories: Vec<Category> = rows(CATEGORIES_TABLE)
-        .map(|[name, charged, description, _]| Category {
-            name,
-            description,
-            charged: if charged == "generic" { Charged::Caller } else { Charged::Owner },
-        })
-        .collect();
-    let by_name: HashMap<_, _> =
-        categories.iter().enumerate().map(|(at, category)| (category.name, at)).collect();
-    let mut paths: HashMap<_, Vec<PathRule>> = HashMap::new();
-    for [prefix, functions, category, _note] in rows(PATHS_TABLE) {
-        let category = *by_name.get(category).expect("a test holds that paths name categories");
-        let rules = paths.entry(prefix).or_default();
-        if functions == "*" {
-            rules.push(PathRule { functions: Functions::Any, category });
-        } else {
-            let functions = Functions::Named(functions.split(',').collect());
-            rules.insert(0, PathRule { functions, category });
-        }
-    }
-    Tables { categories, by_name, paths }
-});
-
-/// The rows of a table, columns that are not there empty.
-fn rows(table: &'static str) -> impl Iterator<Item = [&'static str; 4]> {
-    table.lines().filter(|line| !line.starts_with('#')).map(|line| {
-        let mut columns = line.split('\t');
-        [(); 4].map(|()| columns.next().unwrap_or_default())
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::sample_profile::stack;
 
     fn name_of(frames: &[(&str, &str)]) -> &'static str {
         of(&stack(frames)).name
-    }
-
-    #[test]
-    fn every_category_has_a_name_a_description_and_a_listed_group() {
-        let groups: HashSet<_> = groups().map(|group| group.name).collect();
-        let mut names = HashSet::new();
-        for [name, charged, description, more] in rows(CATEGORIES_TABLE) {
-            assert!(names.insert(name), "{name} is listed twice");
-            assert!(matches!(charged, "owner" | "generic"), "{name} is charged to {charged:?}");
-            assert!(description.len() > 3, "{name} has no description");
-            assert_eq!(more, "", "{name} has a column too many");
-            assert!(groups.contains(by_name(name).unwrap().group()), "{name} has no group");
-        }
-    }
-
-    #[test]
-    fn no_prefix_is_listed_twice_and_every_one_names_a_category() {
-        let mut seen = HashSet::new();
-        for [prefix, functions, category, _note] in rows(PATHS_TABLE) {
-            assert!(seen.insert((prefix, functions)), "{prefix} {functions} is listed twice");
-            assert!(by_name(category).is_some(), "{prefix} names {category:?}");
-            assert!(!prefix.is_empty() && !functions.is_empty(), "{prefix:?} {functions:?}");
-        }
-        for (prefix, _) in &seen {
-            assert!(seen.contains(&(*prefix, "*")), "{prefix} has no row for its other functions");
-        }
-    }
-
-    #[test]
-    fn every_category_is_reachable_from_a_path_or_from_the_code() {
-        let listed: HashSet<_> = rows(PATHS_TABLE).map(|row| row[2]).collect();
-        // Groups whose members cover all of their paths, and categories the code sets by itself.
-        let unlisted = ["bio.buffers", "containers", "program", "rust", "unknown"];
-        for category in all() {
-            let name = category.name;
-            assert!(listed.contains(name) || unlisted.contains(&name), "nothing leads to {name}");
-        }
-    }
-
-    #[test]
-    fn the_longest_prefix_wins() {
-        assert_eq!(of_source("crypto/bio/bio_lib.c", "BIO_new").unwrap().name, "bio");
-        assert_eq!(of_source("crypto/bio/bss_bio.c", "bio_new").unwrap().name, "bio.buffers");
-        assert_eq!(of_source("crypto/threads_pthread.c", "").unwrap().name, "containers.lock");
-        assert_eq!(of_source("crypto/thread/arch.c", "").unwrap().name, "process.threads");
-        assert_eq!(of_source("ssl/a_file_of_the_future.c", "").unwrap().name, "tls");
-        assert_eq!(of_source("crypto/src/aead.rs", ""), None);
-        assert_eq!(of_source("src/main.c", "main"), None);
-        assert_eq!(of_source("", ""), None);
-        assert_eq!(of_source("ünicode/crypto/", ""), None);
     }
 
     #[test]
@@ -398,23 +225,6 @@ mod tests {
         let names: Vec<_> =
             profile.samples().iter().map(|sample| of_sample(&profile, sample).name).collect();
         assert_eq!(names, ["tls.record_layer", "tls.record_buffers"]);
-    }
-
-    /// Files that ask for memory, by OpenSSL's version: `fixtures/openssl-sources`.
-    #[test]
-    fn every_allocating_file_of_every_version_has_a_category_of_its_own() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/openssl-sources");
-        let versions = ["1.1.1w", "3.0.8", "3.2.1", "3.5.5", "3.6.3", "4.0.3"];
-        for version in versions {
-            let list = std::fs::read_to_string(format!("{folder}/{version}.txt")).unwrap();
-            assert!(list.lines().count() > 200, "{version}");
-            for file in list.lines() {
-                let category = of_source(file, "").map(|category| category.name);
-                // These three catch what no row of their parts claims.
-                let caught = matches!(category, None | Some("tls" | "crypto" | "provider"));
-                assert!(!caught, "{version}: {file} is {category:?}");
-            }
-        }
     }
 
     #[test]

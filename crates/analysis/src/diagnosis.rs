@@ -11,10 +11,12 @@ pub mod holding;
 mod rules;
 pub mod series;
 
+use contract::Domain;
+
 use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Finding, Rule};
 
-/// Every rule, in the order in which findings of equal size are told.
+/// The rules of OpenSSL's memory, in the order in which findings of equal size are told.
 pub const RULES: &[&Rule] = &[
     &rules::trust_store_parsed_again::RULE,
     &rules::context_per_connection::RULE,
@@ -33,6 +35,19 @@ pub const RULES: &[&Rule] = &[
     &rules::only_grows::RULE,
 ];
 
+/// The rules of a domain's memory; none where none is known.
+pub fn rules_of(domain: Domain) -> &'static [&'static Rule] {
+    match domain {
+        Domain::Openssl => RULES,
+        _ => &[],
+    }
+}
+
+/// The rules of every domain.
+pub fn every_rule() -> impl Iterator<Item = &'static Rule> {
+    Domain::ALL.into_iter().flat_map(|domain| rules_of(domain).iter().copied())
+}
+
 /// What was found, and what is left when everything that was found is gone.
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
@@ -46,10 +61,19 @@ pub struct Diagnosis {
     pub unknown_share: f64,
 }
 
+impl Diagnosis {
+    /// What a remedy saves of each connection while it is open, in bytes: that of all findings with
+    /// these ids. `None` where none of them was found, or none says it.
+    pub fn saved_at_rest_by(&self, ids: &[&str]) -> Option<f64> {
+        let removed = self.findings.iter().filter(|finding| ids.contains(&finding.rule.id));
+        let saved = removed.filter_map(|finding| finding.at_rest_per_connection);
+        saved.reduce(|sum, bytes| sum + bytes)
+    }
+}
+
 /// Applies every rule.
 pub fn diagnose(case: &Case) -> Diagnosis {
-    let mut findings: Vec<Finding> =
-        RULES.iter().filter_map(|rule| (rule.look)(case).map(|seen| seen.of(rule))).collect();
+    let mut findings: Vec<Finding> = every_rule().filter_map(|rule| (rule.look)(case)).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
     let bytes_per_connection = case.per_connection(case.grown().bytes);
     // A part of another finding goes when the other goes.

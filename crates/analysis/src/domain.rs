@@ -2,18 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use profile::Profile;
+use contract::{Domain, labels};
+use profile::{Profile, Sample};
 
-use crate::category::DOMAIN_LABEL;
+/// Who asked for the memory of a sample: an OpenSSL, where the sample does not say.
+pub fn of_sample(sample: &Sample) -> Domain {
+    sample.label(labels::DOMAIN).and_then(Domain::from_word).unwrap_or_default()
+}
 
 /// Keeps the samples of one domain, such as [`crate::category::OPENSSL_DOMAIN`].
 pub fn keep(profile: &mut Profile, domain: &str) {
-    profile.samples_mut().retain(|sample| sample.label(DOMAIN_LABEL) == Some(domain));
+    profile.samples_mut().retain(|sample| sample.label(labels::DOMAIN) == Some(domain));
 }
 
 /// The domains that samples of the profile name.
 pub fn present(profile: &Profile) -> BTreeSet<&str> {
-    profile.samples().iter().filter_map(|sample| sample.label(DOMAIN_LABEL)).collect()
+    profile.samples().iter().filter_map(|sample| sample.label(labels::DOMAIN)).collect()
 }
 
 #[cfg(test)]

@@ -5,48 +5,12 @@ use std::collections::BTreeMap;
 use profile::{Frame, Metric, Profile};
 
 use crate::category;
+use crate::domain;
+use crate::domain_tables::{self, Callers, DomainTables, Maker, Unnamed};
 use crate::short_name::{c_name, is_named};
 
-/// A kind of OpenSSL object that can be counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Object {
-    /// One end of a connection.
-    Ssl,
-    /// A context that connections are made from.
-    SslCtx,
-    /// A trust store.
-    X509Store,
-    /// A certificate.
-    X509,
-    /// A session that can be resumed, or that a live connection belongs to.
-    SslSession,
-    /// A key.
-    EvpPkey,
-}
-
-impl Object {
-    /// Every kind, in the order in which reports list them.
-    pub const ALL: [Object; 6] = [
-        Object::Ssl,
-        Object::SslCtx,
-        Object::X509Store,
-        Object::X509,
-        Object::SslSession,
-        Object::EvpPkey,
-    ];
-
-    /// OpenSSL's name of the type.
-    pub fn name(self) -> &'static str {
-        match self {
-            Object::Ssl => "SSL",
-            Object::SslCtx => "SSL_CTX",
-            Object::X509Store => "X509_STORE",
-            Object::X509 => "X509",
-            Object::SslSession => "SSL_SESSION",
-            Object::EvpPkey => "EVP_PKEY",
-        }
-    }
-}
+pub use crate::domain_tables::SSL_SOURCE;
+pub use crate::object_kind::Object;
 
 /// How many objects of each kind are live, or `None` when the profile has no column of blocks in
 /// use, or when the recorder counted a part of the blocks: what few blocks stand for is no number of
@@ -65,13 +29,15 @@ fn count(profile: &Profile, metric: Metric) -> Option<BTreeMap<Object, i64>> {
     // Blocks by the place that allocates them; a function may allocate more than the struct.
     let mut blocks: BTreeMap<(Object, &str), BTreeMap<u32, i64>> = BTreeMap::new();
     for sample in profile.samples() {
+        let tables = domain_tables::of(domain::of_sample(sample));
         let leaf = profile.frames(sample).next();
-        if !leaf.as_ref().is_some_and(may_make) {
+        if !leaf.as_ref().is_some_and(|leaf| may_make(tables, leaf)) {
             continue;
         }
         let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
-        let made = made_by(&frames)
-            .or_else(|| made_without_name(&frames, category::size_of_blocks(profile, sample)?));
+        let made = made_by(tables, &frames).or_else(|| {
+            made_without_name(tables, &frames, category::size_of_blocks(profile, sample)?)
+        });
         if let Some((object, function)) = made {
             let lines = blocks.entry((object, function)).or_default();
             let live = lines.entry(frames[0].line).or_default();
@@ -90,120 +56,45 @@ fn count(profile: &Profile, metric: Metric) -> Option<BTreeMap<Object, i64>> {
     Some(counts)
 }
 
-/// OpenSSL's file in which SSL objects are made.
-pub const SSL_SOURCE: &str = "ssl/ssl_lib.c";
-
-/// One way to make an object: the leaf's function and file, and who must have called it.
-struct Maker {
-    object: Object,
-    function: &'static str,
-    file: &'static str,
-    callers: Callers,
-}
-
-/// What the frames above the leaf must be.
-enum Callers {
-    /// Whatever they are.
-    Any,
-    /// Any number of `through`, then one that begins with `from`.
-    Through { through: &'static [&'static str], from: &'static str },
-}
-
-/// The leaf functions of 1.1.1, 3.x and 4.0.
-const MAKERS: &[Maker] = &[
-    // From 3.2 on; before that SSL_new allocates by itself.
-    maker(Object::Ssl, "ossl_ssl_connection_new_int", SSL_SOURCE),
-    maker(Object::Ssl, "SSL_new", SSL_SOURCE),
-    // From 3.0 on; before that SSL_CTX_new.
-    maker(Object::SslCtx, "SSL_CTX_new_ex", "ssl/ssl_lib.c"),
-    maker(Object::SslCtx, "SSL_CTX_new", "ssl/ssl_lib.c"),
-    maker(Object::X509Store, "X509_STORE_new", "crypto/x509/x509_lu.c"),
-    maker(Object::SslSession, "SSL_SESSION_new", "ssl/ssl_sess.c"),
-    // From 3.0 on; ssl_session_dup before.
-    maker(Object::SslSession, "ssl_session_dup_intern", "ssl/ssl_sess.c"),
-    maker(Object::SslSession, "ssl_session_dup", "ssl/ssl_sess.c"),
-    maker(Object::EvpPkey, "EVP_PKEY_new", "crypto/evp/p_lib.c"),
-    // A certificate is one of many structs that the ASN.1 code allocates at one line. It is the
-    // certificate itself when no template lies between: templates are what its fields come from.
-    Maker {
-        object: Object::X509,
-        function: "asn1_item_embed_new",
-        file: "crypto/asn1/tasn_new.c",
-        callers: Callers::Through { through: DECODING, from: "d2i_X509" },
-    },
-    Maker {
-        object: Object::X509,
-        function: "asn1_item_embed_new",
-        file: "crypto/asn1/tasn_new.c",
-        callers: Callers::Through { through: DECODING, from: "X509_new" },
-    },
-    Maker {
-        object: Object::X509,
-        function: "asn1_item_embed_new",
-        file: "crypto/asn1/tasn_new.c",
-        callers: Callers::Through { through: DECODING, from: "X509_dup" },
-    },
-];
-
-const fn maker(object: Object, function: &'static str, file: &'static str) -> Maker {
-    Maker { object, function, file, callers: Callers::Any }
-}
-
-/// What may lie between the allocation of a struct and the function that asked for it.
-const DECODING: &[&str] = &[
-    "ASN1_item_d2i",
-    "ASN1_item_d2i_ex",
-    "ASN1_item_dup",
-    "ASN1_item_ex_d2i",
-    "ASN1_item_ex_new",
-    "ASN1_item_new",
-    "ASN1_item_new_ex",
-    "asn1_item_embed_d2i",
-    "asn1_item_ex_d2i_intern",
-    "ossl_asn1_item_ex_new_intern",
-];
-
 /// Whether the rest of the stack is worth a look: most leaves make no object, whoever calls them.
-fn may_make(leaf: &Frame<'_>) -> bool {
+fn may_make(tables: &DomainTables, leaf: &Frame<'_>) -> bool {
     let makes = |maker: &Maker| maker.file == leaf.file && maker.function == c_name(leaf.function);
-    !is_named(leaf.function) || MAKERS.iter().any(makes)
+    !is_named(leaf.function) || tables.makers.iter().any(makes)
 }
 
 /// Which object a block allocated on this stack is the struct of, and in which function.
-fn made_by(frames: &[Frame<'_>]) -> Option<(Object, &'static str)> {
+fn made_by(tables: &DomainTables, frames: &[Frame<'_>]) -> Option<(Object, &'static str)> {
     let leaf = frames.first()?;
     let function = c_name(leaf.function);
-    MAKERS
+    tables
+        .makers
         .iter()
         .filter(|maker| maker.function == function && maker.file == leaf.file)
         .find(|maker| maker.callers.are(&frames[1..]))
         .map(|maker| (maker.object, maker.function))
 }
 
-/// The same for an OpenSSL whose own functions have no names, because they are not exported: the
-/// file is known, and the struct is by far the largest block that is allocated there.
-fn made_without_name(frames: &[Frame<'_>], bytes: i64) -> Option<(Object, &'static str)> {
-    /// The file, the least size of the struct, and the exported function that asks for it.
-    const STRUCTS: [(Object, &str, i64, &str); 5] = [
-        // From 3.2 on, where SSL_new does not allocate by itself.
-        (Object::Ssl, SSL_SOURCE, 3_000, "SSL_new"),
-        (Object::SslSession, "ssl/ssl_sess.c", 600, ""),
-        (Object::X509, "crypto/asn1/tasn_new.c", 256, "d2i_X509"),
-        (Object::X509, "crypto/asn1/tasn_new.c", 256, "X509_new"),
-        (Object::X509, "crypto/asn1/tasn_new.c", 256, "X509_dup"),
-    ];
+/// Which object it is where the library's own functions have no names, because they are not
+/// exported: the file is known, and the struct is by far the largest block that is allocated there.
+fn made_without_name(
+    tables: &DomainTables,
+    frames: &[Frame<'_>],
+    bytes: i64,
+) -> Option<(Object, &'static str)> {
     let leaf = frames.first().filter(|leaf| !is_named(leaf.function))?;
     let caller = frames[1..]
         .iter()
         .filter(|frame| is_named(frame.function))
         .map(|frame| c_name(frame.function))
-        .find(|name| !DECODING.contains(name))
+        .find(|name| !tables.decoding.contains(name))
         .unwrap_or_default();
-    STRUCTS
+    let is_struct = |one: &&Unnamed| leaf.file == one.file && bytes >= one.least_bytes;
+    tables
+        .unnamed
         .iter()
-        .filter(|(_, file, least, _)| leaf.file == *file && bytes >= *least)
-        .find(|(.., from)| from.is_empty() || is_of(caller, from))
-        .map(|(object, ..)| (*object, ""))
+        .filter(is_struct)
+        .find(|one| one.from.is_empty() || is_of(caller, one.from))
+        .map(|one| (one.object, ""))
 }
 
 impl Callers {

@@ -18,6 +18,27 @@ pub struct Series {
     pub margins: Option<Vec<u64>>,
 }
 
+impl Series {
+    /// Several series of `moments` values each as one. Variances add up; each series reckons with
+    /// one more block of its own, which makes the margins of the sum a little too wide. The sum is
+    /// exact where all are.
+    pub fn together(group: &str, moments: usize, series: &[&Series]) -> Series {
+        let sum = |at: usize| series.iter().map(|one| one.bytes[at]).fold(0, u64::saturating_add);
+        let estimated: Vec<&Vec<u64>> =
+            series.iter().filter_map(|one| one.margins.as_ref()).collect();
+        let square = |margin: u64| (margin as f64).powi(2);
+        let margin = |at: usize| {
+            let variance: f64 = estimated.iter().map(|margins| square(margins[at])).sum();
+            variance.sqrt().round() as u64
+        };
+        Series {
+            group: group.to_owned(),
+            bytes: (0..moments).map(sum).collect(),
+            margins: (!estimated.is_empty()).then(|| (0..moments).map(margin).collect()),
+        }
+    }
+}
+
 /// The sums of profiles that have one column of bytes for each moment: one profile for each
 /// process.
 #[derive(Clone, Debug)]
@@ -124,6 +145,21 @@ mod tests {
 
     const CONTEXT: (&str, &str) = ("SSL_CTX_new_ex", "ssl/ssl_lib.c");
     const STORE: (&str, &str) = ("X509_STORE_new", "crypto/x509/x509_lu.c");
+
+    #[test]
+    fn series_together_add_up_and_their_margins_as_squares() {
+        let series = |bytes: u64, margin: Option<u64>| Series {
+            group: "any".to_owned(),
+            bytes: vec![0, bytes],
+            margins: margin.map(|margin| vec![0, margin]),
+        };
+        let (three, four, exact) = (series(10, Some(3)), series(20, Some(4)), series(5, None));
+        let all = Series::together("all", 2, &[&three, &four, &exact]);
+        let expected =
+            Series { group: "all".to_owned(), bytes: vec![0, 35], margins: Some(vec![0, 5]) };
+        assert_eq!(all, expected);
+        assert_eq!(Series::together("all", 2, &[&exact, &exact]).margins, None);
+    }
 
     #[test]
     fn processes_add_up_and_exact_ones_have_no_margins() {

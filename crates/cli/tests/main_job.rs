@@ -166,7 +166,7 @@ fn the_profile_opens_as_pprof_with_its_labels() {
             other => panic!("a sample of the domain {other:?}"),
         }
     }
-    assert!(profile.mappings().iter().any(|mapping| !mapping.build_id.is_empty()));
+    assert!(profile.mappings().any(|mapping| !mapping.build_id.is_empty()));
 }
 
 #[test]

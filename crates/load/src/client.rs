@@ -1,12 +1,10 @@
 //! From the options to a TLS connection.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
-use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
     SslVerifyMode, SslVersion,
@@ -15,92 +13,16 @@ use openssl::x509::X509;
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
+use crate::client_error::ClientError;
 use crate::failure::{Failure, FailureKind};
+use crate::identity::Identity;
 use crate::local_addresses::LocalAddresses;
 use crate::options::{ClientOptions, CompressionOffer, Conversation, Protocol, Verification};
-use crate::talk::{Opened, Stream, Talk};
+use crate::stream::{Opened, Stream};
+use crate::talk::Talk;
 
 /// OpenSSL refuses compression at any higher security level; its default has been 2 since 3.2.
 const COMPRESSION_SECURITY_LEVEL: u32 = 1;
-
-/// A client's certificate, those between it and the root, and its private key.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    chain: Vec<X509>,
-    key: PKey<Private>,
-}
-
-impl Identity {
-    /// Reads PEM texts; both may be the same, if it has certificates and key.
-    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Identity, ClientError> {
-        let chain = X509::stack_from_pem(chain).map_err(ClientError::Chain)?;
-        if chain.is_empty() {
-            return Err(ClientError::NoCertificate);
-        }
-        let key = PKey::private_key_from_pem(key).map_err(ClientError::Key)?;
-        Ok(Identity { chain, key })
-    }
-}
-
-/// Why clients cannot be set up as the options say.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// Compression goes with TLS 1.2 alone.
-    #[error(
-        "compression can be offered with TLS 1.2 only; choose that protocol, or no compression"
-    )]
-    CompressionNeedsTls12,
-    /// A client's certificates cannot be read.
-    #[error("the client's certificate chain is not PEM text that OpenSSL can read")]
-    Chain(#[source] ErrorStack),
-    /// There is no certificate in the text.
-    #[error("the client's certificate chain holds no certificate (-----BEGIN CERTIFICATE-----)")]
-    NoCertificate,
-    /// A client's private key cannot be read.
-    #[error("the client's private key is not PEM text that OpenSSL can read")]
-    Key(#[source] ErrorStack),
-    /// The authorities cannot be read.
-    #[error("the authorities are not PEM certificates that OpenSSL can read")]
-    Authorities(#[source] ErrorStack),
-    /// There is no authority in the text.
-    #[error("the file of authorities holds no certificate (-----BEGIN CERTIFICATE-----)")]
-    NoAuthority,
-    /// The name is none that a server can have.
-    #[error("{0:?} cannot be asked for as a server's name")]
-    ServerName(String),
-    /// The document's path would be no line of HTTP.
-    #[error("{0:?} is no path of a document: it begins with / and has no blanks in it")]
-    Path(String),
-    /// The user's name cannot be sent.
-    #[error("{0:?} is no name of a PostgreSQL user")]
-    User(String),
-    /// An address cannot be reached from another.
-    #[error("nobody gets from {local} to {server}: one is IPv4, the other IPv6")]
-    OtherFamily {
-        /// Where connections were to come from.
-        local: IpAddr,
-        /// Where they were to go.
-        server: SocketAddr,
-    },
-    /// There is no local port for each connection.
-    #[error(
-        "{connections} connections to {server} need as many local ports, and there are {possible}: \
-         ask for at most that many, connect from more addresses, or widen \
-         net.ipv4.ip_local_port_range"
-    )]
-    TooFewPorts {
-        /// How many connections are wanted.
-        connections: usize,
-        /// The server.
-        server: SocketAddr,
-        /// How many local ports there are.
-        possible: usize,
-    },
-    /// OpenSSL does not take the options, for example a key that does not belong to a certificate.
-    #[error("OpenSSL does not take the client's options")]
-    NotTaken(#[from] ErrorStack),
-}
 
 /// Makes connections to one server.
 pub(crate) struct Client {
@@ -262,12 +184,4 @@ fn context(options: &ClientOptions) -> Result<SslContext, ClientError> {
         }
     }
     Ok(context.build())
-}
-
-/// Whether a read ended because the other end is gone, with or without a goodbye.
-pub(crate) fn is_end(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-    ) || error.to_string().contains("unexpected eof")
 }

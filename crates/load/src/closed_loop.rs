@@ -11,12 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::client::{Client, ClientError};
+use crate::client::Client;
+use crate::client_error::ClientError;
 use crate::failure::{Failure, FailureCount};
 use crate::latency::{Latencies, Latency};
 use crate::local_addresses::LocalAddresses;
 use crate::options::{ClientOptions, Conversation};
-use crate::talk::{Opened, Stream};
+use crate::stream::{Opened, Stream};
 use crate::tally::{count_failure, rate};
 
 /// How handshakes are made.

@@ -6,9 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::client::{Client, is_end};
+use crate::client::Client;
 use crate::failure::{Failure, FailureKind};
-use crate::talk::{Opened, Stream};
+use crate::stream::{Opened, Stream, is_end};
 use crate::tally::{Stage, Tally};
 
 /// What the connections of a load share.

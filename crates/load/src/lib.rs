@@ -10,32 +10,32 @@
 use libz_sys as _; // linked for OpenSSL, whose static library calls it
 
 mod client;
+mod client_error;
 mod closed_loop;
 mod connection;
 mod control;
 mod event;
 mod failure;
+mod identity;
 mod latency;
 mod local_addresses;
 mod options;
 mod report;
 mod run;
+mod stream;
 mod talk;
 mod tally;
 
 pub mod fd_limit;
 
-pub use client::{ClientError, Identity};
+pub use client_error::ClientError;
 pub use closed_loop::{ClosedLoopOptions, ClosedLoopReport, Goal, closed_loop};
 pub use control::{Closer, Control};
 pub use event::{Event, Observer};
 pub use failure::{FailureCount, FailureKind};
+pub use identity::Identity;
 pub use latency::Latency;
 pub use options::{ClientOptions, CompressionOffer, Conversation, Options, Protocol, Verification};
 pub use report::Report;
 pub use run::run;
-
-/// What the server says first.
-pub const WELCOME: &[u8] = b"welcome!\n";
-/// What is sent, and has to come back.
-pub const HELLO: &[u8] = b"hello\n";
+pub use talk::{HELLO, WELCOME};

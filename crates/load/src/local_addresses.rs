@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::client::ClientError;
+use crate::client_error::ClientError;
 
 /// What Linux gives out unless it is told otherwise.
 const USUAL_PORTS: usize = 28_232;

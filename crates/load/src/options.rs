@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::client::Identity;
+use crate::identity::Identity;
 
 /// How much load, and how fast.
 #[derive(Debug, Clone)]

@@ -7,7 +7,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Client, ClientError};
+use crate::client::Client;
+use crate::client_error::ClientError;
 use crate::connection::{Place, Shared, live};
 use crate::control::Control;
 use crate::event::{Event, Observer};

@@ -16,23 +16,13 @@ mod redis;
 use std::sync::OnceLock;
 
 use tokio::net::TcpStream;
-use tokio_openssl::SslStream;
 
-use crate::client::ClientError;
+use crate::client_error::ClientError;
 use crate::failure::{Failure, FailureKind};
 use crate::options::Conversation;
+use crate::stream::{Opened, Stream};
 
-/// A connection whose handshake is done.
-pub(crate) type Stream = SslStream<TcpStream>;
-
-/// Whether anything can be asked on an opened connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opened {
-    /// Questions are answered.
-    Ready,
-    /// The connection stays as it is.
-    Held,
-}
+pub use echo::{HELLO, WELCOME};
 
 /// What the connections of a load say.
 pub(crate) enum Talk {

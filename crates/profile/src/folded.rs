@@ -9,14 +9,13 @@ use std::io::{self, BufRead, Write};
 use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
 use crate::text_lines::TextLines;
-use crate::{Frame, Function, Line, Location, LocationId, Profile, ReadError, Sample, ValueType};
+use crate::{Function, Line, Location, LocationId, Profile, ReadError, Sample, ValueType};
 
+mod names;
 mod stacks;
 
+pub use self::names::{UNKNOWN, function_name, site_name};
 pub use self::stacks::{Amount, NameId, Stack, Stacks};
-
-/// What a frame without a name is called.
-pub const UNKNOWN: &str = "[unknown]";
 
 /// What a line should look like.
 const EXPECTED_LINE: &str = "`frame;frame;frame integer`";
@@ -95,25 +94,6 @@ pub fn write_to(
     Ok(())
 }
 
-/// A frame's function as text that readers of the format take for one frame.
-pub fn function_name(frame: &Frame<'_>) -> String {
-    let name = plain(frame.function);
-    match name.as_str() {
-        "" if frame.address != 0 => format!("{:#x}", frame.address),
-        "" => UNKNOWN.to_owned(),
-        _ => name,
-    }
-}
-
-/// The file and line of a stack's innermost frame, as a frame of its own.
-pub fn site_name(leaf: &Frame<'_>) -> Option<String> {
-    match (plain(leaf.file), leaf.line) {
-        (file, _) if file.is_empty() => None,
-        (file, 0) => Some(file),
-        (file, line) => Some(format!("{file}:{line}")),
-    }
-}
-
 fn named(profile: &mut Profile, name: &str) -> LocationId {
     let function = profile.function(Function {
         name: name.to_owned(),
@@ -121,29 +101,6 @@ fn named(profile: &mut Profile, name: &str) -> LocationId {
         file: String::new(),
     });
     profile.location(Location { lines: vec![Line { function, line: 0 }], ..Location::default() })
-}
-
-/// Takes out what has a meaning in folded stacks or none in XML: `;`, control characters, a
-/// leading `#`, and a number at the end that would be taken for a value.
-fn plain(name: &str) -> String {
-    let text: String = name
-        .chars()
-        .map(|c| match c {
-            ';' => ',',
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => ' ',
-            c => c,
-        })
-        .collect();
-    let mut text = text.trim().to_owned();
-    if text.starts_with('#') {
-        text.insert(0, '_');
-    }
-    if let Some(space) = text.rfind(' ')
-        && text[space + 1..].chars().all(|c| c.is_ascii_digit() || c == '.')
-    {
-        text.replace_range(space..=space, "_");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,14 +4,11 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use contract::{Domain, Source, labels};
-use ledger::{Counts, Site, Snapshot};
+use ledger::{Counts, Sampling, Site, Snapshot};
 
-use crate::openssl_wrappers::is_allocation_wrapper;
+use crate::domain_tables;
 use crate::symbols::{AddressKind, AddressSpace, Symbols};
-use crate::{
-    Function, FunctionId, Line, Location, LocationId, Metric, Profile, Sample, Sampling,
-    source_path,
-};
+use crate::{Frame, Function, FunctionId, Line, Location, LocationId, Metric, Profile, Sample};
 
 /// The frame of the sample that holds what the recorder had no room to keep apart.
 pub const DROPPED_SITES: &str = "[dropped sites]";
@@ -142,7 +139,7 @@ impl<'a> Builder<'a> {
         let mut stack = Vec::with_capacity(site.stack.len() + 1);
         for address in addresses.by_ref() {
             let id = self.space.location(&mut self.profile, *address, AddressKind::Return);
-            if let Some(leaf) = self.without_wrappers(id) {
+            if let Some(leaf) = self.without_wrappers(id, site.source.domain) {
                 stack.push(self.with_own_line(leaf, site));
                 break;
             }
@@ -162,10 +159,13 @@ impl<'a> Builder<'a> {
     }
 
     /// The location without the wrappers in it; `None` when nothing else is in it.
-    fn without_wrappers(&self, id: LocationId) -> Option<Location> {
+    fn without_wrappers(&self, id: LocationId, domain: Domain) -> Option<Location> {
         let location = self.profile.location_of(id);
-        let is_wrapper =
-            |line: &&Line| is_allocation_wrapper(&self.profile.function_of(line.function).name);
+        let is_wrapper = |line: &&Line| {
+            let Function { name: function, file, .. } = self.profile.function_of(line.function);
+            let frame = Frame { function, file, line: line.line, address: location.address };
+            (domain_tables::of(domain).is_wrapper)(&frame)
+        };
         let lines: Vec<Line> = location.lines.iter().skip_while(is_wrapper).copied().collect();
         if lines.is_empty() && !location.lines.is_empty() {
             return None;
@@ -179,7 +179,7 @@ impl<'a> Builder<'a> {
             let innermost = location.lines.first().map(|line| line.function);
             let mut function =
                 innermost.map_or_else(Function::default, |id| self.profile.function_of(id).clone());
-            function.file = source_path::of_openssl(file);
+            function.file = (domain_tables::of(site.source.domain).source_path)(file);
             // A build without file names passes an empty one, and then the line means nothing.
             let line = if file.is_empty() { 0 } else { site.line };
             let line = Line { function: self.profile.function(function), line };

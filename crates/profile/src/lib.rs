@@ -14,10 +14,10 @@ pub mod allocator_frames;
 #[cfg(test)]
 mod arbitrary;
 mod column_sums;
+mod domain_tables;
 mod error;
 pub mod folded;
 mod from_ledger;
-mod interner;
 pub mod jemalloc_heap;
 mod merge;
 mod model;

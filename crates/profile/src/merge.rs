@@ -17,14 +17,13 @@ pub fn merge(into: &mut Profile, other: &Profile) {
         .map(|column| other.sample_types().iter().position(|theirs| theirs == column))
         .collect();
     let mappings: Vec<MappingId> =
-        other.mappings().iter().map(|mapping: &Mapping| into.mapping(mapping.clone())).collect();
+        other.mappings().map(|mapping: &Mapping| into.mapping(mapping.clone())).collect();
     let functions: Vec<FunctionId> =
-        other.functions().iter().map(|function| into.function(function.clone())).collect();
+        other.functions().map(|function| into.function(function.clone())).collect();
     let line =
         |line: &Line| Line { function: functions[line.function.0 as usize], line: line.line };
     let locations: Vec<LocationId> = other
         .locations()
-        .iter()
         .map(|location| {
             into.location(Location {
                 mapping: location.mapping.map(|mapping| mappings[mapping.0 as usize]),

@@ -3,9 +3,8 @@
 //! The shape is that of pprof's protobuf, our native format, with handles instead of ids: a
 //! [`Sample`] names its frames through [`LocationId`]s of the same [`Profile`].
 
+use indexmap::IndexSet;
 use ledger::Sampling;
-
-use crate::interner::Interner;
 
 /// What one value column counts, in pprof's spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -202,9 +201,9 @@ pub struct Frame<'a> {
 pub struct Profile {
     sample_types: Vec<ValueType>,
     default_sample_type: Option<usize>,
-    mappings: Interner<Mapping>,
-    functions: Interner<Function>,
-    locations: Interner<Location>,
+    mappings: IndexSet<Mapping>,
+    functions: IndexSet<Function>,
+    locations: IndexSet<Location>,
     samples: Vec<Sample>,
     /// How blocks were chosen to be counted: the values of samples that know the size of their
     /// blocks are estimates then. `None` where nothing was chosen by the recorder.
@@ -276,47 +275,47 @@ impl Profile {
 
     /// Interns a mapping.
     pub fn mapping(&mut self, mapping: Mapping) -> MappingId {
-        MappingId(self.mappings.intern(mapping))
+        MappingId(self.mappings.insert_full(mapping).0 as u32)
     }
 
     /// Interns a function.
     pub fn function(&mut self, function: Function) -> FunctionId {
-        FunctionId(self.functions.intern(function))
+        FunctionId(self.functions.insert_full(function).0 as u32)
     }
 
     /// Interns a location.
     pub fn location(&mut self, location: Location) -> LocationId {
-        LocationId(self.locations.intern(location))
+        LocationId(self.locations.insert_full(location).0 as u32)
     }
 
     /// The mapping behind a handle.
     pub fn mapping_of(&self, id: MappingId) -> &Mapping {
-        &self.mappings.values()[id.0 as usize]
+        &self.mappings[id.0 as usize]
     }
 
     /// The function behind a handle.
     pub fn function_of(&self, id: FunctionId) -> &Function {
-        &self.functions.values()[id.0 as usize]
+        &self.functions[id.0 as usize]
     }
 
     /// The location behind a handle.
     pub fn location_of(&self, id: LocationId) -> &Location {
-        &self.locations.values()[id.0 as usize]
+        &self.locations[id.0 as usize]
     }
 
     /// All mappings, in the order of their handles.
-    pub fn mappings(&self) -> &[Mapping] {
-        self.mappings.values()
+    pub fn mappings(&self) -> impl ExactSizeIterator<Item = &Mapping> {
+        self.mappings.iter()
     }
 
     /// All functions, in the order of their handles.
-    pub fn functions(&self) -> &[Function] {
-        self.functions.values()
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = &Function> {
+        self.functions.iter()
     }
 
     /// All locations, in the order of their handles.
-    pub fn locations(&self) -> &[Location] {
-        self.locations.values()
+    pub fn locations(&self) -> impl ExactSizeIterator<Item = &Location> {
+        self.locations.iter()
     }
 
     /// The frames of a sample, innermost first, inlined functions as frames of their own. A

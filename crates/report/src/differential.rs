@@ -2,13 +2,15 @@
 
 use std::num::NonZeroU64;
 
+use analysis::notation::{give_or_take, human, interval, rounded};
 use profile::Profile;
 use profile::folded::{Amount, Stacks};
 
-use crate::bytes::{give_or_take, human, interval, rounded};
-use crate::flamegraph::{Caption, Direction, FlameError, background, draw, kind_of, layout};
-use crate::folded::{DrawnStack, Held, Values, visible};
-use crate::frame_intervals::Scales;
+use crate::flamegraph::{
+    Caption, Direction, FlameError, background, draw, kind_of, layout, total, visible,
+};
+use crate::frame_titles::{Drawn, Figures, Label, margin, named, titled};
+use crate::frame_tree::{Held, Node};
 use crate::palette::Rgb;
 
 /// Colours that inferno gives to the extremes.
@@ -29,16 +31,14 @@ impl Ratio {
     /// Leaves everything as it is.
     pub const ONE: Ratio = Ratio { numerator: 1, denominator: NonZeroU64::MIN };
 
-    /// `value` scaled, rounded to the nearest whole number.
-    fn scale(self, value: u64) -> u64 {
+    /// What a stack holds, scaled and rounded to the nearest whole number; nothing of what is
+    /// below nothing, which cannot be drawn.
+    fn scale(self, amount: Amount) -> Amount {
+        let Ok(value) = u64::try_from(amount.sum) else { return Amount::default() };
         let denominator = u128::from(self.denominator.get());
         let scaled = u128::from(value) * u128::from(self.numerator) + denominator / 2;
-        u64::try_from(scaled / denominator).unwrap_or(u64::MAX)
-    }
-
-    /// The same of what a stack holds. How far off that may be stays the profile's own.
-    fn scale_held(self, held: Held) -> Held {
-        Held { amount: self.scale(held.amount), ..held }
+        let sum = i64::try_from(scaled / denominator).unwrap_or(i64::MAX);
+        Amount { sum, off: amount.off.times(self.as_f64()) }
     }
 
     fn as_f64(self) -> f64 {
@@ -115,47 +115,52 @@ pub fn differential(
         return Err(FlameError::DifferentUnits { before: counts(before), after: counts(after) });
     }
     let stacks = Stacks::of([before, after].map(|side| (side.profile, side.column)));
-    let [old_total, new_total] = totals(&stacks, [before.scale, after.scale]);
-    let wide = match options.widths {
-        Widths::Larger if new_total >= old_total => Widths::After,
-        Widths::Larger => Widths::Before,
-        chosen => chosen,
+    let scaled = |[old, new]: [Amount; 2]| [before.scale.scale(old), after.scale.scale(new)];
+    let old_total = total(&stacks, |amounts| scaled(amounts)[0].sum);
+    let new_total = total(&stacks, |amounts| scaled(amounts)[1].sum);
+    let drawn = match options.widths {
+        Widths::Before => Drawn::Before,
+        Widths::Larger if new_total < old_total => Drawn::Before,
+        Widths::After | Widths::Larger => Drawn::After,
     };
-    // inferno takes widths from its second column, and the change from the first to the second.
-    let (total, which, drawn, faint) = match wide {
-        Widths::Before => (old_total, "profile before", before, after),
-        Widths::After | Widths::Larger => (new_total, "profile after", after, before),
+    let (total, which, wide) = match drawn {
+        Drawn::Before => (old_total, "profile before", before),
+        Drawn::After | Drawn::Alone => (new_total, "profile after", after),
     };
     if total == 0 {
-        let kind = kind_of(drawn.profile, drawn.column)?;
+        let kind = kind_of(wide.profile, wide.column)?;
         return Err(FlameError::NothingToDraw { which, kind });
     }
-    let values = |sides: [Amount; 2]| {
-        let [old, new] = sides.map(|side| Held::positive(side).unwrap_or_default());
-        let (width, other) = if wide == Widths::Before { (old, new) } else { (new, old) };
-        let drawn = drawn.scale.scale_held(width);
-        (Values { width, other } != Values::default())
-            .then(|| Values { width: drawn, other: faint.scale.scale_held(other) })
+    let held = |amounts: [Amount; 2]| {
+        let [before, after] = scaled(amounts);
+        let [width, other] = sides(drawn, before, after);
+        let difference = width.sum.saturating_sub(other.sum);
+        let held = Held { before, after, width: width.sum as f64, difference };
+        (held != Held::default()).then_some(held)
     };
-    let mut lines = visible(&stacks, values, total, options.min_width);
-    drop(stacks);
-    for line in &mut lines {
-        line.write(line.other_in_colour);
-        line.write(line.values.width.amount);
-    }
+    let least_width = total as f64 * options.min_width / 100.0;
+    let frames = visible(&stacks, held, least_width);
     let sampled = before.profile.sampling.or(after.profile.sampling);
-    let scales = Scales { width: drawn.scale.as_f64(), other: faint.scale.as_f64() };
-    let mut subtitle = format!("widths are those of {}", drawn.name);
+    let mut subtitle = format!("widths are those of {}", wide.name);
     if sampled.is_some() {
-        let (drawn, faint) = estimates(drawn, faint, &lines, scales);
-        let [old, new] = if wide == Widths::Before { [drawn, faint] } else { [faint, drawn] };
+        let (old, new) = (in_words(before, frames.all.before), in_words(after, frames.all.after));
         subtitle = format!("estimates from samples: {old} → {new}; {subtitle}");
     }
 
     let title = format!("{}: {} → {}", options.title, before.name, after.name);
     let mut inferno = layout(&title, options.direction, options.min_width);
-    inferno.count_name.clone_from(&before.profile.sample_types()[before.column].unit);
-    inferno.negate_differentials = wide == Widths::Before;
+    let unit = &before.profile.sample_types()[before.column].unit;
+    inferno.count_name.clone_from(unit);
+    inferno.negate_differentials = drawn == Drawn::Before;
+    let frames = if sampled.is_some() {
+        let figures = Figures { unit, factor: 1.0, drawn, whole: frames.all };
+        inferno.count_name = figures.unit_of_all();
+        let (frames, titles) = titled(frames, |id| stacks.name(id), &figures, least_width)?;
+        inferno.func_frameattrs = titles;
+        frames
+    } else {
+        named(frames, |id| stacks.name(id))
+    };
     let legend = [
         (GROWN, format!("more in {}", after.name)),
         (SHRUNK, format!("less in {}", after.name)),
@@ -166,40 +171,37 @@ pub fn differential(
     let legend: Vec<(Rgb, &str)> =
         legend.iter().map(|(colour, text)| (*colour, text.as_str())).collect();
     let caption = Caption { subtitle: Some(&subtitle), legend: &legend };
-    draw(inferno, lines, &caption, sampled.map(|_| scales))
+    draw(inferno, &frames.lines(|frame| columns(frame, drawn)), &caption)
 }
 
-/// What both sides hold, scaled.
-fn totals(stacks: &Stacks<'_, 2>, scales: [Ratio; 2]) -> [u64; 2] {
-    let mut totals = [0_u64; 2];
-    for stack in stacks.iter() {
-        for ((total, amount), scale) in totals.iter_mut().zip(stack.amounts).zip(scales) {
-            let held = Held::positive(amount).unwrap_or_default();
-            *total = total.saturating_add(scale.scale(held.amount));
-        }
-    }
-    totals
+/// What makes the widths, and what it is compared with.
+fn sides(drawn: Drawn, before: Amount, after: Amount) -> [Amount; 2] {
+    if drawn == Drawn::Before { [before, after] } else { [after, before] }
 }
 
-/// What both sides of a picture of estimates hold: the one that is drawn, and the other.
-fn estimates(
-    drawn: &SideOf<'_>,
-    faint: &SideOf<'_>,
-    lines: &[DrawnStack],
-    scales: Scales,
-) -> (String, String) {
-    let all = lines.iter().fold(Values::default(), |all, line| all.plus(line.values));
-    let margins = scales.margins(all);
-    let side = |side: &SideOf<'_>, held: Held, margin| {
-        let say = match side.profile.sample_types()[side.column].unit.as_str() {
-            "bytes" => human,
-            _ => rounded,
-        };
-        let how = side
-            .profile
-            .sampling
-            .map_or_else(String::new, |sampling| format!(" (every {})", interval(sampling)));
-        give_or_take(held.amount as f64, margin, say) + &how
+/// The columns of a line: inferno takes widths from the second, and colours by the change from the
+/// first to the second.
+fn columns(frame: &Node<Label>, drawn: Drawn) -> String {
+    let Held { before, after, difference, .. } = frame.own;
+    let [width, other] = sides(drawn, before, after);
+    // A frame that took others in shows the largest change of them all; where there was but one
+    // stack, that is its own.
+    let other_in_colour = match frame.children.as_slice() {
+        [] => width.sum.saturating_sub(difference).max(0),
+        _ => other.sum,
     };
-    (side(drawn, all.width, margins.after), side(faint, all.other, margins.before))
+    format!("{other_in_colour} {}", width.sum)
+}
+
+/// What one side of a picture of estimates holds.
+fn in_words(side: &SideOf<'_>, held: Amount) -> String {
+    let say = match side.profile.sample_types()[side.column].unit.as_str() {
+        "bytes" => human,
+        _ => rounded,
+    };
+    let how = side
+        .profile
+        .sampling
+        .map_or_else(String::new, |sampling| format!(" (every {})", interval(sampling)));
+    give_or_take(held.sum as f64, margin(held.off), say) + &how
 }

@@ -3,9 +3,9 @@
 use analysis::diagnosis::Diagnosis;
 use analysis::diagnosis::case::Negotiated;
 use analysis::diagnosis::finding::{Fact, Finding};
+use analysis::notation::{human, one_decimal, percent, rounded};
 use anstyle::{AnsiColor, Style};
 
-use crate::bytes::{human, one_decimal, percent, rounded};
 use crate::fit::{join_story, width};
 use crate::table::{COLUMNS, Colour};
 

@@ -1,21 +1,18 @@
 //! Flamegraphs: interactive SVG pictures of one column of a profile.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
 
-use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
+use inferno::flamegraph::color::BackgroundColor;
 use inferno::flamegraph::{Direction as InfernoDirection, Options, TextTruncateDirection};
-use profile::folded::{self, Stacks};
-use profile::{Frame, LocationId, Profile};
+use profile::Profile;
+use profile::folded::{Amount, NameId, Stacks};
 use thiserror::Error;
 
-use analysis::category;
-use analysis::origin::Origin;
-
 use crate::fit::{shorten, width};
-use crate::folded::{DrawnStack, Held, Values, visible};
-use crate::frame_intervals::{Drawing, Scales};
+use crate::frame_colours::{Colours, rgb};
+use crate::frame_titles::{Drawn, Figures, named, titled};
+use crate::frame_tree::{Held, Node, Tree};
 use crate::palette::{self, Rgb};
 
 /// Why no picture was made.
@@ -102,20 +99,17 @@ pub fn flamegraph(
 ) -> Result<Vec<u8>, FlameError> {
     let kind = kind_of(profile, column)?;
     let stacks = Stacks::of([(profile, column)]);
-    let positive = stacks.iter().filter_map(|stack| Held::positive(stack.amounts[0]));
-    let total = positive.fold(0, |total: u64, held| total.saturating_add(held.amount));
+    let held = |[after]: [Amount; 1]| {
+        let (width, difference) = (after.sum as f64, after.sum);
+        (after.sum >= 0).then(|| Held { after, width, difference, ..Held::default() })
+    };
+    let total = total(&stacks, |amounts| held(amounts).map_or(0, |held| held.after.sum));
     if total == 0 {
         return Err(FlameError::NothingToDraw { which: "profile", kind });
     }
-    let values =
-        |[amount]: [_; 1]| Some(Values { width: Held::positive(amount)?, other: Held::default() });
-    let mut lines = visible(&stacks, values, total, options.min_width);
-    for line in &mut lines {
-        line.write(line.values.width.amount);
-    }
-    drop(stacks);
+    let least_width = total as f64 * options.min_width / 100.0;
+    let frames = visible(&stacks, held, least_width);
     let colours = Colours::of(profile, column);
-    let mut palette = colours.palette();
 
     let mut inferno = layout(&options.title, options.direction, options.min_width);
     let unit = &profile.sample_types()[column].unit;
@@ -124,6 +118,18 @@ pub fn flamegraph(
         None => unit.clone(),
     };
     inferno.factor = options.connections.map_or(1.0, |n| 1.0 / n.get() as f64);
+    let frames = if profile.sampling.is_some() {
+        let unit = inferno.count_name.clone();
+        let (factor, whole) = (inferno.factor, frames.all);
+        let figures = Figures { unit: &unit, factor, drawn: Drawn::Alone, whole };
+        inferno.count_name = figures.unit_of_all();
+        let (frames, titles) = titled(frames, |id| stacks.name(id), &figures, least_width)?;
+        inferno.func_frameattrs = titles;
+        frames
+    } else {
+        named(frames, |id| stacks.name(id))
+    };
+    let mut palette = colours.palette(&frames, |id| stacks.name(id));
     inferno.palette_map = Some(&mut palette);
     let legend = legend(&colours.groups_by_size());
     inferno.notes = legend
@@ -131,9 +137,33 @@ pub fn flamegraph(
         .map(|(colour, name)| format!("{} {name}", colour.hex()))
         .collect::<Vec<_>>()
         .join(", ");
-    let scales = profile.sampling.map(|_| Scales { width: inferno.factor, other: 1.0 });
     let caption = Caption { subtitle: options.subtitle.as_deref(), legend: &legend };
-    draw(inferno, lines, &caption, scales)
+    draw(inferno, &frames.lines(|frame| frame.own.after.sum.to_string()), &caption)
+}
+
+/// What is drawn of all stacks together.
+pub(crate) fn total<const N: usize>(
+    stacks: &Stacks<'_, N>,
+    drawn: impl Fn([Amount; N]) -> i64,
+) -> i64 {
+    stacks.iter().fold(0, |total: i64, stack| total.saturating_add(drawn(stack.amounts)))
+}
+
+/// The frames of the stacks when everything is gathered that is narrower than `least_width`. `held`
+/// is what is to be drawn of a stack, if anything is. The frame that holds all has no name.
+pub(crate) fn visible<const N: usize>(
+    stacks: &Stacks<'_, N>,
+    held: impl Fn([Amount; N]) -> Option<Held>,
+    least_width: f64,
+) -> Node<Option<NameId>> {
+    let mut tree = Tree::new(None, least_width);
+    for stack in stacks.iter() {
+        let Some(held) = held(stack.amounts) else { continue };
+        // Of a narrow stack, what is above the last frame that others may have goes into that one.
+        let frames = if tree.is_narrow(held) { stack.own_depth } else { usize::MAX };
+        tree.add(stack.frames.take(frames).map(Some), held);
+    }
+    tree.finish()
 }
 
 /// How many characters a legend may take: more would leave the picture at both sides.
@@ -182,23 +212,16 @@ pub(crate) fn layout(title: &str, direction: Direction, min_width: f64) -> Optio
     inferno
 }
 
-/// Draws lines that have their columns; with `scales`, as estimates.
+/// Draws folded lines.
 pub(crate) fn draw(
     mut inferno: Options<'_>,
-    mut lines: Vec<DrawnStack>,
+    lines: &[String],
     caption: &Caption<'_>,
-    scales: Option<Scales>,
 ) -> Result<Vec<u8>, FlameError> {
-    // As inferno sorts them.
-    lines.sort_by(|one, other| one.text.cmp(&other.text));
     let mut svg = Vec::new();
-    let texts = lines.iter().map(|line| line.text.as_str());
-    inferno::flamegraph::from_lines(&mut inferno, texts, &mut svg)?;
-    let mut svg = String::from_utf8(svg)
+    inferno::flamegraph::from_lines(&mut inferno, lines.iter().map(String::as_str), &mut svg)?;
+    let svg = String::from_utf8(svg)
         .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
-    if let Some(scales) = scales {
-        svg = Drawing::with(&inferno, scales).with_intervals(&svg, &lines)?;
-    }
     // A heading may hold the placeholder's text, but no quotes: those are escaped.
     let subtitle = svg.find(r#"id="subtitle""#).unwrap_or_default();
     let (before, after) = svg.split_at(subtitle);
@@ -247,105 +270,10 @@ pub(crate) fn background(colour: Rgb) -> BackgroundColor {
     BackgroundColor::Flat(rgb(colour))
 }
 
-fn rgb(colour: Rgb) -> Color {
-    Color { r: colour.0, g: colour.1, b: colour.2 }
-}
-
-/// The colours of all frames of a picture, by name: that is what inferno can be told.
-struct Colours {
-    /// For each name, how much of each colour it should have; the heaviest is taken.
-    wishes: HashMap<String, BTreeMap<[u8; 3], u64>>,
-    /// Values of the leaves' groups.
-    groups: BTreeMap<&'static str, u64>,
-}
-
-impl Colours {
-    fn of(profile: &Profile, column: usize) -> Colours {
-        let mut colours = Colours { wishes: HashMap::new(), groups: BTreeMap::new() };
-        // What stacks have in common is looked at once.
-        let mut of_locations: HashMap<LocationId, u64> = HashMap::new();
-        let mut of_leaves: HashMap<(LocationId, &str), u64> = HashMap::new();
-        for sample in profile.samples() {
-            let value = u64::try_from(sample.values[column]).unwrap_or_default();
-            if value == 0 {
-                continue;
-            }
-            let group = category::of_sample(profile, sample).group();
-            let add = |sum: &mut u64| *sum = sum.saturating_add(value);
-            add(colours.groups.entry(group).or_default());
-            for id in &sample.stack {
-                add(of_locations.entry(*id).or_default());
-            }
-            if let Some(leaf) = sample.stack.first() {
-                add(of_leaves.entry((*leaf, group)).or_default());
-            }
-        }
-        for (id, value) in of_locations {
-            for frame in profile.frames_of(id) {
-                colours.wish(folded::function_name(&frame), frame_colour(&frame), value);
-            }
-        }
-        for ((leaf, group), value) in of_leaves {
-            let frame = profile.frames_of(leaf).next();
-            if let Some(site) = frame.as_ref().and_then(folded::site_name) {
-                colours.wish(site, palette::of_group(group), value);
-            }
-        }
-        colours
-    }
-
-    fn wish(&mut self, name: String, Rgb(r, g, b): Rgb, value: u64) {
-        let sum = self.wishes.entry(name).or_default().entry([r, g, b]).or_default();
-        *sum = sum.saturating_add(value);
-    }
-
-    /// The groups of the leaves, most first.
-    fn groups_by_size(&self) -> Vec<&'static str> {
-        let mut groups: Vec<_> = self.groups.iter().collect();
-        groups.sort_by_key(|(_, value)| std::cmp::Reverse(**value));
-        groups.into_iter().map(|(group, _)| *group).collect()
-    }
-
-    fn palette(&self) -> PaletteMap {
-        let mut palette = PaletteMap::default();
-        // The root frame that inferno draws below all others.
-        palette.insert("", rgb(palette::RUNTIME_CODE));
-        for (name, wishes) in &self.wishes {
-            let heaviest = wishes.iter().max_by_key(|(_, value)| **value);
-            if let Some(([r, g, b], _)) = heaviest {
-                palette.insert(name, rgb(shade(Rgb(*r, *g, *b), name)));
-            }
-        }
-        palette
-    }
-}
-
-/// The colour of a function's frame, wherever it stands.
-pub(crate) fn frame_colour(frame: &Frame<'_>) -> Rgb {
-    match Origin::of(frame) {
-        Origin::OpenSsl => {
-            let category = category::of_source(frame.file, frame.function);
-            palette::of_group(category.map_or("crypto", category::Category::group))
-        }
-        Origin::BelowOpenSsl => palette::of_group("compression"),
-        Origin::Program => palette::PROGRAM_CODE,
-        Origin::Binding | Origin::Runtime | Origin::Unknown => palette::RUNTIME_CODE,
-    }
-}
-
-/// Neighbours of one colour differ a little, so that they can be told apart: up to 8 % darker,
-/// by a hash of the name (FNV-1a, the same on every machine).
-pub(crate) fn shade(Rgb(r, g, b): Rgb, name: &str) -> Rgb {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let percent = 100 - ((hash >> 32) % 5) as u16 * 2;
-    let darker = |part: u8| (u16::from(part) * percent / 100) as u8;
-    Rgb(darker(r), darker(g), darker(b))
-}
-
 #[cfg(test)]
 mod tests {
+    use analysis::category;
+
     use super::*;
 
     #[test]

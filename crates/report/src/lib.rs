@@ -4,16 +4,19 @@
 //! written. One kilobyte is 1,000 bytes.
 #![forbid(unsafe_code)]
 
-pub mod bytes;
 pub mod differential;
 pub mod findings;
 mod fit;
 pub mod flamegraph;
-mod folded;
-mod frame_intervals;
+mod frame_colours;
+mod frame_titles;
+mod frame_tree;
 pub mod html;
 pub mod junit;
 pub mod palette;
 pub mod review;
 pub mod table;
 pub mod timeline;
+
+/// How figures are written for people, at its former path.
+pub use analysis::notation as bytes;

@@ -1,21 +1,13 @@
 //! A budget's review: for the terminal, for GitHub, as Markdown.
 
+pub use analysis::budget::Reviewed;
 use analysis::budget::{Cause, Figure, Most, Review, Verdict};
 use analysis::diagnosis::finding::Finding;
+use analysis::notation::{one_decimal, rounded, signed};
 use anstyle::AnsiColor;
 
-use crate::bytes::{one_decimal, rounded, signed};
 use crate::fit::join_story;
 use crate::table::{self, COLUMNS, Colour};
-
-/// What was reviewed.
-#[derive(Clone, Copy, Debug)]
-pub struct Reviewed<'a> {
-    /// The capture's name.
-    pub capture: &'a str,
-    /// The budget's file.
-    pub budget: &'a str,
-}
 
 /// The table of limits, each breach with what broke it, and one sentence at the end.
 pub fn terminal(review: &Review, reviewed: &Reviewed<'_>, colour: Colour) -> String {

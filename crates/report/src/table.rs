@@ -2,11 +2,11 @@
 
 use analysis::diff::{Change, DiffRow, Side};
 use analysis::group::{By, Key};
+use analysis::notation::{exact, give_or_take, one_decimal, percent_give_or_take, rounded, signed};
 use analysis::top::{Figures, Top, TopRow};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle, Width};
 
-use crate::bytes::{exact, give_or_take, one_decimal, percent_give_or_take, rounded, signed};
 use crate::fit::{join_story, shorten, shorten_path, width};
 
 /// How wide a table may be.

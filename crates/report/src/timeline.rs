@@ -1,5 +1,7 @@
 //! Timelines: an SVG picture of what memory did while connections came and went.
 
+mod areas;
+mod colours;
 mod labels;
 mod layers;
 mod scales;
@@ -7,33 +9,16 @@ mod scales;
 use std::fmt::Write as _;
 
 pub use analysis::over_time::Series;
+pub use analysis::timeline::Timeline;
 use thiserror::Error;
 
-use crate::bytes::human;
 use crate::fit::shorten;
 use crate::flamegraph::escape;
 
+use areas::{areas, said};
+use colours::{CONNECTIONS_COLOUR, RSS_COLOUR};
 use labels::{axes, legend, phases};
-use layers::{Estimated, layers};
 use scales::{Scale, TimeScale, WIDTH, points};
-
-/// What was measured, one value of every series for each moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Timeline {
-    /// Seconds since the start, rising.
-    pub seconds: Vec<f64>,
-    /// Connections open; `None` where they are not known.
-    pub connections: Option<Vec<u64>>,
-    /// Resident memory of the process in bytes.
-    pub rss: Vec<u64>,
-    /// Bytes in use, one series for each top-level group and one named `rust`.
-    pub series: Vec<Series>,
-    /// Half the width of the 95 % interval of all of OpenSSL's series together, in bytes; `None`
-    /// where they are exact.
-    pub openssl_margins: Option<Vec<u64>>,
-    /// What was going on, and from which second on; may be empty.
-    pub phases: Vec<(f64, String)>,
-}
 
 /// Why no picture was made.
 #[derive(Debug, Error)]
@@ -63,20 +48,7 @@ pub enum TimelineError {
     },
 }
 
-/// The colour of resident memory that is in no series.
-const REST_COLOUR: &str = "#ececec";
-
-const RSS_COLOUR: &str = "#333333";
-const CONNECTIONS_COLOUR: &str = "#7a3fb0";
-
 const HEIGHT: f64 = 440.0;
-
-impl Timeline {
-    /// All of OpenSSL's series together; `None` where they are exact.
-    pub(crate) fn estimated_openssl(&self) -> Option<Estimated> {
-        layers::openssl(self)
-    }
-}
 
 /// Draws stacked areas of bytes in use, the largest group lowest, with the rest of resident memory
 /// on top, and connections as a line with its own scale on the right. Where OpenSSL's bytes are
@@ -144,54 +116,6 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
     }
     svg.push_str("</svg>\n");
     Ok(svg)
-}
-
-/// One coloured part of the picture.
-struct Area {
-    name: String,
-    /// What is said of it where it is pointed at.
-    title: String,
-    colour: String,
-    below: Vec<u64>,
-    above: Vec<u64>,
-}
-
-/// The areas on each other, lowest first.
-fn areas(timeline: &Timeline) -> Vec<Area> {
-    let mut areas = Vec::new();
-    let mut stack = vec![0_u64; timeline.seconds.len()];
-    for layer in layers(timeline) {
-        let below = stack.clone();
-        for (sum, bytes) in stack.iter_mut().zip(&layer.bytes) {
-            *sum = sum.saturating_add(*bytes);
-        }
-        let title = match &layer.margins {
-            None => layer.name.clone(),
-            Some(margins) => said(&layer.name, timeline, &layer.bytes, margins),
-        };
-        let above = stack.clone();
-        areas.push(Area { name: layer.name, title, colour: layer.colour, below, above });
-    }
-    // Nothing above zero remains where pages in use were never touched.
-    let above = timeline.rss.iter().zip(&stack).map(|(rss, stack)| (*rss).max(*stack)).collect();
-    let name = "rest of resident memory".to_owned();
-    let colour = REST_COLOUR.to_owned();
-    areas.push(Area { title: name.clone(), name, colour, below: stack, above });
-    areas
-}
-
-/// An estimate in words, at its highest.
-fn said(name: &str, timeline: &Timeline, bytes: &[u64], margins: &[u64]) -> String {
-    // Of several moments, the first.
-    let highest = (0..bytes.len()).rev().max_by_key(|at| bytes[*at]);
-    match highest.map(|at| (bytes[at], margins[at], timeline.seconds[at])) {
-        None => name.to_owned(),
-        Some((bytes, margin, seconds)) => format!(
-            "{name}: {} ± {} at its highest, after {seconds:.1} s",
-            human(bytes as f64),
-            human(margin as f64)
-        ),
-    }
 }
 
 /// The points of what lies between two lines.

@@ -7,9 +7,9 @@ use std::num::NonZeroU64;
 
 use analysis::diff::Margins;
 use analysis::group::Counts;
+use analysis::notation::rounded;
 use analysis::ratio::Estimated;
 use profile::{Function, Line, Location, Metric, Profile, Sample, Sampling, ValueType, folded};
-use report::bytes::rounded;
 use report::differential::{DifferentialOptions, Ratio, SideOf, Widths, differential};
 use report::flamegraph::{Direction, FlameOptions, flamegraph};
 
@@ -115,8 +115,9 @@ fn names_with_blanks_stand_where_inferno_sorts_them() {
     assert_eq!(titles.len(), 5, "{titles:#?}");
     for (name, bytes) in [("all", 1_000.0), ("f", 700.0), ("f (x)", 300.0), ("g", 200.0)] {
         let margin = margin(&through(&profile, name), Metric::InuseSpace);
-        // There may be nothing at all: so there are no parts of it.
-        assert_eq!(titles[name], give_or_take(bytes, margin) + " bytes", "{name}");
+        // There may be nothing at all: so there are no parts of it, but that all is all.
+        let share = if name == "all" { ", 100%" } else { "" };
+        assert_eq!(titles[name], give_or_take(bytes, margin) + " bytes" + share, "{name}");
     }
 }
 

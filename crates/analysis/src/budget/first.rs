@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Figure, Limit, Measured, Most, Scope, Unmeasurable};
+use super::limit::{Figure, Limit, Most, Scope};
+use super::verdict::{Measured, Unmeasurable};
 use crate::category;
 use crate::diagnosis::Diagnosis;
 use crate::objects::Object;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::nearest;
-use super::{Budget, BudgetError, Figure, Limit, Most, Scope};
+use super::error::{BudgetError, nearest};
+use super::limit::{Budget, Figure, Limit, Most, Scope};
 use crate::category;
-use crate::diagnosis::RULES;
+use crate::diagnosis::every_rule;
 use crate::objects::Object;
 
 /// The tables of a budget.
@@ -168,10 +168,10 @@ impl Reader<'_> {
             let mut allowed = Vec::new();
             for element in array {
                 let id = self.text_of(key, element)?;
-                if !RULES.iter().any(|rule| rule.id == id) {
+                if !every_rule().any(|rule| rule.id == id) {
                     let mut error =
                         self.error(element.span(), key, "the name of a finding", quote(&id));
-                    error.nearest = nearest(&id, RULES.iter().map(|rule| rule.id));
+                    error.nearest = nearest(&id, every_rule().map(|rule| rule.id));
                     return Err(error);
                 }
                 allowed.push(id);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroU64;
 
-use super::{Budget, Figure, Limit, Most, Scope};
+use super::limit::{Budget, Figure, Limit, Most, Scope};
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::finding::Finding;
 use crate::group::{Key, Row};
@@ -73,6 +73,15 @@ pub struct Cause {
     pub amount: f64,
     /// The few functions of its heaviest stack that tell its story, outermost first.
     pub telling: Vec<String>,
+}
+
+/// The names of what a review is about, for whoever shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reviewed<'a> {
+    /// The capture's name.
+    pub capture: &'a str,
+    /// The budget's file.
+    pub budget: &'a str,
 }
 
 /// A whole budget, held against a capture.

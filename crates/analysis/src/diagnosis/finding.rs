@@ -12,7 +12,7 @@ pub struct Rule {
     /// Its name, in commands and in JSON.
     pub id: &'static str,
     /// Looks for it; `None` when it is not there.
-    pub look: fn(&Case) -> Option<Seen>,
+    pub look: fn(&Case) -> Option<Finding>,
     /// What to do about it, by who can.
     pub remedies: &'static [Remedy],
     /// What the remedy costs.
@@ -71,26 +71,6 @@ impl Ecosystem {
     }
 }
 
-/// What a rule saw.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// One sentence without its full stop.
-    pub sentence: String,
-    /// Bytes for each connection that the remedy would save; `None` where connections have nothing
-    /// to do with it, or are not known.
-    pub bytes_per_connection: Option<f64>,
-    /// Bytes in all that it would save.
-    pub bytes_total: i64,
-    /// The part of `bytes_per_connection` that is held while connections are open.
-    pub at_rest_per_connection: Option<f64>,
-    /// Bytes that it cannot exceed with any number of connections, where there is a bound.
-    pub most: Option<f64>,
-    /// Counts and sizes that it was concluded from.
-    pub facts: Vec<Fact>,
-    /// The holdings that it is about.
-    pub holdings: Vec<Holding>,
-}
-
 /// A count or size that something was concluded from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {
@@ -107,13 +87,14 @@ pub struct Finding {
     pub rule: &'static Rule,
     /// One sentence without its full stop.
     pub title: String,
-    /// As in [`Seen`].
+    /// Bytes for each connection that the remedy would save; `None` where connections have nothing
+    /// to do with it, or are not known.
     pub bytes_per_connection: Option<f64>,
-    /// As in [`Seen`].
+    /// Bytes in all that the remedy would save.
     pub bytes_total: i64,
-    /// As in [`Seen`].
+    /// The part of `bytes_per_connection` that is held while connections are open.
     pub at_rest_per_connection: Option<f64>,
-    /// As in [`Seen`].
+    /// Bytes that the saving cannot exceed with any number of connections, where there is a bound.
     pub most: Option<f64>,
     /// Counts and sizes that it was concluded from.
     pub facts: Vec<Fact>,
@@ -138,56 +119,58 @@ pub struct Site {
     pub telling: Vec<String>,
 }
 
-impl Seen {
+impl Finding {
+    /// About holdings of which it is not said yet what the remedy would save.
+    pub fn about(
+        rule: &'static Rule,
+        title: impl Into<String>,
+        holdings: impl IntoIterator<Item = Holding>,
+    ) -> Finding {
+        let holdings: Vec<Holding> = holdings.into_iter().collect();
+        Finding {
+            rule,
+            title: title.into(),
+            bytes_per_connection: None,
+            bytes_total: 0,
+            at_rest_per_connection: None,
+            most: None,
+            facts: Vec::new(),
+            sites: sites(&holdings),
+        }
+    }
+
     /// About holdings whose bytes would all be saved.
     pub fn of_holdings<'a>(
+        rule: &'static Rule,
         case: &Case,
         holdings: impl Iterator<Item = &'a Holding>,
-        sentence: impl Into<String>,
-    ) -> Seen {
+        title: impl Into<String>,
+    ) -> Finding {
         let holdings: Vec<Holding> = holdings.cloned().collect();
         let bytes = holdings.iter().map(|held| held.bytes).sum();
         let each = case.per_connection(bytes);
-        Seen {
-            sentence: sentence.into(),
+        Finding {
             bytes_per_connection: each,
             bytes_total: bytes,
             at_rest_per_connection: each,
-            facts: Vec::new(),
-            most: None,
-            holdings,
+            ..Finding::about(rule, title, holdings)
         }
     }
 
     /// Adds a fact.
     #[must_use]
-    pub fn fact(mut self, what: &'static str, value: f64) -> Seen {
+    pub fn fact(mut self, what: &'static str, value: f64) -> Finding {
         self.facts.push(Fact { what, value });
         self
     }
 
-    pub(super) fn of(self, rule: &'static Rule) -> Finding {
-        Finding {
-            rule,
-            title: self.sentence,
-            bytes_per_connection: self.bytes_per_connection,
-            bytes_total: self.bytes_total,
-            at_rest_per_connection: self.at_rest_per_connection,
-            most: self.most,
-            facts: self.facts,
-            sites: sites(&self.holdings),
-        }
-    }
-}
-
-impl Finding {
-    /// What it would save with so many connections; `None` where connections do not matter.
+    /// What the remedy would save with so many connections; `None` where these do not matter.
     pub fn projected(&self, connections: u64) -> Option<f64> {
         let bytes = self.bytes_per_connection? * connections as f64;
         Some(self.most.map_or(bytes, |most| bytes.min(most)))
     }
 
-    /// By what findings are ordered: the larger of what is held now and for each connection.
+    /// By what findings are ordered: the bytes in all that the remedy would save.
     pub(super) fn weight(&self) -> i64 {
         self.bytes_total
     }

@@ -57,8 +57,12 @@ fn a_large_read_buffer_is_part_of_the_buffers_that_are_kept() {
     assert_eq!(found(&case), ["record-buffers-kept", "oversized-read-buffer"]);
     let excess = finding(&case, "oversized-read-buffer");
     assert_eq!(excess.bytes_per_connection, Some(65_536.0 - 16_716.0));
+    let diagnosis = diagnose(&case);
     // What is in both is taken off once.
-    assert_eq!(diagnose(&case).floor_per_connection, Some(6_000.0));
+    assert_eq!(diagnosis.floor_per_connection, Some(6_000.0));
+    let of_the_excess = diagnosis.saved_at_rest_by(&["oversized-read-buffer", "bio-pairs"]);
+    assert_eq!(of_the_excess, Some(65_536.0 - 16_716.0));
+    assert_eq!(diagnosis.saved_at_rest_by(&["bio-pairs"]), None, "it was not found");
 }
 
 #[test]

@@ -3,8 +3,13 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::failure::{Failure, FailureKind};
-use crate::talk::Stream;
-use crate::{HELLO, WELCOME};
+use crate::stream::Stream;
+
+/// What the server says first.
+pub const WELCOME: &[u8] = b"welcome!\n";
+
+/// What is sent, and has to come back.
+pub const HELLO: &[u8] = b"hello\n";
 
 pub(super) async fn read_welcome(stream: &mut Stream) -> Result<(), Failure> {
     let mut welcome = [0; WELCOME.len()];

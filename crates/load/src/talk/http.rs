@@ -3,7 +3,7 @@
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::failure::{Failure, FailureKind};
-use crate::talk::Stream;
+use crate::stream::Stream;
 
 /// The longest line of a header, in bytes.
 const MOST_LINE: u64 = 16 * 1024;

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::failure::{Failure, FailureKind};
-use crate::talk::{Opened, Stream};
+use crate::stream::{Opened, Stream};
 
 /// Length 8, and the number that stands for "TLS, please".
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];

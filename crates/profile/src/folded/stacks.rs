@@ -1,9 +1,13 @@
 //! The stacks of columns in the order of their folded text, without the text: that of a large
 //! profile may be many times as large as the profile.
 
-use super::{UNKNOWN, function_name, site_name};
-use crate::interner::Interner;
-use crate::{LocationId, Profile, Sample, Uncertainty};
+use std::hash::Hash;
+
+use indexmap::IndexSet;
+use ledger::Uncertainty;
+
+use super::names::{UNKNOWN, function_name, site_name};
+use crate::{LocationId, Profile, Sample};
 
 /// What the samples of one stack hold together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,7 +28,9 @@ impl Amount {
         self == Amount::default()
     }
 
-    fn plus(self, more: Amount) -> Amount {
+    /// Of both together. A sum beyond the range of `i64` stays at its end.
+    #[must_use]
+    pub fn plus(self, more: Amount) -> Amount {
         Amount { sum: self.sum.saturating_add(more.sum), off: self.off.and(more.off) }
     }
 }
@@ -96,7 +102,7 @@ impl<'a, const N: usize> Stacks<'a, N> {
 
     /// The text of a frame.
     pub fn name(&self, id: NameId) -> &str {
-        &self.texts.names.values()[id as usize]
+        &self.texts.names[id as usize]
     }
 
     fn sample(&self, sorted: &Sorted) -> &'a Sample {
@@ -236,9 +242,9 @@ impl Sorted {
 /// What is written for locations and sites: stacks have most of it in common. Equal texts have one
 /// number, so that the same code at several addresses is the same here.
 struct Texts<const N: usize> {
-    names: Interner<String>,
+    names: IndexSet<String>,
     /// The frames of a text, outermost first. A site is one frame, or none where it is not known.
-    all: Interner<Vec<NameId>>,
+    all: IndexSet<Vec<NameId>>,
     /// Of each profile's locations: the text, and that of the site where a stack ends there.
     of_locations: [Vec<[TextId; 2]>; N],
     /// Of a stack without frames.
@@ -251,20 +257,21 @@ type TextId = u32;
 
 impl<const N: usize> Texts<N> {
     fn of_profiles(profiles: [&Profile; N]) -> Texts<N> {
-        let (mut names, mut all) = (Interner::default(), Interner::default());
+        let (mut names, mut all) = (IndexSet::new(), IndexSet::new());
         let of_locations = profiles.map(|profile| {
             let ids = (0..profile.locations().len() as u32).map(LocationId);
             let texts = ids.map(|id| {
                 let frames: Vec<_> = profile.frames_of(id).collect();
-                let calls = frames.iter().rev().map(|frame| names.intern(function_name(frame)));
+                let calls =
+                    frames.iter().rev().map(|frame| number(&mut names, function_name(frame)));
                 let calls = calls.collect();
-                let site = frames.first().and_then(site_name).map(|site| names.intern(site));
-                [all.intern(calls), all.intern(site.into_iter().collect())]
+                let site = frames.first().and_then(site_name).map(|site| number(&mut names, site));
+                [number(&mut all, calls), number(&mut all, site.into_iter().collect())]
             });
             texts.collect()
         });
-        let unknown = all.intern(vec![names.intern(UNKNOWN.to_owned())]);
-        let ranks = ranks(names.values());
+        let unknown = number(&mut all, vec![number(&mut names, UNKNOWN.to_owned())]);
+        let ranks = ranks(&names);
         Texts { names, all, of_locations, unknown, ranks }
     }
 
@@ -278,14 +285,19 @@ impl<const N: usize> Texts<N> {
     }
 
     fn frames(&self, text: TextId) -> &[NameId] {
-        &self.all.values()[text as usize]
+        &self.all[text as usize]
     }
+}
+
+/// The number of `value` in `set`, to which it is added when it is new.
+fn number<T: Hash + Eq>(set: &mut IndexSet<T>, value: T) -> u32 {
+    set.insert_full(value).0 as u32
 }
 
 /// The places of names in the order of what stands in a folded stack: a name and a `;`, or as the
 /// last frame the name alone. No name has a `;` in it, so what comes behind one that differs never
 /// matters.
-fn ranks(names: &[String]) -> Vec<[u32; 2]> {
+fn ranks(names: &IndexSet<String>) -> Vec<[u32; 2]> {
     let text = |(name, is_last): &(usize, bool)| {
         let separator = if *is_last { "" } else { ";" };
         names[*name].bytes().chain(separator.bytes())

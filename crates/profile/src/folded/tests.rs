@@ -213,11 +213,3 @@ fn unnamed_frames_show_their_address() {
     assert_eq!(write(&of_one(&[("", "", 0, 0)]), 0), "[unknown] 1\n");
     assert_eq!(write(&of_one(&[]), 0), "[unknown] 1\n");
 }
-
-#[test]
-fn names_cannot_be_taken_for_separators_values_or_comments() {
-    assert_eq!(plain("core::ptr::read<[u8; 8]>"), "core::ptr::read<[u8, 8]>");
-    assert_eq!(plain("odd name 12"), "odd name_12");
-    assert_eq!(plain("# comment"), "_# comment");
-    assert_eq!(plain("line\nbreak\u{0}"), "line break");
-}

@@ -35,7 +35,7 @@ fn snapshot(sites: Vec<Site>) -> Snapshot {
 
 /// The frames of each sample as `function file:line`, innermost first.
 fn stacks(profile: &Profile) -> Vec<Vec<String>> {
-    let frame = |f: crate::Frame<'_>| format!("{} {}:{}", f.function, f.file, f.line);
+    let frame = |f: Frame<'_>| format!("{} {}:{}", f.function, f.file, f.line);
     profile.samples().iter().map(|sample| profile.frames(sample).map(frame).collect()).collect()
 }
 

@@ -2,8 +2,8 @@
 
 use std::io::BufRead;
 
+use super::dump::{DumpedStack, HeapDump, Sampled};
 use super::maps;
-use super::{DumpedStack, HeapDump, Sampled};
 use crate::ReadError;
 use crate::text_lines::TextLines;
 

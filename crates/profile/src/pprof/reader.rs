@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use ledger::Sampling;
+
 use super::fields::{Field, FieldContent, Fields};
 use super::ids::Ids;
 use super::proto::{self, field};
@@ -14,7 +16,7 @@ use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
 use crate::{
     Function, FunctionId, LabelValue, Line, Location, LocationId, Mapping, MappingId, Metric,
-    Position, Profile, ReadError, Sample, Sampling, ValueType,
+    Position, Profile, ReadError, Sample, ValueType,
 };
 
 /// What should be in a file that is empty.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use ledger::Module;
 
-use super::{SymbolFrame, Symbols};
+use super::frame::SymbolFrame;
+use super::lookup::Symbols;
 use crate::{Function, Line, Location, LocationId, Mapping, MappingId, Profile};
 
 /// The modules of one process, ready for lookups.
@@ -28,12 +29,20 @@ pub enum AddressKind {
     Exact,
 }
 
-impl<'a> AddressSpace<'a> {
-    pub(super) fn new(
-        symbols: &'a mut Symbols,
+impl Symbols {
+    /// The addresses of a process with these modules, to be named by these symbols. Only where it
+    /// is known which process that is can code in no module be given a name.
+    pub fn address_space<'a>(
+        &'a mut self,
         pid: Option<u32>,
         modules: &'a [Module],
     ) -> AddressSpace<'a> {
+        AddressSpace::new(self, pid, modules)
+    }
+}
+
+impl<'a> AddressSpace<'a> {
+    fn new(symbols: &'a mut Symbols, pid: Option<u32>, modules: &'a [Module]) -> AddressSpace<'a> {
         let mut modules: Vec<&Module> =
             modules.iter().filter(|module| module.start < module.end).collect();
         modules.sort_by_key(|module| (module.start, module.end));

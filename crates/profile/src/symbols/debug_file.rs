@@ -5,7 +5,7 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Elf, MAX_MODULE_BYTES};
+use super::elf::{Elf, MAX_MODULE_BYTES};
 
 /// Folders that may hold debug files.
 #[derive(Clone, Debug, Default)]

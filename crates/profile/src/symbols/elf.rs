@@ -1,4 +1,8 @@
 //! One ELF file: where its bytes are mapped, its symbol table and its debug information.
+//!
+//! The `Elf` of crate `finder` is another: it borrows the bytes of a file that this machine can load,
+//! and looks at its segments and relocations alone. This one reads files of any class and byte order,
+//! those of recordings from elsewhere too, and owns what it found when the file is gone.
 
 mod debug_information;
 mod symbol_table;
@@ -10,7 +14,11 @@ use object::{Object, ObjectSegment};
 
 use self::debug_information::DebugInformation;
 use self::symbol_table::SymbolTable;
+use super::frame::SymbolFrame;
 use super::readable_name::readable_name;
+
+/// The largest file that is searched for symbols, in bytes.
+pub const MAX_MODULE_BYTES: u64 = 4 << 30;
 
 /// Why a file cannot give names to addresses.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +33,8 @@ pub enum ElfError {
     /// It is a device, a pipe or a directory.
     #[error("is not a regular file")]
     NotAFile,
-    /// It is larger than [`super::MAX_MODULE_BYTES`].
-    #[error("is larger than {} bytes", super::MAX_MODULE_BYTES)]
+    /// It is larger than [`MAX_MODULE_BYTES`].
+    #[error("is larger than {} bytes", MAX_MODULE_BYTES)]
     TooLarge,
     /// It is another kind of object file.
     #[error("is not an ELF file")]
@@ -34,36 +42,6 @@ pub enum ElfError {
     /// It is no object file at all, or a damaged one.
     #[error("is not a sound ELF file: {0}")]
     Malformed(#[from] object::Error),
-}
-
-/// One function at an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SymbolFrame {
-    /// The readable name.
-    pub name: String,
-    /// The name in the file.
-    pub system_name: String,
-    /// The source file, shortened by [`crate::source_path`]; empty when unknown.
-    pub file: String,
-    /// The source line; 0 when unknown.
-    pub line: u32,
-}
-
-impl SymbolFrame {
-    /// What stands for an address without a name: `libssl.so.3+0x1234`, with the address as the
-    /// file's own tools understand it.
-    pub(super) fn unnamed(path: &str, address: u64) -> SymbolFrame {
-        let file = path.rsplit('/').next().unwrap_or(path);
-        let name = format!("{file}+{address:#x}");
-        SymbolFrame { system_name: name.clone(), name, ..SymbolFrame::default() }
-    }
-
-    /// What stands for an address that lies in no file: code that was compiled while the program
-    /// ran, and that nobody has named.
-    pub(super) fn in_no_file() -> SymbolFrame {
-        let name = "[JIT]".to_owned();
-        SymbolFrame { system_name: name.clone(), name, ..SymbolFrame::default() }
-    }
 }
 
 /// What one ELF file knows about its addresses. Nothing of the file stays open or mapped: it may

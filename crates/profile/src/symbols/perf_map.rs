@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::script_name::script_name;
-use super::SymbolFrame;
+use super::frame::SymbolFrame;
 use crate::error::quote;
 
 /// The largest file that is read, in bytes; a large Node program writes some 50 MB.

@@ -1,11 +1,11 @@
 //! The account of resident memory, as a waterfall: each part begins where the one before ends.
 
+use analysis::notation::{exact, give_or_take, human, percent_give_or_take, rounded};
 use maud::{Markup, html};
 
-use super::answer::minus;
+use super::figure::minus;
+use super::page::{Account, AccountLine, Subject};
 use super::parts::share;
-use super::{Account, AccountLine, Subject};
-use crate::bytes::{exact, give_or_take, human, percent_give_or_take, rounded};
 
 /// A waterfall for each moment, all on one scale; nothing for a subject without an account.
 pub(super) fn section(subject: &Subject) -> Markup {

@@ -2,13 +2,14 @@
 
 use analysis::composition::Part;
 use analysis::diff::{Change, Margins};
+use analysis::notation::{exact, give_or_take, human, one_decimal, percent_give_or_take};
 use analysis::top::Figures;
 use maud::{Markup, html};
 
 use super::change::by_percent;
 use super::estimate::estimate;
-use super::{Page, Step, Subject};
-use crate::bytes::{exact, give_or_take, human, one_decimal, percent_give_or_take};
+use super::figure::minus;
+use super::page::{Page, Step, Subject};
 
 /// The title of the browser's window.
 pub(super) fn title(page: &Page) -> String {
@@ -155,11 +156,6 @@ fn words(group: &str) -> &str {
         "rust" => "Rust",
         other => other,
     }
-}
-
-/// A figure with the minus sign of print, which is as wide as a digit.
-pub(super) fn minus(figure: &str) -> String {
-    figure.replacen('-', "−", 1)
 }
 
 #[cfg(test)]

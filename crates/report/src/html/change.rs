@@ -1,12 +1,12 @@
 //! A change as a figure: its sign, a colour that repeats the sign, and how far off it may be.
 
 use analysis::diff::{Change, Margins};
+use analysis::notation::{one_decimal, percent_give_or_take};
 use analysis::ratio::Estimated;
 use maud::{Markup, html};
 
-use super::answer::minus;
 use super::estimate::in_one_line;
-use crate::bytes::{one_decimal, percent_give_or_take};
+use super::figure::minus;
 
 /// What changed in a colour that a sign repeats, and in none where chance may have made it.
 pub(super) fn coloured(change: Change, margins: Margins, what: &Markup) -> Markup {

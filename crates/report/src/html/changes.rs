@@ -2,16 +2,17 @@
 
 use analysis::diff::{Change, DiffRow, Side};
 use analysis::group::Key;
+use analysis::notation::{exact, one_decimal, rounded, signed};
 use maud::{Markup, html};
 
 use super::change::{by, coloured, within_error};
 use super::estimate::estimate;
+use super::figure::known;
 use super::flame;
+use super::page::Page;
 use super::parts::swatch;
 use super::sites::breakable;
 use super::staircase::unit;
-use super::{Page, known};
-use crate::bytes::{exact, one_decimal, rounded, signed};
 
 /// Rows of the table.
 const ROWS: usize = 15;

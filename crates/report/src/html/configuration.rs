@@ -1,13 +1,14 @@
 //! One subject: its figures, its pictures, its sites.
 
+use analysis::notation::{exact, human, one_decimal, rounded};
 use analysis::top::Figures;
 use maud::{Markup, html};
 
 use super::estimate::estimate;
+use super::page::{Page, Subject, id};
 use super::parts::{self, bar, in_words, legend};
 use super::staircase::unit;
-use super::{Page, Subject, account, changes, flame, id, over_time, sites};
-use crate::bytes::{exact, human, one_decimal, rounded};
+use super::{account, changes, flame, over_time, sites};
 
 /// Everything about one subject.
 pub(super) fn section(page: &Page, at: usize) -> Markup {

@@ -1,8 +1,7 @@
 //! An estimate as a figure: its margin stands back, and stays in the figure's line.
 
+use analysis::notation::one_decimal;
 use maud::{Markup, html};
-
-use crate::bytes::one_decimal;
 
 /// A figure, and where it is an estimate, half the width of its 95 % interval, both as `say` says
 /// them.
@@ -10,7 +9,7 @@ pub(super) fn estimate(figure: f64, margin: Option<f64>, say: impl Fn(f64) -> St
     in_one_line(&say(figure), margin.map(say).as_deref(), "")
 }
 
-/// A share, like [`crate::bytes::percent_give_or_take`].
+/// A share, like [`analysis::notation::percent_give_or_take`].
 pub(super) fn share(share: f64, margin: Option<f64>) -> Markup {
     let margin = margin.map(|margin| one_decimal(margin * 100.0));
     in_one_line(&one_decimal(share * 100.0), margin.as_deref(), " %")

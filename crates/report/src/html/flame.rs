@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use analysis::diff::Margins;
 use analysis::group::{Call, Key};
+use analysis::notation::{
+    give_or_take, human, interval, percent, percent_give_or_take, rounded, signed,
+};
 use analysis::stacks::Stack;
 use analysis::top::Figures;
 use maud::{Markup, html};
 
-use super::answer::minus;
 use super::change::percent_in_words;
-use super::flame_tree::{Frame, LEAST_WIDTH, Side, layout};
+use super::figure::{minus, per};
+use super::flame_frames::{self, Frame, LEAST_WIDTH, Side};
+use super::page::Subject;
 use super::parts::{share, square};
-use super::{Subject, per};
-use crate::bytes::{give_or_take, human, interval, percent, percent_give_or_take, rounded, signed};
 use crate::palette::Rgb;
 
 /// From row to row, in pixels.
@@ -30,7 +32,7 @@ const SAME: Rgb = Rgb(0xee, 0xed, 0xe8);
 /// What one subject holds, by stack. `None` where there is nothing to draw.
 pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
     let all: Vec<Stack> = subject.stacks.iter().chain(&subject.other_stacks).cloned().collect();
-    let frames = layout(None, Side { stacks: &all, ..side(subject) });
+    let frames = flame_frames::frames(None, Side { stacks: &all, ..side(subject) });
     let root = frames.first()?;
     let unit = per(subject.top.figures);
     let whole = root.after;
@@ -74,7 +76,7 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
 /// What changed from one subject to the next, by stack.
 pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<Markup> {
     let moved = moved(before, after);
-    let frames = layout(Some(Side { stacks: &moved, ..side(before) }), side(after));
+    let frames = flame_frames::frames(Some(Side { stacks: &moved, ..side(before) }), side(after));
     let root = frames.first()?;
     let unit = per(after.top.figures);
     let describe = |frame: &Frame| {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Fact, Page};
+use super::page::{Fact, Page};
 
 /// What is the same for all, then what differs, a column for each subject.
 pub(super) fn section(page: &Page) -> Markup {

@@ -1,12 +1,13 @@
 //! Memory over time: the picture and its figures.
 
 use analysis::category::RUST_DOMAIN;
+use analysis::notation::{exact, give_or_take, human, rounded};
 use analysis::over_time::Series;
+use analysis::timeline::Timeline;
 use maud::{Markup, PreEscaped, html};
 
-use super::Subject;
-use crate::bytes::{exact, give_or_take, human, rounded};
-use crate::timeline::{Timeline, timeline};
+use super::page::Subject;
+use crate::timeline::timeline;
 
 /// The time line; nothing for a subject without one.
 pub(super) fn section(subject: &Subject) -> Markup {

@@ -1,10 +1,10 @@
 //! Bars of parts: bytes by group, in the colours of every other picture.
 
 use analysis::composition::Part;
+use analysis::notation::{give_or_take, human, percent_give_or_take};
 use maud::{Markup, html};
 
 use super::estimate::{self, estimate};
-use crate::bytes::{give_or_take, human, percent_give_or_take};
 use crate::palette;
 
 /// A bar that is `share` of its box wide, its parts side by side. Negative parts have no width.

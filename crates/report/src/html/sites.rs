@@ -1,13 +1,14 @@
 //! The table of sites: sorted by its headings, filtered by a text.
 
+use analysis::notation::{exact, rounded};
 use analysis::top::TopRow;
 use maud::{Markup, html};
 
 use super::estimate::{self, estimate};
+use super::figure::known;
+use super::page::Subject;
 use super::parts::{share, swatch};
 use super::staircase::{blocks, unit};
-use super::{Subject, known};
-use crate::bytes::{exact, rounded};
 
 /// Every site that holds anything.
 pub(super) fn table(subject: &Subject, id: &str) -> Markup {

@@ -1,14 +1,15 @@
 //! The staircase: every subject as a bar, and the figures beside it.
 
 use analysis::composition::Part;
+use analysis::notation::{exact, human, one_decimal, rounded, signed};
 use analysis::top::Figures;
 use maud::{Markup, html};
 
 use super::change::{by, by_percent, coloured, within_error};
 use super::estimate::estimate;
+use super::figure::{known, per, unknown};
+use super::page::{Page, Spread, Step, Subject, id};
 use super::parts::{self, bar, in_words, legend};
-use super::{Page, Spread, Step, Subject, id, known, per, unknown};
-use crate::bytes::{exact, human, one_decimal, rounded, signed};
 
 /// Bars, the table, and live objects.
 pub(super) fn section(page: &Page) -> Markup {

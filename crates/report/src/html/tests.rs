@@ -1,17 +1,19 @@
 //! The page as text; what a browser does with it is tested where there is one, in `cli`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
 
 use analysis::category::label_categories;
 use analysis::composition::composition;
-use analysis::diff::{diff_rows, margins_of_totals};
+use analysis::diff::{Change, diff_rows, margins_of_totals};
 use analysis::group::{By, group};
+use analysis::over_time::Series;
 use analysis::stacks::{ColumnOf, grown_stacks};
+use analysis::timeline::Timeline;
+use analysis::top::Top;
 use profile::{Function, Line, Location, Profile, Sample, Sampling};
 
 use super::*;
-use crate::timeline::Series;
 
 /// A profile of stacks (innermost first, each a function and its file) and bytes.
 fn profile(samples: &[(&[(&str, &str)], i64)]) -> Profile {

@@ -1,10 +1,13 @@
 //! What is written into the picture: the legend, the figures of its axes, and phases.
 
+use analysis::notation::{exact, human};
+use analysis::timeline::Timeline;
+
 use std::fmt::Write as _;
 
+use super::areas::Area;
+use super::colours::{CONNECTIONS_COLOUR, RSS_COLOUR};
 use super::scales::{BOTTOM, LEFT, RIGHT, Scale, TOP, TimeScale, WIDTH};
-use super::{Area, CONNECTIONS_COLOUR, RSS_COLOUR, Timeline};
-use crate::bytes::{exact, human};
 use crate::fit::shorten;
 use crate::flamegraph::escape;
 

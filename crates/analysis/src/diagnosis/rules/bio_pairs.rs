@@ -1,7 +1,7 @@
 //! Connections talk through BIO pairs, whose two halves have a buffer each.
 
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -18,15 +18,15 @@ pub static RULE: Rule = Rule {
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let buffers = case.amount(is_half);
     let each = case.per_connection(buffers.blocks)?;
     if each < 0.5 {
         return None;
     }
     let held = case.holdings.iter().filter(|held| is_half(held));
-    let seen = Seen::of_holdings(case, held, "connections talk through BIO pairs");
-    Some(seen.fact("buffers of BIO pairs for each connection", each))
+    let finding = Finding::of_holdings(&RULE, case, held, "connections talk through BIO pairs");
+    Some(finding.fact("buffers of BIO pairs for each connection", each))
 }
 
 /// A buffer, not the struct of some hundred bytes beside it.

@@ -2,7 +2,7 @@
 
 use super::is_record_buffer;
 use crate::diagnosis::case::{Case, amount};
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -28,7 +28,7 @@ pub static RULE: Rule = Rule {
 /// `SSL3_RT_MAX_COMPRESSED_OVERHEAD`: by so much a record may grow, and each buffer does.
 const OVERHEAD: i64 = 1_024;
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let compresses = case.amount(|held| held.group() == "compression");
     if case.per_connection(compresses.bytes)? >= 4_096.0 {
         return None;
@@ -47,14 +47,15 @@ fn look(case: &Case) -> Option<Seen> {
     let blocks = amount(&held, |_| true).blocks;
     let each = case.per_connection(blocks * OVERHEAD);
     Some(
-        Seen {
-            sentence: "record compression is allowed, and buffers have room for it".to_owned(),
+        Finding {
             bytes_per_connection: each,
             bytes_total: blocks * OVERHEAD,
             at_rest_per_connection: each,
-            facts: Vec::new(),
-            most: None,
-            holdings: held,
+            ..Finding::about(
+                &RULE,
+                "record compression is allowed, and buffers have room for it",
+                held,
+            )
         }
         .fact("bytes of room in each buffer", OVERHEAD as f64)
         .fact("record buffers for each connection", case.per_connection(blocks)?),

@@ -1,7 +1,7 @@
 //! Records are compressed: zlib keeps its state for both directions of every connection.
 
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -32,7 +32,7 @@ pub static RULE: Rule = Rule {
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     /// Less than the smallest state of any method.
     const LEAST: f64 = 4_096.0;
     let state = case.amount(|held| held.group() == "compression");
@@ -40,8 +40,12 @@ fn look(case: &Case) -> Option<Seen> {
         return None;
     }
     let held = case.holdings.iter().filter(|held| is_of_compression(held));
-    let seen = Seen::of_holdings(case, held, "connections negotiate record compression");
-    Some(seen.fact("blocks of compression for each connection", case.per_connection(state.blocks)?))
+    let finding =
+        Finding::of_holdings(&RULE, case, held, "connections negotiate record compression");
+    Some(
+        finding
+            .fact("blocks of compression for each connection", case.per_connection(state.blocks)?),
+    )
 }
 
 /// The state, and the buffer into which records are decompressed.

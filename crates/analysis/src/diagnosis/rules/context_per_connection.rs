@@ -2,7 +2,7 @@
 
 use super::is_of_trust_store;
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 use crate::objects::Object;
 
@@ -38,15 +38,16 @@ pub static RULE: Rule = Rule {
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let contexts = case.objects.live(Object::SslCtx);
     let each = case.each(Object::SslCtx);
     if contexts.count < 2 || each < 0.5 {
         return None;
     }
     let held = case.holdings.iter().filter(|held| is_of_context(held));
-    let seen = Seen::of_holdings(case, held, "each connection has an SSL_CTX of its own");
-    Some(seen.fact("SSL_CTX for each connection", each))
+    let finding =
+        Finding::of_holdings(&RULE, case, held, "each connection has an SSL_CTX of its own");
+    Some(finding.fact("SSL_CTX for each connection", each))
 }
 
 /// Made with a context or set on it; what it trusts is another matter.

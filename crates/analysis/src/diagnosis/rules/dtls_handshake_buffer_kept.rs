@@ -2,7 +2,7 @@
 
 use super::is_dtls;
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -18,14 +18,19 @@ pub static RULE: Rule = Rule {
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     // In TLS the buffer lives during the handshake only.
     let buffers = case.amount(is_handshake_buffer);
     if !is_dtls(case) || case.per_connection(buffers.blocks)? < 0.5 {
         return None;
     }
     let held = case.holdings.iter().filter(|held| is_handshake_buffer(held));
-    Some(Seen::of_holdings(case, held, "DTLS connections keep the buffer of handshake messages"))
+    Some(Finding::of_holdings(
+        &RULE,
+        case,
+        held,
+        "DTLS connections keep the buffer of handshake messages",
+    ))
 }
 
 /// A stripped libssl has no names for what its exported functions jump to.

@@ -2,7 +2,7 @@
 
 use super::{is_dtls, is_record_buffer};
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 
 pub static RULE: Rule = Rule {
     id: "dtls-record-buffers-kept",
@@ -20,7 +20,7 @@ pub static RULE: Rule = Rule {
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     if !is_dtls(case) {
         return None;
     }
@@ -29,6 +29,7 @@ fn look(case: &Case) -> Option<Seen> {
         return None;
     }
     let held = case.holdings.iter().filter(|held| is_record_buffer(held) && held.bytes > 0);
-    let seen = Seen::of_holdings(case, held, "idle DTLS connections keep their record buffers");
-    Some(seen.fact("record buffers for each connection", blocks))
+    let finding =
+        Finding::of_holdings(&RULE, case, held, "idle DTLS connections keep their record buffers");
+    Some(finding.fact("record buffers for each connection", blocks))
 }

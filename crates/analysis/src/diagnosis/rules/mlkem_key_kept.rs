@@ -1,7 +1,7 @@
 //! The peer's ML-KEM key stays after the handshake, which nothing needs any more.
 
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -31,7 +31,7 @@ pub static RULE: Rule = Rule {
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     /// A quarter of the smallest key (ML-KEM-512), so that every second connection is enough.
     const LEAST: f64 = 1_024.0;
     let keys = case.amount(|held| held.category == "pkey.mlkem");
@@ -39,9 +39,16 @@ fn look(case: &Case) -> Option<Seen> {
         return None;
     }
     let held = case.holdings.iter().filter(|held| is_of_key(held) && held.bytes > 0);
-    let seen =
-        Seen::of_holdings(case, held, "connections keep the peer's ML-KEM key after the handshake");
-    Some(seen.fact("blocks of ML-KEM keys for each connection", case.per_connection(keys.blocks)?))
+    let finding = Finding::of_holdings(
+        &RULE,
+        case,
+        held,
+        "connections keep the peer's ML-KEM key after the handshake",
+    );
+    Some(
+        finding
+            .fact("blocks of ML-KEM keys for each connection", case.per_connection(keys.blocks)?),
+    )
 }
 
 /// The key, and the struct of the hybrid key around it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 use crate::group::Call;
 use crate::objects::Object;
@@ -32,7 +32,7 @@ pub static RULE: Rule = Rule {
 /// Less than this over a whole series is noise of caches.
 const LEAST: i64 = 4 * 1024;
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let captures = &case.series.0;
     let mut bytes: BTreeMap<(&[Call], &str), Vec<i64>> = BTreeMap::new();
     for (at, capture) in captures.iter().enumerate() {
@@ -72,20 +72,15 @@ fn look(case: &Case) -> Option<Seen> {
             format!("{} only grow", names.join(", "))
         }
     };
-    let mut seen = Seen {
-        sentence: format!("{what}, over {} captures", captures.len()),
-        bytes_per_connection: None,
+    let mut finding = Finding {
         bytes_total: grown,
-        at_rest_per_connection: None,
-        facts: Vec::new(),
-        most: None,
-        holdings: held,
+        ..Finding::about(&RULE, format!("{what}, over {} captures", captures.len()), held)
     }
     .fact("confidence that it is no chance", confidence)
     .fact("bytes grown from the first capture to the last", grown as f64);
     for object in objects {
         let count = last.objects.live(object).count - captures[0].objects.live(object).count;
-        seen = seen.fact(
+        finding = finding.fact(
             match object {
                 Object::Ssl => "SSL more than at first",
                 Object::SslCtx => "SSL_CTX more than at first",
@@ -97,7 +92,7 @@ fn look(case: &Case) -> Option<Seen> {
             count as f64,
         );
     }
-    Some(seen)
+    Some(finding)
 }
 
 /// Kinds of objects whose number only grows. For SSL that may be a load that still grows; for all

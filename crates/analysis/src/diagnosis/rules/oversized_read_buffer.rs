@@ -2,7 +2,7 @@
 
 use super::is_record_buffer;
 use crate::diagnosis::case::{Case, amount};
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -24,7 +24,7 @@ const USUAL: i64 = 16_716;
 /// With room for compression it is larger by 1,024.
 const LARGEST_USUAL: i64 = 17_900;
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let large = |held: &Holding| {
         is_record_buffer(held) && held.block_size().is_some_and(|size| size > LARGEST_USUAL)
     };
@@ -37,14 +37,11 @@ fn look(case: &Case) -> Option<Seen> {
     let excess = all.bytes - all.blocks * USUAL;
     let each = case.per_connection(excess);
     Some(
-        Seen {
-            sentence: "read buffers are larger than a record".to_owned(),
+        Finding {
             bytes_per_connection: each,
             bytes_total: excess,
             at_rest_per_connection: each,
-            facts: Vec::new(),
-            most: None,
-            holdings: held,
+            ..Finding::about(&RULE, "read buffers are larger than a record", held)
         }
         .fact("bytes of each of these buffers", all.bytes as f64 / all.blocks as f64),
     )

@@ -2,7 +2,7 @@
 
 use super::is_of_peer_certificate;
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -19,15 +19,20 @@ pub static RULE: Rule = Rule {
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let held = || case.holdings.iter().filter(|held| is_of_peer_certificate(held));
     let certificates = case.amount(|held| is_of_peer_certificate(held) && is_certificate(held));
     let each = case.per_connection(certificates.blocks)?;
     if each < 0.5 {
         return None;
     }
-    let seen = Seen::of_holdings(case, held(), "connections keep the chains that their peers sent");
-    Some(seen.fact("certificates of the peer for each connection", each))
+    let finding = Finding::of_holdings(
+        &RULE,
+        case,
+        held(),
+        "connections keep the chains that their peers sent",
+    );
+    Some(finding.fact("certificates of the peer for each connection", each))
 }
 
 /// The struct itself, which is by far the largest that decoding a certificate allocates.

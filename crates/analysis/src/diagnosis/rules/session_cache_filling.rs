@@ -1,7 +1,7 @@
 //! Sessions stay in the context's cache when their connections are gone.
 
 use crate::diagnosis::case::{Case, amount};
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 use crate::objects::Object;
 
@@ -35,7 +35,7 @@ pub static RULE: Rule = Rule {
 /// What a context keeps unless told otherwise.
 const USUAL_SIZE: f64 = 20_480.0;
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let connections = case.connections?.get() as f64;
     // At rest a session more than one for each connection is in the cache.
     let live = case.objects.live(Object::SslSession).count as f64;
@@ -57,14 +57,16 @@ fn look(case: &Case) -> Option<Seen> {
     }
     let each = bytes as f64 / left;
     Some(
-        Seen {
-            sentence: "sessions stay in the context's cache when connections are gone".to_owned(),
+        Finding {
             bytes_per_connection: Some(bytes as f64 / connections),
             bytes_total: bytes,
             at_rest_per_connection: Some(extra_bytes / connections),
-            facts: Vec::new(),
             most: most(case, each),
-            holdings: held.iter().filter(|held| is_of_session(held)).cloned().collect(),
+            ..Finding::about(
+                &RULE,
+                "sessions stay in the context's cache when connections are gone",
+                held.iter().filter(|held| is_of_session(held)).cloned(),
+            )
         }
         .fact("SSL_SESSION left by each connection", left / connections)
         .fact("bytes of each SSL_SESSION", each)

@@ -2,7 +2,7 @@
 
 use super::session_cache_filling;
 use crate::diagnosis::case::{Case, amount};
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -21,7 +21,7 @@ pub static RULE: Rule = Rule {
 /// What caches of OpenSSL's own take once, whoever connects.
 const LEAST: i64 = 64 * 1024;
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let closed = case.closed.as_ref()?;
     let sessions = (session_cache_filling::RULE.look)(case).is_some();
     let is_left = |held: &Holding| held.bytes != 0 && !(sessions && held.category == "tls.session");
@@ -32,14 +32,14 @@ fn look(case: &Case) -> Option<Seen> {
     }
     let each = case.per_connection(left);
     Some(
-        Seen {
-            sentence: "memory stays when the connections are closed".to_owned(),
+        Finding {
             bytes_per_connection: each,
             bytes_total: left,
-            at_rest_per_connection: None,
-            facts: Vec::new(),
-            most: None,
-            holdings: closed.holdings.iter().filter(|held| is_left(held)).cloned().collect(),
+            ..Finding::about(
+                &RULE,
+                "memory stays when the connections are closed",
+                closed.holdings.iter().filter(|held| is_left(held)).cloned(),
+            )
         }
         .fact("share of what came with the connections", left as f64 / grown.max(1) as f64),
     )

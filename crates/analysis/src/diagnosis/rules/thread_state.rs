@@ -1,7 +1,7 @@
 //! Every thread that uses OpenSSL has random number generators and an error queue of its own.
 
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 
 pub static RULE: Rule = Rule {
@@ -23,7 +23,7 @@ pub static RULE: Rule = Rule {
 /// So many threads are a pool or two of a large machine.
 const MANY: i64 = 64;
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let all = |wanted: fn(&Holding) -> bool| {
         case.holdings.iter().filter(move |held| wanted(held) && held.all_bytes > 0)
     };
@@ -38,21 +38,20 @@ fn look(case: &Case) -> Option<Seen> {
     let share = (each >= 0.5).then(|| case.amount(is_of_thread).bytes);
     let each_connection = share.and_then(|bytes| case.per_connection(bytes));
     Some(
-        Seen {
-            sentence: format!("{threads} threads have state of their own in OpenSSL"),
+        Finding {
             bytes_per_connection: each_connection,
             bytes_total: bytes,
             at_rest_per_connection: each_connection,
-            facts: Vec::new(),
-            most: None,
             // Threads may have been there before the first connection.
-            holdings: all(is_of_thread)
-                .map(|held| Holding {
+            ..Finding::about(
+                &RULE,
+                format!("{threads} threads have state of their own in OpenSSL"),
+                all(is_of_thread).map(|held| Holding {
                     bytes: held.all_bytes,
                     blocks: held.all_blocks,
                     ..held.clone()
-                })
-                .collect(),
+                }),
+            )
         }
         .fact("threads", threads as f64)
         .fact("bytes for each thread", bytes as f64 / threads.max(1) as f64),

@@ -2,7 +2,7 @@
 
 use super::is_of_trust_store;
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Rule, Seen, remedy};
+use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
 use crate::diagnosis::holding::Holding;
 use crate::objects::Object;
 
@@ -44,7 +44,7 @@ pub static RULE: Rule = Rule {
 /// Fewer certificates are a private authority's, not a bundle.
 const BUNDLE: f64 = 10.0;
 
-fn look(case: &Case) -> Option<Seen> {
+fn look(case: &Case) -> Option<Finding> {
     let certificates = case.holdings.iter().filter(|held| is_of_trust_store(held));
     let held: Vec<Holding> = certificates.filter(|held| held.bytes != 0).cloned().collect();
     let stores = case.objects.live(Object::X509Store).count;
@@ -61,14 +61,11 @@ fn look(case: &Case) -> Option<Seen> {
     let comes_with_connections = case.each(Object::X509Store) >= 0.5;
     let each = case.per_connection(bytes).filter(|_| comes_with_connections);
     Some(
-        Seen {
-            sentence: format!("the same trust store was parsed {stores} times"),
+        Finding {
             bytes_per_connection: each,
             bytes_total: wasted,
             at_rest_per_connection: each,
-            facts: Vec::new(),
-            most: None,
-            holdings: held,
+            ..Finding::about(&RULE, format!("the same trust store was parsed {stores} times"), held)
         }
         .fact("X509_STORE", stores as f64)
         .fact("X509 for each X509_STORE", each_store)

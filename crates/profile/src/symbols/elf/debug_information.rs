@@ -10,8 +10,8 @@ use addr2line::{Context, LookupContinuation, LookupResult};
 use gimli::{DW_LANG_Rust, Dwarf, EndianArcSlice, RunTimeEndian, SectionId};
 use object::{Object, ObjectSection};
 
-use super::SymbolFrame;
 use crate::source_path;
+use crate::symbols::frame::SymbolFrame;
 use crate::symbols::readable_name::readable_name;
 use crate::symbols::rust_module;
 

@@ -1,6 +1,6 @@
 //! Names that engines give to functions of scripts, taken apart.
 
-use crate::symbols::SymbolFrame;
+use crate::symbols::frame::SymbolFrame;
 
 /// What stands for a function without a name of its own.
 const ANONYMOUS: &str = "(anonymous)";

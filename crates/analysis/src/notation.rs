@@ -1,4 +1,4 @@
-//! Numbers for people: exact with separators in tables, short in sentences.
+//! How figures are written for people: exact with separators in tables, short in sentences.
 
 use profile::Sampling;
 

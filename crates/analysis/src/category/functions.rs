@@ -4,34 +4,37 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::category::{self, Category};
+use contract::Domain;
+
+use super::table::{Category, by_name, rows};
+use crate::domain_tables;
 use crate::short_name::c_name;
 
-const TABLE: &str = include_str!("functions.tsv");
-
 /// Beginnings of names and their categories.
-static BEGINNINGS: LazyLock<HashMap<&'static str, &'static Category>> = LazyLock::new(|| {
-    rows()
-        .map(|(beginning, name)| {
-            let category = category::by_name(name);
+type Beginnings = HashMap<&'static str, &'static Category>;
+
+/// The beginnings of each domain that has any.
+static BEGINNINGS: LazyLock<HashMap<Domain, Beginnings>> = LazyLock::new(|| {
+    let of_domain = |domain| (domain, beginnings(domain_tables::of(domain).functions));
+    Domain::ALL.into_iter().map(of_domain).filter(|(_, all)| !all.is_empty()).collect()
+});
+
+fn beginnings(table: &'static str) -> Beginnings {
+    rows(table)
+        .map(|[beginning, name, _, _]| {
+            let category = by_name(name);
             (beginning, category.expect("a test holds that the table names categories"))
         })
         .collect()
-});
-
-/// The category of a function of OpenSSL whose file is not known; `None` when its name is not one
-/// of OpenSSL's.
-pub fn of_function(function: &str) -> Option<&'static Category> {
-    let name = c_name(function).split('@').next().unwrap_or_default();
-    // From the longest beginning down, the first that is listed wins.
-    (1..=name.len()).rev().find_map(|end| BEGINNINGS.get(name.get(..end)?).copied())
 }
 
-fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLE
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.split_once('\t').unwrap_or((line, "")))
+/// The category of a function of that domain whose file is not known; `None` when its name is not
+/// one of the domain's own.
+pub(super) fn of_function_in(domain: Domain, function: &str) -> Option<&'static Category> {
+    let beginnings = BEGINNINGS.get(&domain)?;
+    let name = c_name(function).split('@').next().unwrap_or_default();
+    // From the longest beginning down, the first that is listed wins.
+    (1..=name.len()).rev().find_map(|end| beginnings.get(name.get(..end)?).copied())
 }
 
 #[cfg(test)]
@@ -43,15 +46,16 @@ mod tests {
     #[test]
     fn every_row_names_a_category_and_none_stands_twice() {
         let mut seen = HashSet::new();
-        for (beginning, name) in rows() {
-            assert!(category::by_name(name).is_some(), "{beginning} names {name:?}");
+        for [beginning, name, _, _] in rows(domain_tables::of(Domain::Openssl).functions) {
+            assert!(by_name(name).is_some(), "{beginning} names {name:?}");
             assert!(seen.insert(beginning), "{beginning} is listed twice");
         }
     }
 
     #[test]
     fn the_longest_beginning_wins() {
-        let name = |function| of_function(function).map(|category| category.name);
+        let name =
+            |function| of_function_in(Domain::Openssl, function).map(|category| category.name);
         assert_eq!(name("X509_STORE_add_cert"), Some("x509.store"));
         assert_eq!(name("X509_NAME_ENTRY_new@@OPENSSL_3.0.0"), Some("x509"));
         assert_eq!(name("OPENSSL_sk_push.part.0"), Some("containers.stack"));

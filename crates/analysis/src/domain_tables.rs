@@ -1,0 +1,25 @@
+//! What is known of the code of each domain: where its memory belongs, and which of its blocks are
+//! objects. Another domain gets its tables here; what is folded on its stacks is in the crate
+//! `profile`, and its rules are in [`crate::diagnosis::rules_of`].
+
+mod maker;
+mod openssl;
+mod tables;
+
+use contract::Domain;
+
+pub(crate) use maker::{Callers, Maker, Unnamed};
+pub use openssl::SSL_SOURCE;
+pub(crate) use tables::DomainTables;
+
+/// The tables of a domain; empty ones where nothing is known of its code.
+pub(crate) fn of(domain: Domain) -> &'static DomainTables {
+    match domain {
+        Domain::Openssl => &openssl::TABLES,
+        Domain::Rust => &RUST,
+        _ => &tables::UNKNOWN,
+    }
+}
+
+/// Rust's memory is one category.
+static RUST: DomainTables = DomainTables { category: Some("rust"), ..tables::UNKNOWN };

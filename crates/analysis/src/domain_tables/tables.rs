@@ -1,0 +1,30 @@
+//! What is known of a domain's code.
+
+use super::maker::{Maker, Unnamed};
+
+/// What is known of a domain's code. An empty table says that nothing is.
+pub(crate) struct DomainTables {
+    /// The one category of all its memory, where it is not judged any further.
+    pub(crate) category: Option<&'static str>,
+    /// Which category a source path belongs to: lines of prefix, functions, category and a note.
+    pub(crate) paths: &'static str,
+    /// Which category a function belongs to whose file is not known: lines of the beginning of its
+    /// name and the category.
+    pub(crate) functions: &'static str,
+    /// Where objects are made.
+    pub(crate) makers: &'static [Maker],
+    /// Where objects are made by functions without names.
+    pub(crate) unnamed: &'static [Unnamed],
+    /// What may lie between the allocation of a struct and the function that asked for it.
+    pub(crate) decoding: &'static [&'static str],
+}
+
+/// Nothing is known.
+pub(super) static UNKNOWN: DomainTables = DomainTables {
+    category: None,
+    paths: "",
+    functions: "",
+    makers: &[],
+    unnamed: &[],
+    decoding: &[],
+};

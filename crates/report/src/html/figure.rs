@@ -1,0 +1,33 @@
+//! A figure as text of the page: what it is of, how it is written, and what stands in its place
+//! where it is not known.
+
+use analysis::top::Figures;
+use maud::{Markup, Render, html};
+
+/// What the figures of a subject are figures of.
+pub(super) fn per(figures: Figures) -> &'static str {
+    match figures {
+        Figures::PerConnection(_) => "per connection",
+        Figures::InUse => "in use",
+    }
+}
+
+/// A figure, or a dash that says that it is not known.
+pub(super) fn known(figure: Option<impl Render>) -> Markup {
+    html! {
+        @match figure {
+            Some(figure) => (figure),
+            None => (unknown("not measured")),
+        }
+    }
+}
+
+/// A dash in place of a figure, and why there is none.
+pub(super) fn unknown(why: &str) -> Markup {
+    html! { span.unknown title=(why) { "–" } }
+}
+
+/// A figure with the minus sign of print, which is as wide as a digit.
+pub(super) fn minus(figure: &str) -> String {
+    figure.replacen('-', "−", 1)
+}

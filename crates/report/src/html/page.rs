@@ -1,0 +1,129 @@
+//! What the page shows.
+
+use std::collections::BTreeMap;
+
+use analysis::composition::Part;
+use analysis::diff::{Change, DiffRow, Margins};
+use analysis::stacks::Stack;
+use analysis::top::Top;
+use profile::Sampling;
+
+use crate::timeline::Timeline;
+
+/// Everything that the page shows.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// What was measured, in the order in which it is told.
+    pub subjects: Vec<Subject>,
+    /// What holds for all subjects: machine, versions, command.
+    pub measured: Vec<Fact>,
+}
+
+/// One capture, usually of one configuration.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What to call it.
+    pub name: String,
+    /// What it is, in one line; empty when nothing is known.
+    pub summary: String,
+    /// Bytes and blocks by site.
+    pub top: Top,
+    /// How its blocks were sampled; `None` where each was counted.
+    pub sampling: Option<Sampling>,
+    /// The same bytes by group, see [`analysis::composition`].
+    pub parts: Vec<Part>,
+    /// The same bytes by stack.
+    pub stacks: Vec<Stack>,
+    /// What others than OpenSSL hold: sampled, and in the flamegraph only.
+    pub other_stacks: Vec<Stack>,
+    /// Figures that no profile has.
+    pub beside: Beside,
+    /// Live objects by OpenSSL's name of their type.
+    pub objects: BTreeMap<String, i64>,
+    /// What changed against the subject before.
+    pub step: Option<Step>,
+    /// What resident memory is made of, moment after moment.
+    pub accounts: Vec<Account>,
+    /// Memory over time.
+    pub timeline: Option<Timeline>,
+    /// How this capture was made and what the recorder says of itself.
+    pub measured: Vec<Fact>,
+}
+
+/// Figures of a connection that come from elsewhere than its profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Beside {
+    /// Allocations until the capture.
+    pub allocations: Option<f64>,
+    /// Half the width of the 95 % interval of `allocations`; `None` where that is exact.
+    pub allocations_margin: Option<f64>,
+    /// Resident bytes, measured without the recorder.
+    pub rss: Option<Spread>,
+    /// Full handshakes in a second, measured without the recorder.
+    pub handshakes_per_second: Option<Spread>,
+}
+
+/// The middle of several measurements, and how far they lie apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// The median.
+    pub median: f64,
+    /// The least and the most, where there was more than one.
+    pub range: Option<(f64, f64)>,
+}
+
+/// What changed against the subject before, figures in the meaning of both [`Top::figures`].
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// All bytes.
+    pub bytes: Change,
+    /// How far off they may be.
+    pub bytes_margins: Margins,
+    /// The changes by site, largest first.
+    pub rows: Vec<DiffRow>,
+}
+
+/// What resident memory is made of, as a sum that comes out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Account {
+    /// When, in a few words that follow "were resident".
+    pub moment: String,
+    /// Resident bytes: the sum of the lines.
+    pub resident: i64,
+    /// What explains them, in the order in which it is told.
+    pub lines: Vec<AccountLine>,
+}
+
+/// One part of resident memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccountLine {
+    /// What it is.
+    pub name: String,
+    /// How many bytes; negative for what was asked for and never touched.
+    pub bytes: i64,
+    /// Half the width of the 95 % interval of `bytes`; `None` where they are exact.
+    pub margin: Option<f64>,
+    /// What it belongs to; may be empty.
+    pub of: String,
+}
+
+/// A name and what is to be said under it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fact {
+    /// The name.
+    pub name: String,
+    /// What it is.
+    pub value: String,
+}
+
+impl Fact {
+    /// A fact.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Fact {
+        Fact { name: name.into(), value: value.into() }
+    }
+}
+
+/// The anchor of a subject. Names may repeat and hold anything, so they are not used.
+pub(super) fn id(subject: usize) -> String {
+    format!("subject-{}", subject + 1)
+}
