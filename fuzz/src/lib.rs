@@ -23,9 +23,9 @@ pub mod symbols;
 /// What a reader made of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It was read.
+    /// The reader took it.
     Read,
-    /// It was refused with an error.
+    /// The reader refused it with an error.
     Refused,
 }
 

@@ -20,7 +20,7 @@ pub fn read(bytes: &[u8]) -> Answer {
     Answer::Read
 }
 
-/// As Node and Python write it.
+/// Perf maps of Node and Python.
 pub fn seeds() -> Vec<Vec<u8>> {
     let node = "7f941f8449c0 378 JS:~welcome /srv/echo.js:11:17\n\
         7f941f844d40 40 JS:*next node:internal/timers:505:20\n\

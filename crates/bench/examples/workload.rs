@@ -109,8 +109,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The same on several threads at once: of the process's processor time, the longest that a thread
-/// saw go by.
+/// What the work takes on several threads at once: of the process's processor time, the longest
+/// that a thread saw go by.
 fn on_threads(threads: u32, work: impl Fn() -> Took + Sync) -> Took {
     std::thread::scope(|scope| {
         let started: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();
