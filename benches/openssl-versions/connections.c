@@ -5,9 +5,9 @@
  *
  * Both ends are in this process, joined by a pair of sockets; only what is allocated while the
  * server's end works is counted. One connection is made and closed first, so that what OpenSSL does
- * once is not charged to the others. Each is echoed one byte, then rests; a "silent" server reads it
- * and has written nothing. Printed is the mean of CONNECTIONS of them, and, for whoever records this
- * program with `tlsheap record`, "rest" makes it stay there.
+ * once is not charged to the others. Each is echoed one byte, then rests; a "silent" server reads
+ * it and has written nothing. Printed is the mean of CONNECTIONS of them. Whoever records this
+ * program with `tlsheap record` can have it stay there with "rest".
  */
 #include <openssl/comp.h>
 #include <openssl/crypto.h>

@@ -43,7 +43,9 @@ openssl-src = "=$(crate_of "$1")"
 [workspace]
 END
     found=$(cargo metadata --format-version 1 --manifest-path "$manifest/Cargo.toml" |
-        tr ',' '\n' | sed -n 's|.*"manifest_path":"\(.*openssl-src-[^"]*\)/Cargo.toml".*|\1|p' | head -n 1)
+        tr ',' '\n' |
+        sed -n 's|.*"manifest_path":"\(.*openssl-src-[^"]*\)/Cargo.toml".*|\1|p' |
+        head -n 1)
     cp -r "$found/openssl" "$2"
     rm -rf "$manifest"
 }
@@ -55,7 +57,8 @@ build() {
     log=$work/build-$1.log
     # shellcheck disable=SC2086 # words
     (cd "$2" && perl ./Configure "linux-$(uname -m)" $options &&
-        make -j"$(nproc)" build_generated && make -j"$(nproc)" libcrypto.a libssl.a) >"$log" 2>&1 || {
+        make -j"$(nproc)" build_generated &&
+        make -j"$(nproc)" libcrypto.a libssl.a) >"$log" 2>&1 || {
         echo "measure.sh: OpenSSL $1 could not be built: see $log" >&2
         exit 1
     }
@@ -104,7 +107,8 @@ for setting in $settings; do
     printf '| %s |' "$(title_of "$setting")"
     for version; do
         figures=$("$work/connections-$version" "$setting" "$bundle")
-        printf ' %s (%.0f) |' "$(echo "${figures% *}" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta')" "${figures#* }"
+        bytes=$(echo "${figures% *}" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta')
+        printf ' %s (%.0f) |' "$bytes" "${figures#* }"
     done
     printf '\n'
 done

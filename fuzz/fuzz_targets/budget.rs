@@ -1,15 +1,6 @@
-//! A budget is read or refused with a place that lies in it.
+//! The target `budget`, for libFuzzer.
 #![no_main]
 
-use analysis::budget::Budget;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &str| {
-    match Budget::parse(text, "fuzzed") {
-        Ok(budget) => assert!(!budget.limits.is_empty() || budget.allowed_findings.is_some()),
-        Err(error) => {
-            assert!(error.line <= text.matches('\n').count() + 1);
-            assert!(!error.to_string().is_empty());
-        }
-    }
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    tlsheap_fuzz::budget::read(bytes);
 });

@@ -1,11 +1,11 @@
 //! Runs the workloads under every peer that is installed, in turns, and prints tables of ratios to
 //! bare. See docs/benchmarks.md.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use bench::peers::{Peer, Runs};
 use bench::rounds::{self, Rounds, Workload};
-use bench::{echo_server, python, roots, table};
+use bench::{echo_server, machine, python, roots, table};
 use clap::Parser;
 
 /// Measures what recording costs, beside its peers.
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> Result<(), String> {
-    println!("{}", machine());
+    println!("{}", machine::lines());
     let (mut installed, mut missing) = (Vec::new(), Vec::new());
     for peer in Peer::ALL {
         match peer.missing() {
@@ -137,39 +137,4 @@ fn server(rounds: usize) -> Result<(), String> {
         println!("| {} | {} | {rounds} |", peer.name(), table::spread(ratios));
     }
     Ok(())
-}
-
-/// The machine, the versions and the commit that figures belong to.
-fn machine() -> String {
-    let said = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().next().map(|line| line.trim().to_owned())
-    };
-    let mut lines = Vec::new();
-    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let processor = processor.lines().find_map(|line| line.strip_prefix("model name"));
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    lines.push(format!(
-        "machine: {} × {processors}, Linux {}, {}",
-        processor.unwrap_or_default().trim_start_matches(['\t', ':', ' ']),
-        said("uname", &["-r"]).unwrap_or_default(),
-        said("ldd", &["--version"]).unwrap_or_default(),
-    ));
-    for (program, argument) in
-        [("heaptrack", "--version"), ("valgrind", "--version"), ("memray", "--version")]
-    {
-        if let Some(version) = said(program, &[argument]) {
-            lines.push(format!("version: {program}: {version}"));
-        }
-    }
-    for package in ["libjemalloc2", "libgoogle-perftools4", "libssl3"] {
-        let format = "-f=${Package} ${Version}";
-        if let Some(version) = said("dpkg-query", &["-W", format, package]) {
-            lines.push(format!("version: {version}"));
-        }
-    }
-    let commit = said("git", &["describe", "--always", "--dirty"]).unwrap_or_default();
-    lines.push(format!("commit: {commit}"));
-    lines.join("\n")
 }

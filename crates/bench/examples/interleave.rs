@@ -2,14 +2,13 @@
 //! ratios that survive a machine whose speed drifts.
 
 use std::error::Error;
-use std::path::Path;
 
 use bench::clock::thread_time;
 use bench::handshakes::{Handshakes, write_identity};
 use bench::hooks::{self, Hooks, NO_OP};
 use bench::openssl::Openssl;
+use bench::recorded;
 use clap::{Parser, ValueEnum};
-use ledger::Snapshot;
 use recorder::{SampleOptions, Sampling, StackSource};
 
 /// Compares the recorder with hooks that do nothing.
@@ -63,11 +62,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         set(hooks);
         (0..20).for_each(|_| handshakes.one());
     }
-    let before = allocations(folder.path())?;
+    let allocations =
+        || recorded::snapshot(folder.path()).map(|snapshot| snapshot.totals().alloc_blocks);
+    let before = allocations()?;
     // Of a sample the number is an estimate: over many it comes near.
     let counted = if arguments.sample.is_some() { 200 } else { 1 };
     (0..counted).for_each(|_| handshakes.one());
-    let each = (allocations(folder.path())? - before) / counted;
+    let each = (allocations()? - before) / counted;
     let mut ratios = Vec::new();
     let mut base = Vec::new();
     let time = |hooks: Hooks| {
@@ -119,15 +120,4 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn sampling(text: &str) -> Result<Sampling, String> {
     let bytes = text.parse().ok().and_then(Sampling::every);
     bytes.ok_or_else(|| format!("expected a number of bytes from 1 to {}", Sampling::MOST))
-}
-
-/// What the only ledger in the folder has counted.
-fn allocations(folder: &Path) -> Result<u64, Box<dyn Error>> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.to_string_lossy().ends_with("ledger") {
-            return Ok(Snapshot::read_file(&path)?.totals().alloc_blocks);
-        }
-    }
-    Err("the recorder has made no ledger".into())
 }

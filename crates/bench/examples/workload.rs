@@ -3,12 +3,12 @@
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bench::clock::process_time;
 use bench::handshakes::{Handshakes, write_identity};
 use bench::hooks::{self, NO_OP};
 use bench::openssl::Openssl;
+use bench::pairs::Pairs;
 use bench::roots;
 use bench::took::Took;
 use clap::{Parser, ValueEnum};
@@ -27,6 +27,10 @@ struct Arguments {
     /// How often, on each thread.
     #[arg(long, default_value_t = 500)]
     count: u32,
+    /// How often before that, so that what is set up once does not count; a tenth and two more,
+    /// unless this is said.
+    #[arg(long)]
+    warm_up: Option<u32>,
     /// Threads at a time.
     #[arg(long, default_value_t = 1)]
     threads: u32,
@@ -41,6 +45,8 @@ enum Workload {
     Handshakes,
     /// Mozilla's roots into a store.
     Roots,
+    /// Pairs of malloc and free under a stack of 30 frames, without OpenSSL.
+    Pairs,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -79,16 +85,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         hooks.put_into(&openssl)?;
     }
     let Arguments { workload, count, threads, .. } = arguments;
+    let warm_up = arguments.warm_up.unwrap_or(count / 10 + 2);
     let work = |count: u32| match workload {
         Workload::Handshakes => {
             let handshakes = Handshakes::new(openssl, temporary.path());
-            // What is set up once does not count.
-            (0..count / 10 + 2).for_each(|_| handshakes.one());
-            timed(|| (0..count).for_each(|_| handshakes.one()))
+            (0..warm_up).for_each(|_| handshakes.one());
+            Took::of(|| (0..count).for_each(|_| handshakes.one()))
         }
         Workload::Roots => {
-            roots::load(&openssl);
-            timed(|| (0..count).for_each(|_| roots::load(&openssl)))
+            (0..warm_up).for_each(|_| roots::load(&openssl));
+            Took::of(|| (0..count).for_each(|_| roots::load(&openssl)))
+        }
+        Workload::Pairs => {
+            let ledger = matches!(arguments.hooks, With::Recorder).then_some(folder);
+            let pairs = Pairs { hooks: hooks.unwrap_or(NO_OP), ledger };
+            pairs.run(warm_up);
+            pairs.run(count)
         }
     };
     let took = if threads == 1 { work(count) } else { on_threads(threads, || work(count)) };
@@ -97,15 +109,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the process takes for `work`.
-fn timed(work: impl FnOnce()) -> Took {
-    let (processor, wall) = (process_time(), Instant::now());
-    work();
-    Took { processor: process_time().saturating_sub(processor), wall: wall.elapsed() }
-}
-
-/// The same on several threads at once: of the process's processor time, the longest that a thread
-/// saw go by.
+/// What the work takes on several threads at once: of the process's processor time, the longest
+/// that a thread saw go by.
 fn on_threads(threads: u32, work: impl Fn() -> Took + Sync) -> Took {
     std::thread::scope(|scope| {
         let started: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();

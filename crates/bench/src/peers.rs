@@ -8,7 +8,7 @@ use contract::environment;
 /// One way to run a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// As it is.
+    /// Without any profiler.
     Bare,
     /// With hooks that call malloc.
     NoOp,
@@ -16,7 +16,7 @@ pub enum Peer {
     Linked,
     /// With the recorder preloaded.
     Preloaded,
-    /// The same, counting a part of the blocks.
+    /// With the recorder preloaded, counting a part of the blocks.
     Sampled {
         /// Bytes between samples, on average.
         every: u32,
@@ -25,14 +25,14 @@ pub enum Peer {
     Heaptrack,
     /// With jemalloc in place of the C library's malloc.
     Jemalloc,
-    /// The same, with its profiler on every allocation (2^0 bytes) or each 512 KiB (2^19).
+    /// With jemalloc and its profiler, on every allocation (2^0 bytes) or each 512 KiB (2^19).
     JemallocProfiler {
         /// Bytes between samples, on average, as a power of two.
         lg_sample: u32,
     },
     /// With gperftools' tcmalloc.
     Tcmalloc,
-    /// The same, with its heap profiler.
+    /// With gperftools' tcmalloc and its heap profiler.
     TcmallocProfiler,
     /// Under valgrind's DHAT.
     Dhat,

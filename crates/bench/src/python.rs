@@ -11,7 +11,7 @@ pub const INTERPRETER: &str = "/usr/bin/python3";
 
 const SCRIPT: &str = include_str!("python/handshakes.py");
 
-/// It is there, with its module for TLS.
+/// Whether Debian's Python is there, with its module for TLS.
 pub fn is_installed() -> bool {
     let import = Command::new(INTERPRETER).args(["-c", "import ssl"]).output();
     import.is_ok_and(|output| output.status.success())

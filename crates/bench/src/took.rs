@@ -1,8 +1,10 @@
 //! What a run took.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+use crate::clock::process_time;
 
 /// Times of a run.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,13 @@ pub struct Each {
 }
 
 impl Took {
+    /// What the process takes for `work`.
+    pub fn of(work: impl FnOnce()) -> Took {
+        let (processor, wall) = (process_time(), Instant::now());
+        work();
+        Took { processor: process_time().saturating_sub(processor), wall: wall.elapsed() }
+    }
+
     /// The longer of both, in each time.
     #[must_use]
     pub fn longest(self, other: Took) -> Took {

@@ -1,4 +1,4 @@
-"""Full TLS 1.3 handshakes in one thread over pairs of memory BIOs, as workload (a) does them from C.
+"""Full TLS 1.3 handshakes in one thread over pairs of memory BIOs, as workload (a) does from C.
 
     handshakes.py FOLDER COUNT
 

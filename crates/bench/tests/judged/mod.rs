@@ -27,8 +27,8 @@ pub fn openssl(folder: &Path) -> Option<Openssl> {
     Some(openssl)
 }
 
-/// Checks that every one of at least 100,000 allocations is in the ledger with the unwinder's stack,
-/// or, one in 100 at most, with the innermost part of it.
+/// Checks that every one of at least 100,000 allocations is in the ledger with the unwinder's
+/// stack, or, one in 100 at most, with the innermost part of it.
 pub fn check(folder: &Path) -> Verdict {
     let ledger = oracle::ledger_in(folder).expect("one ledger");
     let verdict = oracle::verdict(&ledger).expect("a ledger of this process");

@@ -1,0 +1,6 @@
+//! The target `any`, for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    tlsheap_fuzz::any::read(bytes);
+});
