@@ -1,8 +1,8 @@
 //! A ledger that was accepted can be made into a profile.
 
-use ::ledger::{
-    Account, Capacities, Lease, Ledger, Sampling, Share, SiteKey, Snapshot, StackEnd, Statistic,
-};
+use ::ledger::{Capacities, Sampling, Snapshot, Statistic};
+use contract::Source;
+use ledger_writer::{Account, Lease, Ledger, Share, SiteKey, StackEnd};
 use profile::{Symbols, from_ledger, pprof};
 
 use crate::Answer;
@@ -41,7 +41,7 @@ fn made(sampling: Option<Sampling>) -> Vec<u8> {
     let mut lease = Lease::default();
     for (number, depth) in [0, 1, 20].into_iter().enumerate() {
         let key = SiteKey {
-            openssl: number as u8,
+            source: Source::openssl(number as u8),
             file_pointer: number,
             line: 7,
             block_bytes: sampling.map_or(0, |_| 100),

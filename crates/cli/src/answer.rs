@@ -3,19 +3,16 @@
 use std::path::Path;
 
 use analysis::group::By;
+use analysis::notation::{exact, give_or_take, human, one_decimal, rounded};
 use analysis::rss_account::Group;
 use analysis::top::Top;
-use report::bytes::{exact, give_or_take, human, interval, one_decimal, rounded};
+use capture::records::counts::CountsRecord;
+use capture::records::recorder::RecorderMemory;
+use capture::records::resident::{AccountRecord, PartRecord};
+use capture::records::run::{NegotiatedRecord, RunRecord};
+use report::losses::losses;
 use report::table::{self, Colour, TableOptions};
-
-use ledger::Sampling;
-
-use crate::commands::serve::negotiation;
-use crate::interval_json::margin;
-use crate::output::wrapped;
-use crate::run_record::{
-    AccountRecord, CountsRecord, PartRecord, RecorderMemory, RecorderRecord, RunRecord,
-};
+use report::wrapping::wrapped;
 
 /// Sites shown in the answer.
 const SITES: usize = 8;
@@ -186,55 +183,6 @@ fn what_stays(closed: &AccountRecord) -> String {
     lines.map(|line| fit(line) + "\n").concat()
 }
 
-/// What the recorder could not see or keep apart, in one line; nothing lost is said too.
-pub fn losses(recorder: &RecorderRecord) -> String {
-    let some =
-        |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", exact(count as i64)));
-    let mut lost: Vec<String> = [
-        some(
-            recorder.dropped_blocks,
-            "allocations in dropped sites (counted in the totals; --sites makes room)",
-        ),
-        untracked(recorder),
-        some(recorder.foreign_frees, "frees of blocks never seen allocated"),
-        some(recorder.stale_blocks, "blocks freed behind OpenSSL's back"),
-        some(recorder.nested_calls, "calls from within the hook, not counted"),
-        some(recorder.truncated_stacks, "stacks cut at 128 frames"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if recorder.hook_replaced {
-        lost.push("another program part took the hook over: later allocations are missing".into());
-    }
-    let sites = exact(recorder.sites as i64);
-    if let Some(sampling) = recorder.sampled_every_bytes.and_then(Sampling::every) {
-        let every = interval(sampling);
-        let lost = if lost.is_empty() { "nothing dropped".to_owned() } else { lost.join("; ") };
-        let said = format!(
-            "sampled every {every}: estimates, ± half their 95 % interval; {sites} sites by size; \
-             {lost}"
-        );
-        return wrapped(&said, 0) + "\n";
-    }
-    if lost.is_empty() {
-        format!("recorded exactly: every allocation, {sites} sites, nothing dropped\n")
-    } else {
-        format!("recorder: {sites} sites; {}\n", lost.join("; "))
-    }
-}
-
-/// What there was no room for. Of a sample the bytes are said, for of the blocks there is no
-/// interval.
-fn untracked(recorder: &RecorderRecord) -> Option<String> {
-    let RecorderRecord { untracked_blocks: blocks, untracked_bytes: bytes, .. } = *recorder;
-    let what = match recorder.untracked_bytes_interval95 {
-        None => format!("{} blocks", exact(blocks as i64)),
-        ends => give_or_take(bytes as f64, margin(bytes as f64, ends), human),
-    };
-    (blocks > 0).then(|| format!("{what} not tracked, missing from all figures"))
-}
-
 fn next_steps(record: &RunRecord, folder: &Path) -> String {
     let folder = folder.display();
     let other = match record.configuration.as_str() {
@@ -246,4 +194,10 @@ fn next_steps(record: &RunRecord, folder: &Path) -> String {
          timeline.svg, timeline.csv\nnext:\n  tlsheap top {folder} --by category\n  tlsheap run --config {other}\n  \
          tlsheap diff {folder} PATH-OF-THAT-RUN --flame diff.svg\n"
     )
+}
+
+/// `negotiated TLSv1.2, ECDHE-…, X25519, compression zlib compression`.
+pub fn negotiation(negotiated: &NegotiatedRecord) -> String {
+    let NegotiatedRecord { protocol, cipher, group, compression, .. } = negotiated;
+    format!("negotiated {protocol}, {cipher}, {group}, compression {compression}")
 }

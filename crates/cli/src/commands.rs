@@ -3,6 +3,7 @@
 pub mod check;
 pub mod compare;
 pub mod configs;
+pub mod debug;
 pub mod diagnose;
 pub mod diff;
 pub mod doctor;

@@ -2,42 +2,44 @@
 
 use std::process::ExitCode;
 
+use capture::{CaptureError, Fault};
+use recording::RecordingError;
+use report::folder::FolderError;
+use trial::TrialError;
+
 /// Why a command did not do what it was asked. The exit codes are documented in the help.
 #[derive(Debug)]
 pub enum Failure {
     /// A budget is broken, which the command has said: exit code 1, no message.
     Breach,
-    /// Wrong use or bad input: exit code 2.
-    Use(anyhow::Error),
-    /// The profiled program, or the load on it, failed: exit code 3.
-    Program(anyhow::Error),
+    /// Something went wrong: exit code 2 for wrong use or bad input, 3 where the profiled program
+    /// or the load on it failed, 130, as shells have it, for Ctrl-C, without a message.
+    Because(Fault, anyhow::Error),
     /// Standard output was closed by its reader, as `head` does: no message.
     BrokenPipe,
-    /// The user pressed Ctrl-C: exit code 130, as shells have it.
-    Interrupted,
-    /// The recorded program's own exit code, passed on: no message.
+    /// An exit code of somebody else's who has said why: no message.
     PassedOn(u8),
 }
 
 impl Failure {
     /// Wrong use or bad input, said in a sentence.
     pub fn usage(sentence: impl Into<String>) -> Failure {
-        Failure::Use(anyhow::Error::msg(sentence.into()))
+        Failure::Because(Fault::User, anyhow::Error::msg(sentence.into()))
     }
 
     /// The profiled program failed, said in a sentence.
     pub fn program(sentence: impl Into<String>) -> Failure {
-        Failure::Program(anyhow::Error::msg(sentence.into()))
+        Failure::Because(Fault::Program, anyhow::Error::msg(sentence.into()))
     }
 
     /// Says what happened, and returns the exit code.
     pub fn report(&self) -> ExitCode {
         let (error, code) = match self {
-            Failure::Use(error) => (error, 2),
-            Failure::Program(error) => (error, 3),
+            Failure::Because(Fault::Interrupted, _) => return ExitCode::from(130),
+            Failure::Because(Fault::Program, error) => (error, 3),
+            Failure::Because(_, error) => (error, 2),
             Failure::Breach => return ExitCode::from(1),
             Failure::BrokenPipe => return ExitCode::SUCCESS,
-            Failure::Interrupted => return ExitCode::from(130),
             Failure::PassedOn(code) => return ExitCode::from(*code),
         };
         anstream::eprintln!("tlsheap: {}", sentence(error));
@@ -57,14 +59,39 @@ fn sentence(error: &anyhow::Error) -> String {
     sentence
 }
 
-impl<E> From<E> for Failure
-where
-    E: Into<anyhow::Error>,
-{
-    fn from(error: E) -> Failure {
-        Failure::Use(error.into())
+impl From<RecordingError> for Failure {
+    fn from(error: RecordingError) -> Failure {
+        Failure::Because(error.fault(), error.into())
     }
 }
+
+impl From<TrialError> for Failure {
+    fn from(error: TrialError) -> Failure {
+        Failure::Because(error.fault(), error.into())
+    }
+}
+
+/// Errors of what the user named, and has to put right.
+macro_rules! users_own {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                Failure::Because(Fault::User, error.into())
+            }
+        })*
+    };
+}
+
+users_own!(
+    anyhow::Error,
+    CaptureError,
+    FolderError,
+    ledger::LedgerError,
+    analysis::budget::BudgetError,
+    analysis::budget::Unmeasurable,
+    echo_server::ConfigurationError,
+    report::flamegraph::FlameError,
+);
 
 #[cfg(test)]
 mod tests {

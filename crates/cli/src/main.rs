@@ -4,37 +4,28 @@
 
 mod answer;
 mod arguments;
-mod available_memory;
-mod capture;
 mod commands;
-mod diagnosis_json;
-mod estimate;
-mod events;
 mod failure;
-mod interval_json;
-mod machine;
-mod objects_json;
 mod output;
-mod processes;
-mod program_file;
 mod progress;
-mod recording;
-mod review_json;
-mod run_folder;
-mod run_record;
-mod scale;
-mod timeline;
-mod top_json;
-mod whole_file;
-mod workload;
+mod slope;
+mod trials;
+mod values;
+mod view;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    // First of all: started by a trial as its server, the recorder has to come before anything
+    // else.
+    if let Some(result) = trial::helper::called(std::env::args_os()) {
+        return result.map_or_else(|error| Failure::from(error).report(), |()| ExitCode::SUCCESS);
+    }
     let arguments = Arguments::parse();
     if arguments.command.reads_captures() {
         progress::begin("reading");
@@ -45,6 +36,7 @@ fn main() -> ExitCode {
         Command::WhatIf(options) => commands::what_if::run(&options),
         Command::Serve(options) => commands::serve::run(&options),
         Command::Load(options) => commands::load::run(&options),
+        Command::Debug(options) => commands::debug::run(&options),
         Command::Record(options) => commands::record::run(&options),
         Command::Top(options) => commands::top::run(&options),
         Command::Flame(options) => commands::flame::run(&options),

@@ -47,7 +47,7 @@ pub fn begin(what: &'static str) {
     });
 }
 
-/// It is done, or something else is to be written.
+/// The work is done, or something else is to be written.
 pub fn end() {
     if let Work::Shown(spinner) = std::mem::replace(&mut *work(), Work::Nothing) {
         spinner.finish_and_clear();

@@ -1,5 +1,5 @@
-//! The sign of life of what takes longer than a second, on a terminal of the test's own. Reading takes
-//! as long as the test likes: the capture comes out of a pipe.
+//! The sign of life of what takes longer than a second, on a terminal of the test's own. Reading
+//! takes as long as the test likes: the capture comes out of a pipe.
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -161,7 +161,7 @@ fn a_text_filters_the_table_of_sites() {
         assert!(row.as_str().unwrap().contains("ssl_lib.c"), "{row}");
     }
     let said = answer["states"][0]["said"].as_str().unwrap();
-    let bytes = report::bytes::rounded(answer["states"][0]["bytes"].as_f64().unwrap());
+    let bytes = analysis::notation::rounded(answer["states"][0]["bytes"].as_f64().unwrap());
     assert_eq!(said, format!("{} of {} sites, {bytes} bytes", shown.len(), answer["all"]));
     assert_eq!(answer["states"][1]["shown"], serde_json::json!([]));
     assert_eq!(answer["after"], answer["all"]);

@@ -1,6 +1,6 @@
-//! `--sample`: a part of the blocks is counted, what is said of the whole is near the truth, and says
-//! how near. Chance begins with a fixed seed where the recorded program has one thread; elsewhere the
-//! margins are so wide that they are not missed in a lifetime.
+//! `--sample`: a part of the blocks is counted, what is said of the whole is near the truth, and
+//! says how near. Chance begins with a fixed seed where the recorded program has one thread;
+//! elsewhere the margins are so wide that they are not missed in a lifetime.
 
 mod program;
 mod recorded;
@@ -9,9 +9,9 @@ mod resident;
 
 use std::fs;
 
+use analysis::notation::rounded;
 use program::{SmallRun, path, printed, printed_json, scratch, text, tlsheap};
 use recorded::{Recorded, installed};
-use report::bytes::rounded;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -272,7 +272,9 @@ fn every_frame_has_its_interval(folder: &str, exact: &SmallRun) {
     let frames: Vec<&str> = page.split("<title>").skip(1).filter(|t| t.contains('\n')).collect();
     let intervals = |frame: &&&str| frame.split("</").next().unwrap().matches('±').count();
     let with_both = frames.iter().filter(|frame| intervals(frame) == 2);
-    assert!(with_both.count() * 10 > frames.len() * 9, "all but Rust's");
+    // How many stacks of Rust's are in jemalloc's sample is a matter of chance.
+    let (with_both, all) = (with_both.count(), frames.len());
+    assert!(with_both * 5 > all * 4, "all but Rust's: {with_both} of {all}");
 }
 
 /// The title of each frame, and what follows the name in it.

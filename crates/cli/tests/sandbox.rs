@@ -1,6 +1,6 @@
-//! Programs that shut themselves in (`shut_in.c` and `rooted.c` in `fixtures/openssls`): the recorder
-//! must not make a system call for which a filter ends the process, nor lose one that has changed
-//! its root directory without a word.
+//! Programs that shut themselves in (`shut_in.c` and `rooted.c` in `fixtures/openssls`): the
+//! recorder must not make a system call for which a filter ends the process, nor lose one that has
+//! changed its root directory without a word.
 
 mod program;
 mod workshop;

@@ -106,9 +106,9 @@ impl Certificate {
 /// A certificate authority made at start, for a server that is there to be measured.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    /// Its own certificate, for a trust store.
+    /// The authority's own certificate, for a trust store.
     pub(crate) certificate: X509,
-    /// The same as PEM text, for clients.
+    /// The authority's certificate as PEM text, for clients.
     pub(crate) pem: String,
 }
 

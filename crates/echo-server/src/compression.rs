@@ -34,7 +34,7 @@ pub fn method_count() -> usize {
 }
 
 /// Takes every method off OpenSSL's global stack, as programs did before `SSL_OP_NO_COMPRESSION`.
-/// It cannot be undone, and must happen before the process makes its first connection: nothing
+/// This cannot be undone, and must happen before the process makes its first connection: nothing
 /// locks the stack.
 pub(crate) fn empty_global_stack() {
     openssl::init();

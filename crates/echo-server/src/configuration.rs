@@ -104,9 +104,9 @@ pub enum Compression {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Buffers {
-    /// They stay allocated.
+    /// Buffers stay allocated.
     Kept,
-    /// They are freed whenever they are empty (`SSL_MODE_RELEASE_BUFFERS`).
+    /// Buffers are freed whenever they are empty (`SSL_MODE_RELEASE_BUFFERS`).
     Released,
 }
 
@@ -125,10 +125,10 @@ pub enum Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientCertificates {
-    /// They are not asked for one.
+    /// Clients are not asked for one.
     #[default]
     None,
-    /// They are asked for one, and refused without one that the client authority has signed.
+    /// Clients are asked for one, and refused without one that the client authority has signed.
     Required,
 }
 
@@ -157,9 +157,9 @@ pub struct ClientNeeds {
 /// Whether a client offers compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompressionOffer {
-    /// It does not.
+    /// A client does not.
     None,
-    /// It offers zlib.
+    /// A client offers zlib.
     Zlib,
 }
 

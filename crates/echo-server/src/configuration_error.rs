@@ -32,9 +32,9 @@ pub enum ConfigurationError {
     UnknownWord {
         /// The file.
         file: Box<str>,
-        /// Its line, from 1.
+        /// The file's line, from 1.
         line: usize,
-        /// Its column in characters, from 1.
+        /// The line's column in characters, from 1.
         column: usize,
         /// `key` or `value`.
         what: &'static str,
@@ -50,9 +50,9 @@ pub enum ConfigurationError {
     Invalid {
         /// The file.
         file: String,
-        /// Its line, from 1.
+        /// The file's line, from 1.
         line: usize,
-        /// Its column in characters, from 1.
+        /// The line's column in characters, from 1.
         column: usize,
         /// What is wrong.
         message: String,

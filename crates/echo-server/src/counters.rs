@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openssl::ssl::SslRef;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::negotiation::{Negotiation, NegotiationCount, NegotiationCounts};
 
 /// Why a connection ended otherwise than by its client's or the server's wish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -50,7 +50,7 @@ impl fmt::Display for ErrorKind {
 }
 
 /// How often something failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ErrorCount {
     /// What failed.
@@ -60,7 +60,7 @@ pub struct ErrorCount {
 }
 
 /// What the server did up to now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Totals {
     /// Connections that are open now, handshaking ones among them.

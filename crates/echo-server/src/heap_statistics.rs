@@ -95,8 +95,8 @@ fn read(name: &str) -> Result<u64, JemallocError> {
 }
 
 /// The usable bytes of all blocks that OpenSSL holds: their sizes, each rounded up to the size
-/// class that jemalloc serves it from. 0 without a recorder, an estimate where that counts a part of
-/// the blocks. Looks at every one that is counted.
+/// class that jemalloc serves it from. 0 without a recorder, an estimate where that counts a part
+/// of the blocks. Looks at every one that is counted.
 pub fn openssl_usable_bytes() -> u64 {
     let (mut whole, mut estimated) = (0, 0.0);
     recorder::for_each_live_block(|bytes, blocks| {

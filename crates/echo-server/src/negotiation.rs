@@ -5,10 +5,10 @@ use std::fmt;
 
 use foreign_types::ForeignTypeRef;
 use openssl::ssl::SslRef;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the two ends of a connection agreed on, in OpenSSL's words.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Negotiation {
     /// For example `TLSv1.2`.
@@ -39,7 +39,7 @@ impl fmt::Display for Negotiation {
 }
 
 /// How many connections agreed on what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NegotiationCount {
     /// What they agreed on.

@@ -54,8 +54,8 @@ pub fn install(options: &Options) -> Result<(), ProfilingError> {
     unsafe { install_over(options, openssl_heap()) }
 }
 
-/// As [`install`], with OpenSSL's blocks in another heap: to check the recorder against what the
-/// heap below it has seen.
+/// Counts as [`install`] does, with OpenSSL's blocks in another heap: to check the recorder against
+/// what the heap below it has seen.
 ///
 /// # Safety
 ///

@@ -19,7 +19,7 @@
 //! use finder::{Elf, find, functions};
 //!
 //! // The program that runs this example: it has a symbol table, and no OpenSSL.
-//! let file = std::fs::read(std::env::current_exe()?)?;
+//! let file = std::fs::read("/proc/self/exe")?;
 //! let elf = Elf::parse(&file)?;
 //! assert_eq!(find(&elf), None);
 //!
@@ -29,7 +29,7 @@
 //! assert_eq!(setter, None);
 //!
 //! let error = Elf::parse(b"#!/bin/sh").err().expect("a script is no ELF file");
-//! println!("{error}");
+//! assert!(matches!(error, finder::ElfError::Foreign(_)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

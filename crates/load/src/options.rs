@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::Identity;
 
 /// How much load, and how fast.
@@ -64,7 +66,7 @@ impl Options {
 }
 
 /// What client and server say to each other over TLS, and before it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Conversation {
     /// The server says [`WELCOME`](crate::WELCOME); [`HELLO`](crate::HELLO) has to come back.
@@ -108,7 +110,7 @@ pub struct ClientOptions {
 }
 
 /// The TLS version a client speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Protocol {
     /// Whatever both ends can.
     #[default]
@@ -120,7 +122,7 @@ pub enum Protocol {
 }
 
 /// Whether a client offers compression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CompressionOffer {
     /// It does not.
     #[default]
@@ -131,7 +133,7 @@ pub enum CompressionOffer {
 }
 
 /// Whether a client checks the server's certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Verification {
     /// It does not.
     #[default]

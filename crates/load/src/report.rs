@@ -1,12 +1,12 @@
 //! What a load found.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::FailureCount;
 use crate::latency::Latency;
 
 /// What a load found. The field names are stable.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
     /// Connections asked for.

@@ -1,22 +1,25 @@
-//! Flamegraphs, tables and pictures of what `analysis` found.
+//! Flamegraphs, tables and pictures of what `analysis` found, and the page of captures.
 //!
-//! Everything here turns figures into text or bytes; nothing is calculated beyond layout, read or
-//! written. One kilobyte is 1,000 bytes.
+//! Everything here turns figures into text or bytes, and nothing is calculated beyond layout;
+//! [`folder`] alone writes, and [`page::read`] alone reads. One kilobyte is 1,000 bytes.
 #![forbid(unsafe_code)]
 
 pub mod differential;
+pub mod estimate;
+pub mod exactness;
 pub mod findings;
 mod fit;
 pub mod flamegraph;
+pub mod folder;
 mod frame_colours;
 mod frame_titles;
 mod frame_tree;
 pub mod html;
 pub mod junit;
+pub mod losses;
+pub mod page;
 pub mod palette;
 pub mod review;
 pub mod table;
 pub mod timeline;
-
-/// How figures are written for people, at its former path.
-pub use analysis::notation as bytes;
+pub mod wrapping;

@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use analysis::budget::{Budget, Measured, Review, first_budget, review};
 use analysis::group::By;
 use anyhow::Context;
+use capture::json::review::ReviewJson;
+use capture::{Capture, Examined, whole_file};
 use clap::Args;
 use report::junit::junit;
 use report::review::{Reviewed, annotations, markdown, terminal};
 
-use crate::capture::Capture;
-use crate::commands::diagnose::Examined;
 use crate::failure::Failure;
-use crate::review_json::ReviewJson;
-use crate::{output, whole_file};
+use crate::output;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -75,10 +74,11 @@ fn tell(options: &Options, review: &Review, capture: &str) -> Result<(), Failure
     let file = options.budget.display().to_string();
     let reviewed = Reviewed { capture, budget: &file };
     if let Some(path) = &options.junit {
-        whole_file::write(path, &junit(review, &reviewed)?)?;
+        let report = junit(review, &reviewed).context("cannot write the JUnit report")?;
+        whole_file::write(path, &report)?;
     }
     if options.json {
-        return output::print_json(&ReviewJson::new(review, &reviewed));
+        return output::print_json(&ReviewJson::new(review, capture, &file));
     }
     let mut text = terminal(review, &reviewed, output::colour());
     if options.github {
@@ -138,7 +138,7 @@ impl Subject {
     fn open(path: &Path, connections: Option<NonZeroU64>) -> Result<Subject, Failure> {
         let capture = Capture::open(path)?.or_connections(connections);
         capture.counted_exactly("a budget")?;
-        let examined = Examined::of(&capture, path)?;
+        let examined = Examined::of(&capture)?;
         let measured = Measured {
             name: capture.name.clone(),
             rows: capture.rows(By::Site),

@@ -1,30 +1,27 @@
 //! `tlsheap compare`: the same load on each configuration, in fresh processes.
 
-pub mod bare_server;
-pub mod figures;
 mod table;
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use anyhow::Context;
+use capture::folder::{self, COMPARISON, NewFolder, REPORT};
+use capture::records::comparison::Comparison;
+use capture::whole_file;
 use clap::{Args, ValueEnum};
 use echo_server::Configuration;
 use echo_server::configuration::{staircase, standard_names};
-use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
+use report::folder::{draw_step, write};
+use report::page::{self, Told};
+use trial::compare::{self, Compared};
+use trial::scale;
 
-use crate::arguments::connections;
-use crate::capture::Capture;
-use crate::commands::compare::bare_server::Rates;
-use crate::commands::compare::figures::{Comparison, Figures};
-use crate::commands::report::{REPORT, page_of};
-use crate::commands::run::{self, Done};
+use crate::commands::report::summary_of;
 use crate::failure::Failure;
-use crate::run_folder::{self, NewFolder};
-use crate::workload::Workload;
-use crate::{output, scale, whole_file};
-
-/// The comparison's figures.
-pub const COMPARISON: &str = "compare.json";
+use crate::output;
+use crate::trials::{Bar, Workload, front_end, helper};
+use crate::values::connections;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -72,168 +69,63 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let comparison = Comparison::read(&folder.join(COMPARISON))?;
         return print(options, &comparison, folder);
     }
-    let subjects = subjects(options)?;
+    let configurations = configurations(options)?;
+    compare::check(&configurations)?;
     scale::check(&options.scale)?;
-    load::fd_limit::make_room_for(options.workload.connections, options.workload.warm_up)?;
-    let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("compare"));
+    let path = options.out.clone().unwrap_or_else(|| folder::default_path("compare"));
     let folder = NewFolder::prepare(&path)?;
-    let workload = &options.workload;
-    let steps = 1 + options.scale.len() + workload.repeat;
-    let progress = progress(subjects.len() * steps);
-
-    let mut runs = Vec::new();
-    let mut slopes = Vec::new();
-    for subject in &subjects {
-        let name = subject.name();
-        progress.set_message(format!("{name}: {} connections", workload.connections));
-        let done = capture(workload, subject, &folder.file(name))?;
-        runs.push(done);
-        progress.inc(1);
-        slopes.push(scale::measure(
-            &template(workload, subject),
-            &subject.configuration,
-            &options.scale,
-            folder.path(),
-            &progress,
-        )?);
-    }
-    let rates = rates(workload, &subjects, &folder, &progress)?;
-    draw_steps(&subjects, &folder)?;
-    progress.finish_and_clear();
-
-    let figures = runs
-        .iter()
-        .zip(&subjects)
-        .zip(&rates)
-        .zip(slopes)
-        .map(|(((done, subject), rates), slopes)| {
-            Figures::new(&subject.configuration, done, rates, slopes)
-        })
-        .collect();
-    let comparison = Comparison::new(figures);
-    let mut json = serde_json::to_vec_pretty(&comparison)?;
-    json.push(b'\n');
-    whole_file::write(&folder.file(COMPARISON), &json)?;
-    // As `tlsheap report` makes it of the finished folder, byte for byte.
-    let page = page_of(&[folder.path().to_owned()])?;
-    whole_file::write(&folder.file(REPORT), page.as_bytes())?;
+    let (helper, bar) = (helper()?, Bar::of_steps());
+    let compared = trial::compare(
+        &configurations,
+        &(&options.workload).into(),
+        &options.scale,
+        &front_end(&helper, &bar),
+        folder.path(),
+    );
+    bar.finish();
+    let compared = compared?;
+    write_all(&compared, folder.path())?;
     let path = folder.finish()?;
-    print(options, &comparison, &path)
+    print(options, &compared.comparison, &path)
 }
 
-/// A configuration to measure.
-pub struct Subject {
-    /// As the user named it: a name or a path, by which a server process finds it too.
-    pub given: String,
-    pub configuration: Configuration,
-}
-
-impl Subject {
-    fn name(&self) -> &str {
-        &self.configuration.name
+/// The folder: a run folder for each configuration, a picture of each step, the figures, the page.
+fn write_all(compared: &Compared, path: &Path) -> Result<(), Failure> {
+    let Compared { comparison, captures, .. } = compared;
+    for capture in captures {
+        let run = path.join(&capture.name);
+        fs::create_dir(&run).with_context(|| format!("cannot make {}", run.display()))?;
+        write(capture, &run)?;
     }
+    for pair in captures.windows(2) {
+        draw_step(&pair[0], &pair[1], path)?;
+    }
+    whole_file::write_json(&path.join(COMPARISON), comparison)?;
+    let told = captures
+        .iter()
+        .zip(&comparison.configurations)
+        .map(|(capture, figures)| Told::new(capture.clone(), Some(figures.clone()), &summary_of))
+        .collect::<Result<_, _>>()?;
+    // As `tlsheap report` makes it of the finished folder, byte for byte.
+    let page = page::page(told)?;
+    Ok(whole_file::write(&path.join(REPORT), page.as_bytes())?)
 }
 
-/// Those that were named, each once, or the staircase.
-fn subjects(options: &Options) -> Result<Vec<Subject>, Failure> {
+/// Configurations that were named, or the staircase.
+fn configurations(options: &Options) -> Result<Vec<Configuration>, Failure> {
     let named: Vec<String> = match (options.all, options.configurations.as_slice()) {
         (true, _) => standard_names().map(str::to_owned).collect(),
         (false, []) => staircase().map(str::to_owned).collect(),
         (false, names) => names.to_vec(),
     };
-    let mut found: Vec<Subject> = Vec::new();
-    for given in named {
-        let configuration = Configuration::find(&given)?;
-        if found.iter().any(|other| other.name() == configuration.name) {
-            return Err(Failure::usage(format!(
-                "the configuration {} is named twice: each has a folder of its own name",
-                configuration.name
-            )));
-        }
-        found.push(Subject { given, configuration });
-    }
-    Ok(found)
-}
-
-/// How each configuration is run.
-fn template(workload: &Workload, subject: &Subject) -> run::Options {
-    run::Options {
-        config: subject.given.clone(),
-        connections: workload.connections,
-        interval: Some(workload.interval),
-        hold: workload.hold,
-        warm_up: workload.warm_up,
-        ..run::Options::defaults()
-    }
-}
-
-/// One profiled run into a folder of its own.
-pub fn capture(workload: &Workload, subject: &Subject, path: &Path) -> Result<Done, Failure> {
-    let done = run::run_into(&template(workload, subject), &subject.configuration, path)?;
-    done.ended_well(path)?;
-    Ok(done)
-}
-
-/// Rates and resident memory without the recorder: one round over all configurations after the
-/// other, so that a machine that grows slower does so for all of them.
-pub fn rates(
-    workload: &Workload,
-    subjects: &[Subject],
-    folder: &NewFolder,
-    progress: &indicatif::ProgressBar,
-) -> Result<Vec<Rates>, Failure> {
-    let mut rates = vec![Rates::default(); subjects.len()];
-    for round in 1..=workload.repeat {
-        for (subject, rates) in subjects.iter().zip(&mut rates) {
-            progress.set_message(format!("{}: handshakes, round {round}", subject.name()));
-            bare_server::measure(workload, subject, folder, rates)?;
-            progress.inc(1);
-        }
-    }
-    Ok(rates)
-}
-
-/// A differential flamegraph for each step from one configuration to the next.
-fn draw_steps(subjects: &[Subject], folder: &NewFolder) -> Result<(), Failure> {
-    for pair in subjects.windows(2) {
-        let names = [pair[0].name(), pair[1].name()];
-        draw_step(folder, names[0], names[1])?;
-    }
-    Ok(())
-}
-
-/// A differential flamegraph of two runs of the folder.
-pub fn draw_step(folder: &NewFolder, before: &str, after: &str) -> Result<(), Failure> {
-    let old = Capture::open(&folder.file(before))?;
-    let new = Capture::open(&folder.file(after))?;
-    let scale = match (old.connections, new.connections) {
-        (Some(old), Some(new)) => Ratio { numerator: new.get(), denominator: old },
-        _ => Ratio::ONE,
-    };
-    let side = |capture, scale| -> Result<SideOf<'_>, Failure> {
-        let capture: &Capture = capture;
-        Ok(SideOf {
-            profile: &capture.profile,
-            column: capture.column(None)?,
-            name: &capture.name,
-            scale,
-        })
-    };
-    let title = DifferentialOptions::titled("OpenSSL bytes in use");
-    let svg = differential(&side(&old, scale)?, &side(&new, Ratio::ONE)?, &title)?;
-    whole_file::write(&folder.file(&step_name(before, after)), &svg)?;
-    Ok(())
-}
-
-/// The file of a step's differential flamegraph.
-pub fn step_name(before: &str, after: &str) -> String {
-    format!("{before}-to-{after}.svg")
+    let found = named.iter().map(|given| Configuration::find(given));
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 fn print(options: &Options, comparison: &Comparison, path: &Path) -> Result<(), Failure> {
     match if options.json { Format::Json } else { options.format } {
         Format::Json => output::print_json(comparison),
-        Format::Csv => output::print(&table::csv(comparison)?),
+        Format::Csv => output::print(&table::csv(comparison)),
         Format::Markdown => output::print(&table::markdown(comparison)),
         Format::Table => {
             let mut text = table::terminal(comparison, output::colour());
@@ -245,18 +137,4 @@ fn print(options: &Options, comparison: &Comparison, path: &Path) -> Result<(), 
             output::print(&text)
         }
     }
-}
-
-/// A bar of so many steps, where somebody can see it.
-pub fn progress(steps: usize) -> indicatif::ProgressBar {
-    use std::io::IsTerminal;
-
-    if !std::io::stderr().is_terminal() {
-        return indicatif::ProgressBar::hidden();
-    }
-    let style = indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
-        .expect("the template is a literal that parses");
-    let bar = indicatif::ProgressBar::new(steps as u64).with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

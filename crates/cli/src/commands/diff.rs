@@ -9,17 +9,20 @@ use analysis::diff::{
 };
 use analysis::group::By;
 use analysis::moved::Versions;
+use analysis::notation::{give_or_take, human};
 use analysis::ratio::Estimated;
+use capture::json::top::DiffJson;
+use capture::{Capture, Part, whole_file};
 use clap::Args;
-use report::bytes::{give_or_take, human};
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
+use report::exactness::{Exactness, exactness};
 use report::table;
+use report::wrapping::wrapped;
 
-use crate::capture::{Capture, Exactness, GroupBy, ViewOptions, exactness};
 use crate::commands::top::table_options;
 use crate::failure::Failure;
-use crate::top_json::DiffJson;
-use crate::{output, whole_file};
+use crate::output;
+use crate::view::ViewOptions;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -42,13 +45,13 @@ pub struct Options {
 /// Prints the table, and draws the picture if asked.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let open = |path: &Path| -> Result<Capture, Failure> {
-        Ok(Capture::open_domain(path, options.view.domain)?
+        Ok(Capture::open_part(path, options.view.domain.map(Part::from))?
             .of_process(options.view.process.as_deref())?
             .under(&options.view.under))
     };
     let (before, after) = (open(&options.before)?, open(&options.after)?);
     let connections = before.connections.zip(after.connections).filter(|_| !options.whole);
-    let by = options.view.by;
+    let by = options.view.by.by();
     // Per connection, what was there before the first one is nobody's.
     let sides = |by: By| {
         [&before, &after].map(|capture| match connections {
@@ -56,9 +59,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             None => capture.rows(by),
         })
     };
-    let [old, new] = sides(by.by());
+    let [old, new] = sides(by);
     let rows = match by {
-        GroupBy::Site => diff_versions(&old, &new, connections, versions(&before, &after)),
+        By::Site => diff_versions(&old, &new, connections, versions(&before, &after)),
         _ => diff_rows(&old, &new, connections),
     };
     if let Some(path) = &options.flame {
@@ -70,7 +73,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let margins = margins_of_totals(&old, &new, connections);
     let mut text = heading(&before, &after, &rows, connections.is_some(), margins);
-    if matches!(by, GroupBy::Site | GroupBy::Category) {
+    if matches!(by, By::Site | By::Category) {
         // Of their own rows: margins of many sites do not add up to that of what they hold.
         let [old, new] = sides(By::Category);
         text += &of_which(&diff_rows(&old, &new, connections));
@@ -115,7 +118,7 @@ fn heading(
     let mut text = format!("{from} → {to}: {was} → {is} {what}{change}");
     if margins.change.is_some() {
         // With its intervals it may be too long for one line.
-        text = output::wrapped(&text, 0);
+        text = wrapped(&text, 0);
     }
     text += "\n";
     if let Some(margin) = margins.change {
@@ -154,7 +157,7 @@ fn of_which(rows: &[DiffRow]) -> String {
         named if named.is_empty() => String::new(),
         // With their intervals they may be too long for one line.
         named if rows.iter().any(|row| row.bytes_margins.change.is_some()) => {
-            output::wrapped(&format!("of which {named}"), 0) + "\n"
+            wrapped(&format!("of which {named}"), 0) + "\n"
         }
         named => format!("of which {named}\n"),
     }

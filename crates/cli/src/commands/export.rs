@@ -4,12 +4,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use analysis::category::label_categories;
+use capture::{Capture, whole_file};
 use clap::{Args, ValueEnum};
-use profile::{folded, pprof, speedscope};
+use profile::{Metric, folded, pprof, speedscope};
 
-use crate::capture::{Capture, Column, Domain};
 use crate::failure::Failure;
-use crate::{output, progress, whole_file};
+use crate::view::{Column, Domain};
+use crate::{output, progress};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -70,7 +71,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     if options.column.is_some() && format != Format::Folded {
         return Err(Failure::usage("--column is for folded stacks: this format holds all columns"));
     }
-    let mut capture = Capture::open_unlabelled(&options.capture, Some(options.domain))?;
+    let mut capture =
+        Capture::open_whole(&options.capture)?.unlabelled_part(Some(options.domain.into()))?;
     match format {
         Format::Pprof => {
             label_categories(&mut capture.profile);
@@ -78,7 +80,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             write(to_file, |to| to.write_all(&bytes))?;
         }
         Format::Folded => {
-            let column = capture.column(options.column)?;
+            let column = capture.column(options.column.map(Metric::from))?;
             write(to_file, |to| folded::write_to(to, &capture.profile, column))?;
         }
         Format::Speedscope => {

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use capture::{Capture, Counted, folder, whole_file};
 use clap::Args;
+use profile::Metric;
+use report::exactness::exactness;
 use report::flamegraph::{Direction, FlameOptions, flamegraph};
 
-use crate::capture::{Capture, Column, Counted, Domain, exactness};
 use crate::failure::Failure;
-use crate::{output, run_folder, whole_file};
+use crate::output;
+use crate::view::{Column, Domain};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -37,12 +40,12 @@ pub struct Options {
 
 /// Draws, and says where.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let capture = Capture::open_domain(&options.capture, Some(options.domain))?
+    let capture = Capture::open_part(&options.capture, Some(options.domain.into()))?
         .of_process(options.process.as_deref())?;
     let svg = draw(&capture, options)?;
-    let path = match (&options.output, &capture.folder) {
+    let path = match (&options.output, capture.folder()) {
         (Some(path), _) => path.clone(),
-        (None, Some(folder)) => folder.join(run_folder::FLAME),
+        (None, Some(folder)) => folder.join(folder::FLAME),
         (None, None) => PathBuf::from(stem(&capture.name)).with_extension("svg"),
     };
     if path == Path::new("-") {
@@ -53,7 +56,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
-    let column = capture.column(options.column)?;
+    let column = capture.column(options.column.map(Metric::from))?;
     let title = options.title.clone().unwrap_or_else(|| capture.name.clone());
     let mut flame = FlameOptions::titled(&title);
     flame.subtitle = Some(subtitle(capture, column));

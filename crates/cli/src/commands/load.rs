@@ -1,23 +1,20 @@
 //! `tlsheap load`: TLS clients that check every echo and every answer.
 
-use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use load::{
-    ClientOptions, ClosedLoopOptions, CompressionOffer, Control, Conversation, Event, Goal,
-    Identity, Protocol, Report, Verification,
-};
+use load::{CompressionOffer, Conversation, Event, Protocol, Report};
+use trial::Progress;
+use trial::helper::events::Found;
+use trial::helper::loading::{load, load_in_lines};
+use trial::helper::orders::{LoadOrder, Work};
 
-use crate::arguments::{connections, duration};
-use crate::commands::serve::end_with_parent;
-use crate::events::LoadEvent;
 use crate::failure::Failure;
 use crate::output;
+use crate::trials::Bar;
+use crate::values::{connections, duration};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -80,9 +77,6 @@ pub struct Options {
     /// Say what happens as JSON, one object a line
     #[arg(long)]
     pub json: bool,
-    /// Close when the process that started this one ends
-    #[arg(long, hide = true)]
-    pub end_with_parent: bool,
 }
 
 /// What is said, on the command line.
@@ -100,15 +94,50 @@ pub enum Spoken {
     Tls,
 }
 
-impl Options {
-    fn conversation(&self) -> Conversation {
-        match self.protocol {
+impl Spoken {
+    /// What it is, with the usual document and user.
+    pub fn conversation(self) -> Conversation {
+        match self {
             Spoken::Echo => Conversation::Echo,
-            Spoken::Http => Conversation::Http { path: self.path.clone() },
+            Spoken::Http => Conversation::Http { path: "/".to_owned() },
             Spoken::Redis => Conversation::Redis,
-            Spoken::Postgres => Conversation::Postgres { user: self.user.clone() },
+            Spoken::Postgres => Conversation::Postgres { user: "postgres".to_owned() },
             Spoken::Tls => Conversation::Tls,
         }
+    }
+}
+
+impl Options {
+    fn conversation(&self) -> Conversation {
+        match self.protocol.conversation() {
+            Conversation::Http { .. } => Conversation::Http { path: self.path.clone() },
+            Conversation::Postgres { .. } => Conversation::Postgres { user: self.user.clone() },
+            other => other,
+        }
+    }
+
+    fn order(&self) -> LoadOrder {
+        let mut order = LoadOrder::to(self.address);
+        order.work = match self.closed_loop {
+            Some(time) => Work::Handshakes { time, workers: self.workers },
+            None => Work::Keep {
+                connections: self.connections,
+                interval: self.interval,
+                hold: self.hold,
+                pace: self.pace,
+            },
+        };
+        order.from.clone_from(&self.from);
+        order.conversation = self.conversation();
+        order.patience = self.patience;
+        order.protocol = self.tls.into();
+        if self.compression {
+            order.compression = CompressionOffer::Zlib;
+        }
+        order.server_name.clone_from(&self.server_name);
+        order.identity.clone_from(&self.identity);
+        order.authorities.clone_from(&self.ca);
+        order
     }
 
     /// What comes back, in the plural.
@@ -142,158 +171,41 @@ impl From<Version> for Protocol {
 
 /// Puts the load on, and reports.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    if options.end_with_parent {
-        end_with_parent()?;
-    }
     if options.compression && options.tls != Version::Tls12 {
         return Err(Failure::usage(
             "--compression needs --tls 1.2: TLS 1.3 has no compression, and OpenSSL offers it \
              only when 1.3 is out of the question",
         ));
     }
-    if let Some(time) = options.closed_loop {
-        return closed_loop(options, time);
-    }
-    load::fd_limit::make_room_for(options.connections, 0)?;
-    let mut load = load::Options::to(options.address);
-    load.connections = options.connections;
-    load.conversation = options.conversation();
-    load.from.clone_from(&options.from);
-    load.interval =
-        options.interval.unwrap_or_else(|| load::Options::usual_interval(options.connections));
-    load.hold = options.hold;
-    load.handshakes_at_once = options.pace;
-    load.patience = options.patience;
-    load.client = client(options)?;
-
-    let runtime = tokio::runtime::Runtime::new()?;
-    let report = runtime.block_on(put_on(load, Teller::new(options)))?;
-    if !options.json {
-        output::print(&describe(&report, options))?;
-    }
-    if report.is_clean() {
-        Ok(())
-    } else {
-        Err(Failure::program(format!("{} of the connections failed", failed(&report))))
-    }
-}
-
-/// Handshakes and nothing else.
-fn closed_loop(options: &Options, time: Duration) -> Result<(), Failure> {
-    load::fd_limit::make_room_for(options.workers, 0)?;
-    let mut work = ClosedLoopOptions::to(options.address);
-    work.workers = options.workers;
-    work.goal = Goal::Time(time);
-    work.patience = options.patience;
-    work.conversation = options.conversation();
-    work.client = client(options)?;
-    let runtime = tokio::runtime::Runtime::new()?;
-    let report = runtime.block_on(load::closed_loop(work))?;
-    let clean = report.failures.is_empty();
+    let order = options.order();
     if options.json {
-        output::print_json_line(&LoadEvent::Finished {
-            report: serde_json::to_value(&report)?,
-            clean,
-        })?;
+        return Ok(load_in_lines(&order)?);
+    }
+    let found = if options.closed_loop.is_some() {
+        load(&order, |_: Event<'_>| {})?
     } else {
-        output::print(&format!(
+        let connections = options.connections;
+        let bar = Bar::of_connections(connections);
+        load(&order, move |event: Event<'_>| show(&event, &bar, connections))?
+    };
+    output::print(&match &found {
+        Found::Kept(report) => describe(report, options),
+        Found::Handshakes(report) => format!(
             "{} full handshakes in {:.2} s: {:.0} handshakes/s",
             report.handshakes, report.seconds, report.handshakes_per_second
-        ))?;
-    }
-    match report.failures.first() {
-        None => Ok(()),
-        Some(failure) => Err(Failure::program(format!(
-            "{} handshakes failed, {}: {}",
-            failure.count, failure.kind, failure.example
-        ))),
-    }
+        ),
+    })?;
+    found.failure().map_or(Ok(()), |sentence| Err(Failure::program(sentence)))
 }
 
-fn client(options: &Options) -> Result<ClientOptions, Failure> {
-    let mut client = ClientOptions::default();
-    client.protocol = options.tls.into();
-    client.server_name.clone_from(&options.server_name);
-    if options.compression {
-        client.compression = CompressionOffer::Zlib;
+/// Shows how the load fares.
+fn show(event: &Event<'_>, bar: &Bar, connections: usize) {
+    match event {
+        Event::Progress { connected, .. } => bar.connected(*connected, connections),
+        Event::AtRest { connections } => bar.now(&format!("{connections} at rest")),
+        Event::Finished(_) => bar.finish(),
+        _ => {}
     }
-    if let Some(path) = &options.identity {
-        let pem = read(path)?;
-        client.identity =
-            Some(Identity::from_pem(&pem, &pem).with_context(|| path.display().to_string())?);
-    }
-    if let Some(path) = &options.ca {
-        client.verification = Verification::Authorities(read(path)?);
-    }
-    Ok(client)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    Ok(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?)
-}
-
-async fn put_on(options: load::Options, teller: Teller) -> Result<Report, Failure> {
-    let (closer, control) = Control::new();
-    let stop = echo_server::signal::stop_requested()?;
-    tokio::spawn(async move {
-        stop.await;
-        closer.close();
-    });
-    Ok(load::run(options, control, move |event: Event<'_>| teller.tell(&event)).await?)
-}
-
-/// Tells how the load fares: a bar on a terminal, JSON lines on request.
-struct Teller {
-    json: bool,
-    bar: ProgressBar,
-}
-
-impl Teller {
-    fn new(options: &Options) -> Teller {
-        let visible = !options.json && std::io::stderr().is_terminal();
-        let target =
-            if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Teller { json: options.json, bar: bar(options.connections, target) }
-    }
-
-    fn tell(&self, event: &Event<'_>) {
-        match event {
-            Event::Progress { connected, .. } => self.bar.set_position(*connected as u64),
-            Event::AtRest { connections } => {
-                self.bar.set_message(format!("{connections} at rest"));
-            }
-            Event::Finished(_) => self.bar.finish_and_clear(),
-            _ => {}
-        }
-        let event = match event {
-            _ if !self.json => return,
-            Event::Progress { connected, echoed, failed } => {
-                LoadEvent::Progress { connected: *connected, echoed: *echoed, failed: *failed }
-            }
-            Event::AtRest { connections } => LoadEvent::AtRest { connections: *connections },
-            Event::Closing => LoadEvent::Closing,
-            Event::Finished(report) => LoadEvent::Finished {
-                report: serde_json::to_value(report).unwrap_or_default(),
-                clean: report.is_clean(),
-            },
-            _ => return,
-        };
-        // A closed standard output must not end connections that somebody is measuring.
-        let _ = output::print_json_line(&event);
-    }
-}
-
-/// A progress bar over connections.
-pub fn bar(connections: usize, target: ProgressDrawTarget) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>12} {bar:40} {pos}/{len} connections")
-        .expect("the template is a literal that parses");
-    let bar = ProgressBar::with_draw_target(Some(connections as u64), target).with_style(style);
-    bar.set_message("connecting");
-    bar
-}
-
-fn failed(report: &Report) -> u64 {
-    report.failures.iter().map(|failure| failure.count).sum()
 }
 
 fn describe(report: &Report, options: &Options) -> String {

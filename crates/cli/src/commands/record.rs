@@ -2,36 +2,22 @@
 //! everything that it starts.
 
 mod answer;
-mod coverage;
-pub mod descendants;
-mod goals;
-mod moments;
-mod observer;
-mod over_time;
-mod perf_maps;
-pub mod place;
-mod processes;
-mod profiles;
-mod program;
-mod series;
-mod shares;
-mod watch;
-mod writing;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::anyhow;
+use capture::Fault;
+use capture::folder::{self, NewFolder};
+use capture::timeline::EVERY;
 use clap::Args;
 use ledger::Sampling;
+use recording::{RecordingError, name_of};
 
-use crate::arguments::{duration, sampling};
-use crate::commands::record::descendants::Lost;
-use crate::commands::record::place::Place;
-use crate::commands::record::program::Ended;
 use crate::failure::Failure;
-use crate::run_folder::{self, NewFolder};
-use crate::timeline;
+use crate::trials::made_by;
+use crate::values::{duration, sampling};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -60,9 +46,9 @@ pub struct Options {
     /// Keep a capture every so often as well until then, as series/001.pb.gz and so on
     #[arg(long, value_name = "TIME", value_parser = every)]
     pub every: Option<Duration>,
-    /// Count only a part of the blocks, one sample in BYTES bytes on average, as in --sample 64k: for
-    /// programs in which counting every block takes too much time. Figures are estimates then, with
-    /// their 95 % intervals, and connections are not counted (docs/sampling.md)
+    /// Count only a part of the blocks, one sample in BYTES bytes on average, as in --sample 64k:
+    /// for programs in which counting every block takes too much time. Figures are estimates then,
+    /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
     /// The program and its arguments
@@ -85,43 +71,47 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let path = match &options.out {
         Some(path) => path.clone(),
-        None => run_folder::default_path(&name_of(&options.command[0])),
+        None => folder::default_path(&name_of(&options.command[0])),
     };
     let folder = NewFolder::prepare(&path)?;
-    let place = Place::make()?;
-
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (ended, observed) = runtime.block_on(program::run(options, &place, &folder))?;
-
-    let at_end = processes::read(place.ledgers())?;
-    let going_on = place.leave();
-    if !coverage::anything_recorded(&at_end) {
-        let why = match observed.lost.first() {
-            Some(Lost::Certainly(sentence)) => sentence.clone(),
-            _ => coverage::why_nothing(&at_end, ended.pid, &options.command[0]),
-        };
-        return Err(Failure::program(format!(
-            "nothing was recorded: {why} (the program {})",
-            ended.in_words()
-        )));
-    }
-    let written = writing::write(options, &ended, observed, &at_end, &folder)?;
+    let recorded = recording::record(&options.plain(), folder.path())
+        .map_err(|error| options.explained(error))?;
+    report::folder::write(&recorded.capture, folder.path())?;
     folder.finish()?;
-    anstream::eprint!("{}", answer::of_recording(&written, &at_end, &going_on, &path));
-    pass_on(&ended)
-}
-
-fn pass_on(ended: &Ended) -> Result<(), Failure> {
-    match ended.exit_code() {
+    anstream::eprint!("{}", answer::of_recording(&recorded, &path));
+    match recorded.ended.exit_code() {
         0 => Ok(()),
         code => Err(Failure::PassedOn(code)),
     }
 }
 
-/// The program's name without its folder, for names of folders.
-fn name_of(program: &OsString) -> String {
-    let name = Path::new(program).file_name().unwrap_or(program);
-    name.to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
+impl Options {
+    fn plain(&self) -> recording::Options {
+        let mut plain = recording::Options::of(self.command.clone());
+        plain.goals.time = self.time;
+        plain.goals.at_rest = self.at_rest;
+        plain.goals.idle = self.until_idle;
+        plain.every = self.every;
+        plain.sample = self.sample;
+        plain.made_by = made_by();
+        plain
+    }
+
+    /// A time that was meant for `--until-idle` is taken for the program.
+    fn explained(&self, error: RecordingError) -> Failure {
+        match error {
+            RecordingError::NotStarted { program, source } if self.until_idle.is_some() => {
+                let Some(time) = program.to_str().filter(|text| duration(text).is_ok()) else {
+                    return RecordingError::NotStarted { program, source }.into();
+                };
+                let sentence = format!(
+                    "cannot start a program {time}: a time for --until-idle is --until-idle={time}"
+                );
+                Failure::Because(Fault::User, anyhow!(source).context(sentence))
+            }
+            error => error.into(),
+        }
+    }
 }
 
 /// Reads `50 connections`, or a bare number of them.
@@ -139,8 +129,8 @@ fn at_rest(text: &str) -> Result<u64, String> {
 /// A time between captures; one takes some tens of milliseconds.
 fn every(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        time if time < timeline::EVERY => {
-            Err(format!("at least {} ms lie between captures", timeline::EVERY.as_millis()))
+        time if time < EVERY => {
+            Err(format!("at least {} ms lie between captures", EVERY.as_millis()))
         }
         time => Ok(time),
     }

@@ -1,22 +1,15 @@
 //! `tlsheap report`: runs, or a comparison, as one HTML page.
 
-mod measured;
-mod subject;
-
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use capture::{folder, whole_file};
 use clap::Args;
-use report::html::{Page, Subject};
+use echo_server::Configuration;
+use echo_server::configuration::standard_names;
+use report::page;
 
-use crate::commands::compare::COMPARISON;
-use crate::commands::compare::figures::{Comparison, Figures};
-use crate::commands::report::subject::{Told, subject};
 use crate::failure::Failure;
-use crate::{output, whole_file};
-
-/// The page in the folder that it tells of.
-pub const REPORT: &str = "report.html";
+use crate::output;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -32,57 +25,22 @@ pub struct Options {
 
 /// Writes the page, and says where.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let page = page_of(&options.captures)?;
+    let page = page::page(page::read(&options.captures, &summary_of)?)?;
     let path = match (&options.output, options.captures.as_slice()) {
         (Some(path), _) => path.clone(),
-        (None, [folder]) if folder.is_dir() => folder.join(REPORT),
-        (None, _) => PathBuf::from(REPORT),
+        (None, [folder]) if folder.is_dir() => folder.join(folder::REPORT),
+        (None, _) => PathBuf::from(folder::REPORT),
     };
     if path == Path::new("-") {
-        return match std::io::stdout().lock().write_all(page.as_bytes()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::BrokenPipe)
-            }
-            result => Ok(result?),
-        };
+        return output::print_bytes(page.as_bytes());
     }
     whole_file::write(&path, page.as_bytes())?;
     output::print(&path.display().to_string())
 }
 
-/// The page of these captures; the same captures give the same bytes.
-pub fn page_of(captures: &[PathBuf]) -> Result<String, Failure> {
-    let mut told: Vec<Told> = Vec::new();
-    for path in captures {
-        if path.join(COMPARISON).exists() {
-            let comparison = Comparison::read(&path.join(COMPARISON))?;
-            for figures in comparison.configurations {
-                told.push(open_configuration(path, figures)?);
-            }
-        } else {
-            told.push(Told::open(path, None)?);
-        }
-    }
-    subject::name_apart(&mut told);
-    let mut subjects: Vec<Subject> = Vec::new();
-    for (at, one) in told.iter().enumerate() {
-        let before = at.checked_sub(1).map(|before| &told[before]);
-        subjects.push(subject(one, before)?);
-    }
-    let measured = measured::take_common(&mut subjects);
-    Ok(report::html::page(&Page { subjects, measured }))
-}
-
-/// One configuration of a comparison, which has a run folder of its name.
-fn open_configuration(comparison: &Path, figures: Figures) -> Result<Told, Failure> {
-    let folder = comparison.join(&figures.name);
-    // A name with slashes or dots in it would lead out of the folder.
-    if folder.file_name() != Some(figures.name.as_ref()) || folder.parent() != Some(comparison) {
-        return Err(Failure::usage(format!(
-            "{}: the configuration {:?} names no folder beside it",
-            comparison.join(COMPARISON).display(),
-            figures.name
-        )));
-    }
-    Told::open(&folder, Some(figures))
+/// What a standard configuration is, in a sentence.
+pub fn summary_of(name: &str) -> Option<String> {
+    let is_standard = standard_names().any(|standard| standard == name);
+    let found = is_standard.then(|| Configuration::find(name).ok()).flatten();
+    found.map(|configuration| configuration.summary.clone())
 }

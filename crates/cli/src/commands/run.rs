@@ -1,33 +1,22 @@
 //! `tlsheap run`: the reference server in one process, load in another, a capture at rest.
 
-mod account_figures;
-mod clients;
-mod heap_sample;
-pub mod measurement;
-mod moment;
-mod over_time;
-mod rust_domain;
-mod rust_in_use;
-mod server;
-mod watch;
-mod writing;
-
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use analysis::top::Top;
+use analysis::group::By;
+use capture::folder::{self, NewFolder};
+use capture::{Capture, whole_file};
 use clap::Args;
 use echo_server::Configuration;
 use ledger::Sampling;
+use report::folder::write;
+use trial::run::{self, Ended, HeapSample};
+use trial::{FrontEnd, scale};
 
-use crate::arguments::{connections, duration, sampling};
-use crate::commands::run::heap_sample::HeapSample;
-use crate::commands::run::measurement::{Ended, measure};
 use crate::failure::Failure;
-use crate::run_folder::{self, NewFolder};
-use crate::run_record::RunRecord;
-use crate::{answer, output, scale, whole_file};
+use crate::trials::{Bar, front_end, helper};
+use crate::values::{connections, duration, sampling};
+use crate::{answer, output, slope};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -55,8 +44,8 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 65_536,
           value_parser = clap::value_parser!(u32).range(1..=16_777_214))]
     pub sites: u32,
-    /// Count only a part of OpenSSL's blocks, one sample in BYTES bytes on average, as in --sample 64k:
-    /// figures are estimates then, with their 95 % intervals (docs/sampling.md)
+    /// Count only a part of OpenSSL's blocks, one sample in BYTES bytes on average, as in --sample
+    /// 64k: figures are estimates then, with their 95 % intervals (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
     /// How finely jemalloc samples what Rust allocates: one byte in 2^LG, on average; `off` leaves
@@ -72,103 +61,74 @@ pub struct Options {
 }
 
 impl Options {
-    /// What the command line gives when nothing is said.
-    pub fn defaults() -> Options {
-        #[derive(clap::Parser)]
-        struct Nothing {
-            #[command(flatten)]
-            options: Options,
-        }
-        <Nothing as clap::Parser>::parse_from(["run"]).options
+    fn plain(&self, configuration: Configuration) -> run::Options {
+        let mut plain = run::Options::of(configuration);
+        plain.connections = self.connections;
+        plain.interval = self.interval;
+        plain.hold = self.hold;
+        plain.warm_up = self.warm_up;
+        plain.sites = self.sites;
+        plain.sample = self.sample;
+        plain.heap_sample = self.heap_sample;
+        plain
     }
 }
 
 /// Runs, writes the folder, and says what came of it.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let configuration = Configuration::find(&options.config)?;
-    let path = options.out.clone().unwrap_or_else(|| run_folder::default_path(&configuration.name));
+    let path = options.out.clone().unwrap_or_else(|| folder::default_path(&configuration.name));
     scale::check(&options.scale)?;
     if options.sample.is_some() && !options.scale.is_empty() {
         return Err(Failure::usage(
             "--scale fits a line through exact figures: leave --sample out, or run without --scale",
         ));
     }
-    let done = run_into(options, &configuration, &path)?;
-    if options.json {
-        output::print_json(&done.record)?;
-    } else {
-        output::print(&answer::of_run(&done.record, &done.top, &path, output::colour()))?;
+    let plain = options.plain(configuration);
+    let folder = NewFolder::prepare(&path)?;
+    let helper = helper()?;
+    let bar = Bar::of_connections(options.connections);
+    let run = run::run(&plain, &front_end(&helper, &bar), folder.path());
+    bar.finish();
+    let run = run?;
+    for warning in &run.warnings {
+        anstream::eprintln!("tlsheap: warning: {warning}");
     }
-    done.ended_well(&path)?;
-    find_slope(options, &configuration, &path)
+    write(&run.capture, folder.path())?;
+    folder.finish()?;
+    tell(options, &run.capture, &path)?;
+    if let Ended::Early(sentence) = &run.ended {
+        return Err(Failure::program(format!(
+            "{sentence}; what was counted up to then is in {}",
+            path.display()
+        )));
+    }
+    find_slope(options, &plain, &front_end(&helper, &trial::Silent), &path)
+}
+
+/// The answer, or the record as JSON.
+fn tell(options: &Options, capture: &Capture, path: &Path) -> Result<(), Failure> {
+    let record = capture.run().expect("the capture was made by a run");
+    if options.json {
+        return output::print_json(record);
+    }
+    let top = capture.clone().part(None)?.top(By::Site);
+    output::print(&answer::of_run(record, &top, path, output::colour()))
 }
 
 /// The line through further runs, in a file of the run's folder and, but for JSON, in words.
 fn find_slope(
     options: &Options,
-    configuration: &Configuration,
+    template: &run::Options,
+    front_end: &FrontEnd<'_>,
     path: &Path,
 ) -> Result<(), Failure> {
-    let progress = indicatif::ProgressBar::hidden();
-    let Some(slope) = scale::measure(options, configuration, &options.scale, path, &progress)?
-    else {
+    let Some(scale) = scale::measure(template, &options.scale, front_end, path)? else {
         return Ok(());
     };
-    let mut json = serde_json::to_vec_pretty(&slope)?;
-    json.push(b'\n');
-    whole_file::write(&path.join(run_folder::SCALE), &json)?;
+    whole_file::write_json(&path.join(folder::SCALE), &scale)?;
     if options.json {
         return Ok(());
     }
-    output::print(&slope.describe(&configuration.name, output::colour()))
-}
-
-/// A run that has left its folder, whether it ended well or not.
-pub struct Done {
-    /// What `run.json` says.
-    pub record: RunRecord,
-    /// The sites.
-    pub top: Top,
-    ended: Ended,
-}
-
-impl Done {
-    /// The failure of a run that ended early.
-    pub fn ended_well(&self, path: &Path) -> Result<(), Failure> {
-        match &self.ended {
-            Ended::Clean => Ok(()),
-            Ended::Early(sentence) => Err(Failure::program(format!(
-                "{sentence}; what was counted up to then is in {}",
-                path.display()
-            ))),
-        }
-    }
-}
-
-/// Runs, and makes the folder at `path`.
-pub fn run_into(
-    options: &Options,
-    configuration: &Configuration,
-    path: &Path,
-) -> Result<Done, Failure> {
-    load::fd_limit::make_room_for(options.connections, options.warm_up)?;
-    let folder = NewFolder::prepare(path)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let measured = runtime.block_on(measure(options, configuration, &folder))?;
-
-    let spinner = writing_spinner();
-    let written = writing::write(options, &measured, &folder)?;
-    spinner.finish_and_clear();
-    folder.finish()?;
-    Ok(Done { record: written.record, top: written.top, ended: measured.ended })
-}
-
-/// Names take a second or two to find.
-fn writing_spinner() -> indicatif::ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return indicatif::ProgressBar::hidden();
-    }
-    let spinner = indicatif::ProgressBar::new_spinner().with_message("finding names");
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
+    output::print(&slope::describe(&scale, &template.configuration.name, output::colour()))
 }

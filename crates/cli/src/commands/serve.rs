@@ -1,27 +1,24 @@
 //! `tlsheap serve`: the reference server on its own.
 
-mod requests;
-
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use echo_server::profiling::SampleOptions;
-use echo_server::{
-    CertificateSource, Configuration, Event, Server, heap_profile, profiling, signal,
-};
-
+use echo_server::Configuration;
 use ledger::Sampling;
+use trial::helper::events::ServerEvent;
+use trial::helper::orders::{ConnectionLimit, ServeOrder};
+use trial::helper::serving::{serve, serve_in_lines};
+use trial::run::negotiated_record;
 
-use crate::arguments::{connections, duration, sampling};
-use crate::events::ServerEvent;
+use crate::answer::negotiation;
 use crate::failure::Failure;
-use crate::{output, whole_file};
+use crate::output;
+use crate::values::{connections, duration, sampling};
 
-/// How often the server asks OpenSSL whether the recorder is still in place.
-const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// Connections that are taken when nobody says a number.
+const USUAL_LIMIT: usize = 10_000;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -64,172 +61,60 @@ pub struct Options {
     /// Say what happens as JSON, one object a line, and take requests the same way (docs/json.md)
     #[arg(long)]
     pub json: bool,
-    /// Stop when the process that started this one ends
-    #[arg(long, hide = true)]
-    pub end_with_parent: bool,
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    if options.end_with_parent {
-        end_with_parent()?;
-    }
-    // First of all: OpenSSL takes the recorder's functions only before its first allocation.
-    if let Some(ledger) = &options.ledger {
-        let mut recorder = profiling::options_at(ledger);
-        recorder.sites = options.sites;
-        recorder.sample = options.sample.map(|sampling| SampleOptions { sampling, seed: seed() });
-        profiling::install(&recorder)?;
-    }
-    if let Some(lg_sample) = options.heap_profile {
-        heap_profile::start(lg_sample)?;
-    }
-    let server = start(options).inspect_err(|_| {
-        if let Some(ledger) = &options.ledger {
-            // Made a moment ago, and of no use to anybody.
-            let _ = std::fs::remove_file(ledger);
-        }
-    })?;
+    let order = options.order()?;
     if options.json {
-        requests::answer_in_background(server.counters())?;
+        return Ok(serve_in_lines(&order)?);
     }
-    let runtime = tokio::runtime::Runtime::new()?;
-    let stopped = runtime.block_on(serve(server, options.json));
-    profiling::check_in_place();
-    stopped
+    let totals = serve(&order, |event| tell(&event))?;
+    output::print(&format!(
+        "stopped after {} connections, {} handshakes, {} refused",
+        totals.accepted, totals.handshakes, totals.refused
+    ))
 }
 
-/// Where chance begins, for tests: as in programs that the recorder is preloaded into.
-fn seed() -> Option<u64> {
-    std::env::var(contract::environment::SAMPLE_SEED).ok()?.parse().ok()
-}
-
-/// Everything up to the first connection.
-fn start(options: &Options) -> Result<Server, Failure> {
-    load::fd_limit::make_room_for(options.limit, 0).or_else(|error| {
-        // A limit that nobody asked for is lowered by the system when it must be: connections
-        // beyond it wait, with a warning.
-        if options.limit == 10_000 { Ok(()) } else { Err(error) }
-    })?;
-    let server = Server::bind(server_options(options)?)?;
-    if let Some(path) = &options.client_identity {
-        let identity = server.client_identity_pem().ok_or_else(|| {
-            Failure::usage(format!(
-                "the configuration {} asks clients for no certificate: leave --client-identity out",
-                options.config
-            ))
-        })?;
-        whole_file::write_private(path, identity.as_bytes())?;
-    }
-    Ok(server)
-}
-
-fn server_options(options: &Options) -> Result<echo_server::Options, Failure> {
-    let mut server = echo_server::Options::new(Configuration::find(&options.config)?);
-    server.listen = options.listen;
-    server.connection_limit = options.limit;
-    server.handshake_timeout = options.handshake_timeout;
-    if let (Some(certificate), Some(key)) = (options.cert.clone(), options.key.clone()) {
-        server.certificate = CertificateSource::Files { certificate, key };
-    }
-    Ok(server)
-}
-
-async fn serve(server: Server, json: bool) -> Result<(), Failure> {
-    let stop = signal::stop_requested()?;
-    let totals =
-        server.run(watch_recorder(stop), move |event: Event<'_>| tell(&event, json)).await?;
-    if json {
-        let totals = serde_json::to_value(&totals)?;
-        output::print_json_line(&ServerEvent::Stopped { totals })?;
-    } else {
-        output::print(&format!(
-            "stopped after {} connections, {} handshakes, {} refused",
-            totals.accepted, totals.handshakes, totals.refused
-        ))?;
-    }
-    Ok(())
-}
-
-/// Waits for `stop`, and meanwhile notes in the ledger should somebody replace the recorder.
-async fn watch_recorder(stop: impl Future<Output = ()>) {
-    let mut ticks = tokio::time::interval(CHECK_EVERY);
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            _ = ticks.tick() => {
-                profiling::check_in_place();
-            }
-        }
+impl Options {
+    fn order(&self) -> Result<ServeOrder, Failure> {
+        let mut order = ServeOrder::of(Configuration::find(&self.config)?);
+        order.listen = self.listen;
+        order.ledger.clone_from(&self.ledger);
+        order.sites = self.sites;
+        order.sample = self.sample.map(Sampling::interval);
+        order.heap_profile = self.heap_profile;
+        order.certificate = self.cert.clone().zip(self.key.clone());
+        order.limit = match self.limit {
+            // A limit that nobody asked for is lowered by the system when it must be: connections
+            // beyond it wait, with a warning.
+            USUAL_LIMIT => ConnectionLimit::AtMost(USUAL_LIMIT),
+            limit => ConnectionLimit::Exactly(limit),
+        };
+        order.handshake_timeout = self.handshake_timeout;
+        order.client_identity.clone_from(&self.client_identity);
+        Ok(order)
     }
 }
 
 /// Events go to standard output; where it is closed, the server serves on.
-fn tell(event: &Event<'_>, json: bool) {
-    let Some(event) = to_event(event) else { return };
-    let _ = match (&event, json) {
-        (event, true) => output::print_json_line(event),
-        (ServerEvent::Listening { address, configuration, openssl, .. }, false) => {
+fn tell(event: &ServerEvent) {
+    let _ = match event {
+        ServerEvent::Listening { address, configuration, openssl, .. } => {
             output::print(&format!("listening on {address} ({configuration}, {openssl})"))
         }
-        (ServerEvent::Negotiated { negotiated }, false) => output::print(&negotiation(negotiated)),
-        (ServerEvent::Warning { message }, false) => {
+        ServerEvent::Negotiated { negotiated } => {
+            output::print(&negotiation(&negotiated_record(negotiated, None)))
+        }
+        ServerEvent::Warning { message } => {
             anstream::eprintln!("tlsheap: warning: {message}");
             Ok(())
         }
-        // Told where they happen.
-        (
-            ServerEvent::Statistics { .. }
-            | ServerEvent::Heap { .. }
-            | ServerEvent::HeapFailed { .. }
-            | ServerEvent::Stopped { .. },
-            false,
-        ) => Ok(()),
+        // Answers to requests, of which there are none here, and the end, which is told with its
+        // totals.
+        ServerEvent::Statistics { .. }
+        | ServerEvent::Heap { .. }
+        | ServerEvent::HeapFailed { .. }
+        | ServerEvent::Stopped { .. } => Ok(()),
     };
-}
-
-fn to_event(event: &Event<'_>) -> Option<ServerEvent> {
-    Some(match event {
-        Event::Listening { address, configuration, openssl_version } => ServerEvent::Listening {
-            address: *address,
-            configuration: (*configuration).to_owned(),
-            openssl: (*openssl_version).to_owned(),
-            pid: std::process::id(),
-        },
-        Event::Negotiated(negotiation) => {
-            ServerEvent::Negotiated { negotiated: serde_json::to_value(negotiation).ok()? }
-        }
-        Event::Refused { limit } => ServerEvent::Warning {
-            message: format!(
-                "connections are refused: {limit} are open, and --limit allows no more"
-            ),
-        },
-        Event::AcceptFailed { error, retry_in } => ServerEvent::Warning {
-            message: format!("cannot accept connections: {error}; trying again in {retry_in:?}"),
-        },
-        Event::ConnectionFailed { kind, detail } => {
-            ServerEvent::Warning { message: format!("{kind}: {detail}") }
-        }
-        // Told with its totals when the run returns.
-        _ => return None,
-    })
-}
-
-/// `negotiated TLSv1.2, ECDHE-…, X25519, zlib compression`.
-pub fn negotiation(negotiated: &serde_json::Value) -> String {
-    let word = |name: &str| negotiated[name].as_str().unwrap_or("?").to_owned();
-    format!(
-        "negotiated {}, {}, {}, compression {}",
-        word("protocol"),
-        word("cipher"),
-        word("group"),
-        word("compression")
-    )
-}
-
-/// Asks the kernel for SIGTERM when the parent ends, so that no server outlives its `tlsheap run`.
-pub fn end_with_parent() -> Result<(), Failure> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
-    Ok(())
 }

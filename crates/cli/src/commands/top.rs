@@ -5,19 +5,21 @@ use std::path::PathBuf;
 
 use analysis::category::unknown_share;
 use analysis::inventory::Inventory;
-use analysis::objects::Object;
-use analysis::top::Top;
-use clap::Args;
-use report::bytes::{
+use analysis::notation::{
     exact, give_or_take, human, interval, one_decimal, percent_give_or_take, rounded,
 };
+use analysis::objects::Object;
+use analysis::top::Top;
+use capture::json::top::TopJson;
+use capture::records::recorder::RecorderRecord;
+use capture::{Capture, Counted, Part};
+use clap::Args;
+use report::losses::losses;
 use report::table::{self, TableOptions};
 
-use crate::capture::{Capture, Counted, ViewOptions};
 use crate::failure::Failure;
-use crate::run_record::RecorderRecord;
-use crate::top_json::TopJson;
-use crate::{answer, output};
+use crate::output;
+use crate::view::ViewOptions;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -33,13 +35,13 @@ pub struct Options {
 
 /// Prints the table.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let capture = Capture::open_domain(&options.capture, options.view.domain)?
+    let capture = Capture::open_part(&options.capture, options.view.domain.map(Part::from))?
         .of_process(options.view.process.as_deref())?
         .or_connections(options.connections)
         .under(&options.view.under);
-    let by = options.view.by;
-    let rows = capture.rows(by.by());
-    let top = top_of(&capture, by.by());
+    let by = options.view.by.by();
+    let rows = capture.rows(by);
+    let top = capture.top(by);
     if options.view.json {
         return output::print_json(&TopJson::new(&capture, by, &rows, &top));
     }
@@ -55,22 +57,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         text += &objects(&all, &grown, capture.connections);
     }
     if let Some(statistics) = &capture.statistics {
-        text += &answer::losses(&RecorderRecord::new(statistics, capture.profile.sampling));
+        text += &losses(&RecorderRecord::new(statistics, capture.profile.sampling));
     }
     output::print(&text)
-}
-
-/// The rows with their shares: of one connection where the number of connections is known.
-pub fn top_of(capture: &Capture, by: analysis::group::By) -> Top {
-    let rows = capture.rows(by);
-    match capture.connections {
-        Some(connections) => {
-            let baseline =
-                capture.baseline.as_ref().map(|baseline| analysis::group::group(baseline, by));
-            Top::per_connection(&rows, baseline.as_deref(), connections)
-        }
-        None => Top::in_use(&rows),
-    }
 }
 
 /// How the tables of the viewing commands look.

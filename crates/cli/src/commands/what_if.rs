@@ -1,35 +1,28 @@
 //! `tlsheap what-if`: the same load on a program as it is, and once more with each fix applied:
 //! what each really saves, and what it costs.
 
-pub mod fix;
-mod glance;
-mod listening;
-mod outcome;
-mod process;
-mod program;
-mod rates;
-mod reached;
-mod recording;
-mod server;
+mod fix;
 mod table;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
+use capture::folder::{self, NewFolder, WHAT_IF};
+use capture::whole_file;
 use clap::Args;
+use contract::Fix;
+use echo_server::Configuration;
+use report::folder::{draw_step, write};
+use trial::what_if::{self, LoadOn, Program, Tested};
 
-use crate::arguments::duration;
-use crate::commands::what_if::fix::Fix;
+use crate::commands::load::Spoken;
 use crate::failure::Failure;
-use crate::workload::Workload;
-use crate::{output, run_folder};
-
-/// The figures of all fixes, in the folder.
-pub const WHAT_IF: &str = "what-if.json";
-
-/// The run without any fix.
-pub const AS_IT_IS: &str = "as-it-is";
+use crate::output;
+use crate::trials::{Bar, Workload, front_end, helper};
+use crate::values::duration;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -51,8 +44,8 @@ pub struct Options {
     #[arg(long, value_name = "PORT", requires = "command")]
     pub port: Option<u16>,
     /// What `tlsheap load` says on each connection (see its --protocol)
-    #[arg(long, value_name = "NAME", default_value = "tls")]
-    pub protocol: String,
+    #[arg(long, value_name = "NAME", default_value = "tls", hide_possible_values = true)]
+    pub protocol: Spoken,
     /// A load of your own in the place of `tlsheap load`: a shell command that is started with the
     /// program, and keeps so many connections open until it is ended
     #[arg(long, value_name = "COMMAND", requires = "command", conflicts_with = "port")]
@@ -80,19 +73,69 @@ impl Options {
 
 /// Measures, writes the folder, and prints the figures.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let path = options.out.clone().unwrap_or_else(|| run_folder::default_path("what-if"));
-    let outcome = if options.command.is_empty() {
-        server::measure(options, &path)?
-    } else {
-        program::measure(options, &path)?
+    let path = options.out.clone().unwrap_or_else(|| folder::default_path("what-if"));
+    // Before the folder is made: it may not exist.
+    let of_server = options.command.is_empty();
+    let configuration = of_server.then(|| Configuration::find(&options.config)).transpose()?;
+    let folder = NewFolder::prepare(&path)?;
+    let (helper, bar) = (helper()?, Bar::of_steps());
+    let (fixes, workload) = (options.wanted(), (&options.workload).into());
+    let front_end = front_end(&helper, &bar);
+    let tested = match &configuration {
+        Some(configuration) => {
+            what_if::of_server(configuration, &fixes, &workload, &front_end, folder.path())
+        }
+        None => {
+            what_if::of_program(&options.program(), &fixes, &workload, &front_end, folder.path())
+        }
     };
+    bar.finish();
+    let tested = tested?;
+    write_all(&tested, folder.path())?;
+    folder.finish()?;
     if options.json {
-        return output::print_json(&outcome);
+        return output::print_json(&tested.what_if);
     }
-    let mut text = table::terminal(&outcome, output::colour());
+    let mut text = table::terminal(&tested.what_if, output::colour());
     text += &format!(
         "\nin {}: {WHAT_IF}, a run folder for each, a differential flamegraph for each fix\n",
         path.display()
     );
     output::print(&text)
+}
+
+impl Options {
+    fn program(&self) -> Program {
+        let mut program = Program::of(self.command.clone());
+        program.patience = self.patience;
+        program.load = match (self.port, &self.load) {
+            (Some(port), _) => {
+                Some(LoadOn::Port { port, conversation: self.protocol.conversation() })
+            }
+            (None, Some(load)) => Some(LoadOn::Command(load.clone())),
+            (None, None) => None,
+        };
+        program
+    }
+}
+
+/// The folder: a run folder for each capture, a picture for each fix that was applied, the
+/// configurations, the figures.
+fn write_all(tested: &Tested, path: &Path) -> Result<(), Failure> {
+    let Tested { what_if: figures, captures, configurations, .. } = tested;
+    for capture in captures {
+        let run = path.join(&capture.name);
+        fs::create_dir(&run).with_context(|| format!("cannot make {}", run.display()))?;
+        write(capture, &run)?;
+    }
+    for configuration in configurations {
+        let file = path.join(format!("{}.toml", configuration.name));
+        whole_file::write(&file, configuration.to_toml().as_bytes())?;
+    }
+    for tried in figures.fixes.iter().filter(|tried| tried.flamegraph.is_some()) {
+        if let Some(capture) = captures.iter().find(|capture| capture.name == tried.name) {
+            draw_step(&captures[0], capture, path)?;
+        }
+    }
+    Ok(whole_file::write_json(&path.join(WHAT_IF), figures)?)
 }

@@ -42,8 +42,8 @@ pub fn has_margins_where_it_is_made_of_estimates(answer: &str, folder: &str, exa
             let part = part(parts, name);
             part["bytes_interval95"][1].as_f64().unwrap() - part["bytes"].as_f64().unwrap()
         };
-        // OpenSSL's rounding is the same in both runs, and of many blocks is known better than their
-        // bytes.
+        // OpenSSL's rounding is the same in both runs, and of many blocks is known better than
+        // their bytes.
         let rounding = |parts: &[Value]| part(parts, "size_classes")["bytes"].as_f64().unwrap();
         let off = rounding(parts) - rounding(true_parts);
         assert!(off.abs() < 3.0 * margin("size_classes"), "{moment}: {off}");

@@ -1,5 +1,5 @@
-//! Two threads in every order that there is, with loom: the margin is neither lost nor made, and the
-//! peak rises exactly when it has to. Seconds, with `LOOM_MAX_PREEMPTIONS=2` less:
+//! Two threads in every order that there is, with loom: the margin is neither lost nor made, and
+//! the peak rises exactly when it has to. Seconds, with `LOOM_MAX_PREEMPTIONS=2` less:
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg loom -Cforce-frame-pointers=yes" \

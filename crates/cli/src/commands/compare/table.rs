@@ -1,10 +1,10 @@
 //! The comparison as a table: for the terminal, for Markdown, for spreadsheets.
 
-use report::bytes::{rounded, signed};
+use analysis::notation::{rounded, signed};
+use capture::records::comparison::{Comparison, Figures};
 use report::table::{self, Colour};
 
-use crate::commands::compare::figures::{Comparison, Figures};
-use crate::failure::Failure;
+use crate::slope;
 
 const HEADINGS: [&str; 8] =
     ["configuration", "bytes/conn", "change", "%", "blocks", "allocs", "RSS/conn", "handshakes/s"];
@@ -23,13 +23,13 @@ pub fn terminal(comparison: &Comparison, colour: Colour) -> String {
     }
     for figures in &comparison.configurations {
         if let Some(scale) = &figures.scale {
-            text += &scale.describe(&figures.name, colour);
+            text += &slope::describe(scale, &figures.name, colour);
         }
     }
     text
 }
 
-/// The same table in Markdown.
+/// The table in Markdown.
 pub fn markdown(comparison: &Comparison) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let headings: Vec<String> = HEADINGS.map(str::to_owned).to_vec();
@@ -46,27 +46,33 @@ pub fn markdown(comparison: &Comparison) -> String {
 }
 
 /// The figures as comma-separated values, unrounded, named as in the JSON.
-pub fn csv(comparison: &Comparison) -> Result<String, Failure> {
+pub fn csv(comparison: &Comparison) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record([
-        "name",
-        "connections",
-        "openssl_bytes_per_connection",
-        "blocks_per_connection",
-        "allocs_per_handshake",
-        "rss_per_connection",
-        "handshakes_per_second",
-        "server_cpu_us_per_handshake",
-        "zlib_bytes_per_connection",
-        "SSL",
-        "SSL_CTX",
-        "X509_STORE",
-        "X509",
-    ])?;
+    let mut write = |record: [String; 13]| {
+        writer.write_record(record).expect("memory takes records of equal length");
+    };
+    write(
+        [
+            "name",
+            "connections",
+            "openssl_bytes_per_connection",
+            "blocks_per_connection",
+            "allocs_per_handshake",
+            "rss_per_connection",
+            "handshakes_per_second",
+            "server_cpu_us_per_handshake",
+            "zlib_bytes_per_connection",
+            "SSL",
+            "SSL_CTX",
+            "X509_STORE",
+            "X509",
+        ]
+        .map(str::to_owned),
+    );
     for figures in &comparison.configurations {
         let number = |figure: Option<f64>| figure.map_or(String::new(), |f| f.to_string());
         let object = |name: &str| figures.objects.get(name).map_or(String::new(), i64::to_string);
-        writer.write_record([
+        write([
             figures.name.clone(),
             figures.connections.map_or(String::new(), |n| n.to_string()),
             number(figures.openssl_bytes_per_connection),
@@ -80,10 +86,10 @@ pub fn csv(comparison: &Comparison) -> Result<String, Failure> {
             object("SSL_CTX"),
             object("X509_STORE"),
             object("X509"),
-        ])?;
+        ]);
     }
-    let bytes = writer.into_inner().map_err(|error| anyhow::Error::msg(error.to_string()))?;
-    Ok(String::from_utf8(bytes)?)
+    let bytes = writer.into_inner().expect("memory takes what is left");
+    String::from_utf8(bytes).expect("text makes text")
 }
 
 fn rows(comparison: &Comparison) -> Vec<Vec<String>> {

@@ -2,18 +2,55 @@
 
 use std::path::Path;
 
-use analysis::group::By;
-use report::bytes::{exact, give_or_take, human, one_decimal, rounded};
+use analysis::group::{By, group};
+use analysis::notation::{exact, give_or_take, human, one_decimal, rounded};
+use analysis::top::Top;
+use capture::Capture;
+use capture::json::interval::{Ends, margin};
+use capture::records::counts::CountsRecord;
+use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
+use profile::{Metric, Profile};
+use recording::found::describe;
+use recording::{Recorded, coverage};
+use report::losses::losses;
 use report::table::{self, Colour, TableOptions};
+use report::wrapping::wrapped;
 
-use crate::answer::losses;
-use crate::commands::record::coverage;
-use crate::commands::record::processes::Processes;
-use crate::commands::record::writing::{Shown, Written};
-use crate::interval_json::{Ends, margin};
-use crate::output::wrapped;
-use crate::recording::{PerSslObject, ProcessRecord, Recording, describe};
-use crate::run_record::CountsRecord;
+/// What the sites at the end are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// What each SSL object costs.
+    PerSslObject,
+    /// What was held at the capture.
+    AtCapture,
+    /// What was held at the highest total of each process: the program had ended.
+    AtPeak,
+}
+
+impl Shown {
+    /// What there is to show of a capture, and its sites.
+    fn of(capture: &Capture, record: &Recording) -> (Shown, Top) {
+        if record.is_at_peak() {
+            return (Shown::AtPeak, top_of(&capture.profile, Metric::PeakSpace));
+        }
+        match &record.per_connection {
+            Some(cost) if cost.less_baseline => (Shown::PerSslObject, capture.top(By::Site)),
+            _ => (Shown::AtCapture, top_of(&capture.profile, Metric::InuseSpace)),
+        }
+    }
+}
+
+/// The sites by one metric, as a table shows them.
+fn top_of(profile: &Profile, metric: Metric) -> Top {
+    let mut rows = group(profile, By::Site);
+    if metric == Metric::PeakSpace {
+        for row in &mut rows {
+            row.counts = row.counts.at_peak();
+        }
+    }
+    rows.retain(|row| row.counts.inuse_bytes != Some(0));
+    Top::in_use(&rows)
+}
 
 /// Sites shown.
 const SITES: usize = 8;
@@ -24,19 +61,16 @@ const PROCESSES: usize = 6;
 /// By how much the parts of a line after the first are indented.
 const HANGING: usize = 2;
 
-/// The whole answer. `going_on` are processes that have the recorder and go on.
-pub fn of_recording(
-    written: &Written,
-    at_end: &Processes,
-    going_on: &[u32],
-    folder: &Path,
-) -> String {
-    let Written { recording, shown, top } = written;
+/// The whole answer.
+pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
+    let Recorded { capture, at_end, going_on, .. } = recorded;
+    let recording = capture.recording().expect("the capture was made by a recording");
+    let (shown, top) = Shown::of(capture, recording);
     let mut text = String::from("\n");
-    let program = &recording.command[0];
+    let program = recording.program();
     let mut say = |line: &str| wrap(&mut text, line);
     say(&format!("tlsheap: {program} {}; captured {}", recording.ended, recording.captured));
-    for line in headline(recording, *shown) {
+    for line in headline(recording, shown) {
         say(&line);
     }
     for line in processes(recording) {
@@ -67,7 +101,7 @@ pub fn of_recording(
         let mut options = TableOptions::by(By::Site);
         options.rows = SITES;
         options.colour = Colour::Never;
-        text += &table::top(top, &options);
+        text += &table::top(&top, &options);
     }
     text += &next_steps(recording, folder);
     text
@@ -154,7 +188,7 @@ fn processes(recording: &Recording) -> Vec<String> {
 
 /// How [`losses`] begins when there are none.
 const EXACT: &str = "recorded exactly";
-/// The same of a sampled recording.
+/// How [`losses`] begins in a sampled recording.
 const SAMPLED: &str = "sampled every";
 
 /// Of a process that had ended nothing is in use: that is no estimate.

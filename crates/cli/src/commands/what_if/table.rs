@@ -2,24 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use report::bytes::{rounded, signed};
+use analysis::notation::{rounded, signed};
+use capture::records::what_if::{Cost, WhatIf};
 use report::table::{Colour, plain};
-
-use crate::commands::what_if::outcome::{Cost, Outcome};
-use crate::output;
+use report::wrapping::wrapped;
 
 const HEADINGS: [&str; 8] =
     ["", "bytes/conn", "saved", "%", "predicted", "allocs", "handshakes/s", "change"];
 
 /// The table, what was not applied and why, and what the columns mean.
-pub fn terminal(outcome: &Outcome, colour: Colour) -> String {
+pub fn terminal(outcome: &WhatIf, colour: Colour) -> String {
     let before = &outcome.as_it_is;
     let mut rows = vec![row("as it is", before, before, None, None)];
     for tried in &outcome.fixes {
         if let Some(cost) = &tried.cost {
             let (saved, predicted) =
                 (tried.saved_bytes_per_connection, tried.predicted_bytes_per_connection);
-            rows.push(row(tried.name, before, cost, saved, predicted));
+            rows.push(row(&tried.name, before, cost, saved, predicted));
         }
     }
     let mut text = format!("{}\n\n", outcome.subject);
@@ -33,12 +32,12 @@ pub fn terminal(outcome: &Outcome, colour: Colour) -> String {
     let remarks = outcome
         .fixes
         .iter()
-        .flat_map(|tried| tried.remarks.iter().map(|remark| listed(tried.name, remark)));
+        .flat_map(|tried| tried.remarks.iter().map(|remark| listed(&tried.name, remark)));
     text += &under("to be said", remarks);
     let not_applied = outcome
         .fixes
         .iter()
-        .filter_map(|tried| tried.not_applied.as_ref().map(|reason| listed(tried.name, reason)));
+        .filter_map(|tried| tried.not_applied.as_ref().map(|reason| listed(&tried.name, reason)));
     text += &under("not applied", not_applied);
     text
 }
@@ -52,12 +51,12 @@ fn under(heading: &str, lines: impl Iterator<Item = String>) -> String {
 /// A fix, and what there is to say of it beside its name.
 fn listed(name: &str, text: &str) -> String {
     const INDENT: usize = 29;
-    let text = output::wrapped(text, INDENT);
+    let text = wrapped(text, INDENT);
     format!("  {name:<27}{}\n", text.trim_start())
 }
 
 /// The OpenSSLs of a program that fixes reached, each once.
-fn places(outcome: &Outcome) -> BTreeSet<String> {
+fn places(outcome: &WhatIf) -> BTreeSet<String> {
     let places = outcome.fixes.iter().flat_map(|tried| &tried.reached);
     places.map(|place| format!("{}, by {}", place.object, place.way)).collect()
 }

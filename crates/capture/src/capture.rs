@@ -1,0 +1,335 @@
+//! A capture in memory, and the parts of it that can be looked at.
+
+mod opening;
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use analysis::category::label_categories;
+use analysis::domain;
+use analysis::group::{By, Row, group};
+use analysis::inventory::Inventory;
+use analysis::objects::{Object, objects};
+use analysis::per_connection::growth;
+use analysis::process;
+use analysis::timeline::Timeline;
+use analysis::top::Top;
+use analysis::under::keep_under;
+use ledger::Statistics;
+use profile::{Metric, Profile};
+
+use crate::records::recording::Recording;
+use crate::records::run::RunRecord;
+use crate::timeline::Table;
+use crate::{CaptureError, Part};
+
+/// What is known of one moment of a process, and of the moments beside it.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// What to call it: the folder's or file's name.
+    pub name: String,
+    /// The profile at that moment.
+    pub profile: Profile,
+    /// The profile before the first connection.
+    pub baseline: Option<Profile>,
+    /// Connections open at the capture, where they are known.
+    pub connections: Option<NonZeroU64>,
+    /// From where they are known.
+    pub counted: Counted,
+    /// What the profiled OpenSSL says of itself, where the capture knows that.
+    pub openssl: Option<String>,
+    /// What the recorder says of itself, where the capture is a ledger.
+    pub statistics: Option<Statistics>,
+    /// How it was made, where that is known.
+    pub known: Known,
+    beside: Beside,
+}
+
+/// From where the number of connections is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The load that opened them has said it, or the user.
+    Told,
+    /// SSL objects: there is one for each end of a connection that is in the capture.
+    SslObjects,
+}
+
+/// How a capture was made: what its `run.json` says.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Known {
+    /// A profile or a ledger without a folder around it.
+    Nothing,
+    /// By a run of the reference server.
+    Run(Box<RunRecord>),
+    /// By a recording of a program that nobody rebuilt.
+    Recording(Box<Recording>),
+}
+
+/// What lies beside a capture's moment, and is large or seldom asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Moments {
+    /// The profile after the last connection was closed.
+    pub closed: Option<Profile>,
+    /// Memory over time.
+    pub timeline: Option<Table>,
+    /// A profile for each process of a recording, under the name of its file.
+    pub processes: Vec<(String, Profile)>,
+}
+
+/// Where that is.
+#[derive(Clone, Debug)]
+enum Beside {
+    Nowhere,
+    /// In memory: the capture was made just now.
+    Here(Box<Moments>),
+    /// In a run's folder.
+    In(PathBuf),
+}
+
+impl Capture {
+    /// A run of the reference server that was made just now.
+    pub fn of_run(
+        record: RunRecord,
+        profile: Profile,
+        baseline: Profile,
+        moments: Moments,
+    ) -> Capture {
+        Capture {
+            name: record.configuration.clone(),
+            profile,
+            baseline: Some(baseline),
+            connections: record.connections,
+            counted: Counted::Told,
+            openssl: Some(record.versions.openssl.clone()),
+            statistics: None,
+            known: Known::Run(Box::new(record)),
+            beside: Beside::Here(Box::new(moments)),
+        }
+    }
+
+    /// A recording of a program that was made just now.
+    pub fn of_recording(
+        name: &str,
+        record: Recording,
+        profile: Profile,
+        baseline: Option<Profile>,
+        moments: Moments,
+    ) -> Capture {
+        let mut capture = Capture {
+            name: name.to_owned(),
+            profile,
+            baseline,
+            connections: None,
+            counted: Counted::SslObjects,
+            openssl: record.openssl().map(str::to_owned),
+            statistics: None,
+            known: Known::Recording(Box::new(record)),
+            beside: Beside::Here(Box::new(moments)),
+        };
+        capture.count_ssl_objects();
+        capture
+    }
+
+    /// A profile of which nothing else is known.
+    pub fn of_profile(name: &str, profile: Profile) -> Capture {
+        Capture {
+            name: name.to_owned(),
+            profile,
+            baseline: None,
+            connections: None,
+            counted: Counted::Told,
+            openssl: None,
+            statistics: None,
+            known: Known::Nothing,
+            beside: Beside::Nowhere,
+        }
+    }
+
+    /// Keeps one part, or without a wish the usual one ([`Part::usual`]), and gives each sample its
+    /// category. A part that is not there is an error, not an empty profile.
+    pub fn part(self, wanted: Option<Part>) -> Result<Capture, CaptureError> {
+        let mut capture = self.unlabelled_part(wanted)?;
+        label_categories(&mut capture.profile);
+        if let Some(baseline) = &mut capture.baseline {
+            label_categories(baseline);
+        }
+        Ok(capture)
+    }
+
+    /// Keeps one part, as [`Capture::part`] does, without a category for each sample: for those who
+    /// show none.
+    pub fn unlabelled_part(mut self, wanted: Option<Part>) -> Result<Capture, CaptureError> {
+        let wanted = wanted.unwrap_or_else(|| Part::usual(&self.profile));
+        let Some(label) = wanted.label() else { return Ok(self) };
+        let present = domain::present(&self.profile);
+        if !present.contains(label) {
+            return Err(CaptureError::NoSuchPart {
+                capture: self.name,
+                part: format!("domain {label}"),
+                present: present.into_iter().map(str::to_owned).collect(),
+                none: "its samples name no domain",
+            });
+        }
+        domain::keep(&mut self.profile, label);
+        if let Some(baseline) = &mut self.baseline {
+            domain::keep(baseline, label);
+        }
+        Ok(self)
+    }
+
+    /// Keeps the samples of one process, or of all with one program's name, where one is wanted.
+    pub fn of_process(mut self, wanted: Option<&str>) -> Result<Capture, CaptureError> {
+        let Some(wanted) = wanted else { return Ok(self) };
+        let present = process::present(&self.profile);
+        if !present.iter().any(|label| process::is(label, wanted)) {
+            return Err(CaptureError::NoSuchPart {
+                capture: self.name,
+                part: format!("process {wanted}"),
+                present: present.into_iter().map(str::to_owned).collect(),
+                none: "it does not tell processes apart",
+            });
+        }
+        process::keep(&mut self.profile, wanted);
+        if let Some(baseline) = &mut self.baseline {
+            process::keep(baseline, wanted);
+        }
+        self.count_ssl_objects();
+        Ok(self)
+    }
+
+    /// Leaves out what was not reached through files that begin with one of `paths`, if there are
+    /// any.
+    #[must_use]
+    pub fn under(mut self, paths: &[String]) -> Capture {
+        if !paths.is_empty() {
+            keep_under(&mut self.profile, paths);
+            if let Some(baseline) = &mut self.baseline {
+                keep_under(baseline, paths);
+            }
+        }
+        self
+    }
+
+    /// Uses this number of connections where the capture does not say its own.
+    #[must_use]
+    pub fn or_connections(mut self, connections: Option<NonZeroU64>) -> Capture {
+        if self.connections.is_none() && connections.is_some() {
+            self.connections = connections;
+            self.counted = Counted::Told;
+        }
+        self
+    }
+
+    /// For a capture whose connections nobody has told.
+    fn count_ssl_objects(&mut self) {
+        if self.counted == Counted::SslObjects {
+            let live = objects(&self.profile).and_then(|live| live.get(&Object::Ssl).copied());
+            let live = live.and_then(|live| u64::try_from(live).ok());
+            self.connections = live.and_then(NonZeroU64::new);
+        }
+    }
+
+    /// Refuses a sampled capture, for what needs to know every block, as "a diagnosis".
+    pub fn counted_exactly(&self, what: &'static str) -> Result<(), CaptureError> {
+        match self.profile.sampling {
+            None => Ok(()),
+            Some(sampling) => {
+                Err(CaptureError::Sampled { capture: self.name.clone(), sampling, what })
+            }
+        }
+    }
+
+    /// The run's record, if that is what made the capture.
+    pub fn run(&self) -> Option<&RunRecord> {
+        match &self.known {
+            Known::Run(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The recording's record, if that is what made the capture.
+    pub fn recording(&self) -> Option<&Recording> {
+        match &self.known {
+            Known::Recording(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The rows of the profile.
+    pub fn rows(&self, by: By) -> Vec<Row> {
+        group(&self.profile, by)
+    }
+
+    /// The rows of the profile less those of the baseline, if there is one.
+    pub fn grown_rows(&self, by: By) -> Vec<Row> {
+        let baseline = self.baseline.as_ref().map_or(Vec::new(), |baseline| group(baseline, by));
+        growth(&self.rows(by), &baseline)
+    }
+
+    /// The rows with their shares: of one connection where the number of connections is known.
+    pub fn top(&self, by: By) -> Top {
+        let rows = self.rows(by);
+        match self.connections {
+            Some(connections) => {
+                let baseline = self.baseline.as_ref().map(|baseline| group(baseline, by));
+                Top::per_connection(&rows, baseline.as_deref(), connections)
+            }
+            None => Top::in_use(&rows),
+        }
+    }
+
+    /// The objects of the profile, and those that the baseline did not have. `None` when the
+    /// profile does not know blocks in use, or is of a sample.
+    pub fn objects(&self) -> Option<(Inventory, Inventory)> {
+        let all = Inventory::of(&self.profile)?;
+        let grown = match &self.baseline {
+            Some(baseline) => all.since(&Inventory::of(baseline)?),
+            None => all.clone(),
+        };
+        Some((all, grown))
+    }
+
+    /// The column to draw: the one asked for, else the file's own default.
+    pub fn column(&self, wanted: Option<Metric>) -> Result<usize, CaptureError> {
+        let types = self.profile.sample_types();
+        match wanted {
+            Some(metric) => self.profile.column(metric).ok_or_else(|| CaptureError::NoColumn {
+                capture: self.name.clone(),
+                column: metric.kind(),
+                present: types.iter().map(|one| one.kind.clone()).collect(),
+            }),
+            None => self
+                .profile
+                .column(Metric::InuseSpace)
+                .or(self.profile.default_sample_type())
+                .or((!types.is_empty()).then_some(0))
+                .ok_or_else(|| CaptureError::NoValues(self.name.clone())),
+        }
+    }
+
+    /// The folder that the capture was read from, if it was one.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.beside {
+            Beside::In(folder) => Some(folder),
+            _ => None,
+        }
+    }
+
+    /// What an engine has measured beside the moment, where the capture was made just now.
+    pub fn moments(&self) -> Option<&Moments> {
+        match &self.beside {
+            Beside::Here(moments) => Some(moments),
+            _ => None,
+        }
+    }
+
+    /// Memory over time, where it is known.
+    pub fn timeline(&self) -> Result<Option<Timeline>, CaptureError> {
+        Ok(match &self.beside {
+            Beside::Nowhere => None,
+            Beside::Here(moments) => moments.timeline.as_ref().map(Table::as_read),
+            Beside::In(folder) => crate::timeline::read(&folder.join(crate::folder::TIMELINE))?,
+        })
+    }
+}

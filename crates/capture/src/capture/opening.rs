@@ -1,0 +1,102 @@
+//! Captures read from files: a run folder, a profile of any format, or a ledger.
+
+use std::path::{Path, PathBuf};
+
+use ledger::Snapshot;
+use profile::{Content, Profile, Symbols, from_ledger, read_any};
+
+use super::{Beside, Capture, Known, Moments};
+use crate::records::read_value;
+use crate::records::recording::{KIND, Recording};
+use crate::records::run::RunRecord;
+use crate::{CaptureError, Part, folder};
+
+impl Capture {
+    /// Reads whatever is at `path`, and keeps OpenSSL's part where there is one: its figures are
+    /// exact.
+    pub fn open(path: &Path) -> Result<Capture, CaptureError> {
+        Capture::open_whole(path)?.part(None)
+    }
+
+    /// Reads whatever is at `path`, and keeps the part of the caller's choice.
+    pub fn open_part(path: &Path, wanted: Option<Part>) -> Result<Capture, CaptureError> {
+        Capture::open_whole(path)?.part(wanted)
+    }
+
+    /// Reads whatever is at `path`, all of it.
+    pub fn open_whole(path: &Path) -> Result<Capture, CaptureError> {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let mut capture = if path.is_dir() { open_run(path)? } else { open_file(path)? };
+        capture.name = name;
+        Ok(capture)
+    }
+
+    /// The profile after the last connection was closed, as [`Capture::open`] has profiles: the
+    /// usual part, with categories.
+    pub(crate) fn closed(&self) -> Result<Option<Profile>, CaptureError> {
+        match &self.beside {
+            Beside::Nowhere => Ok(None),
+            Beside::Here(moments) => {
+                let Moments { closed: Some(closed), .. } = &**moments else { return Ok(None) };
+                let closed = Capture::of_profile(folder::CLOSED, closed.clone()).part(None)?;
+                Ok(Some(closed.profile))
+            }
+            Beside::In(run) => {
+                let path = run.join(folder::CLOSED);
+                if !path.is_file() {
+                    return Ok(None);
+                }
+                Ok(Some(Capture::open(&path)?.profile))
+            }
+        }
+    }
+
+    /// The files of the series that a recording has kept on its way, oldest first.
+    pub(crate) fn series(&self) -> Vec<PathBuf> {
+        let Beside::In(run) = &self.beside else { return Vec::new() };
+        let entries = std::fs::read_dir(run.join(folder::SERIES)).into_iter().flatten().flatten();
+        let profile = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "gz");
+        let mut captures: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(profile).collect();
+        captures.sort();
+        captures
+    }
+}
+
+fn open_run(path: &Path) -> Result<Capture, CaptureError> {
+    let record = path.join(folder::RUN);
+    if !record.exists() {
+        return Err(CaptureError::NoRunFolder(path.to_owned()));
+    }
+    let heap = open_file(&path.join(folder::HEAP))?.profile;
+    let baseline = path.join(folder::BASELINE);
+    let mut capture = if is_recording(&record) {
+        let record = Recording::read(&record)?;
+        let baseline = if baseline.exists() { Some(open_file(&baseline)?.profile) } else { None };
+        Capture::of_recording("", record, heap, baseline, Moments::default())
+    } else {
+        let record = RunRecord::read(&record)?;
+        let baseline = open_file(&baseline)?.profile;
+        Capture::of_run(record, heap, baseline, Moments::default())
+    };
+    capture.beside = Beside::In(path.to_owned());
+    Ok(capture)
+}
+
+/// Whether the `run.json` at `path` is a recording's. One that cannot be read is not.
+fn is_recording(path: &Path) -> bool {
+    read_value(path).is_ok_and(|value| value["kind"] == KIND)
+}
+
+fn open_file(path: &Path) -> Result<Capture, CaptureError> {
+    let (profile, statistics) = match read_any(path)? {
+        Content::Profile(profile) => (profile, None),
+        Content::Ledger => {
+            // Read through the file and not the bytes at hand: its process may be running.
+            let snapshot = Snapshot::read_file(path)?;
+            let profile = from_ledger(&snapshot, &mut Symbols::new());
+            (profile, Some(snapshot.statistics))
+        }
+    };
+    Ok(Capture { statistics, known: Known::Nothing, ..Capture::of_profile("", profile) })
+}

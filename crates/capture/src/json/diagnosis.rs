@@ -1,0 +1,134 @@
+//! `diagnose --json`: stable field names, documented in docs/json.md.
+
+use analysis::diagnosis::finding::{Finding, Site};
+use serde::Serialize;
+
+use crate::examined::Examined;
+use crate::json::objects::ObjectsJson;
+
+/// Sites of a finding's evidence.
+const SITES: usize = 5;
+
+/// The version of this shape.
+const SCHEMA: u32 = 1;
+
+/// `diagnose --json`.
+#[derive(Serialize)]
+pub struct DiagnosisJson<'a> {
+    schema: u32,
+    name: &'a str,
+    connections: Option<u64>,
+    /// To how many connections findings are projected.
+    projected_connections: Option<u64>,
+    bytes_per_connection: Option<f64>,
+    floor_bytes_per_connection: Option<f64>,
+    unknown_share: f64,
+    objects: ObjectsJson,
+    findings: Vec<FindingJson<'a>>,
+}
+
+/// One finding.
+#[derive(Serialize)]
+pub struct FindingJson<'a> {
+    id: &'a str,
+    title: &'a str,
+    bytes_per_connection: Option<f64>,
+    bytes_total: i64,
+    projected_bytes: Option<f64>,
+    evidence: EvidenceJson<'a>,
+    remedies: Vec<RemedyJson<'a>>,
+    trade_off: &'a str,
+    link: &'a str,
+}
+
+#[derive(Serialize)]
+struct EvidenceJson<'a> {
+    facts: Vec<FactJson<'a>>,
+    sites: Vec<SiteJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct FactJson<'a> {
+    what: &'a str,
+    value: f64,
+}
+
+#[derive(Serialize)]
+struct SiteJson<'a> {
+    file: &'a str,
+    line: u32,
+    function: &'a str,
+    bytes: i64,
+    blocks: i64,
+    story: &'a [String],
+}
+
+#[derive(Serialize)]
+struct RemedyJson<'a> {
+    ecosystem: &'a str,
+    text: &'a str,
+}
+
+impl<'a> DiagnosisJson<'a> {
+    /// Everything that was found.
+    pub fn new(examined: &'a Examined, projected_to: Option<u64>) -> DiagnosisJson<'a> {
+        let Examined { name, case, diagnosis } = examined;
+        DiagnosisJson {
+            schema: SCHEMA,
+            name,
+            connections: case.connections.map(std::num::NonZeroU64::get),
+            projected_connections: projected_to,
+            bytes_per_connection: diagnosis.bytes_per_connection,
+            floor_bytes_per_connection: diagnosis.floor_per_connection,
+            unknown_share: diagnosis.unknown_share,
+            objects: ObjectsJson::new(&case.all_objects, &case.objects, case.connections),
+            findings: diagnosis
+                .findings
+                .iter()
+                .map(|finding| FindingJson::new(finding, projected_to))
+                .collect(),
+        }
+    }
+}
+
+impl<'a> FindingJson<'a> {
+    /// One finding, projected if that is wanted.
+    pub fn new(finding: &'a Finding, projected_to: Option<u64>) -> FindingJson<'a> {
+        let rule = finding.rule;
+        FindingJson {
+            id: rule.id,
+            title: &finding.title,
+            bytes_per_connection: finding.bytes_per_connection,
+            bytes_total: finding.bytes_total,
+            projected_bytes: projected_to.and_then(|connections| finding.projected(connections)),
+            evidence: EvidenceJson {
+                facts: finding
+                    .facts
+                    .iter()
+                    .map(|fact| FactJson { what: fact.what, value: fact.value })
+                    .collect(),
+                sites: finding.sites.iter().take(SITES).map(SiteJson::new).collect(),
+            },
+            remedies: rule
+                .remedies
+                .iter()
+                .map(|remedy| RemedyJson { ecosystem: remedy.ecosystem.name(), text: remedy.text })
+                .collect(),
+            trade_off: rule.trade_off,
+            link: rule.link,
+        }
+    }
+}
+
+impl<'a> SiteJson<'a> {
+    fn new(site: &'a Site) -> SiteJson<'a> {
+        SiteJson {
+            file: &site.file,
+            line: site.line,
+            function: &site.function,
+            bytes: site.bytes,
+            blocks: site.blocks,
+            story: &site.telling,
+        }
+    }
+}

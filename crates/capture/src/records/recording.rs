@@ -1,0 +1,207 @@
+//! `run.json` of `tlsheap record`: what was recorded, how much of it was seen, and what came of
+//! it. Documented in docs/json.md.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use analysis::ssl_object_share::SslObjectShare;
+use ledger::{Found, Outcome};
+use serde::{Deserialize, Serialize};
+
+use crate::CaptureError;
+use crate::json::interval::Ends;
+use crate::machine::Machine;
+use crate::records::counts::CountsRecord;
+use crate::records::read_json;
+use crate::records::recorder::RecorderRecord;
+use crate::records::run::SymbolsRecord;
+
+/// What [`Recording::kind`] holds; runs of the reference server have no such field.
+pub const KIND: &str = "record";
+
+/// The version of this file's shape.
+pub const SCHEMA: u32 = 1;
+
+/// One recording.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recording {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// [`KIND`].
+    pub kind: String,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How the program ended, in words.
+    pub ended: String,
+    /// The program's exit code; `null` when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// When the figures were read, in words.
+    pub captured: String,
+    /// When they were read, in seconds after the program's start; `null` when that was at its end.
+    pub captured_after_seconds: Option<f64>,
+    /// SSL objects that were live at the capture; `null` without one while the program ran. Each
+    /// end of a connection has one.
+    pub connections: Option<u64>,
+    /// What one SSL object costs; `null` without any.
+    pub per_connection: Option<PerSslObject>,
+    /// The last still moment before the capture without SSL objects; `null` when there was none.
+    pub baseline: Option<BaselineRecord>,
+    /// Live OpenSSL objects by kind at the capture.
+    pub objects: BTreeMap<String, i64>,
+    /// How many captures are in `series`.
+    pub series: usize,
+    /// This program's version.
+    pub tlsheap: String,
+    /// The commit it was built from, where it is known.
+    pub commit: Option<String>,
+    /// What it ran on.
+    pub machine: Machine,
+    /// When the program was started.
+    pub started: String,
+    /// From its start to its end.
+    pub seconds: f64,
+    /// All processes added up. Their peaks need not have come at one time.
+    pub openssl: CountsRecord,
+    /// Every process that allocated in an OpenSSL, in order of their first allocations.
+    pub processes: Vec<ProcessRecord>,
+    /// What was not seen, in sentences.
+    pub problems: Vec<String>,
+    /// How well addresses could be named.
+    pub symbols: SymbolsRecord,
+}
+
+/// OpenSSL's memory for each SSL object.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct PerSslObject {
+    /// Whether what was there before the first connection is taken off. If not, the figures are
+    /// at most right: everything that OpenSSL holds is in them.
+    pub less_baseline: bool,
+    /// Requested bytes.
+    pub bytes: f64,
+    /// Blocks.
+    pub blocks: f64,
+    /// SSL objects that were made since the baseline.
+    pub made: u64,
+    /// Allocations since the baseline for each of them; `null` when none was made.
+    pub allocations: Option<f64>,
+}
+
+/// OpenSSL's memory before the first connection.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct BaselineRecord {
+    /// After the program's start.
+    pub after_seconds: f64,
+    /// All processes added up.
+    pub openssl: CountsRecord,
+}
+
+/// One process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProcessRecord {
+    /// The process's id.
+    pub pid: u32,
+    /// Path of its program.
+    pub program: String,
+    /// The recorded process that forked it; `null` when it began with a program of its own.
+    pub forked_from: Option<u32>,
+    /// The file of the process's profile, in the folder.
+    pub profile: String,
+    /// The process's own allocations at the capture.
+    pub openssl: CountsRecord,
+    /// The process's own allocations when the program had ended.
+    pub openssl_at_end: CountsRecord,
+    /// What it had from the process that forked it.
+    pub inherited: InheritedRecord,
+    /// The OpenSSLs in it.
+    pub openssls: Vec<OpensslRecord>,
+    /// What the recorder says of itself.
+    pub recorder: RecorderRecord,
+    /// Sites whose stacks end before their root, for lack of unwind tables.
+    pub broken_stacks: u64,
+}
+
+/// Blocks that a process had from the one that forked it: in none of its other figures.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InheritedRecord {
+    /// How many.
+    pub blocks: u64,
+    /// Their requested bytes.
+    pub bytes: u64,
+    /// How many of them it has freed.
+    pub freed_blocks: u64,
+    /// Requested bytes of those.
+    pub freed_bytes: u64,
+    /// How far off the bytes may be, where a part of the blocks was counted. Of the blocks that is
+    /// not known: their sizes are in no ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_interval95: Option<Ends>,
+    /// How far off the freed bytes may be, where a part of the blocks was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freed_bytes_interval95: Option<Ends>,
+}
+
+/// One OpenSSL in a process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OpensslRecord {
+    /// The file it lies in, without its folder.
+    pub object: String,
+    /// What it says of itself.
+    pub version: String,
+    /// How it was found, in a word of [`ledger::Way`].
+    pub way: String,
+    /// What came of it, in a word of [`ledger::Outcome`].
+    pub outcome: String,
+}
+
+impl Recording {
+    /// Reads a recording's `run.json`.
+    pub fn read(path: &Path) -> Result<Recording, CaptureError> {
+        read_json(path, "a recording", SCHEMA)
+    }
+
+    /// The program, as it was named.
+    pub fn program(&self) -> &str {
+        self.command.first().map_or("", String::as_str)
+    }
+
+    /// Whether the program had ended, so that its highest total is what there is to look at.
+    pub fn is_at_peak(&self) -> bool {
+        self.captured_after_seconds.is_none()
+    }
+
+    /// The version of the OpenSSL that was recorded, if all processes had one and the same.
+    pub fn openssl(&self) -> Option<&str> {
+        let recorded = Outcome::Recorded.word();
+        let mut versions = self
+            .processes
+            .iter()
+            .flat_map(|process| &process.openssls)
+            .filter(|openssl| openssl.outcome == recorded && !openssl.version.is_empty())
+            .map(|openssl| openssl.version.as_str());
+        let first = versions.next()?;
+        versions.all(|version| version == first).then_some(first)
+    }
+}
+
+impl From<&SslObjectShare> for PerSslObject {
+    fn from(share: &SslObjectShare) -> PerSslObject {
+        PerSslObject {
+            less_baseline: share.less_baseline,
+            bytes: share.bytes,
+            blocks: share.blocks,
+            made: share.made,
+            allocations: share.allocations,
+        }
+    }
+}
+
+impl From<&Found> for OpensslRecord {
+    fn from(found: &Found) -> OpensslRecord {
+        OpensslRecord {
+            object: found.object.rsplit('/').next().unwrap_or_default().to_owned(),
+            version: found.version.clone(),
+            way: found.way.word().to_owned(),
+            outcome: found.outcome.word().to_owned(),
+        }
+    }
+}

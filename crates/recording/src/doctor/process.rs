@@ -1,0 +1,82 @@
+//! A running process: the objects in its memory map.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use finder::Elf;
+
+use super::examined::Examined;
+use super::object::Object;
+use crate::{RecordingError, place, program_file};
+
+/// Looks into the process.
+pub fn examine(pid: u32) -> Result<Examined, RecordingError> {
+    let of_process = |what: &str| PathBuf::from(format!("/proc/{pid}/{what}"));
+    if !of_process("").exists() {
+        return Err(RecordingError::NoProcess(pid));
+    }
+    let cannot = |source| RecordingError::NotAllowed { pid, source };
+    let maps = fs::read_to_string(of_process("maps")).map_err(cannot)?;
+    let program = fs::read_link(of_process("exe")).map_err(cannot)?;
+    let mut objects = Vec::new();
+    let mut unreadable = Vec::new();
+    let paths = mapped(&maps);
+    for path in paths.iter().filter(|path| !is_ours(path)) {
+        // The files that the process sees, which may be in a container.
+        let seen = of_process("root").join(path.strip_prefix("/").unwrap_or(path));
+        match fs::read(&seen) {
+            Ok(bytes) => {
+                if let Ok(elf) = Elf::parse(&bytes) {
+                    objects.push(Object::of(path, &elf));
+                }
+            }
+            Err(error) => unreadable.push(format!("{}: {error}", path.display())),
+        }
+    }
+    let obstacle = program_file::obstacle(&of_process("exe"));
+    let mut examined = Examined::of_process(pid, &program, &objects, obstacle);
+    for path in unreadable {
+        examined.note(format!("not looked at: {path}"));
+    }
+    examined.note(if paths.iter().any(|path| is_ours(path)) {
+        "it is being recorded: the recorder's library is in it".to_owned()
+    } else {
+        "a recording begins with the program: start it again with `tlsheap record`".to_owned()
+    });
+    Ok(examined)
+}
+
+fn is_ours(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == place::NAME)
+}
+
+/// Files with code in a memory map, in the order of their addresses.
+fn mapped(maps: &str) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    maps.lines()
+        .filter_map(|line| {
+            let path = line.find('/').map(|at| &line[at..])?;
+            let permissions = line.split_whitespace().nth(1)?;
+            // A deleted file is read where its successor lies, if there is one.
+            let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+            (permissions.contains('x') && seen.insert(path)).then(|| Path::new(path).to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_with_code_are_objects_and_each_once() {
+        let maps = "55e0-55f0 r--p 00000000 fe:00 1    /usr/bin/a program\n\
+                    55f0-5600 r-xp 00001000 fe:00 1    /usr/bin/a program\n\
+                    5600-5700 rw-p 00000000 00:00 0    [heap]\n\
+                    7000-7100 r-xp 00000000 fe:00 2    /usr/lib/old.so (deleted)\n\
+                    7100-7200 r-xp 00000000 fe:00 1    /usr/bin/a program\n\
+                    7200-7300 r-xp 00000000 00:00 0    [vdso]\n";
+        assert_eq!(mapped(maps), ["/usr/bin/a program", "/usr/lib/old.so"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,168 @@
+//! What a recording comes to: its capture, with every process in it.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use analysis::objects::{Object, objects};
+use analysis::ssl_object_share::SslObjectShare;
+use capture::json::interval::of_any_bytes;
+use capture::machine::Machine;
+use capture::records::counts::CountsRecord;
+use capture::records::recorder::RecorderRecord;
+use capture::records::recording::{
+    BaselineRecord, InheritedRecord, KIND, OpensslRecord, PerSslObject, ProcessRecord, Recording,
+    SCHEMA,
+};
+use capture::{Capture, Moments};
+use ledger::{Coverage, Snapshot};
+use profile::{Profile, Symbols, merge};
+
+use crate::moments::Moment;
+use crate::observer::Observed;
+use crate::processes::Processes;
+use crate::running::Ended;
+use crate::watch::Ledgers;
+use crate::{Options, coverage, perf_maps, profiles};
+
+/// The capture of a recording that has ended, from all that was seen.
+pub(crate) fn gather(
+    options: &Options,
+    ended: &Ended,
+    mut observed: Observed,
+    at_end: &Processes,
+) -> Capture {
+    let last: Ledgers = at_end
+        .recorded()
+        .map(|(path, snapshot, _)| (path.to_owned(), Arc::new(snapshot.clone())))
+        .collect();
+    let captured = observed.moments.captured.as_ref();
+    let ledgers = captured.map_or(&last, |moment| &moment.ledgers);
+    let symbols = &mut observed.symbols;
+    let unnamed = perf_maps::add(symbols, at_end);
+
+    let Gathered { whole, records, profiles: processes } = processes(ledgers, at_end, symbols);
+    let baseline = observed.moments.baseline.as_ref();
+    let before = baseline.map(|moment| profiles::merged(&moment.ledgers, symbols));
+    let timeline = observed.over_time.table(&last, symbols);
+    let share = captured.and_then(|_| SslObjectShare::of(&whole, before.as_ref()));
+
+    let mut problems = coverage::problems(at_end);
+    problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
+    problems.extend(unnamed);
+    problems.append(&mut observed.problems);
+    let live = objects(&whole).unwrap_or_default();
+    let record = Recording {
+        schema: SCHEMA,
+        kind: KIND.to_owned(),
+        command: options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        ended: ended.in_words(),
+        exit_code: ended.status.code(),
+        captured: captured.map_or("at the program's end".to_owned(), Moment::in_words),
+        captured_after_seconds: captured.map(|moment| moment.after.as_secs_f64()),
+        connections: captured
+            .filter(|_| options.sample.is_none())
+            .map(|_| live.get(&Object::Ssl).copied().unwrap_or_default())
+            .and_then(|count| u64::try_from(count).ok()),
+        per_connection: share.as_ref().map(PerSslObject::from),
+        baseline: baseline.map(|moment| BaselineRecord {
+            after_seconds: moment.after.as_secs_f64(),
+            openssl: totals(&moment.ledgers),
+        }),
+        objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
+        series: observed.captures,
+        tlsheap: options.made_by.version.clone(),
+        commit: options.made_by.commit.clone(),
+        machine: Machine::this(),
+        started: ended.started.clone(),
+        seconds: ended.lasted.as_secs_f64(),
+        openssl: totals(ledgers),
+        processes: records,
+        problems,
+        symbols: symbols.summary().into(),
+    };
+    let moments = Moments { closed: None, timeline: Some(timeline), processes };
+    Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
+}
+
+/// The program's name without its folder, fit for names of folders.
+pub fn name_of(program: &OsStr) -> String {
+    let name = Path::new(program).file_name().unwrap_or(program);
+    name.to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
+}
+
+fn totals(ledgers: &Ledgers) -> CountsRecord {
+    CountsRecord::of(ledgers.values().map(|snapshot| &**snapshot))
+}
+
+/// The processes of a recording, each for itself and all together.
+struct Gathered {
+    whole: Profile,
+    records: Vec<ProcessRecord>,
+    /// Under the names of their files.
+    profiles: Vec<(String, Profile)>,
+}
+
+fn processes(ledgers: &Ledgers, at_end: &Processes, symbols: &mut Symbols) -> Gathered {
+    let mut gathered =
+        Gathered { whole: Profile::of_heap(), records: Vec::new(), profiles: Vec::new() };
+    let mut names = Names::default();
+    for (path, snapshot) in profiles::in_order(ledgers) {
+        // A ledger that could be read before can be read at the end; if not, that is a problem
+        // that has been said, and the process has no name.
+        let end = at_end.recorded().find(|(other, ..)| *other == path);
+        let (end, coverage) = match end {
+            Some((_, end, coverage)) => (end, coverage.clone()),
+            None => (snapshot, Coverage::default()),
+        };
+        let profile = profiles::of_process(snapshot, &coverage, symbols);
+        let name = names.of_process(snapshot.pid);
+        merge(&mut gathered.whole, &profile);
+        gathered.records.push(process_record(name.clone(), snapshot, &coverage, end));
+        gathered.profiles.push((name, profile));
+    }
+    gathered
+}
+
+/// A name for each process's profile: a process that calls exec keeps its id.
+#[derive(Default)]
+struct Names(Vec<u32>);
+
+impl Names {
+    fn of_process(&mut self, pid: u32) -> String {
+        self.0.push(pid);
+        match self.0.iter().filter(|other| **other == pid).count() {
+            1 => format!("process-{pid}.pb.gz"),
+            again => format!("process-{pid}.{again}.pb.gz"),
+        }
+    }
+}
+
+/// Of the statistics, those at the end: what is lost after the capture is lost all the same.
+fn process_record(
+    profile: String,
+    snapshot: &Snapshot,
+    coverage: &Coverage,
+    end: &Snapshot,
+) -> ProcessRecord {
+    let inherited = &end.statistics.inherited;
+    ProcessRecord {
+        pid: snapshot.pid,
+        program: coverage.program.clone(),
+        forked_from: coverage.forked_from,
+        profile,
+        openssl: CountsRecord::of(std::iter::once(snapshot)),
+        openssl_at_end: CountsRecord::of(std::iter::once(end)),
+        inherited: InheritedRecord {
+            blocks: inherited.blocks,
+            bytes: inherited.bytes,
+            freed_blocks: inherited.freed_blocks,
+            freed_bytes: inherited.freed_bytes,
+            bytes_interval95: of_any_bytes(inherited.bytes, end.sampling),
+            freed_bytes_interval95: of_any_bytes(inherited.freed_bytes, end.sampling),
+        },
+        openssls: coverage.openssls.iter().map(OpensslRecord::from).collect(),
+        recorder: RecorderRecord::new(&end.statistics, end.sampling),
+        broken_stacks: end.statistics.broken_stacks,
+    }
+}

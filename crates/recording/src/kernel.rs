@@ -1,0 +1,148 @@
+//! What the kernel says of processes, beyond their files: one room for all of `/proc`.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use procfs::net::{TcpState, tcp, tcp6};
+use procfs::process::{ProcState, Process, all_processes};
+
+/// A process as it is now. An id is used again when its process has ended, but not with one and
+/// the same start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessNow {
+    /// The process's id.
+    pub pid: u32,
+    /// When it was started, in clock ticks since the machine's start.
+    pub started: u64,
+    /// The process that it is a child of.
+    pub parent: u32,
+    /// The first 15 bytes of its program's name, or what it calls itself.
+    pub name: String,
+}
+
+/// The process with this id; `None` when there is none, or one that has ended and was not waited
+/// for: it has no memory any more.
+pub fn process(pid: u32) -> Option<ProcessNow> {
+    now(&Process::new(i32::try_from(pid).ok()?).ok()?)
+}
+
+/// All processes that have not ended.
+pub fn processes() -> Vec<ProcessNow> {
+    let all = all_processes().into_iter().flatten();
+    all.filter_map(|process| now(&process.ok()?)).collect()
+}
+
+fn now(process: &Process) -> Option<ProcessNow> {
+    let stat = process.stat().ok()?;
+    if matches!(stat.state().ok()?, ProcState::Zombie | ProcState::Dead) {
+        return None;
+    }
+    Some(ProcessNow {
+        pid: u32::try_from(stat.pid).ok()?,
+        started: stat.starttime,
+        parent: u32::try_from(stat.ppid).ok()?,
+        name: stat.comm,
+    })
+}
+
+/// The resident memory of a process in bytes; `None` once it is gone.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let statm = Process::new(i32::try_from(pid).ok()?).ok()?.statm().ok()?;
+    Some(statm.resident * rustix::param::page_size() as u64)
+}
+
+/// The part of resident memory in bytes that is charged to a process: pages that several share are
+/// divided among them. `None` once it is gone, or when it may not be looked into.
+pub fn proportional_bytes(pid: u32) -> Option<u64> {
+    // Not through procfs, which reads names and values of every line into a map: this is asked for
+    // each process four times a second.
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// The processor time that a process has used, user and system, to a hundredth of a second;
+/// `None` once it is gone.
+pub fn processor_time(pid: u32) -> Option<Duration> {
+    let stat = Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
+    let ticks = stat.utime + stat.stime;
+    let per_second = rustix::param::clock_ticks_per_second();
+    Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
+
+/// The memory map of a process, as the kernel writes it.
+pub fn memory_map(pid: u32) -> io::Result<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/maps"))
+}
+
+/// The memory areas of a process with what is resident of each, as the kernel writes them; `None`
+/// once it is gone.
+pub fn memory_areas(pid: u32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/smaps")).ok()
+}
+
+/// This process is in the foreground of a terminal: then the terminal's signals reach what it has
+/// started by themselves.
+pub fn in_foreground() -> bool {
+    let stat = Process::myself().and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.pgrp == stat.tpgid)
+}
+
+/// Somebody listens on the TCP port, on whatever address of this machine.
+pub fn is_listened_on(port: u16) -> bool {
+    // A machine may have no IPv6.
+    let sockets = [tcp().ok(), tcp6().ok()];
+    let listens = sockets.into_iter().flatten().flatten();
+    let mut listens = listens.filter(|socket| socket.state == TcpState::Listen);
+    listens.any(|socket| socket.local_address.port() == port)
+}
+
+/// Memory of this machine in bytes, as the kernel says it: all of it, and what new processes could
+/// have without swapping. `None` where it does not say.
+pub fn machine_memory() -> Option<(u64, u64)> {
+    use procfs::{Current, Meminfo};
+
+    let memory = Meminfo::current().ok()?;
+    Some((memory.mem_total, memory.mem_available?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv6Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn this_process_has_a_start_and_a_name() {
+        let own = process(std::process::id()).expect("it is running");
+        assert_eq!(own.pid, std::process::id());
+        assert!(own.started > 0 && !own.name.is_empty());
+        assert!(processes().contains(&own));
+        assert!(process(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn this_process_has_memory_and_has_used_time() {
+        let own = std::process::id();
+        let (all, available) = machine_memory().expect("this is Linux");
+        assert!(available > 0 && available <= all);
+        assert!(resident_bytes(own).is_some_and(|bytes| bytes > 0 && bytes < all));
+        assert!(proportional_bytes(own).is_some_and(|bytes| bytes > 0));
+        assert!(processor_time(own).is_some() && resident_bytes(u32::MAX).is_none());
+    }
+
+    #[test]
+    fn a_port_is_taken_while_somebody_listens() {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        assert!(is_listened_on(port));
+        drop(first);
+        assert!(!is_listened_on(port));
+        // A machine may have no IPv6.
+        if let Ok(second) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+            assert!(is_listened_on(second.local_addr().unwrap().port()));
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Records any program: starts it with the recorder preloaded into it and into whatever it starts,
+//! watches the ledgers while it runs, and makes a [`Capture`](capture::Capture) of them.
+//!
+//! [`record`] does all of that; [`doctor`] says beforehand what could be recorded. Nothing here
+//! prints: what is to be said comes back as values and sentences.
+//!
+//! ```
+//! use recording::doctor::examine_program;
+//!
+//! // `sh` has no OpenSSL, and so there is nothing to record in it.
+//! let examined = examine_program("sh".as_ref())?;
+//! assert!(!examined.recordable && examined.libraries.is_empty());
+//! let error = examine_program("no-such-program".as_ref()).expect_err("it is nowhere");
+//! assert_eq!(error.fault(), capture::Fault::User);
+//! # Ok::<(), recording::RecordingError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod coverage;
+pub mod descendants;
+pub mod doctor;
+mod error;
+pub mod found;
+mod gathering;
+pub mod goals;
+pub mod kernel;
+mod moments;
+mod observer;
+mod options;
+mod over_time;
+mod perf_maps;
+pub mod place;
+pub mod processes;
+mod profiles;
+pub mod program_file;
+mod recording;
+pub mod running;
+mod series;
+mod watch;
+
+pub use error::RecordingError;
+pub use gathering::name_of;
+pub use goals::{Goals, Reached};
+pub use options::{AtInterrupt, Options, Stop, Streams};
+pub use place::Place;
+pub use recording::{Recorded, record};

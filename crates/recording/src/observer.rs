@@ -1,0 +1,199 @@
+//! Looks at the recorded processes while they run, and keeps what is needed of what it sees.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use capture::folder;
+use profile::Symbols;
+
+use crate::descendants::{Descendants, Lost};
+use crate::error::sentence;
+use crate::goals::{Reached, Waiting};
+use crate::moments::{Moment, Moments};
+use crate::over_time::OverTime;
+use crate::place::Place;
+use crate::series::Series;
+use crate::watch::Watch;
+use crate::{Options, RecordingError};
+
+/// The time between two looks, unless looking takes long.
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// Looking takes at most one part in so many of the time.
+const SHARE: u32 = 10;
+
+/// What is kept of the program's life.
+pub struct Observer<'a> {
+    begun: Instant,
+    next: Instant,
+    watch: Watch,
+    waiting: Waiting,
+    series: Option<Series<'a>>,
+    moments: Moments,
+    over_time: OverTime,
+    descendants: Descendants,
+    /// Whether SSL objects are counted; a sample does not say how many there are.
+    counts_objects: bool,
+    reached: Option<Reached>,
+    /// The most SSL objects that were live at one look.
+    most: i64,
+    /// What went wrong, in sentences.
+    problems: Vec<String>,
+    /// How long the last look took, without what was asked for.
+    looking: Duration,
+}
+
+/// What was seen of the program's life.
+pub struct Observed {
+    pub moments: Moments,
+    pub over_time: OverTime,
+    /// Captures of the series.
+    pub captures: usize,
+    /// Processes that were not recorded, the certain ones first.
+    pub lost: Vec<Lost>,
+    /// The names that were needed up to now.
+    pub symbols: Symbols,
+    /// What went wrong, and what was waited for in vain, in sentences.
+    pub problems: Vec<String>,
+    /// The goal that was reached.
+    pub reached: Option<Reached>,
+}
+
+impl<'a> Observer<'a> {
+    /// Of a program that was started just now.
+    pub fn of(
+        options: &Options,
+        program: u32,
+        place: &Place,
+        folder: &'a Path,
+    ) -> Result<Observer<'a>, RecordingError> {
+        let now = Instant::now();
+        Ok(Observer {
+            begun: now,
+            next: now + BETWEEN,
+            watch: Watch::on(place.ledgers()),
+            waiting: Waiting::new(options.goals, now),
+            series: options.every.map(|every| Series::start(every, folder)).transpose()?,
+            moments: Moments::default(),
+            over_time: OverTime::start(),
+            descendants: Descendants::of(program, place.library()),
+            counts_objects: options.sample.is_none(),
+            reached: None,
+            most: 0,
+            problems: Vec::new(),
+            looking: Duration::ZERO,
+        })
+    }
+
+    /// Since the program's start.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// When to look next.
+    pub fn next_look(&self) -> Instant {
+        match self.waiting.goals().time.and_then(|time| self.begun.checked_add(time)) {
+            Some(end) if self.moments.captured.is_none() => self.next.min(end),
+            _ => self.next,
+        }
+    }
+
+    /// Looks. `true` when a goal was reached: the capture is made, and the program may end.
+    pub fn look(&mut self) -> bool {
+        let began = Instant::now();
+        let (sight, looked) = (self.watch.look(), Instant::now());
+        let elapsed = self.elapsed();
+        self.most = self.most.max(sight.ssl.live);
+        if self.counts_objects {
+            self.moments.consider(&sight, elapsed);
+        }
+        let mut reached = false;
+        let mut capture = String::new();
+        if self.moments.captured.is_none()
+            && let Some(goal) = self.waiting.reached(&sight, elapsed, looked)
+        {
+            self.moments.capture(&sight, elapsed, &goal.in_words());
+            self.reached = Some(goal);
+            folder::HEAP.clone_into(&mut capture);
+            reached = true;
+        }
+        let mut looking = began.elapsed();
+        if let Some(series) = &mut self.series
+            && self.moments.captured.is_none()
+            && !sight.running.is_empty()
+            && series.is_due(elapsed)
+        {
+            match series.add(elapsed, &sight, &mut self.watch.symbols) {
+                Ok(name) => capture = name,
+                // The program and the rest of the recording go on.
+                Err(error) => {
+                    self.problems.push(format!("a capture of the series: {}", sentence(&error)));
+                }
+            }
+        }
+        let began = Instant::now();
+        if self.over_time.is_due(elapsed) || !capture.is_empty() {
+            self.over_time.add(elapsed, &sight, &capture);
+            self.descendants.look();
+        }
+        looking += began.elapsed();
+        // A look at which many names are needed for the first time takes long once.
+        self.next = Instant::now() + BETWEEN.max(looking.min(self.looking) * SHARE);
+        self.looking = looking;
+        reached
+    }
+
+    /// Makes the capture now, if there is none yet.
+    pub fn capture(&mut self, how: &str) {
+        if self.moments.captured.is_none() {
+            let (sight, elapsed) = (self.watch.look(), self.elapsed());
+            self.moments.capture(&sight, elapsed, how);
+            self.over_time.add(elapsed, &sight, folder::HEAP);
+        }
+    }
+
+    /// The program has ended: whether there is a goal that has not been reached, and something
+    /// goes on that may reach it.
+    pub fn waits(&mut self) -> bool {
+        if !self.waiting.goals().any() || self.moments.captured.is_some() {
+            return false;
+        }
+        self.descendants.look_everywhere();
+        self.descendants.running() > 0
+    }
+
+    /// The program and what it has started.
+    pub fn descendants(&mut self) -> &mut Descendants {
+        &mut self.descendants
+    }
+
+    /// The end: nothing is recorded any more.
+    pub fn finish(mut self) -> Observed {
+        let (sight, elapsed) = (self.watch.look(), self.elapsed());
+        self.over_time.add(elapsed, &sight, "");
+        let rested = matches!(self.reached, Some(Reached::Rest { .. } | Reached::Restless { .. }));
+        if let Some(wanted) = self.waiting.goals().at_rest.filter(|_| !rested) {
+            self.problems.push(format!(
+                "there never were {wanted} SSL objects at rest: at most {} were seen",
+                self.most
+            ));
+        }
+        Observed {
+            moments: self.moments,
+            over_time: self.over_time,
+            captures: self.series.map_or(0, |series| series.captures()),
+            lost: self.descendants.lost().into_iter().cloned().collect(),
+            symbols: self.watch.symbols,
+            problems: self.problems,
+            reached: self.reached,
+        }
+    }
+}
+
+impl Moment {
+    /// When and how it was, in words.
+    pub fn in_words(&self) -> String {
+        let comma = if self.how.is_empty() { "" } else { ", " };
+        format!("after {:.1} s{comma}{}", self.after.as_secs_f64(), self.how)
+    }
+}

@@ -1,0 +1,89 @@
+//! What to record, and how.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use capture::machine::MadeBy;
+use ledger::Sampling;
+use tokio::sync::Notify;
+
+use crate::goals::Goals;
+
+/// What to record, and how.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The program and its arguments; the program at least.
+    pub command: Vec<OsString>,
+    /// What to wait for.
+    pub goals: Goals,
+    /// How often to keep a capture as well until then.
+    pub every: Option<Duration>,
+    /// Counts only a part of the blocks.
+    pub sample: Option<Sampling>,
+    /// Variables that the program gets besides its own and the recorder's.
+    pub environment: Vec<(OsString, OsString)>,
+    /// What becomes of the program's input and output.
+    pub streams: Streams,
+    /// What an interrupt does.
+    pub at_interrupt: AtInterrupt,
+    /// Ends the recording from elsewhere.
+    pub stop: Stop,
+    /// What is said of the program that records.
+    pub made_by: MadeBy,
+}
+
+/// What becomes of the program's standard input, output and error.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Streams {
+    /// The program has this process's own.
+    Own,
+    /// The program reads nothing, and all that it writes goes to this file.
+    Log(File),
+}
+
+/// What Ctrl-C does, and SIGTERM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AtInterrupt {
+    /// The capture is made, and the signal is passed on to the program.
+    Capture,
+    /// The program is ended, and the recording is given up.
+    GiveUp,
+}
+
+/// Ends a recording: the program is told to end as after a goal that was reached. Copies are
+/// handles of one and the same.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<Notify>);
+
+impl Stop {
+    /// Ends the recording now, or as soon as it has begun.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) async fn wanted(&self) {
+        self.0.notified().await;
+    }
+}
+
+impl Options {
+    /// Records this command until it has ended, every block, with this process's streams.
+    pub fn of(command: Vec<OsString>) -> Options {
+        Options {
+            command,
+            goals: Goals::default(),
+            every: None,
+            sample: None,
+            environment: Vec::new(),
+            streams: Streams::Own,
+            at_interrupt: AtInterrupt::Capture,
+            stop: Stop::default(),
+            made_by: MadeBy::this(None),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Memory over time: gathered while the program runs, and made a table of at its end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::kernel;
+use crate::watch::{Ledgers, Sight};
+use analysis::over_time::Groups;
+use analysis::timeline::Timeline;
+use capture::timeline::{Column, EVERY, Table, add_ledger, in_thousandths};
+use ledger::Snapshot;
+use profile::Symbols;
+
+/// So many lines at most: when there are more, every second one is left out from then on.
+const MOST: usize = 1_200;
+
+/// The lines, each with what has changed since the one before: a recording of a day has as many
+/// as one of five minutes, and most sites of most processes do not change.
+pub struct OverTime {
+    every: Duration,
+    next: Duration,
+    lines: Vec<Line>,
+    /// Bytes in use by site at the last line.
+    last: BTreeMap<PathBuf, Vec<u64>>,
+}
+
+struct Line {
+    seconds: f64,
+    processes: usize,
+    connections: u64,
+    rss: u64,
+    /// The capture that was made at this line; such a line is never left out.
+    capture: String,
+    changes: Vec<(PathBuf, Vec<Change>)>,
+}
+
+/// A site's bytes in use, now less before.
+#[derive(Clone, Copy)]
+struct Change {
+    site: u32,
+    bytes: i64,
+}
+
+impl OverTime {
+    /// No lines yet.
+    pub fn start() -> OverTime {
+        let next = Duration::ZERO;
+        OverTime { every: EVERY, next, lines: Vec::new(), last: BTreeMap::new() }
+    }
+
+    /// Whether it is time for a line.
+    pub fn is_due(&self, elapsed: Duration) -> bool {
+        elapsed >= self.next
+    }
+
+    /// Adds a line. `capture` names the capture that was made of this sight, if there was one.
+    pub fn add(&mut self, elapsed: Duration, sight: &Sight, capture: &str) {
+        while self.next <= elapsed {
+            self.next += self.every;
+        }
+        let changes = sight
+            .ledgers
+            .iter()
+            .map(|(path, snapshot)| (path.clone(), self.changes(path, snapshot)))
+            .filter(|(_, changes)| !changes.is_empty())
+            .collect();
+        self.lines.push(Line {
+            seconds: elapsed.as_secs_f64(),
+            processes: sight.running.len(),
+            connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
+            rss: sight.running.iter().filter_map(|pid| kernel::proportional_bytes(*pid)).sum(),
+            capture: capture.to_owned(),
+            changes,
+        });
+        if self.lines.len() > MOST {
+            self.thin_out();
+        }
+    }
+
+    fn changes(&mut self, path: &Path, snapshot: &Snapshot) -> Vec<Change> {
+        let last = self.last.entry(path.to_owned()).or_default();
+        last.resize(snapshot.sites.len().max(last.len()), 0);
+        let mut changes = Vec::new();
+        for (at, (last, site)) in last.iter_mut().zip(&snapshot.sites).enumerate() {
+            let now = site.counts.inuse_bytes;
+            if now != *last {
+                changes.push(Change { site: at as u32, bytes: now.wrapping_sub(*last) as i64 });
+                *last = now;
+            }
+        }
+        changes
+    }
+
+    /// Leaves out every second line, and hands its changes to the one after it.
+    fn thin_out(&mut self) {
+        self.every *= 2;
+        let mut kept: Vec<Line> = Vec::with_capacity(MOST);
+        let mut waiting = Vec::new();
+        let newest = self.lines.len() - 1;
+        for (at, mut line) in std::mem::take(&mut self.lines).into_iter().enumerate() {
+            if at % 2 == 1 && at < newest && line.capture.is_empty() {
+                waiting = line.changes;
+            } else {
+                waiting.append(&mut line.changes);
+                line.changes = std::mem::take(&mut waiting);
+                kept.push(line);
+            }
+        }
+        self.lines = kept;
+    }
+
+    /// The table: what is known of each line, and a column for each top-level category. `last` are
+    /// later readings of the same ledgers.
+    pub fn table(&self, last: &Ledgers, symbols: &mut Symbols) -> Table {
+        let lines = &self.lines;
+        let mut groups = Groups::of(lines.len());
+        for (path, snapshot) in last {
+            let changes = self.changes_of(path);
+            add_ledger(&mut groups, snapshot, symbols, |site| self.bytes(changes.get(&site)));
+        }
+        // A sample does not say how many objects there are.
+        let counted = last.values().all(|snapshot| snapshot.sampling.is_none());
+        let connections = || lines.iter().map(|line| line.connections).collect();
+        let mut timeline = Timeline {
+            seconds: lines.iter().map(|line| in_thousandths(line.seconds)).collect(),
+            connections: counted.then(connections),
+            rss: lines.iter().map(|line| line.rss).collect(),
+            series: groups.series(),
+            openssl_margins: groups.margins(),
+            phases: Vec::new(),
+        };
+        self.be_certain_of_nothing(&mut timeline);
+        let leading = vec![
+            Column::seconds(&timeline),
+            Column::of("processes", lines.iter().map(|line| line.processes.to_string())),
+            Column::connections(&timeline),
+            Column::rss(&timeline),
+            Column::of("capture", lines.iter().map(|line| line.capture.clone())),
+        ];
+        Table { leading, timeline }
+    }
+
+    /// Where no process runs, nothing is held, whatever was sampled.
+    fn be_certain_of_nothing(&self, timeline: &mut Timeline) {
+        let of_groups = timeline.series.iter_mut().filter_map(|series| series.margins.as_mut());
+        for margins in of_groups.chain(&mut timeline.openssl_margins) {
+            for (margin, line) in margins.iter_mut().zip(&self.lines) {
+                if line.processes == 0 {
+                    *margin = 0;
+                }
+            }
+        }
+    }
+
+    /// The changes of a ledger's sites, each with its line.
+    fn changes_of(&self, path: &Path) -> HashMap<usize, Vec<(usize, i64)>> {
+        let mut changes: HashMap<usize, Vec<(usize, i64)>> = HashMap::new();
+        for (at, line) in self.lines.iter().enumerate() {
+            for (_, of_ledger) in line.changes.iter().filter(|(of, _)| of == path) {
+                for change in of_ledger {
+                    changes.entry(change.site as usize).or_default().push((at, change.bytes));
+                }
+            }
+        }
+        changes
+    }
+
+    /// Bytes in use at each line.
+    fn bytes(&self, changes: Option<&Vec<(usize, i64)>>) -> Vec<i64> {
+        let mut values = vec![0; self.lines.len()];
+        for (at, bytes) in changes.into_iter().flatten() {
+            values[*at] += bytes;
+        }
+        let mut sum = 0;
+        for value in &mut values {
+            sum += *value;
+            *value = sum;
+        }
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ledger::{Counts, Sampling, Site};
+
+    use super::*;
+
+    fn sight(ledgers: &[(&str, &[u64])]) -> Sight {
+        let snapshot = |sites: &[u64]| {
+            let site = |bytes: &u64| Site {
+                file: Some("ssl/ssl_lib.c".into()),
+                counts: Counts { inuse_bytes: *bytes, ..Counts::default() },
+                ..Site::default()
+            };
+            Snapshot { sites: sites.iter().map(site).collect(), ..Snapshot::default() }
+        };
+        let ledgers = ledgers
+            .iter()
+            .map(|(path, sites)| (PathBuf::from(path), Arc::new(snapshot(sites))))
+            .collect();
+        Sight { ledgers, ..Sight::default() }
+    }
+
+    /// What is seen in a sample of one in 100 bytes and blocks of 10, in a process that runs.
+    fn sampled(sight: Sight) -> Sight {
+        let mut sight = sight;
+        for snapshot in sight.ledgers.values_mut().map(Arc::make_mut) {
+            snapshot.sampling = Sampling::every(100);
+            snapshot.sites.iter_mut().for_each(|site| site.block_bytes = 10);
+        }
+        sight.running = vec![std::process::id()];
+        sight
+    }
+
+    fn table_of(over_time: &OverTime, last: &Sight) -> String {
+        let table = over_time.table(&last.ledgers, &mut Symbols::new());
+        String::from_utf8(table.csv()).expect("text")
+    }
+
+    #[test]
+    fn each_line_has_the_sum_of_all_processes() {
+        let mut over_time = OverTime::start();
+        let seen = [
+            sight(&[("a", &[5])]),
+            sight(&[("a", &[5, 20]), ("b", &[100])]),
+            sight(&[("a", &[0, 21]), ("b", &[0])]),
+        ];
+        for (at, sight) in seen.iter().enumerate() {
+            let capture = if at == 1 { "baseline" } else { "" };
+            over_time.add(EVERY * at as u32, sight, capture);
+        }
+        assert_eq!(
+            table_of(&over_time, &seen[2]),
+            "seconds,processes,connections,rss,capture,tls\n\
+             0.000,0,0,0,,5\n0.250,0,0,0,baseline,125\n0.500,0,0,0,,21\n"
+        );
+    }
+
+    #[test]
+    fn of_a_sample_each_column_has_its_margin_and_connections_are_not_known() {
+        let mut over_time = OverTime::start();
+        let running = sampled(sight(&[("a", &[1_051, 0])]));
+        let ended = Sight { running: Vec::new(), ..sampled(sight(&[("a", &[0, 0])])) };
+        over_time.add(EVERY, &running, "");
+        over_time.add(2 * EVERY, &ended, "");
+        let table = table_of(&over_time, &ended);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(
+            lines[0],
+            "seconds,processes,connections,rss,capture,tls,tls_margin95,openssl_margin95"
+        );
+        let fields: Vec<&str> = lines[1].split(',').collect();
+        // A counted block of 10 bytes stands for 105.08, with a variance of 95.08 times as many:
+        // 1.96 √((1,051 + 105.08) 95.08); where blocks may be smaller, 1.96 √(1,051 · 95.08 +
+        // 10,000).
+        assert_eq!(fields[..3], ["0.250", "1", ""]);
+        assert_eq!(fields[4..], ["", "1051", "650", "650"]);
+        assert_eq!(lines[2], "0.500,0,,0,,0,0,0", "nothing runs, nothing is held");
+    }
+
+    #[test]
+    fn a_long_recording_has_fewer_lines_with_the_same_figures() {
+        let mut over_time = OverTime::start();
+        let last = sight(&[("a", &[7_777])]);
+        let mut lines = 0;
+        for at in 0..5_000_u32 {
+            if over_time.is_due(EVERY * at) {
+                let bytes = if at == 4_999 { 7_777 } else { u64::from(at) };
+                over_time.add(EVERY * at, &sight(&[("a", &[bytes])]), "");
+                lines += 1;
+            }
+        }
+        assert!(lines < 5_000 && over_time.lines.len() <= MOST);
+        for line in table_of(&over_time, &last).lines().skip(1) {
+            let fields: Vec<&str> = line.split(',').collect();
+            let seconds: f64 = fields[0].parse().expect("seconds");
+            let expected = format!("{:.0}", seconds / EVERY.as_secs_f64());
+            assert_eq!(fields[5], expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Profiles of recorded processes, with names and categories.
+
+use std::path::Path;
+
+use analysis::category::label_categories;
+use analysis::process;
+use ledger::{Coverage, Snapshot};
+use profile::{Profile, Symbols, from_recording, merge};
+
+use crate::watch::Ledgers;
+
+/// The profile of one process. Each sample says which process it is of.
+pub fn of_process(snapshot: &Snapshot, coverage: &Coverage, symbols: &mut Symbols) -> Profile {
+    let mut profile = from_recording(snapshot, symbols, &coverage.openssl_names());
+    label_categories(&mut profile);
+    let program = coverage.program.rsplit('/').next().unwrap_or_default();
+    let label = format!("{} {program}", snapshot.pid);
+    for sample in profile.samples_mut() {
+        sample.set_label(process::LABEL, &label);
+    }
+    profile
+}
+
+/// The profile of all processes.
+pub fn merged(ledgers: &Ledgers, symbols: &mut Symbols) -> Profile {
+    let mut whole = Profile::of_heap();
+    for (path, snapshot) in in_order(ledgers) {
+        // Without the file, a process has an id and no name.
+        let coverage = Coverage::read_file(&path.with_extension("coverage")).unwrap_or_default();
+        merge(&mut whole, &of_process(snapshot, &coverage, symbols));
+    }
+    whole
+}
+
+/// The processes in order of their beginnings.
+pub fn in_order(ledgers: &Ledgers) -> Vec<(&Path, &Snapshot)> {
+    let mut all: Vec<(&Path, &Snapshot)> =
+        ledgers.iter().map(|(path, snapshot)| (path.as_path(), &**snapshot)).collect();
+    all.sort_by_key(|(path, snapshot)| (snapshot.started_nanos, snapshot.pid, *path));
+    all
+}

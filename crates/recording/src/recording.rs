@@ -1,0 +1,54 @@
+//! A recording from the program's start to its capture.
+
+use std::path::Path;
+
+use capture::Capture;
+
+use crate::descendants::Lost;
+use crate::gathering::gather;
+use crate::goals::Reached;
+use crate::options::Options;
+use crate::place::Place;
+use crate::processes::Processes;
+use crate::running::Ended;
+use crate::{RecordingError, coverage, processes, running};
+
+/// A recording that has come to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// What was found.
+    pub capture: Capture,
+    /// How the program ended.
+    pub ended: Ended,
+    /// The goal that was reached; `None` where the program ended, or was interrupted, before.
+    pub reached: Option<Reached>,
+    /// The processes when all was over.
+    pub at_end: Processes,
+    /// Processes that have the recorder in them and go on.
+    pub going_on: Vec<u32>,
+}
+
+/// Runs the program and records it and whatever it starts. Captures of a series go into `folder`,
+/// which is there and is not otherwise written to.
+pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingError> {
+    let place = Place::make()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(RecordingError::system("start a runtime"))?;
+    let (ended, mut observed) = runtime.block_on(running::run(options, &place, folder))?;
+
+    let at_end = processes::read(place.ledgers())?;
+    let going_on = place.leave();
+    if !coverage::anything_recorded(&at_end) {
+        let why = match observed.lost.first() {
+            Some(Lost::Certainly(sentence)) => sentence.clone(),
+            _ => coverage::why_nothing(&at_end, ended.pid, &options.command[0]),
+        };
+        return Err(RecordingError::NothingRecorded { why, ended: ended.in_words() });
+    }
+    let reached = observed.reached.take();
+    let capture = gather(options, &ended, observed, &at_end);
+    Ok(Recorded { capture, ended, reached, at_end, going_on })
+}

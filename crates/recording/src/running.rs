@@ -1,0 +1,228 @@
+//! The recorded program while it runs: started with the library preloaded, and passed every
+//! signal that is meant to end it.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use contract::environment;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep_until;
+
+use crate::observer::{Observed, Observer};
+use crate::options::{AtInterrupt, Options, Streams};
+use crate::place::Place;
+use crate::{RecordingError, kernel};
+
+/// How long the program may take to end after our SIGTERM before it is killed.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What became of the program.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The id of its process.
+    pub pid: u32,
+    /// When it was started, as in ISO 8601.
+    pub started: String,
+    /// From its start to its end.
+    pub lasted: Duration,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// We have ended it, after the capture.
+    pub by_us: bool,
+}
+
+impl Ended {
+    /// The exit code to pass on: the program's, as shells have it; 0 when we ended it and it went
+    /// as told.
+    pub fn exit_code(&self) -> u8 {
+        match (self.status.code(), self.status.signal()) {
+            (None, Some(SIGTERM)) if self.by_us => 0,
+            (Some(code), _) => code as u8,
+            (None, signal) => 128_u8.wrapping_add(signal.unwrap_or_default() as u8),
+        }
+    }
+
+    /// How it ended, in words.
+    pub fn in_words(&self) -> String {
+        match in_words(self.status) {
+            _ if self.by_us && self.status.signal() == Some(SIGTERM) => "was ended".to_owned(),
+            how if self.by_us => format!("was asked to end and {how}"),
+            how => how,
+        }
+    }
+}
+
+const SIGTERM: i32 = Signal::TERM.as_raw();
+
+/// What is being waited for.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// The program runs, or has ended and left running what it started.
+    Running,
+    /// The capture is made, and the program was told to end.
+    Ending { until: Instant },
+    /// The program has ended, and what it left running was told to end as well.
+    EndingRest { until: Instant },
+}
+
+/// Runs the program to its end, and captures before it if that is asked for.
+pub(crate) async fn run(
+    options: &Options,
+    place: &Place,
+    folder: &Path,
+) -> Result<(Ended, Observed), RecordingError> {
+    // Before the program starts: a signal must find somebody to pass it on.
+    let listen = |kind| signal(kind).map_err(RecordingError::system("listen for signals"));
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (mut hang_up, mut quit) = (listen(SignalKind::hangup())?, listen(SignalKind::quit())?);
+    let (mut user1, mut user2) =
+        (listen(SignalKind::user_defined1())?, listen(SignalKind::user_defined2())?);
+
+    let started = jiff::Timestamp::now().to_string();
+    let mut child = start(options, place)?;
+    let pid = child.id().expect("a process that was not waited for has an id");
+    let mut observer = Observer::of(options, pid, place, folder)?;
+    let mut phase = Phase::Running;
+    let mut ended: Option<(ExitStatus, Duration)> = None;
+    let (mut over, mut given_up) = (false, false);
+    while !over {
+        let running = ended.is_none();
+        tokio::select! {
+            biased;
+            status = child.wait(), if running => {
+                let status = status.map_err(RecordingError::system("wait for the program"))?;
+                ended = Some((status, observer.elapsed()));
+            }
+            () = sleep_until(observer.next_look().into()) => {
+                if observer.look() {
+                    phase = end(pid, running, &mut observer);
+                }
+            }
+            () = options.stop.wanted() => {
+                observer.capture("when it was told to stop");
+                phase = end(pid, running, &mut observer);
+            }
+            _ = interrupt.recv() => match options.at_interrupt {
+                AtInterrupt::Capture => {
+                    observer.capture("at an interrupt");
+                    if running && !kernel::in_foreground() {
+                        pass_on(pid, Signal::INT);
+                    }
+                }
+                AtInterrupt::GiveUp => {
+                    given_up = true;
+                    phase = end(pid, running, &mut observer);
+                }
+            },
+            _ = terminate.recv() => match options.at_interrupt {
+                AtInterrupt::Capture => {
+                    observer.capture("at a SIGTERM");
+                    if running {
+                        pass_on(pid, Signal::TERM);
+                    }
+                }
+                AtInterrupt::GiveUp => {
+                    given_up = true;
+                    phase = end(pid, running, &mut observer);
+                }
+            },
+            _ = quit.recv(), if running => {
+                if !kernel::in_foreground() {
+                    pass_on(pid, Signal::QUIT);
+                }
+            }
+            _ = hang_up.recv(), if running => pass_on(pid, Signal::HUP),
+            _ = user1.recv(), if running => pass_on(pid, Signal::USR1),
+            _ = user2.recv(), if running => pass_on(pid, Signal::USR2),
+        }
+        over |= ended.is_some() && is_over(&mut phase, &mut observer);
+        if let Phase::Ending { until } | Phase::EndingRest { until } = phase
+            && Instant::now() >= until
+        {
+            observer.descendants().signal(Signal::KILL);
+        }
+    }
+    if given_up {
+        return Err(RecordingError::Interrupted);
+    }
+    let (status, lasted) = ended.expect("the loop goes on until the program has ended");
+    let by_us = !matches!(phase, Phase::Running);
+    Ok((Ended { pid, started, lasted, status, by_us }, observer.finish()))
+}
+
+/// Tells the program to end.
+fn end(pid: u32, running: bool, observer: &mut Observer<'_>) -> Phase {
+    // While they still have parents to be found by.
+    observer.descendants().look();
+    if running {
+        pass_on(pid, Signal::TERM);
+    }
+    Phase::Ending { until: Instant::now() + PATIENCE }
+}
+
+/// The program has ended: whether the recording has too.
+fn is_over(phase: &mut Phase, observer: &mut Observer<'_>) -> bool {
+    match *phase {
+        // A daemon goes on when the program that started it has ended.
+        Phase::Running => !observer.waits(),
+        Phase::Ending { until } => {
+            observer.descendants().signal(Signal::TERM);
+            *phase = Phase::EndingRest { until };
+            false
+        }
+        Phase::EndingRest { until } => {
+            observer.descendants().running() == 0 || Instant::now() >= until + PATIENCE
+        }
+    }
+}
+
+fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
+    let program = &options.command[0];
+    let mut command = Command::new(program);
+    // What the environment may say is not asked: every block is counted unless it is said here.
+    match options.sample {
+        None => command.env_remove(environment::SAMPLE),
+        Some(sampling) => command.env(environment::SAMPLE, sampling.interval().to_string()),
+    };
+    let not_started = |source| RecordingError::NotStarted { program: program.clone(), source };
+    if let Streams::Log(file) = &options.streams {
+        let copy = || -> io::Result<Stdio> { Ok(file.try_clone()?.into()) };
+        command.stdin(Stdio::null());
+        command.stdout(copy().map_err(not_started)?).stderr(copy().map_err(not_started)?);
+    }
+    command
+        .args(&options.command[1..])
+        .envs(options.environment.iter().map(|(name, value)| (name, value)))
+        .env("LD_PRELOAD", place.preload())
+        .env(environment::LEDGER_FOLDER, place.ledgers())
+        .env(environment::MAIN_PARENT, std::process::id().to_string())
+        .spawn()
+        .map_err(not_started)
+}
+
+/// Only for a program that was not waited for: then its id is nobody else's.
+fn pass_on(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// How a process ended, in words: `exited with code 3`, `was killed by signal 9 (SIGKILL)`.
+pub fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(9)) => "was killed by signal 9 (SIGKILL)".to_owned(),
+        (None, Some(31)) => {
+            "was killed by signal 31 (SIGSYS: a system-call filter forbids what it called)"
+                .to_owned()
+        }
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}

@@ -1,0 +1,152 @@
+//! The ledgers of the recorded processes while they run, read from time to time.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use analysis::objects::{self, Object};
+use ledger::{Counts, Snapshot};
+use profile::{Symbols, from_ledger};
+
+use crate::kernel;
+
+/// Ledgers by their paths, as they were at one moment.
+pub type Ledgers = BTreeMap<PathBuf, Arc<Snapshot>>;
+
+/// SSL objects: one for each end of a connection that is in a recorded process. In a sampled
+/// recording they are not counted: 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SslObjects {
+    /// There now.
+    pub live: i64,
+    /// Ever made.
+    pub made: i64,
+}
+
+/// What is seen at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Sight {
+    /// Every ledger. What a process held went with it: those of processes that have ended hold
+    /// nothing any more, but keep what was allocated, and the peak.
+    pub ledgers: Ledgers,
+    /// Ids of the processes that are running.
+    pub running: Vec<u32>,
+    /// All ledgers added up.
+    pub totals: Counts,
+    /// In all processes.
+    pub ssl: SslObjects,
+}
+
+/// The folder of ledgers, and what is known of them.
+pub struct Watch {
+    folder: PathBuf,
+    /// The names that were needed up to now; naming is most of the work at the end.
+    pub symbols: Symbols,
+    watched: BTreeMap<PathBuf, Watched>,
+}
+
+/// One process.
+struct Watched {
+    snapshot: Arc<Snapshot>,
+    ssl: SslObjects,
+    ended: bool,
+}
+
+impl Watch {
+    /// Nothing seen yet.
+    pub fn on(folder: &Path) -> Watch {
+        Watch { folder: folder.to_owned(), symbols: Symbols::new(), watched: BTreeMap::new() }
+    }
+
+    /// Looks now. A ledger that cannot be read is left out: it may be in the making, and what is
+    /// wrong with it is said when all are read at the end.
+    pub fn look(&mut self) -> Sight {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let ended = self.watched.get(&path).is_some_and(|watched| watched.ended);
+            if !ended && path.extension().is_some_and(|extension| extension == "ledger") {
+                self.read(path);
+            }
+        }
+        let mut sight = Sight::default();
+        for (path, watched) in &self.watched {
+            sight.totals.add(&watched.snapshot.totals());
+            sight.ssl.live += watched.ssl.live;
+            sight.ssl.made += watched.ssl.made;
+            if !watched.ended {
+                sight.running.push(watched.snapshot.pid);
+            }
+            sight.ledgers.insert(path.clone(), Arc::clone(&watched.snapshot));
+        }
+        sight
+    }
+
+    fn read(&mut self, path: PathBuf) {
+        let before = self.watched.get(&path);
+        let Ok(mut snapshot) = Snapshot::read_file(&path) else { return };
+        let ended = !is_mapped(&path, snapshot.pid);
+        if ended {
+            // What it has counted between the reading and its end.
+            let Ok(last) = Snapshot::read_file(&path) else { return };
+            snapshot = last;
+        }
+        let unchanged = before.filter(|watched| watched.snapshot.totals() == snapshot.totals());
+        let mut ssl = match unchanged {
+            Some(watched) => watched.ssl,
+            None => ssl_objects(&snapshot, &mut self.symbols),
+        };
+        if ended {
+            ssl.live = 0;
+            bury(&mut snapshot);
+        }
+        self.watched.insert(path, Watched { snapshot: Arc::new(snapshot), ssl, ended });
+    }
+}
+
+/// The process still counts in the ledger: it has neither ended nor become another program. One
+/// that cannot be looked into counts as running while it is there.
+fn is_mapped(ledger: &Path, pid: u32) -> bool {
+    match kernel::memory_map(pid) {
+        Ok(maps) => {
+            let name = ledger.file_name().unwrap_or_default().as_encoded_bytes();
+            maps.windows(name.len()).any(|window| window == name)
+        }
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+    }
+}
+
+/// Takes away what the process held.
+fn bury(snapshot: &mut Snapshot) {
+    let counts = snapshot.sites.iter_mut().map(|site| &mut site.counts);
+    for counts in counts.chain([&mut snapshot.statistics.dropped]) {
+        counts.inuse_blocks = 0;
+        counts.inuse_bytes = 0;
+    }
+}
+
+/// Only the sites of one source file need names.
+fn ssl_objects(snapshot: &Snapshot, symbols: &mut Symbols) -> SslObjects {
+    let name = objects::SSL_SOURCE.rsplit('/').next().unwrap_or_default();
+    let of_file = |file: &str| file.ends_with(name);
+    let sites: Vec<_> = snapshot
+        .sites
+        .iter()
+        .filter(|site| site.file.as_deref().is_some_and(of_file))
+        .cloned()
+        .collect();
+    if sites.is_empty() {
+        return SslObjects::default();
+    }
+    let part = Snapshot {
+        sites,
+        modules: snapshot.modules.clone(),
+        sampling: snapshot.sampling,
+        ..Snapshot::default()
+    };
+    let profile = from_ledger(&part, symbols);
+    let ssl = |counts: Option<BTreeMap<Object, i64>>| {
+        counts.and_then(|counts| counts.get(&Object::Ssl).copied()).unwrap_or_default()
+    };
+    SslObjects { live: ssl(objects::objects(&profile)), made: ssl(objects::objects_made(&profile)) }
+}

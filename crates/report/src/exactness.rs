@@ -1,0 +1,58 @@
+//! How exact a picture's figures are, in words for its subtitle.
+
+use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::domain;
+use profile::Profile;
+
+use crate::estimate::Estimate;
+
+/// Which part of a profile is exact and which is sampled.
+#[derive(Clone, Copy, Debug)]
+pub enum Exactness {
+    /// All of it is OpenSSL's.
+    Exact,
+    /// All of it is Rust's.
+    Sampled,
+    /// Both are in it.
+    Both,
+    /// OpenSSL's was sampled by the recorder.
+    Estimated {
+        /// All of it.
+        estimate: Estimate,
+        /// Whether Rust's is in it too, sampled by jemalloc.
+        with_rust: bool,
+    },
+    /// Its samples do not say whose they are.
+    Unknown,
+}
+
+/// How exact a column of a profile is, by the domains of its samples.
+pub fn exactness(profile: &Profile, column: usize) -> Exactness {
+    let present = domain::present(profile);
+    let with_rust = present.contains(RUST_DOMAIN);
+    if let Some(estimate) = Estimate::of(profile, column) {
+        return Exactness::Estimated { estimate, with_rust };
+    }
+    match (present.contains(OPENSSL_DOMAIN), with_rust) {
+        (true, true) => Exactness::Both,
+        (true, false) => Exactness::Exact,
+        (false, true) => Exactness::Sampled,
+        (false, false) => Exactness::Unknown,
+    }
+}
+
+impl Exactness {
+    /// For a subtitle.
+    pub fn phrase(self) -> String {
+        match self {
+            Exactness::Exact => "OpenSSL's part, exact".to_owned(),
+            Exactness::Sampled => "Rust's part, sampled".to_owned(),
+            Exactness::Both => "OpenSSL's part exact, Rust's sampled".to_owned(),
+            Exactness::Estimated { estimate, with_rust } => {
+                let rust = if with_rust { "; Rust's sampled too" } else { "" };
+                format!("OpenSSL's part {estimate}{rust}")
+            }
+            Exactness::Unknown => "whole process".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The files of a run folder, with its pictures.
+
+use std::path::Path;
+
+use capture::records::recording::Recording;
+use capture::records::run::RunRecord;
+use capture::timeline::Table;
+use capture::{Capture, CaptureError, Known, folder, whole_file};
+use profile::{Metric, pprof};
+use thiserror::Error;
+
+use crate::differential::{DifferentialOptions, Ratio, SideOf, differential};
+use crate::estimate::Estimate;
+use crate::exactness::exactness;
+use crate::flamegraph::{FlameError, FlameOptions, flamegraph};
+use crate::timeline::{TimelineError, timeline};
+
+/// Why a folder could not be filled.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// A file could not be written, or a part of a capture not be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A flamegraph could not be drawn.
+    #[error(transparent)]
+    Flame(#[from] FlameError),
+    /// Memory over time could not be drawn.
+    #[error(transparent)]
+    Timeline(#[from] TimelineError),
+}
+
+/// Writes every file of a capture that was made just now into the folder at `path`, which is
+/// there: profiles, memory over time, `run.json`, and pictures of the first two.
+pub fn write(capture: &Capture, path: &Path) -> Result<(), FolderError> {
+    let put = |name: &str, bytes: &[u8]| whole_file::write(&path.join(name), bytes);
+    let (picture, title) = match &capture.known {
+        Known::Run(record) => (flame_of_run(capture, record)?, title_of_run(capture, record)),
+        Known::Recording(record) => {
+            (flame_of_recording(capture, record)?, title_of_recording(capture, record))
+        }
+        _ => (None, capture.name.clone()),
+    };
+    if let Some(baseline) = &capture.baseline {
+        put(folder::BASELINE, &pprof::write(baseline))?;
+    }
+    put(folder::HEAP, &pprof::write(&capture.profile))?;
+    if let Some(moments) = capture.moments() {
+        for (name, profile) in &moments.processes {
+            put(name, &pprof::write(profile))?;
+        }
+        if let Some(closed) = &moments.closed {
+            put(folder::CLOSED, &pprof::write(closed))?;
+        }
+        if let Some(table) = &moments.timeline {
+            write_timeline(table, path, &title)?;
+        }
+    }
+    if let Some(svg) = picture {
+        put(folder::FLAME, &svg)?;
+    }
+    let record = path.join(folder::RUN);
+    match &capture.known {
+        Known::Run(run) => whole_file::write_json(&record, run)?,
+        Known::Recording(recording) => whole_file::write_json(&record, recording)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Writes `timeline.csv`, and the picture unless there is too little to draw.
+fn write_timeline(table: &Table, path: &Path, title: &str) -> Result<(), FolderError> {
+    whole_file::write(&path.join(folder::TIMELINE), &table.csv())?;
+    if table.timeline.seconds.len() >= 2 {
+        let svg = timeline(&table.timeline, title)?;
+        whole_file::write(&path.join(folder::TIMELINE_PICTURE), svg.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn title_of_run(capture: &Capture, record: &RunRecord) -> String {
+    let estimated = match capture.profile.sampling {
+        Some(_) => ", OpenSSL's estimated from samples",
+        None => "",
+    };
+    format!("{}: memory over time{estimated}", record.configuration)
+}
+
+fn title_of_recording(capture: &Capture, record: &Recording) -> String {
+    let estimated = match capture.profile.sampling {
+        Some(_) => ", estimated from samples",
+        None => "",
+    };
+    format!("OpenSSL in {} over time{estimated}", record.program())
+}
+
+/// The flamegraph of a run; a process that held nothing has none.
+fn flame_of_run(capture: &Capture, record: &RunRecord) -> Result<Option<Vec<u8>>, FlameError> {
+    let heap = &capture.profile;
+    let Some(column) = heap.column(Metric::InuseSpace).filter(|column| heap.total(*column) > 0)
+    else {
+        return Ok(None);
+    };
+    let mut flame = FlameOptions::titled(&record.configuration);
+    let exactness = exactness(heap, column).phrase();
+    flame.subtitle = Some(match capture.connections {
+        Some(n) => format!("bytes in use, {n} connections at rest; {exactness}"),
+        None => format!("bytes in use when the run ended early; {exactness}"),
+    });
+    flamegraph(heap, column, &flame).map(Some)
+}
+
+/// The flamegraph of a recording; a program that held nothing has none.
+fn flame_of_recording(
+    capture: &Capture,
+    record: &Recording,
+) -> Result<Option<Vec<u8>>, FlameError> {
+    let (metric, subtitle) = if record.is_at_peak() {
+        (Metric::PeakSpace, "requested bytes of OpenSSL at each process's highest total")
+    } else {
+        (Metric::InuseSpace, "requested bytes of OpenSSL in use at the capture")
+    };
+    let profile = &capture.profile;
+    let Some(column) = profile.column(metric).filter(|column| profile.total(*column) > 0) else {
+        return Ok(None);
+    };
+    let mut flame = FlameOptions::titled(record.program());
+    flame.subtitle = Some(match Estimate::of(profile, column) {
+        None => subtitle.to_owned(),
+        Some(estimate) => format!("{subtitle}; {estimate}"),
+    });
+    flamegraph(profile, column, &flame).map(Some)
+}
+
+/// Draws the change from one capture to another, of both as the usual part
+/// ([`capture::Part::usual`]), into the folder at `path`. Both sides are as of the other's number
+/// of connections, where both are known.
+pub fn draw_step(before: &Capture, after: &Capture, path: &Path) -> Result<(), FolderError> {
+    let scale = match (before.connections, after.connections) {
+        (Some(old), Some(new)) => Ratio { numerator: new.get(), denominator: old },
+        _ => Ratio::ONE,
+    };
+    let (old, new) = (before.clone().part(None)?, after.clone().part(None)?);
+    let [old, new] = [(&old, scale), (&new, Ratio::ONE)].map(|(capture, scale)| {
+        capture.column(None).map(|column| SideOf {
+            profile: &capture.profile,
+            column,
+            name: &capture.name,
+            scale,
+        })
+    });
+    let svg = differential(&old?, &new?, &DifferentialOptions::titled("OpenSSL bytes in use"))?;
+    whole_file::write(&path.join(folder::step_name(&before.name, &after.name)), &svg)?;
+    Ok(())
+}

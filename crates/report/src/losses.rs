@@ -1,0 +1,57 @@
+//! What the recorder could not see or keep apart, in words.
+
+use analysis::notation::{exact, give_or_take, human, interval};
+use capture::json::interval::margin;
+use capture::records::recorder::RecorderRecord;
+use ledger::Sampling;
+
+use crate::wrapping::wrapped;
+
+/// What the recorder could not see or keep apart, in one line; nothing lost is said too.
+pub fn losses(recorder: &RecorderRecord) -> String {
+    let some =
+        |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", exact(count as i64)));
+    let mut lost: Vec<String> = [
+        some(
+            recorder.dropped_blocks,
+            "allocations in dropped sites (counted in the totals; --sites makes room)",
+        ),
+        untracked(recorder),
+        some(recorder.foreign_frees, "frees of blocks never seen allocated"),
+        some(recorder.stale_blocks, "blocks freed behind OpenSSL's back"),
+        some(recorder.nested_calls, "calls from within the hook, not counted"),
+        some(recorder.truncated_stacks, "stacks cut at 128 frames"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if recorder.hook_replaced {
+        lost.push("another program part took the hook over: later allocations are missing".into());
+    }
+    let sites = exact(recorder.sites as i64);
+    if let Some(sampling) = recorder.sampled_every_bytes.and_then(Sampling::every) {
+        let every = interval(sampling);
+        let lost = if lost.is_empty() { "nothing dropped".to_owned() } else { lost.join("; ") };
+        let said = format!(
+            "sampled every {every}: estimates, ± half their 95 % interval; {sites} sites by size; \
+             {lost}"
+        );
+        return wrapped(&said, 0) + "\n";
+    }
+    if lost.is_empty() {
+        format!("recorded exactly: every allocation, {sites} sites, nothing dropped\n")
+    } else {
+        format!("recorder: {sites} sites; {}\n", lost.join("; "))
+    }
+}
+
+/// What there was no room for. Of a sample the bytes are said, for of the blocks there is no
+/// interval.
+fn untracked(recorder: &RecorderRecord) -> Option<String> {
+    let RecorderRecord { untracked_blocks: blocks, untracked_bytes: bytes, .. } = *recorder;
+    let what = match recorder.untracked_bytes_interval95 {
+        None => format!("{} blocks", exact(blocks as i64)),
+        ends => give_or_take(bytes as f64, margin(bytes as f64, ends), human),
+    };
+    (blocks > 0).then(|| format!("{what} not tracked, missing from all figures"))
+}

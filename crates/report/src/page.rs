@@ -1,0 +1,60 @@
+//! The page of captures: what [`crate::html`] shows, gathered from what captures know.
+
+mod measured;
+mod subject;
+
+use std::path::{Path, PathBuf};
+
+use capture::records::comparison::{Comparison, Figures};
+use capture::{Capture, CaptureError, folder};
+
+use crate::html::{self, Page, Subject};
+
+pub use subject::Told;
+
+/// Reads the captures of a page: run folders, profiles and ledgers; in the place of a comparison's
+/// folder, the run of each of its configurations. `summaries` knows what standard configurations
+/// are, by their names.
+pub fn read(
+    paths: &[PathBuf],
+    summaries: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<Told>, CaptureError> {
+    let mut told = Vec::new();
+    for path in paths {
+        let comparison = path.join(folder::COMPARISON);
+        if !comparison.exists() {
+            told.push(Told::new(Capture::open_whole(path)?, None, summaries)?);
+            continue;
+        }
+        for figures in Comparison::read(&comparison)?.configurations {
+            let run = run_of(path, &figures)?;
+            told.push(Told::new(Capture::open_whole(&run)?, Some(figures), summaries)?);
+        }
+    }
+    Ok(told)
+}
+
+/// The page of these captures, in this order; the same captures give the same bytes.
+pub fn page(mut told: Vec<Told>) -> Result<String, CaptureError> {
+    subject::name_apart(&mut told);
+    let mut subjects: Vec<Subject> = Vec::new();
+    for (at, one) in told.iter().enumerate() {
+        let before = at.checked_sub(1).map(|before| &told[before]);
+        subjects.push(subject::subject(one, before)?);
+    }
+    let measured = measured::take_common(&mut subjects);
+    Ok(html::page(&Page { subjects, measured }))
+}
+
+/// The run folder of a comparison's configuration, which has its name.
+fn run_of(comparison: &Path, figures: &Figures) -> Result<PathBuf, CaptureError> {
+    let folder = comparison.join(&figures.name);
+    // A name with slashes or dots in it would lead out of the folder.
+    if folder.file_name() != Some(figures.name.as_ref()) || folder.parent() != Some(comparison) {
+        return Err(CaptureError::NoFolderBeside {
+            path: comparison.join(folder::COMPARISON),
+            name: figures.name.clone(),
+        });
+    }
+    Ok(folder)
+}

@@ -1,0 +1,252 @@
+//! What the page says of one capture.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use analysis::category::{DOMAIN_LABEL, OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::composition::composition;
+use analysis::diff::{Change, diff_versions, margins_of_totals};
+use analysis::group::{By, Row, group};
+use analysis::moved::Versions;
+use analysis::objects::objects;
+use analysis::per_connection::growth;
+use analysis::rss_account::Group;
+use analysis::stacks::{ColumnOf, Stack, grown_stacks};
+use analysis::top::Top;
+use capture::records::comparison::Figures;
+use capture::records::resident::AccountRecord;
+use capture::records::run::PerConnection;
+use capture::{Capture, CaptureError, Part};
+use profile::Profile;
+
+use super::measured;
+use crate::html::{Account, AccountLine, Beside, Spread, Step, Subject};
+
+/// A capture with all that is known of it, in all its parts and with categories.
+#[derive(Debug)]
+pub struct Told {
+    pub(super) name: String,
+    pub(super) capture: Capture,
+    /// Of a comparison's configuration.
+    figures: Option<Figures>,
+    /// What the capture's configuration is, in a sentence; may be empty.
+    summary: String,
+}
+
+impl Told {
+    /// A whole capture ([`Capture::open_whole`], or one that was made just now). `figures` are
+    /// those of a comparison that it is part of; `summaries` knows what standard configurations
+    /// are, by their names.
+    pub fn new(
+        capture: Capture,
+        figures: Option<Figures>,
+        summaries: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Told, CaptureError> {
+        let capture = capture.part(Some(Part::Whole))?;
+        let (name, summary) = match capture.run() {
+            Some(record) => {
+                let name = record.configuration.clone();
+                let summary = match &figures {
+                    Some(figures) => Some(figures.summary.clone()),
+                    None => summaries(&name),
+                };
+                (name, summary.unwrap_or_default())
+            }
+            None => (capture.name.clone(), String::new()),
+        };
+        Ok(Told { name, capture, figures, summary })
+    }
+
+    /// The rows that the figures are made of: OpenSSL's, where the capture knows which those are.
+    fn rows(&self, profile: &Profile) -> Vec<Row> {
+        let mut rows = group(profile, By::Site);
+        if self.knows_openssl() {
+            rows.retain(|row| row.key.domain == OPENSSL_DOMAIN);
+        }
+        rows
+    }
+
+    fn baseline_rows(&self) -> Vec<Row> {
+        self.capture.baseline.as_ref().map(|baseline| self.rows(baseline)).unwrap_or_default()
+    }
+
+    /// At rest less the baseline, which is empty where it is not known.
+    fn grown_rows(&self) -> Vec<Row> {
+        growth(&self.rows(&self.capture.profile), &self.baseline_rows())
+    }
+
+    fn knows_openssl(&self) -> bool {
+        let domain = |sample: &profile::Sample| sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
+        self.capture.profile.samples().iter().any(domain)
+    }
+
+    fn top(&self) -> Top {
+        let rows = self.rows(&self.capture.profile);
+        match self.capture.connections {
+            Some(connections) => {
+                Top::per_connection(&rows, Some(&self.baseline_rows()), connections)
+            }
+            None => Top::in_use(&rows),
+        }
+    }
+
+    /// The stacks of the figures, and those of other domains. Per connection they are less the
+    /// baseline, as the figures are.
+    fn stacks(&self) -> Result<(Vec<Stack>, Vec<Stack>), CaptureError> {
+        let column = self.capture.column(None)?;
+        let kind = &self.capture.profile.sample_types()[column].kind;
+        let baseline = match self.capture.connections {
+            Some(_) => self.capture.baseline.as_ref(),
+            None => None,
+        };
+        let baseline = baseline.and_then(|profile| {
+            let column = profile.sample_types().iter().position(|t| t.kind == *kind)?;
+            Some(ColumnOf { profile, column })
+        });
+        let stacks = grown_stacks(ColumnOf { profile: &self.capture.profile, column }, baseline);
+        Ok(if self.knows_openssl() {
+            stacks.into_iter().partition(|stack| stack.group != RUST_DOMAIN)
+        } else {
+            (stacks, Vec::new())
+        })
+    }
+}
+
+/// Calls captures by their folders where several are of one configuration, and counts what still
+/// has one name.
+pub fn name_apart(told: &mut [Told]) {
+    let count = |told: &[Told], name: &str| told.iter().filter(|one| one.name == name).count();
+    let repeated: Vec<bool> = told.iter().map(|one| count(told, &one.name) > 1).collect();
+    for (one, repeated) in told.iter_mut().zip(repeated) {
+        if repeated {
+            one.name.clone_from(&one.capture.name);
+        }
+    }
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for one in told {
+        let times = seen.entry(one.name.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            one.name = format!("{} ({times})", one.name);
+        }
+    }
+}
+
+/// What the page says of `told`, and of the step from `before` to it.
+pub fn subject(told: &Told, before: Option<&Told>) -> Result<Subject, CaptureError> {
+    let top = told.top();
+    let (stacks, other_stacks) = told.stacks()?;
+    let timeline = told.capture.timeline()?;
+    Ok(Subject {
+        name: told.name.clone(),
+        summary: summary(told),
+        parts: composition(&top),
+        stacks,
+        other_stacks,
+        beside: beside(told),
+        objects: live_objects(told),
+        step: before.and_then(|before| step(before, told, &top)),
+        accounts: accounts(told),
+        timeline,
+        measured: measured::of(&told.capture),
+        sampling: told.capture.profile.sampling,
+        top,
+    })
+}
+
+fn summary(told: &Told) -> String {
+    let Some(record) = told.capture.run() else { return String::new() };
+    let known = told.summary.clone();
+    match record.ended.as_str() {
+        "clean" => known,
+        why => format!("{known} – the run ended early: {why}").trim_start_matches(" – ").to_owned(),
+    }
+}
+
+fn beside(told: &Told) -> Beside {
+    let measured = |median: Option<f64>, range: Option<(f64, f64)>| {
+        let range = range.filter(|(least, most)| least < most);
+        median.map(|median| Spread { median, range })
+    };
+    let record = told.capture.run().and_then(|record| record.per_connection.as_ref());
+    let mut beside = Beside {
+        allocations: record.map(|cost| cost.allocations),
+        allocations_margin: record.and_then(PerConnection::allocations_margin),
+        ..Beside::default()
+    };
+    if let Some(figures) = &told.figures {
+        beside.rss = measured(figures.rss_per_connection, figures.rss_per_connection_spread);
+        beside.handshakes_per_second =
+            measured(figures.handshakes_per_second, figures.handshakes_per_second_spread);
+    }
+    beside
+}
+
+fn live_objects(told: &Told) -> BTreeMap<String, i64> {
+    match told.capture.run() {
+        Some(record) => record.at_rest.objects.clone(),
+        None => objects(&told.capture.profile)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(object, count)| (object.name().to_owned(), count))
+            .collect(),
+    }
+}
+
+/// What resident memory was made of while connections were open, and after they were closed.
+fn accounts(told: &Told) -> Vec<Account> {
+    let Some(record) = told.capture.run() else { return Vec::new() };
+    let moments = [
+        (&record.rss.at_rest, "with every connection open"),
+        (&record.rss.closed, "after the last connection was closed"),
+    ];
+    moments
+        .into_iter()
+        .filter_map(|(account, moment)| Some(account_of(account.as_ref()?, moment)))
+        .collect()
+}
+
+fn account_of(account: &AccountRecord, moment: &str) -> Account {
+    let group = |name: &str| Group::ALL.into_iter().find(|group| group.name() == name);
+    let parts = account.parts.iter().filter(|part| part.bytes != 0).map(|part| AccountLine {
+        name: part.label.clone(),
+        bytes: part.bytes,
+        margin: part.margin(),
+        of: match group(&part.group) {
+            Some(group) if group.label() != part.label => group.label().to_owned(),
+            _ => String::new(),
+        },
+    });
+    let rest = AccountLine {
+        name: "not explained".to_owned(),
+        bytes: account.not_explained_bytes,
+        margin: None,
+        of: String::new(),
+    };
+    Account {
+        moment: moment.to_owned(),
+        resident: account.rss_bytes as i64,
+        lines: parts.chain([rest]).collect(),
+    }
+}
+
+/// Per connection where both sides know their connections; none between a figure per connection
+/// and one of a whole process.
+fn step(before: &Told, after: &Told, top: &Top) -> Option<Step> {
+    let connections: Option<(NonZeroU64, NonZeroU64)> =
+        match (before.capture.connections, after.capture.connections) {
+            (Some(old), Some(new)) => Some((old, new)),
+            (None, None) => None,
+            _ => return None,
+        };
+    let [old, new] = [before, after].map(|told| match connections {
+        Some(_) => told.grown_rows(),
+        None => told.rows(&told.capture.profile),
+    });
+    let [was, is] = [before, after].map(|told| told.capture.openssl.as_deref());
+    Some(Step {
+        bytes: Change { before: before.top().bytes?, after: top.bytes? },
+        bytes_margins: margins_of_totals(&old, &new, connections),
+        rows: diff_versions(&old, &new, connections, Versions::of(was, is)),
+    })
+}

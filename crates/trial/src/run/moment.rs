@@ -1,0 +1,38 @@
+//! The server's memory at one moment, from all sides.
+
+use std::path::Path;
+
+use echo_server::HeapStatistics;
+use ledger::Snapshot;
+use recording::kernel::resident_bytes;
+
+use crate::TrialError;
+
+/// The ledger, the resident memory, and jemalloc's figures where they were asked for.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    pub snapshot: Snapshot,
+    pub rss_bytes: Option<u64>,
+    pub heap: Option<Heap>,
+}
+
+/// What only an answer of the server tells.
+#[derive(Clone, Debug)]
+pub struct Heap {
+    pub statistics: HeapStatistics,
+    pub openssl_usable_bytes: u64,
+    /// jemalloc's dump, if it samples.
+    pub dump: Option<Vec<u8>>,
+    /// `/proc/PID/smaps` right after the answer.
+    pub smaps: Option<String>,
+    /// The ledger's path as the server knows it, which smaps has.
+    pub ledger: String,
+}
+
+impl Moment {
+    /// What can be seen from outside.
+    pub fn look(ledger: &Path, server: u32) -> Result<Moment, TrialError> {
+        let snapshot = Snapshot::read_file(ledger)?;
+        Ok(Moment { snapshot, rss_bytes: resident_bytes(server), heap: None })
+    }
+}
