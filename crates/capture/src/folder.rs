@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::CaptureError;
+use crate::held::{self, Held};
 
 /// The run's description.
 pub const RUN: &str = "run.json";
@@ -38,6 +39,8 @@ pub struct NewFolder {
     temporary: PathBuf,
     destination: PathBuf,
     finished: bool,
+    /// What nobody holds is cleared away by the next run.
+    _held: Held,
 }
 
 impl NewFolder {
@@ -60,9 +63,25 @@ impl NewFolder {
         };
         let name = name.to_string_lossy();
         fs::create_dir_all(parent).map_err(|error| cannot(Some(error)))?;
-        let temporary = parent.join(format!(".{name}.{}", std::process::id()));
-        fs::create_dir(&temporary).map_err(|error| cannot(Some(error)))?;
-        Ok(NewFolder { temporary, destination: path.to_owned(), finished: false })
+        // What killed runs have left of folders of this name.
+        let before = format!(".{name}.");
+        let is_one = |other: &str| {
+            let number = other.strip_prefix(&before);
+            number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        held::clear(parent, is_one, |_| false);
+        let own = parent.join(format!("{before}{}", std::process::id()));
+        let (temporary, held) = match Held::make(&own, 0o777) {
+            // Another run has taken it for left behind before it was held.
+            Err(error) if held::was_cleared(&error) => {
+                let next = parent.join(format!("{before}{}0", std::process::id()));
+                Held::make(&next, 0o777).map(|held| (next, held))
+            }
+            made => made.map(|held| (own, held)),
+        }
+        .map_err(|error| cannot(Some(error)))?;
+        let destination = path.to_owned();
+        Ok(NewFolder { temporary, destination, finished: false, _held: held })
     }
 
     /// Where the folder is while it is being filled.

@@ -31,6 +31,7 @@ mod error;
 pub mod examined;
 mod fault;
 pub mod folder;
+pub mod held;
 pub mod json;
 pub mod machine;
 pub mod part;
