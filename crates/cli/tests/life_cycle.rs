@@ -295,7 +295,8 @@ fn allocations(temporary: &Path) -> Option<u64> {
 fn ledgers(temporary: &Path) -> Vec<PathBuf> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     entries(temporary)
-        .flat_map(|scratch| entries(&scratch.path().join("ledgers")))
+        .flat_map(|scratch| entries(&scratch.path()))
+        .flat_map(|secret| entries(&secret.path().join("ledgers")))
         .map(|file| file.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "ledger"))
         .collect()

@@ -42,7 +42,13 @@ impl Snapshot {
         let name = path.display().to_string();
         let file = File::open(path)
             .map_err(|source| LedgerError::Unreadable { file: name.clone(), source })?;
-        Reader(Place::of_file(&file, &name)).snapshot()
+        Snapshot::read_open(&file, &name)
+    }
+
+    /// Reads a ledger that is open for reading, as [`Snapshot::read_file`] does. `name` is what
+    /// errors call it.
+    pub fn read_open(file: &File, name: &str) -> Result<Snapshot, LedgerError> {
+        Reader(Place::of_file(file, name)).snapshot()
     }
 }
 

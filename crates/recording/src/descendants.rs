@@ -15,7 +15,8 @@ type Key = (u32, u64);
 /// The program and everything that it has started, as far as it was seen: a process that was
 /// there only between two looks, and whose parent was too, is not.
 pub struct Descendants {
-    library: PathBuf,
+    /// The folder of what is preloaded.
+    place: PathBuf,
     known: BTreeSet<Key>,
     lost: BTreeMap<Key, Lost>,
 }
@@ -30,11 +31,11 @@ pub enum Lost {
 }
 
 impl Descendants {
-    /// Descendants of the process `program`, itself included, which was started to preload
-    /// `library`.
-    pub fn of(program: u32, library: &Path) -> Descendants {
+    /// Descendants of the process `program`, itself included, which was started to preload what
+    /// lies in the folder `place`.
+    pub fn of(program: u32, place: &Path) -> Descendants {
         let known = kernel::process(program).as_ref().map(key).into_iter().collect();
-        Descendants { library: library.to_owned(), known, lost: BTreeMap::new() }
+        Descendants { place: place.to_owned(), known, lost: BTreeMap::new() }
     }
 
     /// Looks for new ones, and for those that use OpenSSL without the library.
@@ -55,7 +56,7 @@ impl Descendants {
         for process in running.iter().filter(|process| found.contains(&process.pid)) {
             self.known.insert(key(process));
             if !self.lost.contains_key(&key(process))
-                && let Some(lost) = look_into(process, &self.library)
+                && let Some(lost) = look_into(process, &self.place)
             {
                 self.lost.insert(key(process), lost);
             }
@@ -65,7 +66,7 @@ impl Descendants {
     /// Looks for those that have lost their parents as well, by what they preload: for when the
     /// program has ended, for it costs more.
     pub fn look_everywhere(&mut self) {
-        let users = users_of(&self.library).into_iter().filter_map(kernel::process);
+        let users = users_of(&self.place).into_iter().filter_map(kernel::process);
         self.known.extend(users.map(|process| key(&process)));
         self.look();
     }
@@ -73,6 +74,11 @@ impl Descendants {
     /// Processes that are not recorded, the certain ones first.
     pub fn lost(&self) -> BTreeSet<&Lost> {
         self.lost.values().collect()
+    }
+
+    /// A process with this id is one of them, or was.
+    pub fn knows(&self, pid: u32) -> bool {
+        self.known.range((pid, 0)..=(pid, u64::MAX)).next().is_some()
     }
 
     /// How many are running.
@@ -96,9 +102,9 @@ impl Descendants {
     }
 }
 
-/// Processes that have the library mapped, or its path in their environment.
-pub fn users_of(library: &Path) -> Vec<u32> {
-    let path = library.as_os_str().as_encoded_bytes();
+/// Processes that have a file below `folder` mapped, or the path of one in their environment.
+pub fn users_of(folder: &Path) -> Vec<u32> {
+    let path = folder.join("").into_os_string().into_encoded_bytes();
     let names_it = |file: PathBuf| {
         // A process of another user, or one that has ended, does not say.
         let content = fs::read(file).unwrap_or_default();
@@ -128,7 +134,7 @@ fn key(process: &ProcessNow) -> Key {
 
 /// Whether a process is lost: it has OpenSSL's libraries, but not ours. An OpenSSL that is linked
 /// into the program cannot be seen in this way.
-fn look_into(process: &ProcessNow, library: &Path) -> Option<Lost> {
+fn look_into(process: &ProcessNow, place: &Path) -> Option<Lost> {
     let ProcessNow { pid, name, .. } = process;
     match kernel::memory_map(*pid) {
         Ok(maps) => {
@@ -136,12 +142,14 @@ fn look_into(process: &ProcessNow, library: &Path) -> Option<Lost> {
             let has = |wanted: &dyn Fn(&str) -> bool| {
                 maps.lines().filter_map(|line| line.split_once('/')).any(|(_, path)| wanted(path))
             };
-            let ours = library.to_string_lossy();
+            let ours = place.join("");
+            let ours = ours.to_string_lossy();
             let is_openssl = |path: &str| {
                 let file = path.rsplit('/').next().unwrap_or_default();
                 file.starts_with("libcrypto") || file.starts_with("libssl")
             };
-            let lost = has(&is_openssl) && !has(&|path| ours.trim_start_matches('/') == path);
+            let lost =
+                has(&is_openssl) && !has(&|path| path.starts_with(ours.trim_start_matches('/')));
             lost.then(|| {
                 Lost::Certainly(format!(
                     "process {pid} ({name}) uses OpenSSL without the recorder: it was started \
@@ -169,12 +177,13 @@ mod tests {
             .args(["-c", "sleep 60 & wait"])
             .spawn()
             .expect("sh is everywhere");
-        let mut descendants = Descendants::of(child.id(), Path::new("/no/such/library.so"));
+        let mut descendants = Descendants::of(child.id(), Path::new("/no/such/place"));
         while descendants.running() < 2 {
             descendants.look();
             std::thread::yield_now();
         }
         assert!(descendants.lost().is_empty());
+        assert!(descendants.knows(child.id()) && !descendants.knows(std::process::id()));
         descendants.signal(Signal::KILL);
         child.wait().expect("it was running");
         while descendants.running() > 0 {

@@ -46,6 +46,15 @@ fn now(process: &Process) -> Option<ProcessNow> {
     })
 }
 
+/// The users that a process runs as: the real one, the effective one, the one it can go back to,
+/// and the one that its files belong to. `None` once it has ended.
+pub fn users(pid: u32) -> Option<[u32; 4]> {
+    let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+    now(&process)?;
+    let status = process.status().ok()?;
+    Some([status.ruid, status.euid, status.suid, status.fuid])
+}
+
 /// The resident memory of a process in bytes; `None` once it is gone.
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     let statm = Process::new(i32::try_from(pid).ok()?).ok()?.statm().ok()?;
@@ -121,6 +130,9 @@ mod tests {
         assert!(own.started > 0 && !own.name.is_empty());
         assert!(processes().contains(&own));
         assert!(process(u32::MAX).is_none());
+        let user = rustix::process::geteuid().as_raw();
+        assert!(users(own.pid).is_some_and(|users| users[1] == user));
+        assert!(users(u32::MAX).is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Looks at the recorded processes while they run, and keeps what is needed of what it sees.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use capture::folder;
@@ -9,6 +10,7 @@ use profile::Symbols;
 use crate::descendants::{Descendants, Lost};
 use crate::error::sentence;
 use crate::goals::{Reached, Waiting};
+use crate::ledger_folder::Refused;
 use crate::moments::{Moment, Moments};
 use crate::over_time::OverTime;
 use crate::place::Place;
@@ -53,6 +55,8 @@ pub struct Observed {
     pub lost: Vec<Lost>,
     /// The names that were needed up to now.
     pub symbols: Symbols,
+    /// Files that claim to be ledgers of other processes.
+    pub refused: BTreeMap<PathBuf, Refused>,
     /// What went wrong, and what was waited for in vain, in sentences.
     pub problems: Vec<String>,
     /// The goal that was reached.
@@ -76,7 +80,7 @@ impl<'a> Observer<'a> {
             series: options.every.map(|every| Series::start(every, folder)).transpose()?,
             moments: Moments::default(),
             over_time: OverTime::start(),
-            descendants: Descendants::of(program, place.library()),
+            descendants: Descendants::of(program, place.secret()),
             counts_objects: options.sample.is_none(),
             reached: None,
             most: 0,
@@ -101,7 +105,7 @@ impl<'a> Observer<'a> {
     /// Looks. `true` when a goal was reached: the capture is made, and the program may end.
     pub fn look(&mut self) -> bool {
         let began = Instant::now();
-        let (sight, looked) = (self.watch.look(), Instant::now());
+        let (sight, looked) = (self.watch.look(&self.descendants), Instant::now());
         let elapsed = self.elapsed();
         self.most = self.most.max(sight.ssl.live);
         if self.counts_objects {
@@ -146,7 +150,7 @@ impl<'a> Observer<'a> {
     /// Makes the capture now, if there is none yet.
     pub fn capture(&mut self, how: &str) {
         if self.moments.captured.is_none() {
-            let (sight, elapsed) = (self.watch.look(), self.elapsed());
+            let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
             self.moments.capture(&sight, elapsed, how);
             self.over_time.add(elapsed, &sight, folder::HEAP);
         }
@@ -169,7 +173,7 @@ impl<'a> Observer<'a> {
 
     /// The end: nothing is recorded any more.
     pub fn finish(mut self) -> Observed {
-        let (sight, elapsed) = (self.watch.look(), self.elapsed());
+        let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
         self.over_time.add(elapsed, &sight, "");
         let rested = matches!(self.reached, Some(Reached::Rest { .. } | Reached::Restless { .. }));
         if let Some(wanted) = self.waiting.goals().at_rest.filter(|_| !rested) {
@@ -183,6 +187,7 @@ impl<'a> Observer<'a> {
             over_time: self.over_time,
             captures: self.series.map_or(0, |series| series.captures()),
             lost: self.descendants.lost().into_iter().cloned().collect(),
+            refused: self.watch.refused,
             symbols: self.watch.symbols,
             problems: self.problems,
             reached: self.reached,

@@ -1,13 +1,11 @@
 //! The files that programs write about the code they compile while they run, for Linux's perf.
 
-use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use profile::Symbols;
 use profile::symbols::{MAX_PERF_MAP_BYTES, PerfMap};
 
+use crate::opening;
 use crate::processes::Processes;
 
 /// Hands the perf map of each process to `symbols`. Returns what could not be used, in sentences.
@@ -36,32 +34,20 @@ fn places(pid: u32) -> [PathBuf; 2] {
 /// has to be an ordinary file of the recorded process's user.
 fn read(path: &Path, owner: u32) -> Result<PerfMap, String> {
     let name = path.display();
-    let cannot = |error| format!("cannot read {name}: {error}");
-    // Of a link, this is the link itself.
-    let expected = fs::symlink_metadata(path).map_err(cannot)?;
-    if !expected.is_file() {
-        return Err(format!("{name} is not a regular file"));
-    }
-    if expected.uid() != owner {
-        let found = expected.uid();
+    let opened = opening::open(path, MAX_PERF_MAP_BYTES).map_err(|error| error.to_string())?;
+    if opened.owner != owner {
+        let found = opened.owner;
         return Err(format!("{name} belongs to user {found}, the process to user {owner}"));
     }
-    let file = File::open(path).map_err(cannot)?;
-    let opened = file.metadata().map_err(cannot)?;
-    if (opened.dev(), opened.ino()) != (expected.dev(), expected.ino()) {
-        return Err(format!("{name} was replaced while it was opened"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_PERF_MAP_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_PERF_MAP_BYTES {
-        return Err(format!("{name} is larger than {MAX_PERF_MAP_BYTES} bytes"));
-    }
-    PerfMap::parse(&name.to_string(), &bytes).map_err(|error| error.to_string())
+    let bytes = opened.read().map_err(|error| error.to_string())?;
+    // What is in it instead is not said.
+    PerfMap::parse(&name.to_string(), &bytes).map_err(|_| format!("{name} is not a perf map"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
 
     use super::*;
 

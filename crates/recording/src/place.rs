@@ -2,22 +2,29 @@
 //! ledgers of the recorded processes.
 //!
 //! Whoever can change the library can have the recorded programs do anything, so nobody else may
-//! be able to: the folder is new, belongs to the user, and can be written to by the user alone.
-//! Every user that a recorded program may become must be able to read it, since the dynamic loader
-//! opens the file anew for each program that a recorded one starts, and complains on that
-//! program's standard error when it cannot; and to make ledgers. So the folder is where everybody
-//! can go, whatever folder the recording is written to. The library stays when something that was
-//! recorded goes on after the recording: see [`Place::leave`].
+//! be able to: the folder is new, belongs to the user, can be written to by the user alone, and
+//! lies where nobody else can rename it or a folder above it. Every user that a recorded program
+//! may become must be able to read the library, since the dynamic loader opens the file anew for
+//! each program that a recorded one starts, and complains on that program's standard error when it
+//! cannot; and to make ledgers. So the folder is where everybody can go, and everything in it lies
+//! below a name that nobody can guess or list: who has no recorded process to learn it from can
+//! neither add a ledger nor pass for a process of the recording.
+//!
+//! The library stays when something that was recorded goes on after the recording: see
+//! [`Place::leave`].
+
+mod fitness;
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use capture::held::{self, Held};
+use rustix::rand::{GetRandomFlags, getrandom};
 
+use self::fitness::{candidates, obstacle};
 use crate::RecordingError;
 use crate::descendants::users_of;
 
@@ -27,20 +34,40 @@ const CONTENT: &[u8] = include_bytes!(env!("TLSHEAP_LIBRARY"));
 /// What it is called in its folder, and so in memory maps.
 pub const NAME: &str = "libtlsheap_preload.so";
 
-/// Ledgers, in the folder.
+/// Ledgers, below the secret name.
 const LEDGERS: &str = "ledgers";
 
+/// How the names of folders begin, before 16 hexadecimal digits.
+const FOLDER: &str = "tlsheap-";
+
+/// How the names of folders begin in which ledgers are kept for the user.
+const KEPT: &str = "tlsheap-ledgers-";
+
+/// What GNU's dynamic loader puts for `$LIB`, on systems of all kinds.
+const LIB: [&str; 3] = if cfg!(target_arch = "aarch64") {
+    ["lib/aarch64-linux-gnu", "lib64", "lib"]
+} else {
+    ["lib/x86_64-linux-gnu", "lib64", "lib"]
+};
+
 /// The folder. Removed when this value is dropped.
+#[derive(Debug)]
 pub struct Place {
     folder: PathBuf,
-    library: PathBuf,
+    secret: PathBuf,
     ledgers: PathBuf,
     stays: bool,
+    /// What nobody holds is cleared away by the next recording.
+    _held: Held,
 }
 
 impl Place {
-    /// Makes a new one, with the library in it.
+    /// Makes a new one, with the library in it. Clears away what killed recordings of this user
+    /// have left.
     pub fn make() -> Result<Place, RecordingError> {
+        for place in candidates().iter().filter(|place| obstacle(place).is_none()) {
+            held::clear(place, is_folder, |left| !users_of(left).is_empty());
+        }
         find(Place::make_in)
     }
 
@@ -50,39 +77,60 @@ impl Place {
     }
 
     fn make_in(parent: &Path) -> io::Result<Place> {
-        // Nobody can have made it before: that it is new is what counts, not that it is secret.
-        let random = RandomState::new().build_hasher().finish();
-        let folder = parent.join(format!("tlsheap-{random:016x}"));
+        let (folder, held) = new_folder(parent)?;
         let root = rustix::process::geteuid().is_root();
-        let (for_others, for_ledgers) = if root { (0o755, 0o1733) } else { (0o700, 0o700) };
-        DirBuilder::new().mode(for_others).create(&folder)?;
-        let (library, ledgers) = (folder.join(NAME), folder.join(LEDGERS));
-        let place = Place { folder, library, ledgers, stays: false };
-        // Anybody may add files, nobody may remove another's or list them: daemons that root
-        // starts become other users, and those make ledgers of their own.
+        // Others can go through, and not look around.
+        let (for_others, for_ledgers) = if root { (0o711, 0o1733) } else { (0o700, 0o700) };
+        let secret = folder.join(random::<16>()?);
+        let ledgers = secret.join(LEDGERS);
+        let place = Place { folder, secret, ledgers, stays: false, _held: held };
+        let (first, others) = (LIB[0], &LIB[1..]);
+        fs::create_dir_all(place.secret.join(first))?;
         fs::create_dir(&place.ledgers)?;
-        fs::set_permissions(&place.ledgers, Permissions::from_mode(for_ledgers))?;
-        let mut file = File::options().write(true).create_new(true).open(&place.library)?;
+        let library = place.library();
+        let mut file = File::options().write(true).create_new(true).open(&library)?;
         file.write_all(CONTENT)?;
-        // Whatever the user's umask is.
-        for path in [&place.folder, &place.library] {
-            fs::set_permissions(path, Permissions::from_mode(for_others))?;
+        for lib in others {
+            fs::create_dir_all(place.secret.join(lib))?;
+            fs::hard_link(&library, place.secret.join(lib).join(NAME))?;
         }
-        if fs::read(&place.library)? != CONTENT {
+        // Whatever the user's umask is. Anybody may add ledgers, nobody may remove another's or
+        // list them: daemons that root starts become other users, and those make ledgers of their
+        // own.
+        let allow = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+        allow(&library, if root { 0o755 } else { 0o700 })?;
+        for lib in LIB {
+            for folder in Path::new(lib).ancestors() {
+                allow(&place.secret.join(folder), for_others)?;
+            }
+        }
+        allow(&place.ledgers, for_ledgers)?;
+        allow(&place.folder, for_others)?;
+        if fs::read(&library)? != CONTENT {
             return Err(io::Error::other("it reads back as something else"));
         }
         Ok(place)
     }
 
     /// The library's file.
-    pub fn library(&self) -> &Path {
-        &self.library
+    pub fn library(&self) -> PathBuf {
+        self.secret.join(LIB[0]).join(NAME)
+    }
+
+    /// The folder below which everything lies. Whoever names a path in it, or has a file of it
+    /// mapped, has it from a process of the recording.
+    pub fn secret(&self) -> &Path {
+        &self.secret
     }
 
     /// What the dynamic loader is told to preload: the library, and behind it what the user
     /// preloads.
+    ///
+    /// The library's path has `$LIB` in it, for which GNU's loader puts the name of its folder of
+    /// libraries. musl's loader takes it as it stands, finds nothing of that name, and starts the
+    /// program without a word, where it would end the program if it found a library of GNU's.
     pub fn preload(&self) -> OsString {
-        let mut preload = OsString::from(&self.library);
+        let mut preload = self.secret.join("$LIB").join(NAME).into_os_string();
         if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
             preload.push(":");
             preload.push(others);
@@ -99,13 +147,23 @@ impl Place {
     /// that have it, or would preload it into what they start. Those are returned. Without the
     /// folder for ledgers they count nothing that they did not count before, and run on.
     pub fn leave(mut self) -> Vec<u32> {
-        let users = users_of(&self.library);
+        let users = users_of(&self.secret);
         self.stays = !users.is_empty();
         if self.stays {
             // As in `drop`.
             let _ = fs::remove_dir_all(&self.ledgers);
         }
         users
+    }
+
+    /// Moves the ledgers to a folder beside this one that nothing clears away, and that is the
+    /// user's alone. Returns its path.
+    pub fn keep_ledgers(&self) -> io::Result<PathBuf> {
+        let parent = self.folder.parent().unwrap_or(Path::new("/"));
+        let kept = parent.join(format!("{KEPT}{}", random::<8>()?));
+        fs::set_permissions(&self.ledgers, Permissions::from_mode(0o700))?;
+        fs::rename(&self.ledgers, &kept)?;
+        Ok(kept)
     }
 }
 
@@ -118,13 +176,40 @@ impl Drop for Place {
     }
 }
 
+/// A new folder, which nobody can have made before.
+fn new_folder(parent: &Path) -> io::Result<(PathBuf, Held)> {
+    let mut attempts = 3;
+    loop {
+        let folder = parent.join(format!("{FOLDER}{}", random::<8>()?));
+        match Held::make(&folder, 0o700) {
+            // Another recording has taken it for left behind before it was held.
+            Err(error) if attempts > 0 && held::was_cleared(&error) => attempts -= 1,
+            made => return Ok((folder, made?)),
+        }
+    }
+}
+
+/// `N` random bytes in hexadecimal digits.
+fn random<const N: usize>() -> io::Result<String> {
+    let mut bytes = [0; N];
+    // As few as these come whole.
+    getrandom(&mut bytes[..], GetRandomFlags::empty())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// This is the name of a recording's folder.
+fn is_folder(name: &str) -> bool {
+    let digits = name.strip_prefix(FOLDER);
+    digits.is_some_and(|it| it.len() == 16 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// The first folder that is fit, and for which `make` succeeds.
 fn find<T>(make: impl Fn(&Path) -> io::Result<T>) -> Result<T, RecordingError> {
     let mut obstacles = Vec::new();
-    for place in places() {
+    for place in candidates() {
         let result = match obstacle(&place) {
             None => make(&place).map_err(|error| error.to_string()),
-            Some(why) => Err(why.to_owned()),
+            Some(why) => Err(why),
         };
         match result {
             Ok(found) => return Ok(found),
@@ -134,84 +219,66 @@ fn find<T>(make: impl Fn(&Path) -> io::Result<T>) -> Result<T, RecordingError> {
     Err(RecordingError::NoPlace { obstacles: obstacles.join("; ") })
 }
 
-/// Where it may be, the best first. The system's folders for temporary files come first
-/// because every user can reach them.
-fn places() -> Vec<PathBuf> {
-    let mut places = vec![std::env::temp_dir()];
-    places.extend(["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from));
-    places.extend(std::env::var_os("HOME").map(PathBuf::from));
-    let mut places: Vec<PathBuf> =
-        places.into_iter().map(|place| place.canonicalize().unwrap_or(place)).collect();
-    let mut seen = Vec::new();
-    places.retain(|place| {
-        let new = !seen.contains(place);
-        seen.push(place.clone());
-        new
-    });
-    places
-}
-
-/// Why it cannot be within `place`.
-fn obstacle(place: &Path) -> Option<&'static str> {
-    // The loader takes the first four for separators, and `$` for the start of a variable; it
-    // knows no way to quote them.
-    if place.to_str().is_none_or(|path| path.contains([':', ' ', '\t', '\n', '$'])) {
-        return Some("the dynamic loader cannot preload from a path with a blank, : or $ in it");
-    }
-    let Ok(data) = place.metadata() else { return Some("is not there") };
-    if !data.is_dir() {
-        return Some("is no folder");
-    }
-    let (writable, sticky) = (data.mode() & 0o022 != 0, data.mode() & 0o1000 != 0);
-    if writable && !sticky {
-        return Some("others may rename what is in it");
-    }
-    if statvfs(place).is_ok_and(|at| at.f_flag.contains(StatVfsMountFlags::NOEXEC)) {
-        return Some("is mounted with noexec");
-    }
-    let open_to_all = |folder: &Path| folder.metadata().is_ok_and(|data| data.mode() & 0o001 != 0);
-    if rustix::process::geteuid().is_root() && !place.ancestors().all(open_to_all) {
-        return Some("not every user can reach it, and daemons become other users");
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
     fn it_is_there_for_a_recording_and_gone_after_it() {
         let place = Place::make().expect("a folder for temporary files");
-        assert_eq!(fs::read(place.library()).expect("it is there"), CONTENT);
+        for lib in LIB {
+            let library = place.secret.join(lib).join(NAME);
+            assert_eq!(fs::read(library).expect("it is there"), CONTENT);
+        }
         let folder = place.folder.clone();
         assert_eq!(place.leave(), [] as [u32; 0]);
         assert!(!folder.exists());
     }
 
     #[test]
-    fn it_stays_for_a_process_that_would_preload_it() {
+    fn nobody_else_can_list_what_leads_to_the_ledgers() {
         let place = Place::make().expect("a folder for temporary files");
-        let (folder, path) = (place.folder.clone(), place.library.clone());
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .env("TLSHEAP_TEST", &path)
-            .spawn()
-            .expect("sleep is everywhere");
-        let users = place.leave();
-        child.kill().and_then(|()| child.wait()).expect("it was running");
-        assert_eq!(users, [child.id()]);
-        assert!(path.exists() && !folder.join(LEDGERS).exists());
-        fs::remove_dir_all(folder).expect("it is ours");
+        for folder in [&place.folder, &place.secret, &place.ledgers] {
+            let mode = fs::metadata(folder).expect("it is there").mode();
+            assert_eq!(mode & 0o044, 0, "{}: {mode:o}", folder.display());
+        }
+        let name = place.secret.file_name().expect("it has one").len();
+        assert_eq!(name, 32, "128 bits, which nobody guesses");
     }
 
     #[test]
-    fn a_path_that_the_loader_would_split_is_not_used() {
-        for name in ["with blank", "with:colon", "with$dollar"] {
-            let place = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-            fs::create_dir(&place).expect("a new folder");
-            assert!(obstacle(&place).is_some_and(|why| why.contains("dynamic loader")));
-            fs::remove_dir(&place).expect("it is empty");
-        }
+    fn it_stays_for_a_process_that_would_preload_it() {
+        let place = Place::make().expect("a folder for temporary files");
+        let (folder, ledgers, library) =
+            (place.folder.clone(), place.ledgers.clone(), place.library());
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .env("TLSHEAP_TEST", place.preload())
+            .spawn()
+            .expect("sleep is everywhere");
+        let users = place.leave();
+        // The next start does not take it away either.
+        let next = Place::make();
+        child.kill().and_then(|()| child.wait()).expect("it was running");
+        assert_eq!(users, [child.id()]);
+        assert!(library.exists() && !ledgers.exists());
+        drop(next);
+        drop(Place::make());
+        assert!(!folder.exists(), "nobody uses it any more");
+    }
+
+    #[test]
+    fn kept_ledgers_stay() {
+        let place = Place::make().expect("a folder for temporary files");
+        fs::write(place.ledgers().join("77-1-0.ledger"), "counts").expect("our own folder");
+        let kept = place.keep_ledgers().expect("our own folder");
+        drop(place);
+        drop(Place::make());
+        let content = fs::read(kept.join("77-1-0.ledger")).expect("it was kept");
+        assert_eq!(content, b"counts");
+        assert_eq!(fs::metadata(&kept).expect("it is there").mode() & 0o7777, 0o700);
+        fs::remove_dir_all(kept).expect("it is ours");
     }
 }

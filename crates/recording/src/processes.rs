@@ -1,12 +1,12 @@
 //! The recorded processes: their ledgers and coverage files, read back.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ledger::{Coverage, LedgerError, Snapshot};
+use ledger::{Coverage, Snapshot};
 
 use crate::RecordingError;
+use crate::ledger_folder::{self, Files, Refused};
 
 /// What one process left, or has left so far.
 #[derive(Clone, Debug)]
@@ -38,36 +38,37 @@ impl Processes {
     }
 }
 
-/// Reads what is there now. Processes may go on running.
-pub fn read(folder: &Path) -> Result<Processes, RecordingError> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(RecordingError::reading(folder))? {
-        paths.push(entry.map_err(RecordingError::reading(folder))?.path());
-    }
-    paths.sort();
+/// Reads what is there now, but for the ledgers that were `refused` while their processes ran.
+/// Processes may go on running.
+pub(crate) fn read(
+    folder: &Path,
+    refused: &BTreeMap<PathBuf, Refused>,
+) -> Result<Processes, RecordingError> {
+    let files = Files::of(folder).map_err(RecordingError::reading(folder))?;
     let mut processes = Processes::default();
-    let with = |extension: &str| {
-        let has = |path: &&PathBuf| path.extension().is_some_and(|it| it == extension);
-        paths.iter().filter(has).cloned().collect::<Vec<_>>()
-    };
-    for path in with("ledger") {
-        match Snapshot::read_file(&path) {
-            Ok(snapshot) => processes.all.push(Process {
-                coverage: coverage_beside(&path, snapshot.pid, &mut processes.problems),
-                user: path.metadata().ok().map(|ledger| ledger.uid()),
-                ledger: Some((path, snapshot)),
+    processes.problems.extend(refused.values().map(ToString::to_string));
+    processes.problems.extend(strangers(folder, &files));
+    for path in files.ledgers.iter().filter(|path| !refused.contains_key(*path)) {
+        match ledger_folder::ledger(path) {
+            Ok((snapshot, owner)) => processes.all.push(Process {
+                coverage: coverage_beside(path, snapshot.pid, &mut processes.problems),
+                user: Some(owner),
+                ledger: Some((path.clone(), snapshot)),
             }),
             // The file is no ledger until its header is complete: a process that was killed, or is
             // read, at that very moment has counted nothing.
-            Err(LedgerError::Foreign { .. }) => {}
+            Err(error) if error.is_in_the_making() => {}
             Err(error) => processes.problems.push(error.to_string()),
         }
     }
     processes.all.sort_by_key(|process| {
         process.ledger.as_ref().map(|(_, snapshot)| (snapshot.started_nanos, snapshot.pid))
     });
-    for path in with("coverage").iter().filter(|path| !path.with_extension("ledger").exists()) {
-        match Coverage::read_file(path) {
+    for path in &files.coverages {
+        if files.ledgers.binary_search(&path.with_extension("ledger")).is_ok() {
+            continue;
+        }
+        match ledger_folder::coverage(path) {
             Ok(coverage) => {
                 processes.all.push(Process { ledger: None, user: None, coverage });
             }
@@ -77,9 +78,26 @@ pub fn read(folder: &Path) -> Result<Processes, RecordingError> {
     Ok(processes)
 }
 
+/// What no recorder has put there, in a sentence.
+fn strangers(folder: &Path, files: &Files) -> Option<String> {
+    let folder = folder.display();
+    if files.cut {
+        return Some(format!("there are so many files in {folder} that not all were read"));
+    }
+    let (files, them) = match files.strange {
+        0 => return None,
+        1 => ("1 file".to_owned(), "it"),
+        more => (format!("{more} files"), "them"),
+    };
+    Some(format!(
+        "{files} in {folder} with a name that no recorder gives: a recorded process has put {them} \
+         there; nothing of it was read"
+    ))
+}
+
 fn coverage_beside(ledger: &Path, pid: u32, problems: &mut Vec<String>) -> Coverage {
     let path = ledger.with_extension("coverage");
-    Coverage::read_file(&path).unwrap_or_else(|error| {
+    ledger_folder::coverage(&path).unwrap_or_else(|error| {
         problems.push(error.to_string());
         Coverage { pid, ..Coverage::default() }
     })

@@ -7,6 +7,7 @@ use analysis::process;
 use ledger::{Coverage, Snapshot};
 use profile::{Profile, Symbols, from_recording, merge};
 
+use crate::ledger_folder;
 use crate::watch::Ledgers;
 
 /// The profile of one process. Each sample says which process it is of.
@@ -26,7 +27,8 @@ pub fn merged(ledgers: &Ledgers, symbols: &mut Symbols) -> Profile {
     let mut whole = Profile::of_heap();
     for (path, snapshot) in in_order(ledgers) {
         // Without the file, a process has an id and no name.
-        let coverage = Coverage::read_file(&path.with_extension("coverage")).unwrap_or_default();
+        let coverage =
+            ledger_folder::coverage(&path.with_extension("coverage")).unwrap_or_default();
         merge(&mut whole, &of_process(snapshot, &coverage, symbols));
     }
     whole

@@ -39,7 +39,7 @@ pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingErr
         .map_err(RecordingError::system("start a runtime"))?;
     let (ended, mut observed) = runtime.block_on(running::run(options, &place, folder))?;
 
-    let at_end = processes::read(place.ledgers())?;
+    let at_end = processes::read(place.ledgers(), &observed.refused)?;
     let going_on = place.leave();
     if !coverage::anything_recorded(&at_end) {
         let why = match observed.lost.first() {

@@ -1,7 +1,6 @@
 //! The ledgers of the recorded processes while they run, read from time to time.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +8,8 @@ use analysis::objects::{self, Object};
 use ledger::{Counts, Snapshot};
 use profile::{Symbols, from_ledger};
 
-use crate::kernel;
+use crate::descendants::Descendants;
+use crate::ledger_folder::{self, Files, Refused, forged, is_mapped};
 
 /// Ledgers by their paths, as they were at one moment.
 pub type Ledgers = BTreeMap<PathBuf, Arc<Snapshot>>;
@@ -44,6 +44,8 @@ pub struct Watch {
     /// The names that were needed up to now; naming is most of the work at the end.
     pub symbols: Symbols,
     watched: BTreeMap<PathBuf, Watched>,
+    /// Files that are not what they claim to be.
+    pub refused: BTreeMap<PathBuf, Refused>,
 }
 
 /// One process.
@@ -56,17 +58,21 @@ struct Watched {
 impl Watch {
     /// Nothing seen yet.
     pub fn on(folder: &Path) -> Watch {
-        Watch { folder: folder.to_owned(), symbols: Symbols::new(), watched: BTreeMap::new() }
+        Watch {
+            folder: folder.to_owned(),
+            symbols: Symbols::new(),
+            watched: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        }
     }
 
     /// Looks now. A ledger that cannot be read is left out: it may be in the making, and what is
     /// wrong with it is said when all are read at the end.
-    pub fn look(&mut self) -> Sight {
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let path = entry.path();
+    pub fn look(&mut self, descendants: &Descendants) -> Sight {
+        for path in Files::of(&self.folder).unwrap_or_default().ledgers {
             let ended = self.watched.get(&path).is_some_and(|watched| watched.ended);
-            if !ended && path.extension().is_some_and(|extension| extension == "ledger") {
-                self.read(path);
+            if !ended && !self.refused.contains_key(&path) {
+                self.read(path, descendants);
             }
         }
         let mut sight = Sight::default();
@@ -82,13 +88,19 @@ impl Watch {
         sight
     }
 
-    fn read(&mut self, path: PathBuf) {
+    fn read(&mut self, path: PathBuf, descendants: &Descendants) {
         let before = self.watched.get(&path);
-        let Ok(mut snapshot) = Snapshot::read_file(&path) else { return };
+        let Ok((mut snapshot, owner)) = ledger_folder::ledger(&path) else { return };
+        if before.is_none()
+            && let Some(why) = forged(&path, snapshot.pid, owner, |pid| descendants.knows(pid))
+        {
+            self.refused.insert(path, why);
+            return;
+        }
         let ended = !is_mapped(&path, snapshot.pid);
         if ended {
             // What it has counted between the reading and its end.
-            let Ok(last) = Snapshot::read_file(&path) else { return };
+            let Ok((last, _)) = ledger_folder::ledger(&path) else { return };
             snapshot = last;
         }
         let unchanged = before.filter(|watched| watched.snapshot.totals() == snapshot.totals());
@@ -101,18 +113,6 @@ impl Watch {
             bury(&mut snapshot);
         }
         self.watched.insert(path, Watched { snapshot: Arc::new(snapshot), ssl, ended });
-    }
-}
-
-/// The process still counts in the ledger: it has neither ended nor become another program. One
-/// that cannot be looked into counts as running while it is there.
-fn is_mapped(ledger: &Path, pid: u32) -> bool {
-    match kernel::memory_map(pid) {
-        Ok(maps) => {
-            let name = ledger.file_name().unwrap_or_default().as_encoded_bytes();
-            maps.windows(name.len()).any(|window| window == name)
-        }
-        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
     }
 }
 
