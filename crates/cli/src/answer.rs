@@ -10,6 +10,7 @@ use capture::records::counts::CountsRecord;
 use capture::records::recorder::RecorderMemory;
 use capture::records::resident::{AccountRecord, PartRecord};
 use capture::records::run::{NegotiatedRecord, RunRecord};
+use profile::harmless::harmless;
 use report::losses::losses;
 use report::table::{self, Colour, TableOptions};
 use report::wrapping::wrapped;
@@ -184,7 +185,8 @@ fn what_stays(closed: &AccountRecord) -> String {
 }
 
 fn next_steps(record: &RunRecord, folder: &Path) -> String {
-    let folder = folder.display();
+    let folder = folder.display().to_string();
+    let folder = harmless(&folder);
     let other = match record.configuration.as_str() {
         "no-compression" => "release-buffers",
         _ => "no-compression",

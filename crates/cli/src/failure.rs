@@ -3,9 +3,12 @@
 use std::process::ExitCode;
 
 use capture::{CaptureError, Fault};
+use profile::harmless::harmless;
 use recording::RecordingError;
 use report::folder::FolderError;
 use trial::TrialError;
+
+use crate::output;
 
 /// Why a command did not do what it was asked. The exit codes are documented in the help.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ impl Failure {
             Failure::BrokenPipe => return ExitCode::SUCCESS,
             Failure::PassedOn(code) => return ExitCode::from(*code),
         };
-        anstream::eprintln!("tlsheap: {}", sentence(error));
+        output::tell(&format!("tlsheap: {}", harmless(&sentence(error))));
         ExitCode::from(code)
     }
 }

@@ -26,7 +26,10 @@ fn main() -> ExitCode {
     if let Some(result) = trial::helper::called(std::env::args_os()) {
         return result.map_or_else(|error| Failure::from(error).report(), |()| ExitCode::SUCCESS);
     }
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => return output::answered(&answer),
+    };
     if arguments.command.reads_captures() {
         progress::begin("reading");
     }

@@ -8,9 +8,11 @@ use anyhow::Context;
 use capture::machine::MadeBy;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use profile::harmless::harmless;
 use trial::{FrontEnd, HelperProgram, Progress};
 
 use crate::failure::Failure;
+use crate::output;
 use crate::values::{connections, duration};
 
 /// This program's version and commit.
@@ -107,7 +109,7 @@ impl Progress for Bar {
     }
 
     fn now(&self, what: &str) {
-        self.0.set_message(what.to_owned());
+        self.0.set_message(harmless(what).into_owned());
     }
 
     fn step_done(&self) {
@@ -123,6 +125,6 @@ impl Progress for Bar {
     }
 
     fn warn(&self, sentence: &str) {
-        self.0.suspend(|| anstream::eprintln!("tlsheap: {sentence}"));
+        self.0.suspend(|| output::tell(&format!("tlsheap: {sentence}")));
     }
 }

@@ -18,6 +18,7 @@ mod domain_tables;
 mod error;
 pub mod folded;
 mod from_ledger;
+pub mod harmless;
 pub mod jemalloc_heap;
 mod merge;
 mod model;

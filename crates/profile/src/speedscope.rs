@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use crate::harmless::harmless_json;
 use crate::{Frame, Profile, folded};
 
 /// Where the format is defined: files name it.
@@ -97,7 +98,7 @@ pub fn write(profile: &Profile, name: &str) -> String {
         profiles: columns.collect(),
         shared: Shared { frames: frames.table },
     };
-    serde_json::to_string(&file).expect("numbers and texts can be written as JSON")
+    harmless_json(serde_json::to_string(&file).expect("numbers and texts can be written as JSON"))
 }
 
 /// Distinct frames, in the order in which they were met.

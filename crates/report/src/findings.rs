@@ -5,6 +5,7 @@ use analysis::diagnosis::case::Negotiated;
 use analysis::diagnosis::finding::{Fact, Finding};
 use analysis::notation::{human, one_decimal, percent, rounded};
 use anstyle::{AnsiColor, Style};
+use profile::harmless::harmless;
 
 use crate::fit::{join_story, width};
 use crate::table::{COLUMNS, Colour};
@@ -50,7 +51,7 @@ fn heading(diagnosis: &Diagnosis, subject: &Subject<'_>) -> String {
         1 => "1 finding".to_owned(),
         count => format!("{count} findings"),
     };
-    let name = subject.name;
+    let name = harmless(subject.name);
     match (diagnosis.bytes_per_connection, subject.connections) {
         (Some(bytes), Some(connections)) => {
             let bytes = rounded(bytes);
@@ -78,8 +79,8 @@ fn one(number: usize, finding: &Finding, subject: &Subject<'_>, colour: Colour) 
         let pad = " ".repeat(INDENT + 2 + widest.unwrap_or_default() - width(&bytes));
         let place = match (site.file.as_str(), site.line) {
             ("", _) => "[unknown]".to_owned(),
-            (file, 0) => file.to_owned(),
-            (file, line) => format!("{file}:{line}"),
+            (file, 0) => harmless(file).into_owned(),
+            (file, line) => format!("{}:{line}", harmless(file)),
         };
         let line = format!("{pad}{bytes}  {place}");
         let room = COLUMNS.saturating_sub(width(&line) + 2);

@@ -1,5 +1,7 @@
 //! Making text fit into a width.
 
+use profile::harmless::harmless;
+
 /// How many columns a text takes. Our own texts hold no wide characters; a name that does is
 /// shown, if a little out of line.
 pub(crate) fn width(text: &str) -> usize {
@@ -40,11 +42,14 @@ pub(crate) fn shorten_path(path: &str, most: usize) -> String {
 /// Names joined with ` › ` in at most `most` columns: the longest names are shortened first.
 pub(crate) fn join_story(names: &[String], most: usize) -> String {
     const JOINT: &str = " › ";
+    let names: Vec<_> = names.iter().map(|name| harmless(name)).collect();
     let joints = names.len().saturating_sub(1) * width(JOINT);
-    let mut longest = names.iter().map(|name| width(name)).max().unwrap_or_default();
+    let widths: Vec<usize> = names.iter().map(|name| width(name)).collect();
     let length = |longest: usize| -> usize {
-        joints + names.iter().map(|name| width(name).min(longest)).sum::<usize>()
+        joints + widths.iter().map(|width| (*width).min(longest)).sum::<usize>()
     };
+    // No name is shown that is longer than the whole.
+    let mut longest = widths.iter().copied().max().unwrap_or_default().min(most);
     while longest > 1 && length(longest) > most {
         longest -= 1;
     }

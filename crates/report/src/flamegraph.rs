@@ -7,6 +7,7 @@ use inferno::flamegraph::color::BackgroundColor;
 use inferno::flamegraph::{Direction as InfernoDirection, Options, TextTruncateDirection};
 use profile::Profile;
 use profile::folded::{Amount, NameId, Stacks};
+use profile::harmless::harmless_document;
 use thiserror::Error;
 
 use crate::fit::{shorten, width};
@@ -225,7 +226,8 @@ pub(crate) fn draw(
     // A heading may hold the placeholder's text, but no quotes: those are escaped.
     let subtitle = svg.find(r#"id="subtitle""#).unwrap_or_default();
     let (before, after) = svg.split_at(subtitle);
-    Ok((before.to_owned() + &after.replacen(CAPTION, &caption.svg(), 1)).into_bytes())
+    let svg = before.to_owned() + &after.replacen(CAPTION, &caption.svg(), 1);
+    Ok(harmless_document(svg).into_bytes())
 }
 
 /// Where the caption goes: inferno draws one line of plain text only.

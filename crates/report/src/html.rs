@@ -21,6 +21,7 @@ mod sites;
 mod staircase;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use profile::harmless::harmless_document;
 
 use page::id;
 pub use page::{Account, AccountLine, Beside, Fact, Page, Spread, Step, Subject};
@@ -60,7 +61,8 @@ pub fn page(page: &Page) -> String {
             }
         }
     };
-    document.into_string() + "\n"
+    // Names may hold what turns the text around them, or what HTML has no place for.
+    harmless_document(document.into_string()) + "\n"
 }
 
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";

@@ -1,6 +1,7 @@
 //! A budget's review as JUnit's XML, which build servers show as tests.
 
 use analysis::budget::Review;
+use profile::harmless::harmless_document;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
@@ -56,9 +57,10 @@ pub fn junit(review: &Review, reviewed: &Reviewed<'_>) -> std::io::Result<Vec<u8
         })?;
         Ok(())
     })?;
-    let mut bytes = writer.into_inner();
-    bytes.push(b'\n');
-    Ok(bytes)
+    let xml = String::from_utf8(writer.into_inner())
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
+    // XML has no place for most control characters, however they are written.
+    Ok((harmless_document(xml) + "\n").into_bytes())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use analysis::budget::{Cause, Figure, Most, Review, Verdict};
 use analysis::diagnosis::finding::Finding;
 use analysis::notation::{one_decimal, rounded, signed};
 use anstyle::AnsiColor;
+use profile::harmless::{harmless, harmless_lines};
 
 use crate::fit::join_story;
 use crate::table::{self, COLUMNS, Colour};
@@ -77,9 +78,11 @@ pub fn markdown(review: &Review, reviewed: &Reviewed<'_>) -> String {
         );
     }
     for (title, message) in breaches(review) {
+        // Nor can a name end the block that it stands in.
+        let message = message.replace("```", "\'\'\'");
         text += &format!("\n**{}**\n\n```text\n{message}\n```\n", cell(&title));
     }
-    text
+    harmless_lines(&text).into_owned()
 }
 
 /// Each breach in a few words, and with all that is known of it.
@@ -103,7 +106,7 @@ pub fn breaches(review: &Review) -> Vec<(String, String)> {
 
 /// One sentence about the whole, without its full stop.
 pub fn outcome(review: &Review, reviewed: &Reviewed<'_>) -> String {
-    let Reviewed { capture, budget } = reviewed;
+    let [capture, budget] = [reviewed.capture, reviewed.budget].map(harmless);
     let limits = review.verdicts.len();
     let over = review.verdicts.iter().filter(|verdict| verdict.is_breach()).count();
     if review.passes() {
@@ -159,8 +162,8 @@ fn of_cause(cause: &Cause, verdict: &Verdict) -> String {
     };
     let place = match (cause.key.file.as_str(), cause.key.line) {
         ("", _) => "[unknown]".to_owned(),
-        (file, 0) => file.to_owned(),
-        (file, line) => format!("{file}:{line}"),
+        (file, 0) => harmless(file).into_owned(),
+        (file, line) => format!("{}:{line}", harmless(file)),
     };
     let story = join_story(&cause.telling, COLUMNS.saturating_sub(place.len() + 18));
     format!("{amount:>12}  {place}  {story}").trim_end().to_owned()
@@ -187,7 +190,7 @@ fn evidence(finding: &Finding) -> String {
         text += &format!("  {:>12}  {}\n", trimmed(fact.value), fact.what);
     }
     for site in finding.sites.iter().take(3) {
-        let place = format!("{}:{}", site.file, site.line);
+        let place = format!("{}:{}", harmless(&site.file), site.line);
         let story = join_story(&site.telling, COLUMNS.saturating_sub(place.len() + 18));
         text += &format!("  {:>12}  {place}  {story}\n", rounded(site.bytes as f64));
     }

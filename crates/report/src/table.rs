@@ -6,6 +6,7 @@ use analysis::notation::{exact, give_or_take, one_decimal, percent_give_or_take,
 use analysis::top::{Figures, Top, TopRow};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle, Width};
+use profile::harmless::harmless;
 
 use crate::fit::{join_story, shorten, shorten_path, width};
 
@@ -23,10 +24,12 @@ pub enum Colour {
 }
 
 impl Colour {
+    /// The text, harmless on a terminal, in this style.
     pub(crate) fn paint(self, style: Style, text: &str) -> String {
+        let text = harmless(text);
         match self {
             Colour::Always => format!("{style}{text}{style:#}"),
-            Colour::Never => text.to_owned(),
+            Colour::Never => text.into_owned(),
         }
     }
 }
@@ -181,7 +184,7 @@ pub fn facts(facts: &[(&str, String)], colour: Colour) -> String {
         let gap = " ".repeat(longest - width(name) + 2);
         text.push_str(&colour.paint(Style::new().dimmed(), name));
         text.push_str(&gap);
-        text.push_str(&shorten(value, COLUMNS.saturating_sub(longest + 2)));
+        text.push_str(&shorten(&harmless(value), COLUMNS.saturating_sub(longest + 2)));
         text.push('\n');
     }
     text
@@ -236,7 +239,9 @@ impl Column {
     fn text(heading: &str, cells: impl Iterator<Item = String>) -> Column {
         let alignment = CellAlignment::Left;
         let shorten: Option<fn(&str, usize) -> String> = Some(shorten);
-        Column { heading: heading.to_owned(), cells: cells.collect(), alignment, shorten }
+        // Before anything is measured: a line end would make two rows of one.
+        let cells = cells.map(|cell| harmless(&cell).into_owned()).collect();
+        Column { heading: heading.to_owned(), cells, alignment, shorten }
     }
 
     fn path(heading: &str, cells: impl Iterator<Item = String>) -> Column {

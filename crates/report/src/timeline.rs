@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 
 pub use analysis::over_time::Series;
 pub use analysis::timeline::Timeline;
+use profile::harmless::harmless_document;
 use thiserror::Error;
 
 use crate::fit::shorten;
@@ -115,7 +116,7 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
         line(scale, open, &style(CONNECTIONS_COLOUR), "connections");
     }
     svg.push_str("</svg>\n");
-    Ok(svg)
+    Ok(harmless_document(svg))
 }
 
 /// The points of what lies between two lines.

@@ -14,6 +14,7 @@ use analysis::ratio::Estimated;
 use capture::json::top::DiffJson;
 use capture::{Capture, Part, whole_file};
 use clap::Args;
+use profile::harmless::harmless;
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
 use report::exactness::{Exactness, exactness};
 use report::table;
@@ -109,9 +110,9 @@ fn heading(
     let [from, to] = [before, after].map(|capture| match &capture.openssl {
         // The versions explain a change where they differ.
         Some(version) if before.openssl != after.openssl => {
-            format!("{} ({})", capture.name, short_version(version))
+            format!("{} ({})", harmless(&capture.name), harmless(&short_version(version)))
         }
-        _ => capture.name.clone(),
+        _ => harmless(&capture.name).into_owned(),
     });
     let [was, is] = [(old, margins.before), (new, margins.after)]
         .map(|(bytes, margin)| give_or_take(bytes, margin, human));
@@ -150,6 +151,7 @@ fn of_which(rows: &[DiffRow]) -> String {
         .map(|(category, change)| {
             let sign = if change.delta() > 0.0 { "+" } else { "" };
             let margin = margin_of_category(rows, category);
+            let category = harmless(category);
             format!("{category} {sign}{}", give_or_take(change.delta(), margin, human))
         })
         .collect();

@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 use profile::{Metric, folded, pprof, speedscope};
 
 use crate::failure::Failure;
+use crate::output;
 use crate::view::{Column, Domain};
-use crate::{output, progress};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -88,9 +88,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             write(to_file, |to| to.write_all(text.as_bytes()))?;
         }
     }
-    progress::end();
     if let Some(lost) = format.lost() {
-        anstream::eprintln!("tlsheap: not in this format: {lost}");
+        output::tell(&format!("tlsheap: not in this format: {lost}"));
     }
     Ok(())
 }

@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     bar.finish();
     let run = run?;
     for warning in &run.warnings {
-        anstream::eprintln!("tlsheap: warning: {warning}");
+        output::tell(&format!("tlsheap: warning: {warning}"));
     }
     write(&run.capture, folder.path())?;
     folder.finish()?;

@@ -107,7 +107,7 @@ fn tell(event: &ServerEvent) {
             output::print(&negotiation(&negotiated_record(negotiated, None)))
         }
         ServerEvent::Warning { message } => {
-            anstream::eprintln!("tlsheap: warning: {message}");
+            output::tell(&format!("tlsheap: warning: {message}"));
             Ok(())
         }
         // Answers to requests, of which there are none here, and the end, which is told with its

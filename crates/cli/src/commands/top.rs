@@ -14,6 +14,7 @@ use capture::json::top::TopJson;
 use capture::records::recorder::RecorderRecord;
 use capture::{Capture, Counted, Part};
 use clap::Args;
+use profile::harmless::harmless;
 use report::losses::losses;
 use report::table::{self, TableOptions};
 
@@ -109,7 +110,7 @@ fn heading(capture: &Capture, top: &Top) -> String {
         Some(figure) => give_or_take(figure, margin, say),
         None => "an unknown number of".to_owned(),
     };
-    let name = &capture.name;
+    let name = harmless(&capture.name);
     let Some(connections) = capture.connections else {
         return format!(
             "{name}: {} in use in {} blocks\n{}\n",

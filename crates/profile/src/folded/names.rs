@@ -1,6 +1,7 @@
 //! What a frame is called in folded stacks.
 
 use crate::Frame;
+use crate::harmless::is_harmful;
 
 /// What a frame without a name is called.
 pub const UNKNOWN: &str = "[unknown]";
@@ -24,14 +25,15 @@ pub fn site_name(leaf: &Frame<'_>) -> Option<String> {
     }
 }
 
-/// Takes out what has a meaning in folded stacks or none in XML: `;`, control characters, a
-/// leading `#`, and a number at the end that would be taken for a value.
+/// Takes out what has a meaning in folded stacks, none in XML, or too much on a terminal: `;`,
+/// characters that [`is_harmful`], a leading `#`, and a number at the end that would be taken for a
+/// value.
 fn plain(name: &str) -> String {
     let text: String = name
         .chars()
         .map(|c| match c {
             ';' => ',',
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => ' ',
+            c if is_harmful(c) => ' ',
             c => c,
         })
         .collect();

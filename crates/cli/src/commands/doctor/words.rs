@@ -1,5 +1,6 @@
 //! What `tlsheap doctor` says.
 
+use profile::harmless::harmless;
 use recording::doctor::{Examined, Offers};
 use report::wrapping::wrapped;
 
@@ -64,9 +65,10 @@ pub fn examined(examined: &Examined) -> String {
     let mut text = String::new();
     let process = examined.pid.map_or(String::new(), |pid| format!("process {pid}, "));
     let objects = if examined.objects == 1 { "object" } else { "objects" };
-    text += &format!("{process}{} ({} {objects})\n", examined.program, examined.objects);
+    let program = harmless(&examined.program);
+    text += &format!("{process}{program} ({} {objects})\n", examined.objects);
     if let Some(script) = &examined.script {
-        text += &format!("  runs the script {script}\n");
+        text += &format!("  runs the script {}\n", harmless(script));
     }
     for tls in &examined.libraries {
         let name = tls.version.as_deref().unwrap_or(tls.library);

@@ -9,6 +9,7 @@ use capture::Capture;
 use capture::json::interval::{Ends, margin};
 use capture::records::counts::CountsRecord;
 use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
+use profile::harmless::harmless;
 use profile::{Metric, Profile};
 use recording::found::describe;
 use recording::{Recorded, coverage};
@@ -233,7 +234,8 @@ fn process(process: &ProcessRecord) -> Vec<String> {
 }
 
 fn next_steps(recording: &Recording, folder: &Path) -> String {
-    let folder = folder.display();
+    let folder = folder.display().to_string();
+    let folder = harmless(&folder);
     let mut files = String::from("heap.pb.gz (all processes), one profile for each");
     if recording.baseline.is_some() {
         files += ", baseline.pb.gz";
