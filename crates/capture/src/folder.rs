@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::CaptureError;
 use crate::held::{self, Held};
+use crate::temporary_name::{is_temporary, made_under};
 
 /// The run's description.
 pub const RUN: &str = "run.json";
@@ -64,22 +65,19 @@ impl NewFolder {
         let name = name.to_string_lossy();
         fs::create_dir_all(parent).map_err(|error| cannot(Some(error)))?;
         // What killed runs have left of folders of this name.
-        let before = format!(".{name}.");
-        let is_one = |other: &str| {
-            let number = other.strip_prefix(&before);
-            number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        held::clear(parent, is_one, |_| false);
-        let own = parent.join(format!("{before}{}", std::process::id()));
-        let (temporary, held) = match Held::make(&own, 0o777) {
-            // Another run has taken it for left behind before it was held.
-            Err(error) if held::was_cleared(&error) => {
-                let next = parent.join(format!("{before}{}0", std::process::id()));
-                Held::make(&next, 0o777).map(|held| (next, held))
+        held::clear(parent, |other| is_temporary(other, &name), |_| false);
+        let made = made_under(&name, |temporary| {
+            let temporary = parent.join(temporary);
+            // Refuses what is there, a link too.
+            match Held::make(&temporary, 0o777) {
+                // Another run has taken it for left behind before it was held.
+                Err(error) if held::was_cleared(&error) => {
+                    Err(io::ErrorKind::AlreadyExists.into())
+                }
+                made => made.map(|held| (temporary, held)),
             }
-            made => made.map(|held| (own, held)),
-        }
-        .map_err(|error| cannot(Some(error)))?;
+        });
+        let (temporary, held) = made.map_err(|error| cannot(Some(error)))?;
         let destination = path.to_owned();
         Ok(NewFolder { temporary, destination, finished: false, _held: held })
     }
@@ -125,4 +123,37 @@ pub fn default_path(name: &str) -> PathBuf {
     let digits: String = now.chars().filter(char::is_ascii_digit).take(14).collect();
     let (date, time) = digits.split_at(8);
     Path::new("profiles/runs").join(format!("{name}-{date}-{time}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_link_where_an_earlier_version_made_its_folder_is_not_followed() {
+        let place = TempDir::new().unwrap();
+        let elsewhere = TempDir::new().unwrap();
+        let guessed = place.path().join(format!(".run.{}", std::process::id()));
+        symlink(elsewhere.path(), &guessed).unwrap();
+        let folder = NewFolder::prepare(&place.path().join("run")).unwrap();
+        let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
+        assert!(name.starts_with(".run.tlsheap-"), "{name}");
+        fs::write(folder.file(RUN), "{}").unwrap();
+        assert_eq!(folder.finish().unwrap(), place.path().join("run"));
+        assert!(place.path().join("run").join(RUN).is_file());
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_finished_leaves_nothing() {
+        let place = TempDir::new().unwrap();
+        let folder = NewFolder::prepare(&place.path().join("run")).unwrap();
+        fs::write(folder.file(RUN), "{}").unwrap();
+        drop(folder);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
 }

@@ -37,6 +37,7 @@ pub mod machine;
 pub mod part;
 pub mod records;
 pub mod timeline;
+mod temporary_name;
 pub mod whole_file;
 
 pub use capture::{Capture, Counted, Known, Moments};

@@ -1,6 +1,6 @@
 //! One recording of a program under load, as it is or with a fix.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -58,7 +58,9 @@ pub fn record(
     let name = fix.map_or(AS_IT_IS, Fix::name);
     let words = folder.join(format!("{name}.log"));
     let report = folder.join(format!(".{name}.applied"));
-    let log = File::create(&words).map_err(CaptureError::writing(&words))?;
+    // Of an earlier start; a link in its place would not be followed.
+    let _ = fs::remove_file(&words);
+    let log = File::create_new(&words).map_err(CaptureError::writing(&words))?;
     let mut options = recording::Options::of(program.command.clone());
     options.goals.at_rest = Some(workload.connections as u64);
     options.streams = Streams::Log(log);
