@@ -72,9 +72,23 @@ pub struct MappingId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FunctionId(pub(crate) u32);
 
+impl FunctionId {
+    /// The function's place in [`Profile::functions`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A handle of a [`Location`], valid in the profile that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocationId(pub(crate) u32);
+
+impl LocationId {
+    /// The location's place in [`Profile::locations`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A file mapped into the profiled process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ use analysis::notation::{give_or_take, human, interval, rounded};
 use profile::Profile;
 use profile::folded::{Amount, Stacks};
 
+use crate::drawable::drawable;
 use crate::flamegraph::{
     Caption, Direction, FlameError, background, draw, kind_of, layout, total, visible,
 };
@@ -105,6 +106,9 @@ pub fn differential(
     after: &SideOf<'_>,
     options: &DifferentialOptions,
 ) -> Result<Vec<u8>, FlameError> {
+    let (old, new) = (drawable(before.profile), drawable(after.profile));
+    let before = &SideOf { profile: &old, ..*before };
+    let after = &SideOf { profile: &new, ..*after };
     kind_of(before.profile, before.column)?;
     kind_of(after.profile, after.column)?;
     let counts = |side: &SideOf<'_>| {

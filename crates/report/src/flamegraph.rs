@@ -10,6 +10,7 @@ use profile::folded::{Amount, NameId, Stacks};
 use profile::harmless::harmless_document;
 use thiserror::Error;
 
+use crate::drawable::drawable;
 use crate::fit::{shorten, width};
 use crate::frame_colours::{Colours, rgb};
 use crate::frame_titles::{Drawn, Figures, named, titled};
@@ -98,6 +99,7 @@ pub fn flamegraph(
     column: usize,
     options: &FlameOptions,
 ) -> Result<Vec<u8>, FlameError> {
+    let profile = &*drawable(profile);
     let kind = kind_of(profile, column)?;
     let stacks = Stacks::of([(profile, column)]);
     let held = |[after]: [Amount; 1]| {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod differential;
+pub mod drawable;
 pub mod estimate;
 pub mod exactness;
 pub mod findings;

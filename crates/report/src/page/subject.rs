@@ -20,6 +20,7 @@ use capture::{Capture, CaptureError, Part};
 use profile::Profile;
 
 use super::measured;
+use crate::drawable::drawable;
 use crate::html::{Account, AccountLine, Beside, Spread, Step, Subject};
 
 /// A capture with all that is known of it, in all its parts and with categories.
@@ -103,7 +104,10 @@ impl Told {
             let column = profile.sample_types().iter().position(|t| t.kind == *kind)?;
             Some(ColumnOf { profile, column })
         });
-        let stacks = grown_stacks(ColumnOf { profile: &self.capture.profile, column }, baseline);
+        let profile = drawable(&self.capture.profile);
+        let before = baseline.map(|baseline| (drawable(baseline.profile), baseline.column));
+        let before = before.as_ref().map(|(profile, column)| ColumnOf { profile, column: *column });
+        let stacks = grown_stacks(ColumnOf { profile: &profile, column }, before);
         Ok(if self.knows_openssl() {
             stacks.into_iter().partition(|stack| stack.group != RUST_DOMAIN)
         } else {
