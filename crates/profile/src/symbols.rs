@@ -15,6 +15,7 @@ mod debug_file;
 mod elf;
 mod frame;
 mod lookup;
+mod module_file;
 mod perf_map;
 mod readable_name;
 mod rust_module;

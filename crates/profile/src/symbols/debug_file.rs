@@ -2,10 +2,10 @@
 //! debuginfod's client has fetched it.
 
 use std::env;
-use std::fs;
 use std::path::PathBuf;
 
-use super::elf::{Elf, MAX_MODULE_BYTES};
+use super::elf::Elf;
+use super::module_file::read_module;
 
 /// Folders that may hold debug files.
 #[derive(Clone, Debug, Default)]
@@ -37,11 +37,7 @@ impl DebugFolders {
             return None;
         }
         self.places(elf.build_id()).iter().find_map(|path| {
-            let metadata = fs::metadata(path).ok()?;
-            if !metadata.is_file() || metadata.len() > MAX_MODULE_BYTES {
-                return None;
-            }
-            let debug = Elf::parse(&fs::read(path).ok()?).ok()?;
+            let debug = Elf::parse(&read_module(path).ok()?).ok()?;
             (debug.build_id() == elf.build_id()).then_some(debug)
         })
     }
@@ -59,6 +55,7 @@ impl DebugFolders {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
     use std::process::Command;
 

@@ -33,6 +33,12 @@ pub enum ElfError {
     /// It is a device, a pipe or a directory.
     #[error("is not a regular file")]
     NotAFile,
+    /// It is of a file system in which the kernel makes what is read.
+    #[error("is no file on a disk: the kernel makes it")]
+    OfTheKernel,
+    /// It is large, and next to nothing of it is on the disk.
+    #[error("consists of holes for the most part")]
+    Holes,
     /// It is larger than [`MAX_MODULE_BYTES`].
     #[error("is larger than {} bytes", MAX_MODULE_BYTES)]
     TooLarge,

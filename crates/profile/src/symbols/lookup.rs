@@ -1,12 +1,13 @@
 //! Every file that was asked for so far, read once, and every answer given.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::debug_file::DebugFolders;
-use super::elf::{Elf, ElfError, MAX_MODULE_BYTES};
+use super::elf::{Elf, ElfError};
 use super::frame::SymbolFrame;
+use super::module_file::read_module;
 use super::perf_map::PerfMap;
 
 /// The symbols of every file that was asked for so far, and every answer given. One value serves
@@ -131,15 +132,7 @@ fn load(path: &str) -> Result<Elf, ElfError> {
     if path.ends_with(" (deleted)") {
         return Err(ElfError::Deleted);
     }
-    let metadata = fs::metadata(path).map_err(ElfError::Unreadable)?;
-    // Opening a pipe would wait for its other end, and a device has no end.
-    if !metadata.is_file() {
-        return Err(ElfError::NotAFile);
-    }
-    if metadata.len() > MAX_MODULE_BYTES {
-        return Err(ElfError::TooLarge);
-    }
-    let bytes = fs::read(path).map_err(ElfError::Unreadable)?;
+    let bytes = read_module(Path::new(path))?;
     let elf = Elf::parse(&bytes)?;
     drop(bytes);
     Ok(match DebugFolders::of_this_user().debug_file_of(&elf) {
