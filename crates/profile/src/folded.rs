@@ -5,9 +5,11 @@
 //! OpenSSL says exactly which line asked. What has a meaning in the format is taken out of names.
 
 use std::io::{self, BufRead, Write};
+use std::mem::size_of;
 
 use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
+use crate::room::{ENTRY, Room};
 use crate::text_lines::TextLines;
 use crate::{Function, Line, Location, LocationId, Profile, ReadError, Sample, ValueType};
 
@@ -22,6 +24,16 @@ const EXPECTED_LINE: &str = "`frame;frame;frame integer`";
 
 /// Reads folded stacks. The format does not say what it counts; `value_type` does.
 pub fn read(text: impl BufRead, name: &str, value_type: ValueType) -> Result<Profile, ReadError> {
+    read_within(text, name, value_type, Room::of_file(u64::MAX))
+}
+
+/// Reads folded stacks that came out of a file with this room.
+pub(crate) fn read_within(
+    text: impl BufRead,
+    name: &str,
+    value_type: ValueType,
+    mut room: Room,
+) -> Result<Profile, ReadError> {
     let mut profile = Profile::new(vec![value_type], Some(0));
     let mut sums = ColumnSums::new(1);
     let mut lines = TextLines::of(text, name);
@@ -41,6 +53,9 @@ pub fn read(text: impl BufRead, name: &str, value_type: ValueType) -> Result<Pro
             .map_err(|_| malformed("an integer after the last space", quote(value)))?;
         sums.add(&[value]).ok_or_else(|| malformed(SUMS_IN_RANGE, "a larger one".to_owned()))?;
         let mut frames = Vec::new();
+        // Names that are new are copied twice, those that are known are in a list.
+        let of_frames = 2 * line.len() + size_of::<LocationId>() * stack.matches(';').count();
+        room.take((size_of::<Sample>() + of_frames) as u64 + ENTRY, name)?;
         for frame in stack.split(';').rev() {
             if frame.is_empty() {
                 return Err(malformed("a name for each frame", quote(line)));
@@ -78,18 +93,18 @@ pub fn write_to(
     column: usize,
 ) -> io::Result<()> {
     let stacks = Stacks::of([(profile, column)]);
-    let mut line = String::new();
     for Stack { frames, amounts: [amount], .. } in stacks.iter() {
         if amount.sum == 0 {
             continue;
         }
-        line.clear();
-        for frame in frames {
-            line += stacks.name(frame);
-            line.push(';');
+        // A line may be longer than there is memory: frames have their names in common.
+        for (at, frame) in frames.enumerate() {
+            if at > 0 {
+                to.write_all(b";")?;
+            }
+            to.write_all(stacks.name(frame).as_bytes())?;
         }
-        line.pop();
-        writeln!(to, "{line} {}", amount.sum)?;
+        writeln!(to, " {}", amount.sum)?;
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ mod model;
 pub mod openssl_wrappers;
 pub mod pprof;
 mod read_any;
+mod room;
 pub mod smaps;
 pub mod source_path;
 pub mod speedscope;

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use crate::error::quote;
+use crate::room::Room;
 use crate::{Profile, ReadError, ValueType, folded, jemalloc_heap, pprof};
 
 /// The largest file that is read, in bytes.
@@ -46,8 +47,10 @@ pub fn read_any(path: &Path) -> Result<Content, ReadError> {
     let too_large =
         || ReadError::TooLarge { name: name.clone(), what: "in the file", limit: MAX_FILE_BYTES };
     if let Some(format) = LongText::of(&bytes) {
+        // Text that is not compressed never takes more than that.
+        let room = Room::of_file(MAX_FILE_BYTES);
         let mut text = BufReader::new(Cursor::new(bytes).chain(rest));
-        let profile = format.read(&mut text, &name)?;
+        let profile = format.read(&mut text, &name, room)?;
         if text.into_inner().into_inner().1.limit() == 0 {
             return Err(too_large());
         }
@@ -58,10 +61,11 @@ pub fn read_any(path: &Path) -> Result<Content, ReadError> {
         return Err(too_large());
     }
     if pprof::is_gzip(&bytes) {
+        let room = Room::of_file(bytes.len() as u64);
         let unpacked = pprof::unpack(&bytes, &name)?.into_owned();
         // Nobody needs both.
         drop(bytes);
-        return parse_unpacked(&unpacked, &name);
+        return parse_unpacked(&unpacked, &name, room);
     }
     parse_any(&bytes, &name)
 }
@@ -87,10 +91,10 @@ impl LongText {
         told.then_some(LongText::Folded)
     }
 
-    fn read(self, text: impl BufRead, name: &str) -> Result<Profile, ReadError> {
+    fn read(self, text: impl BufRead, name: &str, room: Room) -> Result<Profile, ReadError> {
         match self {
             LongText::HeapDump => jemalloc_heap::read(text, name),
-            LongText::Folded => folded::read(text, name, samples()),
+            LongText::Folded => folded::read_within(text, name, samples(), room),
         }
     }
 }
@@ -110,29 +114,30 @@ pub fn parse_any(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
         return Ok(Content::Ledger);
     }
     if !pprof::is_gzip(bytes) {
-        return parse_plain(bytes, name);
+        return parse_plain(bytes, name, Room::of_file(bytes.len() as u64));
     }
-    parse_unpacked(&pprof::unpack(bytes, name)?, name)
+    let room = Room::of_file(bytes.len() as u64);
+    parse_unpacked(&pprof::unpack(bytes, name)?, name, room)
 }
 
-/// What was in a compressed file.
-fn parse_unpacked(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
+/// What was in a compressed file with this room.
+fn parse_unpacked(bytes: &[u8], name: &str, room: Room) -> Result<Content, ReadError> {
     if looks_like_text(bytes) && !bytes.is_empty() {
-        return parse_plain(bytes, name);
+        return parse_plain(bytes, name, room);
     }
-    pprof::read_unpacked(bytes, name).map(Content::Profile)
+    pprof::read_unpacked(bytes, name, room).map(Content::Profile)
 }
 
-fn parse_plain(bytes: &[u8], name: &str) -> Result<Content, ReadError> {
+fn parse_plain(bytes: &[u8], name: &str, room: Room) -> Result<Content, ReadError> {
     if let Some(format) = LongText::of(bytes) {
-        return format.read(bytes, name).map(Content::Profile);
+        return format.read(bytes, name, room).map(Content::Profile);
     }
     let found = match known_stranger(bytes) {
         Some(stranger) => stranger.to_owned(),
         None if looks_like_text(bytes) => {
             let line = first_line(bytes);
             if is_folded(line) {
-                return folded::read(bytes, name, samples()).map(Content::Profile);
+                return folded::read_within(bytes, name, samples(), room).map(Content::Profile);
             }
             format!("a text that begins with {}", quote(line))
         }

@@ -2,8 +2,10 @@
 //!
 //! The tables are read first, in one pass over the outermost message; in a second one each sample is
 //! decoded, checked against them and added, so that no second copy of the samples is ever held.
+//! Whatever is made of the file is taken off the [`Room`] that a file of its size has.
 
 use std::borrow::Cow;
+use std::mem::size_of;
 
 use ledger::Sampling;
 
@@ -14,32 +16,43 @@ use super::source::Source;
 use super::unpack::unpack;
 use crate::column_sums::{ColumnSums, SUMS_IN_RANGE};
 use crate::error::quote;
+use crate::room::{ENTRY, Room};
 use crate::{
     Function, FunctionId, LabelValue, Line, Location, LocationId, Mapping, MappingId, Metric,
     Position, Profile, ReadError, Sample, ValueType,
 };
+
+/// The most columns of a profile. Writers have up to ten; each is a number in every sample.
+const MOST_COLUMNS: usize = 64;
+
+/// The longest name of a function, in bytes. Compilers have made names of some ten thousand, and
+/// what a name is for is looked up in it wherever it stands.
+const LONGEST_NAME: usize = 64 << 10;
 
 /// What should be in a file that is empty.
 const EXPECTED: &str = "a pprof profile (protobuf, usually gzip)";
 
 /// Reads a profile, gzip or plain. `name` is what errors call the file.
 pub fn read(bytes: &[u8], name: &str) -> Result<Profile, ReadError> {
+    let room = Room::of_file(bytes.len() as u64);
     match unpack(bytes, name)? {
-        Cow::Borrowed(message) => read_message(message, Source { name, position: Position::Byte }),
-        Cow::Owned(message) => read_unpacked(&message, name),
+        Cow::Borrowed(message) => {
+            read_message(message, Source { name, position: Position::Byte }, room)
+        }
+        Cow::Owned(message) => read_unpacked(&message, name, room),
     }
 }
 
-/// Reads a profile that came out of a compressed file.
-pub(crate) fn read_unpacked(message: &[u8], name: &str) -> Result<Profile, ReadError> {
-    read_message(message, Source { name, position: Position::UnpackedByte })
+/// Reads a profile that came out of a compressed file with this room.
+pub(crate) fn read_unpacked(message: &[u8], name: &str, room: Room) -> Result<Profile, ReadError> {
+    read_message(message, Source { name, position: Position::UnpackedByte }, room)
 }
 
-fn read_message(message: &[u8], source: Source<'_>) -> Result<Profile, ReadError> {
+fn read_message(message: &[u8], source: Source<'_>, room: Room) -> Result<Profile, ReadError> {
     if message.is_empty() {
         return Err(ReadError::Empty { name: source.name.to_owned(), expected: EXPECTED });
     }
-    let mut reader = Tables::of(message, source)?.reader()?;
+    let mut reader = Tables::of(message, source, room)?.reader()?;
     for field in Fields::of(message) {
         if let Ok(Field { number: field::SAMPLE, at, content: FieldContent::Bytes(bytes) }) = field
         {
@@ -55,6 +68,7 @@ type At<M> = (u64, M);
 /// The outermost message taken apart, nothing checked yet.
 struct Tables<'a> {
     source: Source<'a>,
+    room: Room,
     /// How many there are.
     samples: usize,
     strings: Vec<&'a str>,
@@ -70,9 +84,10 @@ struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    fn of(message: &'a [u8], source: Source<'a>) -> Result<Tables<'a>, ReadError> {
+    fn of(message: &'a [u8], source: Source<'a>, room: Room) -> Result<Tables<'a>, ReadError> {
         let mut tables = Tables {
             source,
+            room,
             samples: 0,
             strings: Vec::new(),
             sample_types: Vec::new(),
@@ -96,6 +111,7 @@ impl<'a> Tables<'a> {
     fn add(&mut self, field: Field<'a>) -> Result<(), ReadError> {
         use FieldContent::{Bytes, Varint};
         let (source, at) = (self.source, field.at);
+        self.make_room_for(&field)?;
         match (field.number, field.content) {
             // Their turn comes when the tables are known.
             (field::SAMPLE, Bytes(_)) => self.samples += 1,
@@ -144,8 +160,46 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
+    /// For an entry of a table, and what it will be in the profile.
+    fn make_room_for(&mut self, field: &Field<'_>) -> Result<(), ReadError> {
+        let sizes = match field.number {
+            field::SAMPLE => [size_of::<Sample>(), 0],
+            field::SAMPLE_TYPE => [size_of::<At<proto::ValueType>>(), size_of::<ValueType>()],
+            field::MAPPING => [size_of::<At<proto::Mapping>>(), size_of::<Mapping>()],
+            field::FUNCTION => [size_of::<At<proto::Function>>(), size_of::<Function>()],
+            field::LOCATION => [size_of::<At<&[u8]>>(), size_of::<Location>()],
+            field::STRING_TABLE => [size_of::<&str>(), 0],
+            field::COMMENT => match field.content {
+                // A number takes a byte at least.
+                FieldContent::Bytes(bytes) => [bytes.len() * size_of::<At<u64>>(), 0],
+                _ => [size_of::<At<u64>>(), 0],
+            },
+            _ => return Ok(()),
+        };
+        let in_tables = if sizes[1] == 0 { 0 } else { ENTRY };
+        self.room.take(sizes.iter().sum::<usize>() as u64 + in_tables, self.source.name)
+    }
+
+    /// For copies of texts, before they are made.
+    fn make_room_for_texts<const N: usize>(
+        &mut self,
+        at: u64,
+        indices: [i64; N],
+    ) -> Result<(), ReadError> {
+        let mut bytes = 0;
+        for index in indices {
+            bytes += self.string(at, index)?.len() as u64;
+        }
+        self.room.take(bytes, self.source.name)
+    }
+
+    /// For a message that is decoded: what is packed into a byte of it is 16 bytes for a moment.
+    fn make_room_to_decode(&self, bytes: &[u8]) -> Result<(), ReadError> {
+        self.room.has(16 * bytes.len() as u64, self.source.name)
+    }
+
     /// Checks the tables and puts them into a profile.
-    fn reader(self) -> Result<Reader<'a>, ReadError> {
+    fn reader(mut self) -> Result<Reader<'a>, ReadError> {
         match self.strings.first() {
             Some(&"") => {}
             Some(text) => {
@@ -158,6 +212,10 @@ impl<'a> Tables<'a> {
                     "a message without one",
                 ));
             }
+        }
+        if let Some((at, _)) = self.sample_types.get(MOST_COLUMNS) {
+            let expected = format!("at most {MOST_COLUMNS} sample types");
+            return Err(self.source.malformed(*at, expected, "more"));
         }
         let mut sample_types = Vec::with_capacity(self.sample_types.len());
         for (at, value_type) in &self.sample_types {
@@ -172,8 +230,10 @@ impl<'a> Tables<'a> {
         profile.time_nanos = self.time_nanos;
         profile.duration_nanos = self.duration_nanos;
         profile.sampling = self.sampling(&profile)?;
-        for (at, index) in &self.comments {
-            let comment = self.string(*at, *index as i64)?;
+        for (at, index) in std::mem::take(&mut self.comments) {
+            self.make_room_for_texts(at, [index as i64])?;
+            self.room.take(size_of::<String>() as u64, self.source.name)?;
+            let comment = self.string(at, index as i64)?;
             profile.comments.push(comment.to_owned());
         }
         let mappings = self.put_mappings(&mut profile)?;
@@ -212,9 +272,10 @@ impl<'a> Tables<'a> {
         Ok(sample_types.iter().position(|t| t.kind == kind && index != 0))
     }
 
-    fn put_mappings(&self, profile: &mut Profile) -> Result<Ids<MappingId>, ReadError> {
+    fn put_mappings(&mut self, profile: &mut Profile) -> Result<Ids<MappingId>, ReadError> {
         let mut ids = Ids::new("mapping", self.mappings.len());
-        for (at, mapping) in &self.mappings {
+        for (at, mapping) in &std::mem::take(&mut self.mappings) {
+            self.make_room_for_texts(*at, [mapping.filename, mapping.build_id])?;
             let id = profile.mapping(Mapping {
                 start: mapping.memory_start,
                 end: mapping.memory_limit,
@@ -227,9 +288,18 @@ impl<'a> Tables<'a> {
         Ok(ids)
     }
 
-    fn put_functions(&self, profile: &mut Profile) -> Result<Ids<FunctionId>, ReadError> {
+    fn put_functions(&mut self, profile: &mut Profile) -> Result<Ids<FunctionId>, ReadError> {
         let mut ids = Ids::new("function", self.functions.len());
-        for (at, function) in &self.functions {
+        for (at, function) in &std::mem::take(&mut self.functions) {
+            let texts = [function.name, function.system_name, function.filename];
+            self.make_room_for_texts(*at, texts)?;
+            for text in texts {
+                let length = self.string(*at, text)?.len();
+                if length > LONGEST_NAME {
+                    let expected = format!("names of at most {LONGEST_NAME} bytes");
+                    return Err(self.source.malformed(*at, expected, length.to_string()));
+                }
+            }
             let id = profile.function(Function {
                 name: self.string(*at, function.name)?.to_owned(),
                 system_name: self.string(*at, function.system_name)?.to_owned(),
@@ -241,13 +311,14 @@ impl<'a> Tables<'a> {
     }
 
     fn put_locations(
-        &self,
+        &mut self,
         profile: &mut Profile,
         mappings: &Ids<MappingId>,
         functions: &Ids<FunctionId>,
     ) -> Result<Ids<LocationId>, ReadError> {
         let mut ids = Ids::new("location", self.locations.len());
-        for (at, bytes) in &self.locations {
+        for (at, bytes) in &std::mem::take(&mut self.locations) {
+            self.make_room_to_decode(bytes)?;
             let location: proto::Location = self.source.decode(*at, bytes, "a location")?;
             let mapping = match location.mapping_id {
                 0 => None,
@@ -260,6 +331,10 @@ impl<'a> Tables<'a> {
                     self.source.malformed(*at, expected, line.line.to_string())
                 })?;
                 let function = functions.find(line.function_id, *at, self.source)?;
+                // Whoever shows a line has its texts beside it, once for each location.
+                let Function { name, file, .. } = profile.function_of(function);
+                let texts = name.len() + file.len() + size_of::<Line>();
+                self.room.take(texts as u64, self.source.name)?;
                 lines.push(Line { function, line: number });
             }
             let id = profile.location(Location { mapping, address: location.address, lines });
@@ -280,6 +355,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn sample(&mut self, at: u64, bytes: &[u8]) -> Result<(), ReadError> {
         let source = self.tables.source;
+        self.tables.make_room_to_decode(bytes)?;
         let sample: proto::Sample = source.decode(at, bytes, "a sample")?;
         let columns = self.profile.sample_types().len();
         // A sample without values says nothing, whatever the header promises.
@@ -290,12 +366,24 @@ impl Reader<'_> {
         self.sums
             .add(&sample.value)
             .ok_or_else(|| source.malformed(at, SUMS_IN_RANGE, "a larger one"))?;
+        let lists = size_of::<LocationId>() * sample.location_id.len()
+            + size_of::<i64>() * sample.value.len()
+            + size_of::<(String, LabelValue)>() * sample.label.len();
+        self.tables.room.take(lists as u64 + ENTRY, source.name)?;
         let mut stack = Vec::with_capacity(sample.location_id.len());
         for id in &sample.location_id {
             stack.push(self.locations.find(*id, at, source)?);
         }
+        // Whoever adds up samples by their sites has the texts of each site.
+        let leaf = stack.first().and_then(|leaf| self.profile.location_of(*leaf).lines.first());
+        if let Some(line) = leaf {
+            let Function { name, file, .. } = self.profile.function_of(line.function);
+            self.tables.room.take((name.len() + file.len()) as u64, source.name)?;
+        }
         let mut labels = Vec::with_capacity(sample.label.len());
         for label in &sample.label {
+            let texts = [label.key, if label.text == 0 { label.number_unit } else { label.text }];
+            self.tables.make_room_for_texts(at, texts)?;
             labels.push(self.label(at, label)?);
         }
         labels.sort_by(|(a, _): &(String, _), (b, _)| a.cmp(b)); // stable: equal keys keep order

@@ -56,6 +56,80 @@ fn error_after(change: impl FnOnce(&mut proto::Profile)) -> String {
     read(&message.encode_to_vec(), "a.pb").unwrap_err().to_string()
 }
 
+/// What is said of the sound message with one text of 60 KB, and 4,000 times what `refer` adds with
+/// the index of that text and a number.
+fn refusal_of(mut refer: impl FnMut(&mut proto::Profile, i64, u64)) -> String {
+    error_after(|message| {
+        message.string_table.push("x".repeat(60_000));
+        let text = message.string_table.len() as i64 - 1;
+        for number in 0..4_000 {
+            refer(message, text, number);
+        }
+    })
+}
+
+#[test]
+fn a_text_that_is_referred_to_again_and_again_does_not_fill_the_memory() {
+    let sentences = [
+        refusal_of(|message, text, _| {
+            let label = proto::Label { key: 6, text, number: 0, number_unit: 0 };
+            message.sample[0].label.push(label);
+        }),
+        refusal_of(|message, text, _| {
+            let label = proto::Label { key: text, text: 0, number: 1, number_unit: 0 };
+            message.sample.push(proto::Sample { label: vec![label], ..message.sample[0].clone() });
+        }),
+        refusal_of(|message, text, number| {
+            let id = 100 + number;
+            message.function.push(proto::Function { id, name: text, system_name: 5, filename: 7 });
+        }),
+        refusal_of(|message, text, _| message.comment.push(text)),
+        refusal_of(|message, text, number| {
+            let mapping = proto::Mapping { filename: text, id: 100 + number, ..message.mapping[0] };
+            message.mapping.push(mapping);
+        }),
+        // Each of these lines would be a row with the text in it.
+        refusal_of(|message, text, number| {
+            message.function[0].name = text;
+            let line = vec![proto::Line { function_id: 1, line: number as i64 }];
+            let (id, address) = (100 + number, 0);
+            message.location.push(proto::Location { id, mapping_id: 0, address, line });
+        }),
+        refusal_of(|message, text, _| {
+            message.function[0].name = text;
+            let sample = proto::Sample { location_id: vec![1], ..message.sample[0].clone() };
+            message.sample.push(sample);
+        }),
+    ];
+    for (at, sentence) in sentences.iter().enumerate() {
+        let begins = sentence.starts_with("a.pb is too large: expected at most ");
+        assert!(begins && sentence.contains("times its own size"), "{at}: {sentence}");
+    }
+}
+
+#[test]
+fn entries_that_say_nothing_do_not_fill_the_memory() {
+    // A hundred kilobytes on the disk, and 20 MB of functions that are two bytes each.
+    let functions = [0x2a, 0x00].repeat(10 << 20);
+    let room = crate::room::Room::of_file(100);
+    let error = read_unpacked(&functions, "a.pb", room).unwrap_err().to_string();
+    assert!(error.starts_with("a.pb is too large: expected at most "), "{error}");
+}
+
+#[test]
+fn a_name_is_no_book() {
+    let error = error_after(|message| message.string_table[5] = "x".repeat(70_000));
+    assert!(error.contains("expected names of at most 65536 bytes, found 70000"), "{error}");
+}
+
+#[test]
+fn a_profile_has_no_hundred_columns() {
+    let error = error_after(|message| {
+        message.sample_type = vec![proto::ValueType { kind: 1, unit: 2 }; 100];
+    });
+    assert!(error.contains("expected at most 64 sample types, found more"), "{error}");
+}
+
 #[test]
 fn a_sampled_profile_keeps_its_interval_and_the_sizes_of_its_blocks() {
     let mut profile = Profile::of_heap();
