@@ -20,6 +20,17 @@ pub enum CaptureError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is a folder, a device, a pipe or the like where a file should be.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// The file is larger than any that was written.
+    #[error("{} is too large: at most {limit} bytes are read", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The system did not take a file.
     #[error("cannot write {}", path.display())]
     Unwritable {

@@ -35,9 +35,10 @@ pub mod held;
 pub mod json;
 pub mod machine;
 pub mod part;
+pub mod part_of_folder;
 pub mod records;
-pub mod timeline;
 mod temporary_name;
+pub mod timeline;
 pub mod whole_file;
 
 pub use capture::{Capture, Counted, Known, Moments};

@@ -15,14 +15,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::CaptureError;
+use crate::part_of_folder::{MAX_JSON_BYTES, read_text};
 
-/// Reads a record that is `what`, as "a run", of this version of its shape.
-pub(crate) fn read_json<T: DeserializeOwned>(
+/// A record that is `what`, as "a run", of this version of its shape, out of the text of a file.
+pub(crate) fn parse_json<T: DeserializeOwned>(
+    text: &str,
     path: &Path,
     what: &'static str,
     schema: u32,
 ) -> Result<T, CaptureError> {
-    let value = read_value(path)?;
+    let value = parse_value(text, path)?;
     let found = value["schema"].as_u64();
     if found != Some(u64::from(schema)) {
         return Err(CaptureError::Schema {
@@ -36,10 +38,14 @@ pub(crate) fn read_json<T: DeserializeOwned>(
         .map_err(|source| CaptureError::Shape { path: path.to_owned(), source })
 }
 
-/// Reads a file of JSON, whatever it says.
-pub(crate) fn read_value(path: &Path) -> Result<Value, CaptureError> {
-    let text = std::fs::read_to_string(path).map_err(CaptureError::reading(path))?;
-    serde_json::from_str(&text).map_err(|source| CaptureError::Json {
+/// Reads a file of JSON.
+pub(crate) fn read_json(path: &Path) -> Result<String, CaptureError> {
+    read_text(path, MAX_JSON_BYTES)
+}
+
+/// JSON, whatever it says.
+pub(crate) fn parse_value(text: &str, path: &Path) -> Result<Value, CaptureError> {
+    serde_json::from_str(text).map_err(|source| CaptureError::Json {
         path: path.to_owned(),
         what: "not JSON",
         source,

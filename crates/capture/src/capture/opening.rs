@@ -6,9 +6,10 @@ use ledger::Snapshot;
 use profile::{Content, Profile, Symbols, from_ledger, read_any};
 
 use super::{Beside, Capture, Known, Moments};
-use crate::records::read_value;
+use crate::part_of_folder::has_to_be_a_file;
 use crate::records::recording::{KIND, Recording};
 use crate::records::run::RunRecord;
+use crate::records::{parse_value, read_json};
 use crate::{CaptureError, Part, folder};
 
 impl Capture {
@@ -56,8 +57,11 @@ impl Capture {
         let Beside::In(run) = &self.beside else { return Vec::new() };
         let entries = std::fs::read_dir(run.join(folder::SERIES)).into_iter().flatten().flatten();
         let profile = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "gz");
-        let mut captures: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(profile).collect();
+        let mut captures: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(profile)
+            .filter(|path| path.is_file())
+            .collect();
         captures.sort();
         captures
     }
@@ -68,14 +72,19 @@ fn open_run(path: &Path) -> Result<Capture, CaptureError> {
     if !record.exists() {
         return Err(CaptureError::NoRunFolder(path.to_owned()));
     }
+    // Whoever handed the folder over may have put anything into it.
+    for part in [folder::HEAP, folder::BASELINE] {
+        has_to_be_a_file(&path.join(part))?;
+    }
     let heap = open_file(&path.join(folder::HEAP))?.profile;
     let baseline = path.join(folder::BASELINE);
-    let mut capture = if is_recording(&record) {
-        let record = Recording::read(&record)?;
+    let text = read_json(&record)?;
+    let mut capture = if is_recording(&text, &record) {
+        let record = Recording::parse(&text, &record)?;
         let baseline = if baseline.exists() { Some(open_file(&baseline)?.profile) } else { None };
         Capture::of_recording("", record, heap, baseline, Moments::default())
     } else {
-        let record = RunRecord::read(&record)?;
+        let record = RunRecord::parse(&text, &record)?;
         let baseline = open_file(&baseline)?.profile;
         Capture::of_run(record, heap, baseline, Moments::default())
     };
@@ -83,9 +92,9 @@ fn open_run(path: &Path) -> Result<Capture, CaptureError> {
     Ok(capture)
 }
 
-/// Whether the `run.json` at `path` is a recording's. One that cannot be read is not.
-fn is_recording(path: &Path) -> bool {
-    read_value(path).is_ok_and(|value| value["kind"] == KIND)
+/// Whether this `run.json` is a recording's. One that cannot be read is not.
+fn is_recording(text: &str, path: &Path) -> bool {
+    parse_value(text, path).is_ok_and(|value| value["kind"] == KIND)
 }
 
 fn open_file(path: &Path) -> Result<Capture, CaptureError> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::CaptureError;
 use crate::machine::Machine;
+use crate::records::read_json;
 use crate::records::run::Versions;
 use crate::records::scale::Scale;
 
@@ -67,9 +68,13 @@ pub struct Figures {
 impl Comparison {
     /// Reads the figures of a comparison made before.
     pub fn read(path: &Path) -> Result<Comparison, CaptureError> {
-        let text = std::fs::read_to_string(path).map_err(CaptureError::reading(path))?;
+        Comparison::parse(&read_json(path)?, path)
+    }
+
+    /// What the text of a `compare.json` says. `path` is what errors call the file.
+    pub fn parse(text: &str, path: &Path) -> Result<Comparison, CaptureError> {
         let comparison: Comparison =
-            serde_json::from_str(&text).map_err(|source| CaptureError::Json {
+            serde_json::from_str(text).map_err(|source| CaptureError::Json {
                 path: path.to_owned(),
                 what: "not the figures of a comparison",
                 source,

@@ -12,9 +12,9 @@ use crate::CaptureError;
 use crate::json::interval::Ends;
 use crate::machine::Machine;
 use crate::records::counts::CountsRecord;
-use crate::records::read_json;
 use crate::records::recorder::RecorderRecord;
 use crate::records::run::SymbolsRecord;
+use crate::records::{parse_json, read_json};
 
 /// What [`Recording::kind`] holds; runs of the reference server have no such field.
 pub const KIND: &str = "record";
@@ -156,7 +156,12 @@ pub struct OpensslRecord {
 impl Recording {
     /// Reads a recording's `run.json`.
     pub fn read(path: &Path) -> Result<Recording, CaptureError> {
-        read_json(path, "a recording", SCHEMA)
+        Recording::parse(&read_json(path)?, path)
+    }
+
+    /// What the text of a `run.json` says. `path` is what errors call the file.
+    pub fn parse(text: &str, path: &Path) -> Result<Recording, CaptureError> {
+        parse_json(text, path, "a recording", SCHEMA)
     }
 
     /// The program, as it was named.

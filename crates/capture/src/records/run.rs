@@ -12,9 +12,9 @@ use crate::CaptureError;
 use crate::json::interval::{self, BytesAndBlocksInterval, Ends};
 use crate::machine::Machine;
 use crate::records::counts::{CountsRecord, Moment};
-use crate::records::read_json;
 use crate::records::recorder::{RecorderMemory, RecorderRecord};
 use crate::records::resident::RssRecord;
+use crate::records::{parse_json, read_json};
 
 /// The version of this file's shape.
 pub const SCHEMA: u32 = 1;
@@ -144,7 +144,12 @@ pub struct SymbolsRecord {
 impl RunRecord {
     /// Reads a run's `run.json`.
     pub fn read(path: &Path) -> Result<RunRecord, CaptureError> {
-        read_json(path, "a run", SCHEMA)
+        RunRecord::parse(&read_json(path)?, path)
+    }
+
+    /// What the text of a `run.json` says. `path` is what errors call the file.
+    pub fn parse(text: &str, path: &Path) -> Result<RunRecord, CaptureError> {
+        parse_json(text, path, "a run", SCHEMA)
     }
 }
 

@@ -10,6 +10,7 @@ use csv::StringRecord;
 
 use super::table::{CONNECTIONS, PHASE, RSS, SECONDS, margin_of};
 use crate::CaptureError;
+use crate::part_of_folder::{MAX_TIMELINE_BYTES, read_text};
 
 /// The time line of a run; `None` when it has none. Columns that are no group of memory are left
 /// out.
@@ -17,7 +18,7 @@ pub fn read(path: &Path) -> Result<Option<Timeline>, CaptureError> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(path).map_err(CaptureError::reading(path))?;
+    let text = read_text(path, MAX_TIMELINE_BYTES)?;
     let timeline =
         parse(&text).map_err(|why| CaptureError::Timeline { path: path.to_owned(), why })?;
     Ok(Some(timeline))

@@ -1,6 +1,7 @@
 //! `tlsheap check`: whether a capture keeps to a budget.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
@@ -54,9 +55,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         return init(options);
     }
     let file = options.budget.display().to_string();
-    let text = std::fs::read_to_string(&options.budget).with_context(|| {
+    let text = read_budget(&options.budget).with_context(|| {
         format!("cannot read the budget {file}: `tlsheap check --init RUN` writes a first one")
     })?;
+    if text.len() as u64 > MAX_BUDGET_BYTES {
+        let sentence = format!("{file} is no budget: it has more than {MAX_BUDGET_BYTES} bytes");
+        return Err(Failure::usage(sentence));
+    }
     let budget = Budget::parse(&text, &file)?;
     let subject = Subject::open(&options.capture, options.connections)?;
     let baseline = match baseline_path(options, &budget) {
@@ -67,6 +72,16 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         review(&budget, &subject.measured, baseline.as_ref(), &subject.examined.diagnosis)?;
     tell(options, &review, &subject.examined.name)?;
     if review.passes() { Ok(()) } else { Err(Failure::Breach) }
+}
+
+/// The largest budget that is read, in bytes.
+const MAX_BUDGET_BYTES: u64 = 4 << 20;
+
+/// The text of a budget, or of as much as tells that it is none.
+fn read_budget(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_BUDGET_BYTES + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Says what came of it in every form that is asked for.
@@ -94,7 +109,7 @@ fn add_to_summary(text: &str) -> Result<(), Failure> {
         return Ok(());
     };
     let cannot = || format!("cannot add to the step's summary {}", Path::new(&path).display());
-    let file = std::fs::File::options().create(true).append(true).open(&path);
+    let file = File::options().create(true).append(true).open(&path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(cannot)?;
     Ok(())
 }
