@@ -19,11 +19,11 @@ pub struct Part {
     pub bytes_margin: Option<f64>,
     /// Its blocks; `None` when the profile has no such column.
     pub blocks: Option<f64>,
-    /// The same of `blocks`.
+    /// Half the width of the 95 % interval of `blocks`; `None` where that is exact.
     pub blocks_margin: Option<f64>,
     /// Its part of all bytes, like [`crate::top::TopRow::share`].
     pub share: Option<f64>,
-    /// The same of `share`.
+    /// Half the width of the 95 % interval of `share`; `None` where that is exact.
     pub share_margin: Option<f64>,
 }
 
@@ -111,7 +111,8 @@ mod tests {
         let mut variances = 0.0;
         for part in &parts {
             let margin = part.bytes_margin.expect("an estimate");
-            // Of blocks of one size the margin follows from the bytes, however many sites hold them.
+            // Of blocks of one size the margin follows from the bytes, however many sites hold
+            // them.
             let sampling = profile.sampling.expect("set above");
             let expected = sampling.uncertainty_of_bytes(100, part.bytes);
             assert!((margin / expected.margin() - 1.0).abs() < 1e-9, "{part:?}");

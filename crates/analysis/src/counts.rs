@@ -52,7 +52,7 @@ impl Off {
         sum
     }
 
-    /// That of nothing: what one more counted block would add is all there is.
+    /// How far off nothing may be: what one more counted block would add is all there is.
     fn of_none(self) -> Off {
         Off(self.0.map(|off| Uncertainty { variance: 0.0, ..off }))
     }
@@ -113,8 +113,8 @@ impl Counts {
         self.zip(other, i64::saturating_sub)
     }
 
-    /// Half the width of the interval that holds the true figure of a metric 95 times in 100; `None`
-    /// where it is exact.
+    /// Half the width of the interval that holds the true figure of a metric 95 times in 100;
+    /// `None` where it is exact.
     pub fn margin(&self, metric: Metric) -> Option<f64> {
         Some(self.off?.0[place(metric)].margin())
     }
@@ -138,8 +138,8 @@ impl Counts {
         Counts { off: self.off.map(|_| Off::default()), ..self.minus(self) }
     }
 
-    /// Nothing, in a profile that has `self` for rows: where that is a sample, a block may have been
-    /// there and not been counted.
+    /// Nothing, in a profile that has `self` for rows: where that is a sample, a block may have
+    /// been there and not been counted.
     #[must_use]
     pub fn none(self) -> Counts {
         Counts { off: self.off.map(Off::of_none), ..self.zeroed() }

@@ -31,14 +31,14 @@ impl Change {
         (self.before != 0.0).then(|| self.delta() / self.before)
     }
 
-    /// The same of figures that may be off by these margins; `None` too where there may have been
-    /// nothing.
+    /// The change as a part of what was before, of figures that may be off by these margins: -0.5
+    /// for half. `None` where there was nothing, or may have been nothing.
     pub fn relative_within(self, margins: Margins) -> Option<Estimated> {
         let after = Estimated { figure: self.after, margin: margins.after };
         after.change_from(Estimated { figure: self.before, margin: margins.before })
     }
 
-    /// Whether it is more than chance may have made. Always where both sides are exact.
+    /// Whether the change is more than chance may have made. Always where both sides are exact.
     pub fn is_significant(self, margins: Margins) -> bool {
         margins.change.is_none_or(|margin| self.delta().abs() > margin)
     }
@@ -59,7 +59,7 @@ pub struct DiffRow {
     pub alloc_blocks: Option<Change>,
     /// How far off bytes in use may be.
     pub bytes_margins: Margins,
-    /// The same of blocks in use.
+    /// How far off blocks in use may be.
     pub blocks_margins: Margins,
     /// Which profiles have the row.
     pub side: Side,
@@ -73,16 +73,16 @@ pub struct DiffRow {
 /// what is exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Margins {
-    /// Of the figure before.
+    /// Half the width of the interval of the figure before.
     pub before: Option<f64>,
-    /// Of the figure after.
+    /// Half the width of the interval of the figure after.
     pub after: Option<f64>,
-    /// Of the change.
+    /// Half the width of the interval of the difference.
     pub change: Option<f64>,
 }
 
 impl Margins {
-    /// Of two figures and their difference: an exact side adds nothing to it.
+    /// The margins of two figures and of their difference: an exact side adds nothing to that.
     pub fn of(before: Option<f64>, after: Option<f64>) -> Margins {
         let change = match (before, after) {
             (Some(before), Some(after)) => Some(before.hypot(after)),
@@ -102,11 +102,11 @@ impl DiffRow {
 /// Which profiles have a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Both.
+    /// Both have the row.
     Both,
-    /// It is gone.
+    /// The row is gone.
     OnlyBefore,
-    /// It is new.
+    /// The row is new.
     OnlyAfter,
 }
 
@@ -158,8 +158,8 @@ pub fn by_category(rows: &[DiffRow]) -> Vec<(String, Change)> {
     changes
 }
 
-/// Half the width of the 95 % interval of a category's change in [`by_category`]; `None` where that is
-/// exact. Of rows by site it is wider than it has to be: each reckons with one block more.
+/// Half the width of the 95 % interval of a category's change in [`by_category`]; `None` where that
+/// is exact. Of rows by site it is wider than it has to be: each reckons with one block more.
 pub fn margin_of_category(rows: &[DiffRow], category: &str) -> Option<f64> {
     let rows = rows.iter().filter(|row| row.key.category == category);
     rows.filter_map(|row| row.bytes_margins.change).reduce(f64::hypot)
@@ -214,8 +214,8 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
 }
 
 impl DiffRow {
-    /// Whether the change of bytes in use is more than chance may have made. Always where both sides
-    /// are exact.
+    /// Whether the change of bytes in use is more than chance may have made. Always where both
+    /// sides are exact.
     pub fn is_significant(&self) -> bool {
         self.inuse_bytes.is_none_or(|change| change.is_significant(self.bytes_margins))
     }
@@ -240,7 +240,7 @@ pub fn margins_of_totals(
     margins_of(sides, Metric::InuseSpace, connections)
 }
 
-/// Of both sides, each of its own connections.
+/// The margins of both sides, each of its own connections.
 fn margins_of(
     (old, new): (Counts, Counts),
     metric: Metric,

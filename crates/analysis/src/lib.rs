@@ -8,6 +8,26 @@
 //! stack that explain it. [`cost`] and [`ssl_object_share`] say what a connection costs altogether,
 //! [`rust_in_use`] and [`recorder_memory`] what is not OpenSSL's, [`repetition`] what came of
 //! measuring several times, and [`notation`] how figures are written.
+//!
+//! ```
+//! use std::num::NonZeroU64;
+//!
+//! use analysis::group::{By, group};
+//! use analysis::top::Top;
+//! use profile::{Profile, folded};
+//!
+//! // Any profile will do: a ledger's, a pprof file, folded stacks.
+//! let text = "serve;SSL_new;ssl/ssl_lib.c:730 40960\nserve;BIO_new;bio_lib.c:83 1280\n";
+//! let bytes = Profile::of_heap().sample_types()[1].clone();
+//! let profile = folded::read(text.as_bytes(), "text", bytes)?;
+//!
+//! let connections = NonZeroU64::new(10).expect("not zero");
+//! let top = Top::per_connection(&group(&profile, By::Function), None, connections);
+//! assert_eq!(top.bytes, Some(4_224.0));
+//! assert_eq!(top.rows[0].key.function, "ssl/ssl_lib.c:730");
+//! assert_eq!(top.rows[0].bytes, Some(4_096.0));
+//! # Ok::<(), profile::ReadError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod budget;

@@ -1,9 +1,10 @@
-//! The same sites in two versions of OpenSSL, whose lines have moved.
+//! Sites of two versions of OpenSSL whose lines have moved, matched with each other.
 //!
 //! Rows of the one version are given the keys of the other: first those of the same function in the
 //! same file, in the order of their lines; then of the same function in another file; then of the
 //! same file and category, where the blocks are of about the same size; then of the same category
-//! alone, where they are of nearly the same size. What finds no partner stays as it is, gone or new.
+//! alone, where they are of nearly the same size. What finds no partner stays as it is, gone or
+//! new.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,9 +14,9 @@ use crate::short_name::{c_name, is_named};
 /// What is known of the versions of two captures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Versions {
-    /// They are the same: a line is a line.
+    /// Both have one version: a line is a line.
     Same,
-    /// They differ: lines have moved.
+    /// The versions differ: lines have moved.
     Different,
     /// The lines have to tell.
     Unknown,

@@ -3,6 +3,10 @@
 use profile::Sampling;
 
 /// A whole number with separators: `583,312`.
+///
+/// ```
+/// assert_eq!(analysis::notation::exact(583_312), "583,312");
+/// ```
 pub fn exact(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
@@ -66,6 +70,10 @@ pub fn percent(share: f64) -> String {
 }
 
 /// Bytes for a sentence, in three or four digits: `44 B`, `583.3 KB`, `1.2 MB`. KB is 1,000 bytes.
+///
+/// ```
+/// assert_eq!(analysis::notation::human(583_312.0), "583.3 KB");
+/// ```
 pub fn human(bytes: f64) -> String {
     let units = ["B", "KB", "MB", "GB", "TB", "PB", "EB"];
     let mut size = bytes;

@@ -13,8 +13,8 @@ pub use crate::domain_tables::SSL_SOURCE;
 pub use crate::object_kind::Object;
 
 /// How many objects of each kind are live, or `None` when the profile has no column of blocks in
-/// use, or when the recorder counted a part of the blocks: what few blocks stand for is no number of
-/// objects. QUIC's are not seen.
+/// use, or when the recorder counted a part of the blocks: what few blocks stand for is no number
+/// of objects. QUIC's are not seen.
 pub fn objects(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
     count(profile, Metric::InuseObjects)
 }

@@ -47,7 +47,8 @@ impl Origin {
 }
 
 /// The crate that a Rust source file belongs to, where its path says so:
-/// `tokio-1.54.1/src/x.rs` and `library/std/src/x.rs`; the first folder for the program's own files.
+/// `tokio-1.54.1/src/x.rs` and `library/std/src/x.rs`; the first folder for the program's own
+/// files.
 fn crate_of_file(file: &str) -> Option<String> {
     let path = file.strip_suffix(".rs")?;
     if path.starts_with("library/") {

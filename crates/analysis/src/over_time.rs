@@ -45,7 +45,7 @@ impl Series {
 pub struct Groups {
     moments: usize,
     sums: BTreeMap<&'static str, Vec<Sum>>,
-    /// Of all groups together; `None` where all are exact.
+    /// How far off all groups together may be; `None` where all are exact.
     off: Option<Vec<Uncertainty>>,
 }
 
@@ -107,8 +107,8 @@ impl Groups {
         self.sums.iter().map(series).collect()
     }
 
-    /// The margins of all groups together, as in [`Series::margins`]. They are smaller than those
-    /// of the groups added up.
+    /// Half the widths of the 95 % intervals of all groups together, one for each moment; `None`
+    /// where they are exact. They are smaller than those of the groups added up.
     pub fn margins(&self) -> Option<Vec<u64>> {
         Some(margins(self.off.as_ref()?.iter().copied()))
     }

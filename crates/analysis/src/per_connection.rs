@@ -21,7 +21,7 @@ pub struct ConnectionRow {
     pub blocks: Option<f64>,
     /// Half the width of the 95 % interval of `bytes`; `None` where that is exact.
     pub bytes_margin: Option<f64>,
-    /// The same of `blocks`.
+    /// Half the width of the 95 % interval of `blocks`; `None` where that is exact.
     pub blocks_margin: Option<f64>,
     /// At rest less baseline, undivided.
     pub growth: Counts,

@@ -1,8 +1,9 @@
 //! Ratios of estimates: which part of a whole, and how much more than before.
 //!
 //! The interval is Fieller's (1954): of all ratios r, those for which 0 lies in the interval of
-//! numerator − r × denominator. It is right for a denominator that is itself hardly known, where the
-//! usual sum of relative variances is too narrow, and has no end where the denominator may be 0.
+//! numerator − r × denominator. It is right for a denominator that is itself hardly known, where
+//! the usual sum of relative variances is too narrow, and has no end where the denominator may be
+//! 0.
 
 /// A figure and how far off it may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +17,16 @@ pub struct Estimated {
 impl Estimated {
     /// The part that `self` is of `whole`, which holds it and more. `None` where the whole may be
     /// nothing.
+    ///
+    /// ```
+    /// use analysis::ratio::Estimated;
+    ///
+    /// let half = Estimated { figure: 500.0, margin: Some(20.0) };
+    /// let whole = Estimated { figure: 1_000.0, margin: Some(28.0) };
+    /// let part = half.part_of(whole).expect("there is surely something");
+    /// assert_eq!(part.figure, 0.5);
+    /// assert!(part.margin.is_some_and(|margin| margin < 0.02));
+    /// ```
     pub fn part_of(self, whole: Estimated) -> Option<Estimated> {
         // What is not known of the part is not known of the whole either.
         let own = self.margin.unwrap_or_default().powi(2);
@@ -139,8 +150,8 @@ mod tests {
     }
 
     proptest! {
-        /// The definition: no ratio beyond the margin is one for which 0 lies in the interval of the
-        /// difference, and one at the margin is.
+        /// The definition: no ratio beyond the margin is one for which 0 lies in the interval of
+        /// the difference, and one at the margin is.
         #[test]
         fn the_margin_ends_where_the_difference_cannot_be_zero_any_more(
             n in 0.0..1_000.0_f64, off in 0.1..400.0_f64, d in 100.0..1_000.0_f64,

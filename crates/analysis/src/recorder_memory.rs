@@ -20,7 +20,7 @@ pub struct Held {
 pub struct RecorderMemory {
     /// Bytes with every connection at rest.
     pub resident_bytes: u64,
-    /// Those bytes for each block that OpenSSL held then.
+    /// The resident bytes for each block that OpenSSL held then.
     pub per_live_block: Estimated,
     /// The bytes that were added since the baseline, for each block that was added.
     pub per_added_block: Estimated,

@@ -22,7 +22,7 @@ pub struct Figures {
     pub rss: u64,
     /// Bytes that OpenSSL asked for and holds.
     pub openssl_requested: u64,
-    /// The same with each block rounded up to jemalloc's size class.
+    /// Bytes that OpenSSL holds, each block rounded up to jemalloc's size class.
     pub openssl_usable: u64,
     /// How far off these two may be; `None` where they are exact.
     pub openssl_off: Option<OpenSslOff>,
@@ -240,7 +240,8 @@ mod tests {
 
     use super::*;
 
-    /// A server in pages of 1,000 bytes: 500 of OpenSSL's 600 usable bytes asked for, Rust holds 250.
+    /// A server in pages of 1,000 bytes: 500 of OpenSSL's 600 usable bytes asked for, Rust holds
+    /// 250.
     fn figures() -> Figures {
         Figures {
             rss: 7_100,

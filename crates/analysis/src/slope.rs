@@ -18,11 +18,11 @@ pub struct Fit {
 /// Whether a site grows with the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
-    /// It holds more at each larger number of connections.
+    /// The site holds more at each larger number of connections.
     Grows,
-    /// It does not change beyond what one connection more or less would explain.
+    /// The site does not change beyond what one connection more or less would explain.
     Constant,
-    /// It changes, but not with the connections.
+    /// The site changes, but not with the connections.
     Irregular,
 }
 

@@ -28,7 +28,7 @@ pub struct Top {
     pub blocks: Option<f64>,
     /// Half the width of the 95 % interval of `bytes`; `None` where that is exact.
     pub bytes_margin: Option<f64>,
-    /// The same of `blocks`.
+    /// Half the width of the 95 % interval of `blocks`; `None` where that is exact.
     pub blocks_margin: Option<f64>,
     /// The rows, most bytes first.
     pub rows: Vec<TopRow>,
@@ -45,7 +45,7 @@ pub struct TopRow {
     pub blocks: Option<f64>,
     /// Half the width of the 95 % interval of `bytes`; `None` where that is exact.
     pub bytes_margin: Option<f64>,
-    /// The same of `blocks`.
+    /// Half the width of the 95 % interval of `blocks`; `None` where that is exact.
     pub blocks_margin: Option<f64>,
     /// The row's part of all bytes, from 0 to 1 unless rows are negative; `None` when there are
     /// no bytes at all, or, of estimates, there may be none.

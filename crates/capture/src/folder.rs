@@ -71,9 +71,7 @@ impl NewFolder {
             // Refuses what is there, a link too.
             match Held::make(&temporary, 0o777) {
                 // Another run has taken it for left behind before it was held.
-                Err(error) if held::was_cleared(&error) => {
-                    Err(io::ErrorKind::AlreadyExists.into())
-                }
+                Err(error) if held::was_cleared(&error) => Err(io::ErrorKind::AlreadyExists.into()),
                 made => made.map(|held| (temporary, held)),
             }
         });

@@ -8,7 +8,7 @@ use recording::RecordingError;
 use report::folder::FolderError;
 use trial::TrialError;
 
-use crate::output;
+use crate::telling;
 
 /// Why a command did not do what it was asked. The exit codes are documented in the help.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Failure {
             Failure::BrokenPipe => return ExitCode::SUCCESS,
             Failure::PassedOn(code) => return ExitCode::from(*code),
         };
-        output::tell(&format!("tlsheap: {}", harmless(&sentence(error))));
+        telling::tell(&format!("tlsheap: {}", harmless(&sentence(error))));
         ExitCode::from(code)
     }
 }

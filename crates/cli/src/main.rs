@@ -9,6 +9,7 @@ mod failure;
 mod output;
 mod progress;
 mod slope;
+mod telling;
 mod trials;
 mod values;
 mod view;
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(answer) => return output::answered(&answer),
+        Err(answer) => return telling::answered(&answer),
     };
     if arguments.command.reads_captures() {
         progress::begin("reading");

@@ -1,14 +1,13 @@
-//! What the program says: standard output, quiet when its reader has gone and coloured only for a
-//! terminal that wants it, and lines on standard error.
+//! What the program prints: standard output, quiet when its reader has gone and coloured only for a
+//! terminal that wants it.
 //!
 //! Names in it come from programs and files of strangers, and a terminal takes some characters for
 //! orders: none of them leaves here but line ends and the colours of our own tables.
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
-use std::process::ExitCode;
 
 use anyhow::Context;
-use profile::harmless::{harmless_json, harmless_lines, is_harmful};
+use profile::harmless::{harmless_json, harmless_lines};
 use report::table::Colour;
 use serde::Serialize;
 
@@ -24,28 +23,6 @@ pub fn print(text: &str) -> Result<(), Failure> {
         Colour::Always => but_for_colours(text),
     };
     print_with(|out| write!(out, "{harmless}{end}"))
-}
-
-/// Writes text to standard error, with a line end if it has none, behind everything that was said
-/// before.
-pub fn tell(text: &str) {
-    progress::end();
-    let end = if text.ends_with('\n') { "" } else { "\n" };
-    anstream::eprint!("{}{end}", harmless_lines(text));
-}
-
-/// Says what is wrong with the command line, or the help that it asks for, and returns the exit
-/// code.
-pub fn answered(answer: &clap::Error) -> ExitCode {
-    let text = answer.to_string();
-    if text.contains(|character| character != '\n' && is_harmful(character)) {
-        // Without colours: what was given on the command line is quoted.
-        tell(&text);
-    } else {
-        // Where nobody listens, nothing can be done about it.
-        let _ = answer.print();
-    }
-    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2))
 }
 
 /// What our own tables are coloured with: the beginning of such a sequence, and its numbers.

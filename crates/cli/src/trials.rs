@@ -12,7 +12,7 @@ use profile::harmless::harmless;
 use trial::{FrontEnd, HelperProgram, Progress};
 
 use crate::failure::Failure;
-use crate::output;
+use crate::telling;
 use crate::values::{connections, duration};
 
 /// This program's version and commit.
@@ -125,6 +125,6 @@ impl Progress for Bar {
     }
 
     fn warn(&self, sentence: &str) {
-        self.0.suspend(|| output::tell(&format!("tlsheap: {sentence}")));
+        self.0.suspend(|| telling::tell(&format!("tlsheap: {sentence}")));
     }
 }

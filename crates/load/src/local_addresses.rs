@@ -20,7 +20,8 @@ const USUAL_PORTS: usize = 28_232;
 pub(crate) struct LocalAddresses(Vec<IpAddr>);
 
 impl LocalAddresses {
-    /// Those that were asked for, or else as few as will do; an empty list leaves it to the system.
+    /// The addresses that were asked for, or else as few as will do; an empty list leaves it to the
+    /// system.
     pub(crate) fn choose(
         asked_for: &[IpAddr],
         server: SocketAddr,

@@ -124,10 +124,10 @@ pub enum Protocol {
 /// Whether a client offers compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CompressionOffer {
-    /// It does not.
+    /// No compression is offered.
     #[default]
     None,
-    /// It offers zlib; goes with [`Protocol::Tls12`] only, since OpenSSL offers compression only
+    /// zlib is offered; goes with [`Protocol::Tls12`] only, since OpenSSL offers compression only
     /// when TLS 1.3 is out of the question.
     Zlib,
 }
@@ -135,9 +135,9 @@ pub enum CompressionOffer {
 /// Whether a client checks the server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Verification {
-    /// It does not.
+    /// Every certificate is taken.
     #[default]
     Off,
-    /// It must lead to one of these authorities, given as PEM text.
+    /// The certificate must lead to one of these authorities, given as PEM text.
     Authorities(Vec<u8>),
 }

@@ -20,7 +20,7 @@ use crate::tally::Tally;
 /// An interval of zero would mean a hello at any instant.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// As many connections as a server closes in far less time than a goodbye may take.
+/// So many connections a server closes in far less time than a goodbye may take.
 const GOODBYES_AT_ONCE: usize = 1_000;
 
 /// Opens the connections, keeps them until the hold time is over or `control` says close, and

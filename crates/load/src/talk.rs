@@ -5,8 +5,7 @@
 //! | echo | | welcome from the server | hello, and its echo |
 //! | http | | | GET, and the document |
 //! | redis | | | PING, and PONG |
-//! | postgres | SSLRequest, and S | startup, and the server's answer | an empty query, and its end
-//! |
+//! | postgres | SSLRequest, and S | startup, and its answer | an empty query, and its end |
 //! | tls | | | |
 
 mod echo;

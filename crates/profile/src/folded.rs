@@ -82,7 +82,8 @@ pub fn write(profile: &Profile, column: usize) -> String {
     String::from_utf8(text).expect("written from strings")
 }
 
-/// As [`write()`], line by line: the text of a large profile may be many times larger than it.
+/// Writes what [`write()`] returns line by line: the text of a large profile may be many times
+/// larger than the profile.
 ///
 /// # Panics
 ///

@@ -224,9 +224,9 @@ impl<'a> Builder<'a> {
 fn how_sampled(sampling: Sampling) -> String {
     let interval = sampling.interval();
     format!(
-        "domain openssl: sampled, one sample in {interval} bytes on average: a block of the size in \
-         label bytes was counted with probability 1 - exp(-bytes/{interval}), and values are \
-         estimates, counts divided by that"
+        "domain openssl: sampled, one sample in {interval} bytes on average: a block of the \
+         size in label bytes was counted with probability 1 - exp(-bytes/{interval}), and values \
+         are estimates, counts divided by that"
     )
 }
 

@@ -7,6 +7,21 @@
 //!   by their content.
 //!
 //! Every reader takes its input as hostile: what is wrong with it comes back as a [`ReadError`].
+//!
+//! ```
+//! use profile::{Metric, Profile, folded, pprof};
+//!
+//! let text = "main;SSL_new;ssl/ssl_lib.c:730 4096\nmain;BIO_new;crypto/bio/bio_lib.c:83 128\n";
+//! let bytes = Profile::of_heap().sample_types()[1].clone();
+//! let profile = folded::read(text.as_bytes(), "text", bytes)?;
+//! let column = profile.column(Metric::InuseSpace).expect("that is what was read");
+//! assert_eq!(profile.total(column), 4_224);
+//!
+//! let written = pprof::write(&profile);
+//! let again = pprof::read(&written, "bytes in memory")?;
+//! assert_eq!(again.total(column), 4_224);
+//! # Ok::<(), profile::ReadError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

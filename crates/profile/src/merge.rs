@@ -8,8 +8,8 @@ use crate::{
 ///
 /// Columns are the same when they have the same kind and unit. Columns of `into` that `other` does
 /// not have are 0 in its samples; columns that only `other` has are left out. Comments of `other`
-/// follow those of `into`; its times are left out. Both are of one recording, so they were sampled in
-/// the same way, or one of them was not.
+/// follow those of `into`; its times are left out. Both are of one recording, so they were sampled
+/// in the same way, or one of them was not.
 pub fn merge(into: &mut Profile, other: &Profile) {
     let columns: Vec<Option<usize>> = into
         .sample_types()
@@ -105,7 +105,8 @@ mod tests {
                 prop_assert!(merged.frames(sample).eq(b.frames(original)));
                 for (at, column) in merged.sample_types().iter().enumerate() {
                     let from = b.sample_types().iter().position(|theirs| theirs == column);
-                    prop_assert_eq!(sample.values[at], from.map_or(0, |from| original.values[from]));
+                    let expected = from.map_or(0, |from| original.values[from]);
+                    prop_assert_eq!(sample.values[at], expected);
                 }
             }
         }

@@ -338,7 +338,7 @@ impl Profile {
         sample.stack.iter().flat_map(move |id| self.frames_of(*id))
     }
 
-    /// The frames of one location, innermost first, as in [`Profile::frames`].
+    /// The frames of one location, innermost first, inlined functions as frames of their own.
     pub fn frames_of(&self, id: LocationId) -> impl Iterator<Item = Frame<'_>> {
         let location = self.location_of(id);
         let unnamed = location.lines.is_empty().then_some(Frame {

@@ -13,6 +13,12 @@ const PACKAGE_DIRECTORIES: [&str; 5] = ["src", "tests", "benches", "examples", "
 /// `/build/openssl-3.5.5/crypto/x.c` both become `crypto/x.c`.
 ///
 /// A path without one of OpenSSL's directories in it stays as it is, apart from its slashes.
+///
+/// ```
+/// use profile::source_path::of_openssl;
+///
+/// assert_eq!(of_openssl("/build/openssl-3.5.5/crypto/x509/x509_lu.c"), "crypto/x509/x509_lu.c");
+/// ```
 pub fn of_openssl(path: &str) -> String {
     let path = with_slashes(path);
     let relative = without_leading_dots(&path);

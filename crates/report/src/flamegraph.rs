@@ -92,8 +92,8 @@ impl FlameOptions {
 /// Draws column `column` of a profile as an SVG picture.
 ///
 /// OpenSSL's frames have the colour of their category's group, everything else is grey. The
-/// innermost frame is OpenSSL's own `file:line`. Where the profile was sampled, frames have the 95 %
-/// intervals of what they hold in their titles. The same profile gives the same bytes.
+/// innermost frame is OpenSSL's own `file:line`. Where the profile was sampled, frames have the 95
+/// % intervals of what they hold in their titles. The same profile gives the same bytes.
 pub fn flamegraph(
     profile: &Profile,
     column: usize,

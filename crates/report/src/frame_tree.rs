@@ -162,7 +162,7 @@ impl<L: Clone + Eq + Hash> Node<L> {
 }
 
 impl<L> Node<L> {
-    /// The same frames under other labels.
+    /// These frames under other labels.
     pub(crate) fn relabelled<M>(self, label: &mut impl FnMut(&Node<L>) -> M) -> Node<M> {
         let new = label(&self);
         let Node { own, all, children, .. } = self;

@@ -5,7 +5,7 @@
 pub struct Rgb(pub u8, pub u8, pub u8);
 
 impl Rgb {
-    /// As in CSS: `#f28e4b`.
+    /// The colour as CSS and SVG write it: `#f28e4b`.
     pub fn hex(self) -> String {
         format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
     }

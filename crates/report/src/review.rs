@@ -61,7 +61,7 @@ pub fn annotations(review: &Review, reviewed: &Reviewed<'_>) -> String {
     text
 }
 
-/// The same as Markdown, for a step's summary.
+/// The table of limits and each breach as Markdown, for a step's summary.
 pub fn markdown(review: &Review, reviewed: &Reviewed<'_>) -> String {
     let mut text = format!("### {}\n\n", cell(&outcome(review, reviewed)));
     if !review.verdicts.is_empty() {

@@ -69,9 +69,11 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
 
     let mut svg = String::new();
     let title = escape(&shorten(title, 90));
+    let _ =
+        write!(svg, r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" "#);
     let _ = write!(
         svg,
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="monospace" font-size="12" role="img">
+        r##"width="{WIDTH}" height="{HEIGHT}" font-family="monospace" font-size="12" role="img">
 <title>{title}</title>
 <rect width="100%" height="100%" fill="#ffffff"/>
 <text x="{}" y="24" font-size="17" text-anchor="middle">{title}</text>
@@ -91,19 +93,16 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
     if let Some(openssl) = &openssl {
         // The areas below it keep their titles.
         let points = outline(timeline, &bytes, &openssl.low, &openssl.high);
-        let _ = writeln!(
-            svg,
-            r#"<polygon fill="{RSS_COLOUR}" fill-opacity="0.2" pointer-events="none" points="{points}"/>"#
-        );
+        let style = format!(r#"fill="{RSS_COLOUR}" fill-opacity="0.2" pointer-events="none""#);
+        let _ = writeln!(svg, r#"<polygon {style} points="{points}"/>"#);
     }
     axes(&mut svg, &bytes, connections.as_ref(), &time);
     phases(&mut svg, &timeline.phases, &time);
     let mut line = |scale: &Scale, values: &[u64], style: &str, name: &str| {
         let points = points(&timeline.seconds, scale, values).join(" ");
-        let _ = writeln!(
-            svg,
-            r#"<polyline fill="none" {style} stroke-linejoin="round" points="{points}"><title>{name}</title></polyline>"#
-        );
+        let style = format!(r#"fill="none" {style} stroke-linejoin="round""#);
+        let title = format!("<title>{name}</title>");
+        let _ = writeln!(svg, r#"<polyline {style} points="{points}">{title}</polyline>"#);
     };
     if let Some(openssl) = &openssl {
         let style = format!(r#"stroke="{RSS_COLOUR}" stroke-width="1.5" stroke-dasharray="2 3""#);

@@ -46,13 +46,13 @@ pub enum Scope {
 pub enum Figure {
     /// Bytes in use, less the baseline of the run, for each connection.
     BytesPerConnection,
-    /// The same in blocks.
+    /// Blocks in use, less the baseline of the run, for each connection.
     BlocksPerConnection,
     /// Allocations since the baseline of the run, for each connection.
     AllocationsPerHandshake,
     /// Bytes in use in the whole process.
     Bytes,
-    /// The same in blocks.
+    /// Blocks in use in the whole process.
     Blocks,
     /// Live objects that came with each connection.
     ObjectsPerConnection,
@@ -63,14 +63,14 @@ pub enum Figure {
 pub enum Most {
     /// So much.
     Absolute(f64),
-    /// As much as in the baseline profile, and so many hundredths of it more.
+    /// So many hundredths more than in the baseline profile.
     BaselinePercent(f64),
-    /// As much as in the baseline profile, and so much more.
+    /// So much more than in the baseline profile.
     BaselineMore(f64),
 }
 
 impl Figure {
-    /// Those that have a key in tables of sites, functions, categories and the total.
+    /// The figures that have a key in tables of sites, functions, categories and the total.
     pub const KEYS: [Figure; 5] = [
         Figure::BytesPerConnection,
         Figure::BlocksPerConnection,

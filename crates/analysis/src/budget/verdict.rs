@@ -21,7 +21,7 @@ pub struct Measured {
     pub name: String,
     /// Its rows by site, in the whole process.
     pub rows: Vec<Row>,
-    /// The same less those before the first connection.
+    /// The rows by site, less those before the first connection.
     pub grown: Vec<Row>,
     /// Connections open at the capture.
     pub connections: Option<NonZeroU64>,

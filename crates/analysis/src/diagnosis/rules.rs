@@ -65,8 +65,8 @@ const HANDSHAKES: [&str; 13] = [
     "ossl_statem_*",
 ];
 
-/// It belongs to a certificate that a peer sent: between the certificate and the handshake nothing
-/// loads certificates.
+/// Whether the holding belongs to a certificate that a peer sent: between the certificate and the
+/// handshake nothing loads certificates.
 fn is_of_peer_certificate(held: &Holding) -> bool {
     let Some(reader) = held.first_of(&CERTIFICATE_READERS) else { return false };
     let outside = &held.calls[reader..];
@@ -78,8 +78,8 @@ fn is_of_peer_certificate(held: &Holding) -> bool {
     }
 }
 
-/// It belongs to a trust store or to a certificate read for one: not to a peer's certificate, and
-/// not to the server's own.
+/// Whether the holding belongs to a trust store or to a certificate read for one: not to a peer's
+/// certificate, and not to the server's own.
 fn is_of_trust_store(held: &Holding) -> bool {
     const STORES: [&str; 8] = [
         "SSL_CTX_load_verify_*",

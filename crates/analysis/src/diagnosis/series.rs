@@ -35,8 +35,8 @@ impl Series {
         confidence(values, &self.connections())
     }
 
-    /// The same of a number of objects, whatever the connections do: how sure it is that they only
-    /// grow.
+    /// How sure it is that the number of these objects only grows, as a share of 1, whatever the
+    /// connections do.
     pub fn confidence_of_count(&self, object: Object) -> Option<f64> {
         let counts: Vec<i64> =
             self.0.iter().map(|capture| capture.objects.live(object).count).collect();

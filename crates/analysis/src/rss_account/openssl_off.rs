@@ -7,12 +7,12 @@ use crate::size_class;
 /// How far off the estimates of OpenSSL's bytes may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpenSslOff {
-    /// Of the bytes that it asked for.
+    /// How far off the bytes may be that OpenSSL asked for.
     pub requested: Uncertainty,
-    /// Of these with each block rounded up to its size class.
+    /// How far off they may be with each block rounded up to its size class.
     pub usable: Uncertainty,
-    /// Of what the rounding adds. Both are estimated from the same blocks, so their difference is
-    /// less uncertain than either.
+    /// How far off what the rounding adds may be. Both are estimated from the same blocks, so their
+    /// difference is less uncertain than either.
     pub rounding: Uncertainty,
 }
 
@@ -43,7 +43,8 @@ mod tests {
     #[test]
     fn blocks_are_as_uncertain_in_bytes_as_each_of_them_has_bytes() {
         let sampling = Sampling::every(4_096).expect("an interval");
-        // 1,000 blocks of 100 bytes, which jemalloc serves from 112; of 64 bytes there are none now.
+        // 1,000 blocks of 100 bytes, which jemalloc serves from 112; of 64 bytes there are none
+        // now.
         let off = OpenSslOff::of(sampling, [(100, 100_000), (64, 0), (0, 0)]);
         let blocks = sampling.variance_of_blocks(100, 1_000.0);
         for (off, bytes) in [(off.requested, 100.0), (off.usable, 112.0), (off.rounding, 12.0)] {

@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 use profile::{Metric, folded, pprof, speedscope};
 
 use crate::failure::Failure;
-use crate::output;
 use crate::view::{Column, Domain};
+use crate::{output, telling};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     if let Some(lost) = format.lost() {
-        output::tell(&format!("tlsheap: not in this format: {lost}"));
+        telling::tell(&format!("tlsheap: not in this format: {lost}"));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use ledger::Sampling;
 use recording::{RecordingError, name_of};
 
 use crate::failure::Failure;
-use crate::output;
+use crate::telling;
 use crate::trials::made_by;
 use crate::values::{duration, sampling};
 
@@ -79,7 +79,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .map_err(|error| options.explained(error))?;
     report::folder::write(&recorded.capture, folder.path())?;
     folder.finish()?;
-    output::tell(&answer::of_recording(&recorded, &path));
+    telling::tell(&answer::of_recording(&recorded, &path));
     match recorded.ended.exit_code() {
         0 => Ok(()),
         code => Err(Failure::PassedOn(code)),

@@ -16,7 +16,7 @@ use trial::{FrontEnd, scale};
 use crate::failure::Failure;
 use crate::trials::{Bar, front_end, helper};
 use crate::values::{connections, duration, sampling};
-use crate::{answer, output, slope};
+use crate::{answer, output, slope, telling};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     bar.finish();
     let run = run?;
     for warning in &run.warnings {
-        output::tell(&format!("tlsheap: warning: {warning}"));
+        telling::tell(&format!("tlsheap: warning: {warning}"));
     }
     write(&run.capture, folder.path())?;
     folder.finish()?;

@@ -14,8 +14,8 @@ use trial::run::negotiated_record;
 
 use crate::answer::negotiation;
 use crate::failure::Failure;
-use crate::output;
 use crate::values::{connections, duration, sampling};
+use crate::{output, telling};
 
 /// Connections that are taken when nobody says a number.
 const USUAL_LIMIT: usize = 10_000;
@@ -107,7 +107,7 @@ fn tell(event: &ServerEvent) {
             output::print(&negotiation(&negotiated_record(negotiated, None)))
         }
         ServerEvent::Warning { message } => {
-            output::tell(&format!("tlsheap: warning: {message}"));
+            telling::tell(&format!("tlsheap: warning: {message}"));
             Ok(())
         }
         // Answers to requests, of which there are none here, and the end, which is told with its

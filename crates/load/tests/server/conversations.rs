@@ -8,7 +8,7 @@ use openssl::ssl::SslStream;
 /// What the server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partner {
-    /// The same document every time.
+    /// One document, every time.
     Http,
     /// The second document of a connection is another one.
     HttpThatChanges,

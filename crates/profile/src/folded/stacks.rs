@@ -28,7 +28,7 @@ impl Amount {
         self == Amount::default()
     }
 
-    /// Of both together. A sum beyond the range of `i64` stays at its end.
+    /// What both hold together. A sum beyond the range of `i64` stays at its end.
     #[must_use]
     pub fn plus(self, more: Amount) -> Amount {
         Amount { sum: self.sum.saturating_add(more.sum), off: self.off.and(more.off) }
@@ -245,11 +245,11 @@ struct Texts<const N: usize> {
     names: IndexSet<String>,
     /// The frames of a text, outermost first. A site is one frame, or none where it is not known.
     all: IndexSet<Vec<NameId>>,
-    /// Of each profile's locations: the text, and that of the site where a stack ends there.
+    /// For each of a profile's locations: the text, and that of the site where a stack ends there.
     of_locations: [Vec<[TextId; 2]>; N],
-    /// Of a stack without frames.
+    /// The text of a stack without frames.
     unknown: TextId,
-    /// Of each name: its place in the order of all names, with others behind it and as the last.
+    /// For each name, its place in the order of all names, with others behind it and as the last.
     ranks: Vec<[u32; 2]>,
 }
 

@@ -129,7 +129,9 @@ proptest! {
     }
 
     #[test]
-    fn exact_totals_are_conserved(stacks in proptest::collection::vec((1..100_u64, 0..5000_u64), 0..9)) {
+    fn exact_totals_are_conserved(
+        stacks in proptest::collection::vec((1..100_u64, 0..5000_u64), 0..9),
+    ) {
         let mut text = "heap_v2/1\n".to_owned();
         for (at, (blocks, bytes)) in stacks.iter().enumerate() {
             writeln!(text, "@ {at:#x}\n t*: {blocks}: {bytes} [0: 0]").unwrap();

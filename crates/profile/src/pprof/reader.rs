@@ -1,7 +1,7 @@
 //! Reading a profile, with everything checked.
 //!
-//! The tables are read first, in one pass over the outermost message; in a second one each sample is
-//! decoded, checked against them and added, so that no second copy of the samples is ever held.
+//! The tables are read first, in one pass over the outermost message; in a second one each sample
+//! is decoded, checked against them and added, so that no second copy of the samples is ever held.
 //! Whatever is made of the file is taken off the [`Room`] that a file of its size has.
 
 use std::borrow::Cow;
@@ -245,8 +245,8 @@ impl<'a> Tables<'a> {
         Ok(Reader { tables: self, profile, locations, sums })
     }
 
-    /// How our own recorder sampled. Only its profiles have this column; what other programs mean by
-    /// a period is their own.
+    /// How our own recorder sampled. Only its profiles have this column; what other programs mean
+    /// by a period is their own.
     fn sampling(&self, profile: &Profile) -> Result<Option<Sampling>, ReadError> {
         let (at, period) = self.period;
         if profile.column(Metric::PeakSpace).is_none() || period == 0 || period == 1 {

@@ -18,7 +18,7 @@ pub(crate) struct DebugFolders {
 }
 
 impl DebugFolders {
-    /// Those of this machine and user.
+    /// The folders of this machine and user.
     pub(crate) fn of_this_user() -> DebugFolders {
         let variable =
             |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -1,8 +1,9 @@
 //! One ELF file: where its bytes are mapped, its symbol table and its debug information.
 //!
-//! The `Elf` of crate `finder` is another: it borrows the bytes of a file that this machine can load,
-//! and looks at its segments and relocations alone. This one reads files of any class and byte order,
-//! those of recordings from elsewhere too, and owns what it found when the file is gone.
+//! The `Elf` of crate `finder` is another: it borrows the bytes of a file that this machine can
+//! load, and looks at its segments and relocations alone. This one reads files of any class and
+//! byte order, those of recordings from elsewhere too, and owns what it found when the file is
+//! gone.
 
 mod debug_information;
 mod symbol_table;
@@ -27,25 +28,25 @@ pub enum ElfError {
     /// The system did not hand it out.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] io::Error),
-    /// It was removed or replaced after the process had mapped it.
+    /// The file was removed or replaced after the process had mapped it.
     #[error("was deleted or replaced while the process ran")]
     Deleted,
-    /// It is a device, a pipe or a directory.
+    /// What is there is a device, a pipe or a directory.
     #[error("is not a regular file")]
     NotAFile,
-    /// It is of a file system in which the kernel makes what is read.
+    /// The file is of a file system in which the kernel makes what is read.
     #[error("is no file on a disk: the kernel makes it")]
     OfTheKernel,
-    /// It is large, and next to nothing of it is on the disk.
+    /// The file is large, and next to nothing of it is on the disk.
     #[error("consists of holes for the most part")]
     Holes,
-    /// It is larger than [`MAX_MODULE_BYTES`].
+    /// The file is larger than [`MAX_MODULE_BYTES`].
     #[error("is larger than {} bytes", MAX_MODULE_BYTES)]
     TooLarge,
-    /// It is another kind of object file.
+    /// The file is another kind of object file.
     #[error("is not an ELF file")]
     Foreign,
-    /// It is no object file at all, or a damaged one.
+    /// The file is no object file at all, or a damaged one.
     #[error("is not a sound ELF file: {0}")]
     Malformed(#[from] object::Error),
 }

@@ -125,7 +125,9 @@ impl Scale {
 impl Bar {
     fn draw(&self, class: &str) -> Markup {
         html! {
-            svg { rect class=(class) x=(share(self.left)) width=(share(self.width)) height="100%" {} }
+            svg {
+                rect class=(class) x=(share(self.left)) width=(share(self.width)) height="100%" {}
+            }
         }
     }
 }

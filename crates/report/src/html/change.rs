@@ -39,7 +39,7 @@ pub(super) fn by_percent(relative: Estimated) -> Markup {
     in_one_line(&with_sign(sign_of, &text), margin.as_deref(), " %")
 }
 
-/// The same where there is text only.
+/// By how much as a part of what was before, where there is text only.
 pub(super) fn percent_in_words(relative: Estimated) -> String {
     let text = percent_give_or_take(relative.figure, relative.margin);
     let sign_of = if text.starts_with("0.0 ") { 0.0 } else { relative.figure };

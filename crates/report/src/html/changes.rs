@@ -90,7 +90,9 @@ fn site(row: &DiffRow) -> Markup {
                 @else { (side(|change| change.before, margins.before)) }
             }
             td.n {
-                @if row.side == Side::OnlyBefore && margins.after.is_none() { span.muted { "gone" } }
+                @if row.side == Side::OnlyBefore && margins.after.is_none() {
+                    span.muted { "gone" }
+                }
                 @else { (side(|change| change.after, margins.after)) }
             }
             td.n { (known(blocks)) }

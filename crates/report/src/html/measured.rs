@@ -20,19 +20,20 @@ pub(super) fn section(page: &Page) -> Markup {
             ul.notes {
                 @if page.subjects.iter().any(|subject| subject.top.bytes_margin.is_some()) {
                     li {
-                        "Figures with a ± are " b { "estimates" } ": a part of OpenSSL's blocks was "
-                        "counted, each with a probability that grows with its size, and what was "
-                        "counted stands for the rest. The figure behind the ± is half the width of "
-                        "the interval that holds the truth 95 times in 100. Figures without one, in "
-                        "resident memory, are from the same estimates. "
+                        "Figures with a ± are " b { "estimates" } ": a part of OpenSSL's blocks "
+                        "was counted, each with a probability that grows with its size, and what "
+                        "was counted stands for the rest. The figure behind the ± is half the "
+                        "width of the interval that holds the truth 95 times in 100. Figures "
+                        "without one, in resident memory, are from the same estimates. "
                         "A change that is smaller than its interval is within error: chance may "
                         "have made it. Of what may be nothing no percentage is said."
                     }
                 }
                 @if page.subjects.iter().any(|subject| subject.top.bytes_margin.is_none()) { li {
                     "OpenSSL's bytes and blocks, as tlsheap counts them, are " b { "exact" }
-                    ": every allocation, reallocation and free was counted at its line and call stack. A block's size "
-                    "is what was requested; what the allocator adds is not in it."
+                    ": every allocation, reallocation and free was counted at its line and call "
+                    "stack. A block's size is what was requested; what the allocator adds is not "
+                    "in it."
                 } }
                 li {
                     "Per connection means: with every connection open and echoed, less what the "

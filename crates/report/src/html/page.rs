@@ -30,9 +30,9 @@ pub struct Subject {
     pub top: Top,
     /// How its blocks were sampled; `None` where each was counted.
     pub sampling: Option<Sampling>,
-    /// The same bytes by group, see [`analysis::composition`].
+    /// The bytes by group, see [`analysis::composition`].
     pub parts: Vec<Part>,
-    /// The same bytes by stack.
+    /// The bytes by stack.
     pub stacks: Vec<Stack>,
     /// What others than OpenSSL hold: sampled, and in the flamegraph only.
     pub other_stacks: Vec<Stack>,

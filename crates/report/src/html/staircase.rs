@@ -130,7 +130,7 @@ fn table(page: &Page, connections: bool) -> Markup {
     }
 }
 
-/// Of a whole process there are no parts of blocks.
+/// How blocks are written: of a whole process there are no parts of them.
 pub(super) fn blocks(subject: &Subject) -> fn(f64) -> String {
     match subject.top.figures {
         Figures::PerConnection(_) => one_decimal,

@@ -82,8 +82,8 @@ fn the_answer_comes_first_and_the_change_with_it() {
     let h1 = text.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap();
     assert_eq!(
         h1,
-        "From old to new, one TLS connection goes from <b>1.0\u{a0}KB</b> to <b>200\u{a0}B</b> of OpenSSL \
-         memory (−80.0 %)."
+        "From old to new, one TLS connection goes from <b>1.0\u{a0}KB</b> to <b>200\u{a0}B</b> of \
+         OpenSSL memory (−80.0 %)."
     );
     assert!(text.contains("80.0\u{a0}% compression (800\u{a0}B)"));
 }

@@ -61,10 +61,9 @@ pub(super) fn axes(svg: &mut String, bytes: &Scale, connections: Option<&Scale>,
         label(time.x(tick), BOTTOM + 18.0, "middle", RSS_COLOUR, &format!("{tick:.0} s"));
     }
     for y in bytes.ticks().map(|tick| bytes.y(tick)) {
-        let _ = writeln!(
-            svg,
-            r##"<line x1="{LEFT}" x2="{RIGHT}" y1="{y:.1}" y2="{y:.1}" stroke="#000000" stroke-opacity="0.12"/>"##
-        );
+        let stroke = r##"stroke="#000000" stroke-opacity="0.12""##;
+        let place = format!(r#"x1="{LEFT}" x2="{RIGHT}" y1="{y:.1}" y2="{y:.1}""#);
+        let _ = writeln!(svg, "<line {place} {stroke}/>");
     }
 }
 
@@ -75,11 +74,10 @@ pub(super) fn phases(svg: &mut String, phases: &[(f64, String)], time: &TimeScal
         let to =
             phases.get(at + 1).map_or(RIGHT, |(end, _)| time.x(end.clamp(time.start, time.end)));
         if at > 0 {
-            let _ = writeln!(
-                svg,
-                r##"<line x1="{from:.1}" x2="{from:.1}" y1="{}" y2="{BOTTOM}" stroke="#000000" stroke-opacity="0.35" stroke-dasharray="3 3"/>"##,
-                TOP - 14.0,
-            );
+            let stroke = r##"stroke="#000000" stroke-opacity="0.35" stroke-dasharray="3 3""##;
+            let top = TOP - 14.0;
+            let place = format!(r#"x1="{from:.1}" x2="{from:.1}" y1="{top}" y2="{BOTTOM}""#);
+            let _ = writeln!(svg, "<line {place} {stroke}/>");
         }
         // A letter of this size is about seven points wide.
         if to - from > 7.0 * name.chars().count() as f64 + 6.0 {

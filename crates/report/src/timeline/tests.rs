@@ -75,7 +75,7 @@ fn scales_end_at_round_numbers() {
     assert_eq!(ends.map(|end| end as i64), [1, 8, 1_000, 1_500, 250_000_000]);
 }
 
-/// As a sampled recording has them: no connections, but margins.
+/// What a sampled recording has: no connections, but margins.
 fn estimated() -> Timeline {
     let series = |group: &str, bytes: [u64; 2], margins: [u64; 2]| Series {
         group: group.to_owned(),

@@ -13,11 +13,15 @@ type Stack = &'static [&'static str];
 
 /// Below everything: a worker thread of the runtime polls a connection's task.
 const TASK: Stack = &[
-    "echo_server::connection::serve_connection::{{closure}} crates/echo-server/src/connection.rs 48",
-    "<core::pin::Pin<P> as core::future::future::Future>::poll library/core/src/future/future.rs 133",
+    "echo_server::connection::serve_connection::{{closure}} \
+     crates/echo-server/src/connection.rs 48",
+    "<core::pin::Pin<P> as core::future::future::Future>::poll \
+     library/core/src/future/future.rs 133",
     "tokio::runtime::task::core::Core<T,S>::poll tokio-1.54.1/src/runtime/task/core.rs 375",
-    "tokio::runtime::task::harness::Harness<T,S>::poll tokio-1.54.1/src/runtime/task/harness.rs 153",
-    "tokio::runtime::scheduler::multi_thread::worker::Context::run_task tokio-1.54.1/src/runtime/worker.rs 646",
+    "tokio::runtime::task::harness::Harness<T,S>::poll \
+     tokio-1.54.1/src/runtime/task/harness.rs 153",
+    "tokio::runtime::scheduler::multi_thread::worker::Context::run_task \
+     tokio-1.54.1/src/runtime/worker.rs 646",
     "tokio::runtime::scheduler::multi_thread::worker::run tokio-1.54.1/src/runtime/worker.rs 559",
     "std::sys::backtrace::__rust_begin_short_backtrace library/std/src/sys/backtrace.rs 158",
     "std::sys::thread::unix::Thread::new::thread_start library/std/src/sys/thread/unix.rs 130",

@@ -1,4 +1,4 @@
-//! The same trusted certificates are parsed again and again, and each copy is kept.
+//! Trusted certificates are parsed again and again, and each copy is kept.
 
 use super::is_of_trust_store;
 use crate::diagnosis::case::Case;

@@ -50,7 +50,8 @@ impl SymbolTable {
         reaches.then_some(symbol.name.as_str())
     }
 
-    /// Of several names for one address the one with a size is kept, then the first by alphabet.
+    /// Sorts by address. Of several names for one, the one with a size is kept, then the first by
+    /// alphabet.
     fn put_in_order(&mut self) {
         self.symbols.sort_by(|a, b| {
             (a.address, b.size, a.name.as_str()).cmp(&(b.address, a.size, b.name.as_str()))
