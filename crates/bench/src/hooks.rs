@@ -75,7 +75,7 @@ pub fn recorder(stacks: StackSource, path: &Path) -> Result<Hooks, recorder::Ins
     hooks_of(stacks, path, None)
 }
 
-/// Hooks like those of [`recorder`] that count a part of the blocks.
+/// Hooks like those of [`recorder()`] that count a part of the blocks.
 pub fn sampling_recorder(
     stacks: StackSource,
     path: &Path,

@@ -1,7 +1,7 @@
 //! Sentences on lines of a width that every terminal has.
 
 /// Columns of text.
-const WIDTH: usize = 100;
+pub const WIDTH: usize = 100;
 
 /// A sentence on lines of at most [`WIDTH`] columns, each behind `indent` blanks, without the last
 /// line end. A word that is longer has a line of its own; a figure is not parted from its margin.
