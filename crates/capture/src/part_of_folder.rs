@@ -1,5 +1,5 @@
-//! Files of a run folder, read. A folder may have been handed over: what is in it may be a link to a
-//! device, a pipe, or larger than any that was ever written.
+//! Files of a run folder, read. A folder may have been handed over: what is in it may be a link to
+//! a device, a pipe, or larger than any that was ever written.
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -9,7 +9,8 @@ const KEPT: usize = 200;
 /// How often a name may turn out to be taken. One that nobody can know is never taken twice.
 const TRIES: usize = 8;
 
-/// A name that nobody can know before, and that tells whose it is: `.NAME.tlsheap-0123456789abcdef`.
+/// A name that nobody can know before, and that tells whose it is:
+/// `.NAME.tlsheap-0123456789abcdef`.
 pub(crate) fn temporary_name(name: &str) -> String {
     // Its keys come from the kernel's random numbers.
     let random = RandomState::new().build_hasher().finish();

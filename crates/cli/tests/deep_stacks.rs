@@ -1,5 +1,5 @@
-//! Stacks that are as deep as a recursion that has gone wrong: every command tells of them, and none
-//! needs a stack as deep, or memory that grows with the square of it.
+//! Stacks that are as deep as a recursion that has gone wrong: every command tells of them, and
+//! none needs a stack as deep, or memory that grows with the square of it.
 
 mod program;
 

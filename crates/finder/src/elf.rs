@@ -2,8 +2,8 @@
 //! loader.
 //!
 //! The `Elf` of crate `profile` is another: it reads files of any class and byte order to the end,
-//! owns what it found, and knows debug information. This one borrows the bytes of a file that can be
-//! loaded here, and looks at its segments alone.
+//! owns what it found, and knows debug information. This one borrows the bytes of a file that can
+//! be loaded here, and looks at its segments alone.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

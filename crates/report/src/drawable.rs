@@ -3,8 +3,8 @@
 //! A picture has a row for each frame of its deepest stack, and its text has each name as often as
 //! frames show it: a small profile with stacks that are tens of thousands of frames deep, or with
 //! names as long as a book, would make a picture that nothing can open, and that takes a recursion
-//! as deep to make. So stacks have a limit in pictures, and names have one; a stack that goes beyond
-//! it says so in the picture, with a frame of its own.
+//! as deep to make. So stacks have a limit in pictures, and names have one; a stack that goes
+//! beyond it says so in the picture, with a frame of its own.
 
 use std::borrow::Cow;
 

@@ -15,8 +15,8 @@ use super::elf::{ElfError, MAX_MODULE_BYTES};
 const MAY_BE_HOLES: u64 = 64 << 20;
 
 /// File systems without files: what is read there, the kernel makes in that moment, or waits for.
-/// By their numbers in `linux/magic.h`: proc, sysfs, debugfs, tracefs, securityfs, configfs, pstore,
-/// bpf, selinuxfs, efivarfs, and both cgroups.
+/// By their numbers in `linux/magic.h`: proc, sysfs, debugfs, tracefs, securityfs, configfs,
+/// pstore, bpf, selinuxfs, efivarfs, and both cgroups.
 const OF_THE_KERNEL: [u64; 12] = [
     0x9fa0,
     0x6265_6572,
