@@ -37,6 +37,7 @@ pub mod machine;
 pub mod part;
 pub mod part_of_folder;
 pub mod records;
+pub mod secrets;
 mod temporary_name;
 pub mod timeline;
 pub mod whole_file;

@@ -17,9 +17,9 @@ use crate::temporary_name::made_under;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Readers {
-    /// Whoever the process's umask allows.
-    Usual,
+pub enum Readers {
+    /// Everybody whom the process's umask allows.
+    All,
     /// Its owner alone.
     Owner,
 }
@@ -34,7 +34,7 @@ pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), CaptureError> {
-    write_for(Readers::Usual, path, fill)
+    write_for(Readers::All, path, fill)
 }
 
 /// Writes a secret: a new file, readable by its owner alone, whatever was in its place.
@@ -44,10 +44,19 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), CaptureError> {
 
 /// Writes a value as indented JSON with a line end.
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), CaptureError> {
+    write_json_for(Readers::All, path, value)
+}
+
+/// Writes a value as [`write_json`] does, for these readers.
+pub fn write_json_for(
+    readers: Readers,
+    path: &Path,
+    value: &impl serde::Serialize,
+) -> Result<(), CaptureError> {
     let mut json = serde_json::to_vec_pretty(value)
         .map_err(|error| CaptureError::writing(path)(error.into()))?;
     json.push(b'\n');
-    write(path, &json)
+    write_for(readers, path, |file| file.write_all(&json))
 }
 
 fn write_for(
@@ -57,7 +66,7 @@ fn write_for(
 ) -> Result<(), CaptureError> {
     let name = path.file_name().ok_or_else(|| CaptureError::NoFileName(path.to_owned()))?;
     let written = match stream_at(path) {
-        Some(stream) if readers == Readers::Usual => stream.and_then(|stream| {
+        Some(stream) if readers == Readers::All => stream.and_then(|stream| {
             let mut stream = BufWriter::with_capacity(1 << 16, stream);
             fill(&mut stream)?;
             stream.flush()
@@ -92,7 +101,7 @@ fn write_and_rename(
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
     let mode = match readers {
-        Readers::Usual => 0o666,
+        Readers::All => 0o666,
         Readers::Owner => 0o600,
     };
     let (mut unnamed, opened) = made_under(name, |temporary| {

@@ -13,10 +13,11 @@ use recorded::{installed, tlsheap_record};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Forks a child that becomes nobody, does `DOES` in the folder of ledgers, and says so; then waits
-/// to be ended.
+/// Forks a child that becomes nobody, does `DOES` in the folder of ledgers, and says so. The program
+/// waits until it was looked at twice since, which the captures of a series show.
 const PROGRAM: &str = "\
-import os, ssl, struct, sys, time
+import glob, os, ssl, struct, sys, time
+looks = lambda: len(glob.glob(sys.argv[1] + '/.run.*/series/*.pb.gz'))
 kept = ssl.SSLContext(ssl.PROTOCOL_TLS)
 folder = os.environ['TLSHEAP_LEDGER_DIR']
 child = os.fork()
@@ -28,11 +29,13 @@ DOES
     print('done', flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-time.sleep(600)
+before = looks()
+while looks() < before + 2:
+    time.sleep(0.02)
 ";
 
-/// Records the program until it has been idle, which it is only when the child has done its work.
-/// `None` where that cannot be tried.
+/// Records the program. Its script is kept out of `run.json`, which is looked through for words. `None` where that
+/// cannot be tried.
 fn recorded(child_does: &str, arguments: &[&str]) -> Option<(Value, String)> {
     if !installed("python3") {
         return None;
@@ -43,10 +46,10 @@ fn recorded(child_does: &str, arguments: &[&str]) -> Option<(Value, String)> {
     }
     let place = TempDir::new().unwrap();
     let folder = place.path().join("run");
-    let does: String = child_does.lines().map(|line| format!("    {line}\n")).collect();
+    let does = format!("    {}\n", child_does.replace('\n', "\n    "));
     let script = PROGRAM.replace("DOES\n", &does);
-    let program = [&["python3", "-c", &script], arguments].concat();
-    let output = tlsheap_record(&folder, &["--until-idle=1s"], &program);
+    let program = [&["python3", "-c", &script, program::path(place.path())], arguments].concat();
+    let output = tlsheap_record(&folder, &["--no-arguments", "--every=250ms"], &program);
     let words = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{words}");
     assert_eq!(text(&output.stdout), "done\n", "{words}");
@@ -70,7 +73,7 @@ fn pipes_devices_and_links_are_named_and_neither_waited_for_nor_read() {
 for at, kind in enumerate(['coverage', 'ledger']):
     os.mkfifo(put(f'{at}1-1-0.{kind}'))
     os.symlink('/dev/zero', put(f'{at}2-1-0.{kind}'))
-    os.symlink(sys.argv[1], put(f'{at}3-1-0.{kind}'))
+    os.symlink(sys.argv[2], put(f'{at}3-1-0.{kind}'))
     os.mkdir(put(f'{at}4-1-0.{kind}'))
 open(put('\\x1b]0;owned\\x07'), 'w').write('hello')
 with open(put('91-1.coverage'), 'w') as large:
@@ -97,11 +100,17 @@ parent = os.getppid()
 own = ssl.SSLContext(ssl.PROTOCOL_TLS)
 maps = open('/proc/self/maps').read().split()
 genuine, = {path for path in maps if path.endswith('.ledger') and f'/{os.getpid()}-' in path}
-content = bytearray(open(genuine, 'rb').read())
-struct.pack_into('<Q', content, int(sys.argv[1]), parent)
-open(put(f'{parent}-1-0.ledger'), 'wb').write(content)
-struct.pack_into('<Q', content, int(sys.argv[1]), 1)
-open(put(f'{parent}-1-1.ledger'), 'wb').write(content)";
+content = open(genuine, 'rb').read()
+def forge(name, pid):
+    with open(put('being-made'), 'wb') as file:
+        for at in range(0, len(content), 65536):
+            if any(content[at:at + 65536]):
+                os.pwrite(file.fileno(), content[at:at + 65536], at)
+        os.ftruncate(file.fileno(), len(content))
+        os.pwrite(file.fileno(), struct.pack('<Q', pid), int(sys.argv[2]))
+    os.rename(put('being-made'), put(name))
+forge(f'{parent}-1-0.ledger', parent)
+forge(f'{parent}-1-1.ledger', 1)";
     let pid = offset_of!(ledger::layout::Header, pid).to_string();
     let Some((record, _)) = recorded(does, &[&pid]) else { return };
     let processes = record["processes"].as_array().unwrap();

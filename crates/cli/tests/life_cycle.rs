@@ -7,14 +7,12 @@ mod recorded;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use ledger::Snapshot;
 use program::{path, printed_json, signal, text};
 use recorded::{Recorded, installed, tlsheap_record};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -231,102 +229,4 @@ fn an_interrupt_is_passed_on_after_the_capture() {
     assert_eq!(output.status.code(), Some(130), "{words}");
     let top = printed_json(&["top", path(&folder), "--json"]);
     assert!(top["totals"]["inuse_bytes"].as_u64().unwrap() > 10_000, "{top:#}");
-}
-
-/// Allocates about 7,600 times, then calculates for minutes.
-const BUSY: [&str; 3] = ["openssl", "genrsa", "16384"];
-
-/// Recordings that are killed.
-const KILLED: u32 = 100;
-
-#[test]
-fn recordings_that_are_killed_at_any_moment_leave_ledgers_that_add_up() {
-    if !installed("openssl") {
-        return;
-    }
-    let place = TempDir::new().unwrap();
-    make_enterable(place.path());
-    let kill_all = |which: u32| -> u32 {
-        let with_counts = |number| u32::from(killed_recording(place.path(), number));
-        (0..KILLED).filter(|number| number % 2 == which).map(with_counts).sum()
-    };
-    let counted = std::thread::scope(|scope| {
-        let other = scope.spawn(|| kill_all(1));
-        kill_all(0) + other.join().unwrap()
-    });
-    // The first is killed as soon as its ledger is there.
-    assert!(counted >= KILLED - 1, "{counted} of {KILLED} recordings had counted something");
-}
-
-/// Kills a recording, and everything in it, at a moment of its own; whether there were counts.
-fn killed_recording(place: &Path, number: u32) -> bool {
-    let temporary = place.join(format!("{number}"));
-    fs::create_dir(&temporary).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
-        .args(["record", "--out", path(&temporary.join("run")), "--"])
-        .args(BUSY)
-        .env("TMPDIR", &temporary)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    // So far it comes, in allocations, before it is killed: into OpenSSL's start, or its work. Then
-    // some time more, which is no multiple of anything.
-    let far = u64::from(number) * 70;
-    while allocations(&temporary).is_none_or(|blocks| blocks < far) {
-        assert!(child.try_wait().unwrap().is_none(), "it has ended by itself");
-    }
-    std::thread::sleep(Duration::from_micros(u64::from(number) * 737 % 3_000));
-    let group = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
-    kill_process_group(group, Signal::KILL).unwrap();
-    child.wait().unwrap();
-    ledgers(&temporary).iter().any(|ledger| adds_up(ledger))
-}
-
-/// How many were counted up to now; `None` before there is a ledger.
-fn allocations(temporary: &Path) -> Option<u64> {
-    let ledgers = ledgers(temporary);
-    let read = ledgers.iter().filter_map(|ledger| Snapshot::read_file(ledger).ok());
-    (!ledgers.is_empty()).then(|| read.map(|snapshot| snapshot.totals().alloc_blocks).sum())
-}
-
-/// Those of the recording whose folder for temporary files this is.
-fn ledgers(temporary: &Path) -> Vec<PathBuf> {
-    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
-    entries(temporary)
-        .flat_map(|scratch| entries(&scratch.path()))
-        .flat_map(|secret| entries(&secret.path().join("ledgers")))
-        .map(|file| file.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "ledger"))
-        .collect()
-}
-
-/// Holds a ledger against itself; whether it has counts.
-fn adds_up(ledger: &Path) -> bool {
-    let snapshot = match Snapshot::read_file(ledger) {
-        Ok(snapshot) => snapshot,
-        // Killed before the header was complete: nothing had been counted.
-        Err(ledger::LedgerError::Foreign { .. }) => return false,
-        Err(error) => panic!("{error}"),
-    };
-    for site in &snapshot.sites {
-        let counts = site.counts;
-        assert!(counts.inuse_blocks <= counts.alloc_blocks, "{site:?}");
-        assert!(counts.inuse_bytes <= counts.alloc_bytes, "{site:?}");
-        assert!(counts.peak_bytes <= counts.alloc_bytes, "{site:?}");
-        assert!(counts.alloc_blocks == 0 || site.file.is_some() || site.line == 0, "{site:?}");
-    }
-    let totals = snapshot.totals();
-    let sum = |of: fn(&ledger::Counts) -> u64| -> u64 {
-        snapshot.sites.iter().map(|site| of(&site.counts)).sum::<u64>()
-    };
-    assert_eq!(sum(|counts| counts.inuse_bytes), totals.inuse_bytes);
-    assert_eq!(sum(|counts| counts.alloc_blocks), totals.alloc_blocks);
-    // A thread that is killed between its count and the process's is off by the one block.
-    let largest = snapshot.sites.iter().map(|site| site.counts.alloc_bytes).max().unwrap_or(0);
-    assert!(totals.peak_bytes + largest >= totals.inuse_bytes, "{totals:?}");
-    assert_eq!(snapshot.statistics.foreign_frees, 0);
-    assert_eq!(snapshot.statistics.dropped, ledger::Counts::default());
-    totals.alloc_blocks > 0
 }

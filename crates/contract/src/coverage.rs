@@ -1,6 +1,10 @@
 //! Words of the coverage file, in which a process says what the recorder found in it: how an
 //! OpenSSL was found, and what came of it.
 
+/// How the problem of a process begins in which nothing could be counted, for want of a ledger. The
+/// reason is behind it.
+pub const NO_LEDGER: &str = "no ledger could be made: ";
+
 /// How an OpenSSL was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

@@ -23,7 +23,7 @@ mod fix;
 mod fix_line;
 mod source;
 
-pub use coverage::{Outcome, Way};
+pub use coverage::{NO_LEDGER, Outcome, Way};
 pub use fix::Fix;
 pub use fix_line::FixLine;
 pub use source::{Domain, Source};

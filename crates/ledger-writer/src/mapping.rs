@@ -63,7 +63,11 @@ impl Mapping {
     pub fn create(path: &Path, bytes: u64) -> Result<Mapping, CreateError> {
         let mapping = Mapping { base: map(path, bytes)?, bytes };
         if !mapping.populate(0, PAGE) {
-            let error = CreateError::of_last_call(path, "reserve its first page");
+            let mut error = CreateError::of_last_call(path, "reserve its first page");
+            // What the kernel says of a page for which the filesystem has no room.
+            if error.source.raw_os_error() == Some(libc::EFAULT) {
+                error.source = io::Error::from_raw_os_error(libc::ENOSPC);
+            }
             let _ = std::fs::remove_file(path);
             return Err(error);
         }

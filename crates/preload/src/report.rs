@@ -91,15 +91,14 @@ impl Report {
         self.write(self.folder.join(name));
     }
 
-    /// A folder that cannot be written to leaves the tool without this file, which it notices; so
-    /// does a process that may not write files.
+    /// A folder that cannot be written to leaves the tool without this file, which it notices. A
+    /// process that may not write as much leaves it empty, which says just that.
     fn write(&mut self, file: PathBuf) {
         let text = self.coverage.to_text();
-        if ledger_writer::largest_file() < text.len() as u64 {
-            return;
-        }
+        let fits = text.len() as u64 <= ledger_writer::largest_file();
         let open = File::options().write(true).create(true).truncate(true).mode(0o600).open(&file);
-        if open.and_then(|mut to| to.write_all(text.as_bytes())).is_ok() {
+        let content = if fits { text.as_bytes() } else { b"" };
+        if open.and_then(|mut to| to.write_all(content)).is_ok() {
             self.file = Some(file);
         }
     }

@@ -3,7 +3,7 @@
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use contract::environment;
+use contract::{NO_LEDGER, environment};
 use recorder::{Heap, InstallError, Options, SampleOptions, Sampling, StackSource};
 
 use crate::report::Report;
@@ -86,7 +86,7 @@ fn sampling(text: &str) -> Result<Sampling, String> {
 fn begun(ledger: Result<&Path, InstallError>) {
     scan::with_report(|report| match ledger {
         Ok(path) => report.ledger_begun(path),
-        Err(error) => report.problem(format!("no ledger could be made: {error}")),
+        Err(error) => report.problem(format!("{NO_LEDGER}{error}")),
     });
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
+use contract::NO_LEDGER;
 use ledger::{Coverage, Found, Snapshot};
 
 use crate::doctor;
@@ -16,6 +17,21 @@ pub fn anything_recorded(processes: &Processes) -> bool {
     let recorded = |found: &Found| found.outcome.is_recorded();
     processes.recorded().next().is_some()
         || processes.all.iter().any(|process| process.coverage.openssls.iter().any(recorded))
+}
+
+/// Why nothing was counted although there was something to count, as the end of a sentence: there
+/// was no ledger, or no room for one. `None` when something was, or nothing was asked for. `full`:
+/// there is no room left where the ledgers are.
+pub fn nothing(processes: &Processes, full: bool) -> Option<String> {
+    let mut ledgers = processes.recorded().map(|(_, ledger, _)| ledger);
+    if ledgers.any(|ledger| ledger.totals().alloc_blocks > 0) {
+        return None;
+    }
+    let all = problems(processes);
+    let without = all.iter().find(|problem| problem.contains(NO_LEDGER) || is_uncounted(problem));
+    without.cloned().or_else(|| {
+        full.then(|| "there is no room left for ledgers on the device (ENOSPC)".to_owned())
+    })
 }
 
 /// Every OpenSSL that was found, with the processes it was found in. Numbers, which each process
@@ -44,6 +60,7 @@ pub fn problems(processes: &Processes) -> Vec<String> {
     }
     sentences.extend(sandboxes(processes));
     sentences.extend(processes.recorded().filter_map(unrecorded_children));
+    sentences.extend(processes.recorded().filter_map(uncounted));
     sentences.sort();
     sentences.dedup();
     sentences
@@ -77,6 +94,24 @@ fn unrecorded_children((_, ledger, coverage): (&Path, &Snapshot, &Coverage)) -> 
          directory, a system-call filter or a limit",
         coverage.pid, coverage.program
     ))
+}
+
+/// A process whose ledger has taken nothing of what there was to count.
+fn uncounted((_, ledger, coverage): (&Path, &Snapshot, &Coverage)) -> Option<String> {
+    let lost = ledger.statistics.untracked_blocks;
+    (lost > 0 && ledger.totals().alloc_blocks == 0).then(|| {
+        format!(
+            "process {} ({}){UNCOUNTED}{lost} allocations: there was no room left on the device \
+             with the ledgers (ENOSPC), or the process may not have as much memory",
+            ledger.pid, coverage.program
+        )
+    })
+}
+
+const UNCOUNTED: &str = " counted none of its ";
+
+fn is_uncounted(problem: &str) -> bool {
+    problem.contains(UNCOUNTED)
 }
 
 /// Why nothing was recorded, and what would help.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::kernel::{self, ProcessNow};
+use crate::program_file;
 
 /// One process: its id, and when it was started.
 type Key = (u32, u64);
@@ -151,10 +152,13 @@ fn look_into(process: &ProcessNow, place: &Path) -> Option<Lost> {
             let lost =
                 has(&is_openssl) && !has(&|path| path.starts_with(ours.trim_start_matches('/')));
             lost.then(|| {
-                Lost::Certainly(format!(
-                    "process {pid} ({name}) uses OpenSSL without the recorder: it was started \
-                     with another environment"
-                ))
+                let why = if program_file::has_other_loader(&maps) {
+                    "has another C library than GNU's"
+                } else {
+                    "was started with another environment or behind another root"
+                };
+                let uses = "uses OpenSSL without the recorder";
+                Lost::Certainly(format!("process {pid} ({name}) {uses}: it {why}"))
             })
         }
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {

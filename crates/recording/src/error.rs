@@ -27,6 +27,14 @@ pub enum RecordingError {
     /// A program was named that is nowhere on PATH.
     #[error("{} is not on PATH: give the path of its file", .0.display())]
     NotOnPath(OsString),
+    /// Nothing in the program, and in what it starts, could be recorded: it was not started.
+    #[error("{} was not started: it {why}", program.display())]
+    NotRecordable {
+        /// The program.
+        program: OsString,
+        /// Why, and what would help.
+        why: &'static str,
+    },
     /// The program could not be started.
     #[error("cannot start {}", program.display())]
     NotStarted {
@@ -79,7 +87,9 @@ impl RecordingError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            RecordingError::NothingRecorded { .. } => Fault::Program,
+            RecordingError::NothingRecorded { .. } | RecordingError::NotRecordable { .. } => {
+                Fault::Program
+            }
             RecordingError::Interrupted => Fault::Interrupted,
             _ => Fault::User,
         }

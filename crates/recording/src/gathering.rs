@@ -23,13 +23,14 @@ use crate::observer::Observed;
 use crate::processes::Processes;
 use crate::running::Ended;
 use crate::watch::Ledgers;
-use crate::{Options, coverage, perf_maps, profiles};
+use crate::{Arguments, Options, coverage, perf_maps, profiles};
 
-/// The capture of a recording that has ended, from all that was seen.
+/// The capture of a recording, from all that was seen. What went wrong moves over from `observed`
+/// to the capture.
 pub(crate) fn gather(
     options: &Options,
     ended: &Ended,
-    mut observed: Observed,
+    observed: &mut Observed,
     at_end: &Processes,
 ) -> Capture {
     let last: Ledgers = at_end
@@ -55,9 +56,9 @@ pub(crate) fn gather(
     let record = Recording {
         schema: SCHEMA,
         kind: KIND.to_owned(),
-        command: options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: said_command(options),
         ended: ended.in_words(),
-        exit_code: ended.status.code(),
+        exit_code: ended.status.and_then(|status| status.code()),
         captured: captured.map_or("at the program's end".to_owned(), Moment::in_words),
         captured_after_seconds: captured.map(|moment| moment.after.as_secs_f64()),
         connections: captured
@@ -83,6 +84,15 @@ pub(crate) fn gather(
     };
     let moments = Moments { closed: None, timeline: Some(timeline), processes };
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
+}
+
+/// The program, and its arguments unless they are to be left out.
+fn said_command(options: &Options) -> Vec<String> {
+    let words = match options.arguments {
+        Arguments::Kept => &options.command[..],
+        Arguments::LeftOut => &options.command[..1],
+    };
+    words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// The program's name without its folder, fit for names of folders.

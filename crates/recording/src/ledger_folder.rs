@@ -61,7 +61,7 @@ const COVERAGE: &str = "coverage";
 
 /// The process that a file's name says it is of: `PID-TIME-NUMBER`, as recorders name files.
 /// Nothing else is looked at, so that no name has to be made harmless where it is shown.
-fn process_of(path: &Path) -> Option<u32> {
+pub fn process_of(path: &Path) -> Option<u32> {
     let name = path.file_stem()?.to_str()?;
     let known = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     name.split_once('-').filter(|_| known)?.0.parse().ok()
@@ -105,11 +105,6 @@ impl Refused {
     /// The file is no ledger yet: its process is making it this moment, or was killed then.
     pub fn is_in_the_making(&self) -> bool {
         matches!(self, Refused::Ledger(LedgerError::Foreign { .. }))
-    }
-
-    /// There is no such file.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Refused::NotOpened(error) if error.is_missing())
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Moment {
 }
 
 /// What is kept.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Moments {
     /// The last one before the capture at which OpenSSL was in use, no SSL object was there, and
     /// nothing had changed since the look before.

@@ -10,7 +10,6 @@ use profile::Symbols;
 use crate::descendants::{Descendants, Lost};
 use crate::error::sentence;
 use crate::goals::{Reached, Waiting};
-use crate::ledger_folder::Refused;
 use crate::moments::{Moment, Moments};
 use crate::over_time::OverTime;
 use crate::place::Place;
@@ -55,8 +54,8 @@ pub struct Observed {
     pub lost: Vec<Lost>,
     /// The names that were needed up to now.
     pub symbols: Symbols,
-    /// Files that claim to be ledgers of other processes.
-    pub refused: BTreeMap<PathBuf, Refused>,
+    /// Files that claim to be ledgers of other processes, and why they are not, in sentences.
+    pub refused: BTreeMap<PathBuf, String>,
     /// What went wrong, and what was waited for in vain, in sentences.
     pub problems: Vec<String>,
     /// The goal that was reached.
@@ -156,6 +155,11 @@ impl<'a> Observer<'a> {
         }
     }
 
+    /// The capture is made.
+    pub fn has_captured(&self) -> bool {
+        self.moments.captured.is_some()
+    }
+
     /// The program has ended: whether there is a goal that has not been reached, and something
     /// goes on that may reach it.
     pub fn waits(&mut self) -> bool {
@@ -169,6 +173,26 @@ impl<'a> Observer<'a> {
     /// The program and what it has started.
     pub fn descendants(&mut self) -> &mut Descendants {
         &mut self.descendants
+    }
+
+    /// What was seen up to now. The names go with it, for they are many: hand them back with
+    /// [`Observer::take_back`].
+    pub fn so_far(&mut self) -> Observed {
+        Observed {
+            moments: self.moments.clone(),
+            over_time: self.over_time.clone(),
+            captures: self.series.as_ref().map_or(0, Series::captures),
+            lost: self.descendants.lost().into_iter().cloned().collect(),
+            symbols: std::mem::take(&mut self.watch.symbols),
+            refused: self.watch.refused.clone(),
+            problems: self.problems.clone(),
+            reached: self.reached,
+        }
+    }
+
+    /// Takes the names back that [`Observer::so_far`] gave away.
+    pub fn take_back(&mut self, symbols: Symbols) {
+        self.watch.symbols = symbols;
     }
 
     /// The end: nothing is recorded any more.

@@ -1,10 +1,12 @@
 //! What to record, and how.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
+use capture::Capture;
 use capture::machine::MadeBy;
 use ledger::Sampling;
 use tokio::sync::Notify;
@@ -17,6 +19,8 @@ use crate::goals::Goals;
 pub struct Options {
     /// The program and its arguments; the program at least.
     pub command: Vec<OsString>,
+    /// Whether the capture says with which arguments the program was started.
+    pub arguments: Arguments,
     /// What to wait for.
     pub goals: Goals,
     /// How often to keep a capture as well until then.
@@ -29,10 +33,22 @@ pub struct Options {
     pub streams: Streams,
     /// What an interrupt does.
     pub at_interrupt: AtInterrupt,
+    /// Is handed the capture while the program goes on, where that takes its time to end.
+    pub keep: Keep,
     /// Ends the recording from elsewhere.
     pub stop: Stop,
     /// What is said of the program that records.
     pub made_by: MadeBy,
+}
+
+/// What becomes of the program's arguments, which may hold secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Arguments {
+    /// They are in the capture, behind the program.
+    Kept,
+    /// The capture names the program alone.
+    LeftOut,
 }
 
 /// What becomes of the program's standard input, output and error.
@@ -49,10 +65,36 @@ pub enum Streams {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AtInterrupt {
-    /// The capture is made, and the signal is passed on to the program.
+    /// The capture is made, and the signal is passed on to the program. One that has not ended 15
+    /// seconds after a SIGTERM, or at the second one, is killed with all that it has started.
     Capture,
     /// The program is ended, and the recording is given up.
     GiveUp,
+}
+
+/// Keeps a capture before it is known how the program ends, where that is not at once: whoever has
+/// sent a signal may not wait for it, and kill this process too. What the recording returns in the
+/// end takes its place.
+#[derive(Clone, Default)]
+pub struct Keep(Option<Arc<Keeping>>);
+
+type Keeping = dyn Fn(&Capture) + Send + Sync;
+
+impl Keep {
+    /// Keeps captures with `keeping`, which is called once at most.
+    pub fn with(keeping: impl Fn(&Capture) + Send + Sync + 'static) -> Keep {
+        Keep(Some(Arc::new(keeping)))
+    }
+
+    pub(crate) fn keeping(&self) -> Option<&Keeping> {
+        self.0.as_deref()
+    }
+}
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(if self.0.is_some() { "Keep(..)" } else { "Keep(nothing)" })
+    }
 }
 
 /// Ends a recording: the program is told to end as after a goal that was reached. Copies are
@@ -76,12 +118,14 @@ impl Options {
     pub fn of(command: Vec<OsString>) -> Options {
         Options {
             command,
+            arguments: Arguments::Kept,
             goals: Goals::default(),
             every: None,
             sample: None,
             environment: Vec::new(),
             streams: Streams::Own,
             at_interrupt: AtInterrupt::Capture,
+            keep: Keep::default(),
             stop: Stop::default(),
             made_by: MadeBy::this(None),
         }

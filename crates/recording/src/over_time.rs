@@ -17,6 +17,7 @@ const MOST: usize = 1_200;
 
 /// The lines, each with what has changed since the one before: a recording of a day has as many
 /// as one of five minutes, and most sites of most processes do not change.
+#[derive(Clone)]
 pub struct OverTime {
     every: Duration,
     next: Duration,
@@ -25,6 +26,7 @@ pub struct OverTime {
     last: BTreeMap<PathBuf, Vec<u64>>,
 }
 
+#[derive(Clone)]
 struct Line {
     seconds: f64,
     processes: usize,

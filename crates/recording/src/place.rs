@@ -22,6 +22,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use capture::held::{self, Held};
+use rustix::fs::statvfs;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use self::fitness::{candidates, obstacle};
@@ -81,7 +82,7 @@ impl Place {
         let root = rustix::process::geteuid().is_root();
         // Others can go through, and not look around.
         let (for_others, for_ledgers) = if root { (0o711, 0o1733) } else { (0o700, 0o700) };
-        let secret = folder.join(random::<16>()?);
+        let secret = folder.join(format!("{:032x}", random()?));
         let ledgers = secret.join(LEDGERS);
         let place = Place { folder, secret, ledgers, stays: false, _held: held };
         let (first, others) = (LIB[0], &LIB[1..]);
@@ -143,16 +144,21 @@ impl Place {
         &self.ledgers
     }
 
-    /// Ends the recording: removes the folder, but leaves the library where there are processes
-    /// that have it, or would preload it into what they start. Those are returned. Without the
-    /// folder for ledgers they count nothing that they did not count before, and run on.
-    pub fn leave(mut self) -> Vec<u32> {
+    /// There is no room left where the ledgers are: what recorded processes count is lost.
+    pub fn is_full(&self) -> bool {
+        /// As much as a ledger grows by at once.
+        const LEAST: u64 = 64 << 10;
+        let room = statvfs(&self.ledgers);
+        room.is_ok_and(|at| at.f_bavail.saturating_mul(at.f_frsize) < LEAST)
+    }
+
+    /// Ends the recording: when this value is dropped, the folder is removed, but the library stays
+    /// where there are processes that have it, or would preload it into what they start. Those are
+    /// returned. Without the folder for ledgers they count nothing that they did not count before,
+    /// and run on.
+    pub fn leave(&mut self) -> Vec<u32> {
         let users = users_of(&self.secret);
         self.stays = !users.is_empty();
-        if self.stays {
-            // As in `drop`.
-            let _ = fs::remove_dir_all(&self.ledgers);
-        }
         users
     }
 
@@ -160,7 +166,7 @@ impl Place {
     /// user's alone. Returns its path.
     pub fn keep_ledgers(&self) -> io::Result<PathBuf> {
         let parent = self.folder.parent().unwrap_or(Path::new("/"));
-        let kept = parent.join(format!("{KEPT}{}", random::<8>()?));
+        let kept = parent.join(format!("{KEPT}{:016x}", random()? as u64));
         fs::set_permissions(&self.ledgers, Permissions::from_mode(0o700))?;
         fs::rename(&self.ledgers, &kept)?;
         Ok(kept)
@@ -169,10 +175,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.stays {
-            // What cannot be removed harms nobody.
-            let _ = fs::remove_dir_all(&self.folder);
-        }
+        // What cannot be removed harms nobody.
+        let _ = fs::remove_dir_all(if self.stays { &self.ledgers } else { &self.folder });
     }
 }
 
@@ -180,7 +184,7 @@ impl Drop for Place {
 fn new_folder(parent: &Path) -> io::Result<(PathBuf, Held)> {
     let mut attempts = 3;
     loop {
-        let folder = parent.join(format!("{FOLDER}{}", random::<8>()?));
+        let folder = parent.join(format!("{FOLDER}{:016x}", random()? as u64));
         match Held::make(&folder, 0o700) {
             // Another recording has taken it for left behind before it was held.
             Err(error) if attempts > 0 && held::was_cleared(&error) => attempts -= 1,
@@ -189,12 +193,12 @@ fn new_folder(parent: &Path) -> io::Result<(PathBuf, Held)> {
     }
 }
 
-/// `N` random bytes in hexadecimal digits.
-fn random<const N: usize>() -> io::Result<String> {
-    let mut bytes = [0; N];
+/// A number that nobody can guess.
+fn random() -> io::Result<u128> {
+    let mut bytes = [0; 16];
     // As few as these come whole.
     getrandom(&mut bytes[..], GetRandomFlags::empty())?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(u128::from_le_bytes(bytes))
 }
 
 /// This is the name of a recording's folder.
@@ -227,13 +231,14 @@ mod tests {
 
     #[test]
     fn it_is_there_for_a_recording_and_gone_after_it() {
-        let place = Place::make().expect("a folder for temporary files");
+        let mut place = Place::make().expect("a folder for temporary files");
         for lib in LIB {
             let library = place.secret.join(lib).join(NAME);
             assert_eq!(fs::read(library).expect("it is there"), CONTENT);
         }
         let folder = place.folder.clone();
         assert_eq!(place.leave(), [] as [u32; 0]);
+        drop(place);
         assert!(!folder.exists());
     }
 
@@ -250,7 +255,7 @@ mod tests {
 
     #[test]
     fn it_stays_for_a_process_that_would_preload_it() {
-        let place = Place::make().expect("a folder for temporary files");
+        let mut place = Place::make().expect("a folder for temporary files");
         let (folder, ledgers, library) =
             (place.folder.clone(), place.ledgers.clone(), place.library());
         let mut child = std::process::Command::new("sleep")
@@ -259,6 +264,7 @@ mod tests {
             .spawn()
             .expect("sleep is everywhere");
         let users = place.leave();
+        drop(place);
         // The next start does not take it away either.
         let next = Place::make();
         child.kill().and_then(|()| child.wait()).expect("it was running");

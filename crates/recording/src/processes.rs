@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use contract::NO_LEDGER;
 use ledger::{Coverage, Snapshot};
 
 use crate::RecordingError;
-use crate::ledger_folder::{self, Files, Refused};
+use crate::ledger_folder::{self, Files};
 
 /// What one process left, or has left so far.
 #[derive(Clone, Debug)]
@@ -42,11 +43,11 @@ impl Processes {
 /// Processes may go on running.
 pub(crate) fn read(
     folder: &Path,
-    refused: &BTreeMap<PathBuf, Refused>,
+    refused: &BTreeMap<PathBuf, String>,
 ) -> Result<Processes, RecordingError> {
     let files = Files::of(folder).map_err(RecordingError::reading(folder))?;
     let mut processes = Processes::default();
-    processes.problems.extend(refused.values().map(ToString::to_string));
+    processes.problems.extend(refused.values().cloned());
     processes.problems.extend(strangers(folder, &files));
     for path in files.ledgers.iter().filter(|path| !refused.contains_key(*path)) {
         match ledger_folder::ledger(path) {
@@ -69,7 +70,10 @@ pub(crate) fn read(
             continue;
         }
         match ledger_folder::coverage(path) {
-            Ok(coverage) => {
+            Ok(mut coverage) => {
+                if coverage == Coverage::default() {
+                    coverage = could_say_nothing(path);
+                }
                 processes.all.push(Process { ledger: None, user: None, coverage });
             }
             Err(error) => processes.problems.push(error.to_string()),
@@ -93,6 +97,19 @@ fn strangers(folder: &Path, files: &Files) -> Option<String> {
         "{files} in {folder} with a name that no recorder gives: a recorded process has put {them} \
          there; nothing of it was read"
     ))
+}
+
+/// Of a process that has left an empty file.
+fn could_say_nothing(path: &Path) -> Coverage {
+    Coverage {
+        pid: ledger_folder::process_of(path).unwrap_or_default(),
+        program: "of unknown name".to_owned(),
+        problems: vec![format!(
+            "{NO_LEDGER}the process may not write files (RLIMIT_FSIZE), or there was no room left \
+             on the device (ENOSPC)"
+        )],
+        ..Coverage::default()
+    }
 }
 
 fn coverage_beside(ledger: &Path, pid: u32, problems: &mut Vec<String>) -> Coverage {

@@ -100,12 +100,46 @@ pub fn obstacle(path: &Path) -> Option<&'static str> {
         Err(_) => return Some("is not a 64-bit program: record a build for this machine"),
     };
     let needed = elf.needed();
+    if needed.interpreter.as_deref().is_some_and(is_other_loader) {
+        return Some(OTHER_C_LIBRARY);
+    }
     // A library has no loader of its own either, but asks for other libraries.
     let is_static = needed.interpreter.is_none() && needed.libraries.is_empty();
     is_static.then_some(
         "is linked statically, so that nothing can be preloaded into it: record a build that is \
          linked dynamically",
     )
+}
+
+/// What stands against a program that is started through another loader than GNU's.
+const OTHER_C_LIBRARY: &str = "is built for another C library (as musl's programs are), and the recorder's library is built \
+     for GNU's: record a build for the GNU C library";
+
+/// Loaders of other C libraries, by the beginnings of their names. All others are GNU's, under
+/// whatever name.
+const OTHER_LOADERS: [&str; 4] = ["ld-musl", "ld-uClibc", "ld64-uClibc", "linker"];
+
+fn is_other_loader(interpreter: &str) -> bool {
+    let name = interpreter.rsplit('/').next().unwrap_or_default();
+    OTHER_LOADERS.iter().any(|loader| name.starts_with(loader))
+}
+
+/// Refuses a program that would only run unrecorded, whatever it does and starts: one of another C
+/// library.
+pub fn refuse(program: &OsStr) -> Result<(), RecordingError> {
+    // What cannot be found or read is said when it cannot be started.
+    let Ok(file) = ProgramFile::of(program) else { return Ok(()) };
+    match obstacle(&file.path) {
+        Some(why) if why == OTHER_C_LIBRARY => {
+            Err(RecordingError::NotRecordable { program: program.to_owned(), why })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A process has this loader in its memory map, and so another C library.
+pub fn has_other_loader(maps: &str) -> bool {
+    maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..])).any(is_other_loader)
 }
 
 /// The file gives its process rights that its user does not have.
@@ -131,6 +165,19 @@ mod tests {
         let program = std::env::current_exe().expect("it has a file");
         assert_eq!(obstacle(&program), None);
         assert_eq!(obstacle(Path::new("/proc/self/maps")), None, "no program at all");
+    }
+
+    #[test]
+    fn loaders_of_other_c_libraries_are_known_by_their_names() {
+        for loader in ["/lib64/ld-linux-x86-64.so.2", "/nix/store/x-glibc/lib/ld-2.38.so", ""] {
+            assert!(!is_other_loader(loader), "{loader}");
+        }
+        assert!(is_other_loader("/lib/ld-musl-x86_64.so.1"));
+        assert!(is_other_loader("/system/bin/linker64"));
+        let maps = "7000-7100 r-xp 00000000 fe:00 2    /usr/lib/ld-musl-x86_64.so.1\n";
+        assert!(has_other_loader(maps));
+        let own = fs::read_to_string("/proc/self/maps").expect("a mounted /proc");
+        assert!(!has_other_loader(&own));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A recording from the program's start to its capture.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use capture::Capture;
 
@@ -11,7 +12,7 @@ use crate::options::Options;
 use crate::place::Place;
 use crate::processes::Processes;
 use crate::running::Ended;
-use crate::{RecordingError, coverage, processes, running};
+use crate::{RecordingError, coverage, processes, program_file, running};
 
 /// A recording that has come to its end.
 #[derive(Debug)]
@@ -27,12 +28,15 @@ pub struct Recorded {
     pub at_end: Processes,
     /// Processes that have the recorder in them and go on.
     pub going_on: Vec<u32>,
+    /// The ledgers are in it.
+    place: Place,
 }
 
 /// Runs the program and records it and whatever it starts. Captures of a series go into `folder`,
 /// which is there and is not otherwise written to.
 pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingError> {
-    let place = Place::make()?;
+    program_file::refuse(&options.command[0])?;
+    let mut place = Place::make()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -40,7 +44,9 @@ pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingErr
     let (ended, mut observed) = runtime.block_on(running::run(options, &place, folder))?;
 
     let at_end = processes::read(place.ledgers(), &observed.refused)?;
-    let going_on = place.leave();
+    if let Some(why) = coverage::nothing(&at_end, place.is_full()) {
+        return Err(RecordingError::NothingRecorded { why, ended: ended.in_words() });
+    }
     if !coverage::anything_recorded(&at_end) {
         let why = match observed.lost.first() {
             Some(Lost::Certainly(sentence)) => sentence.clone(),
@@ -49,6 +55,15 @@ pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingErr
         return Err(RecordingError::NothingRecorded { why, ended: ended.in_words() });
     }
     let reached = observed.reached.take();
-    let capture = gather(options, &ended, observed, &at_end);
-    Ok(Recorded { capture, ended, reached, at_end, going_on })
+    let capture = gather(options, &ended, &mut observed, &at_end);
+    let going_on = place.leave();
+    Ok(Recorded { capture, ended, reached, at_end, going_on, place })
+}
+
+impl Recorded {
+    /// Moves the ledgers, which are removed with this value, to a folder of the user's that stays,
+    /// and returns its path: for when the capture cannot be written where it should be.
+    pub fn keep_ledgers(&self) -> io::Result<PathBuf> {
+        self.place.keep_ledgers()
+    }
 }

@@ -13,12 +13,13 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep_until;
 
+use crate::keeper::Keeper;
 use crate::observer::{Observed, Observer};
 use crate::options::{AtInterrupt, Options, Streams};
 use crate::place::Place;
 use crate::{RecordingError, kernel};
 
-/// How long the program may take to end after our SIGTERM before it is killed.
+/// How long the program may take to end after a SIGTERM before it is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What became of the program.
@@ -30,17 +31,20 @@ pub struct Ended {
     pub started: String,
     /// From its start to its end.
     pub lasted: Duration,
-    /// How it ended.
-    pub status: ExitStatus,
+    /// How it ended; `None` while it goes on.
+    pub status: Option<ExitStatus>,
     /// We have ended it, after the capture.
     pub by_us: bool,
+    /// Why we have killed it; `None` where we have not.
+    pub killed: Option<&'static str>,
 }
 
 impl Ended {
     /// The exit code to pass on: the program's, as shells have it; 0 when we ended it and it went
     /// as told.
     pub fn exit_code(&self) -> u8 {
-        match (self.status.code(), self.status.signal()) {
+        let Some(status) = self.status else { return 128 + Signal::KILL.as_raw() as u8 };
+        match (status.code(), status.signal()) {
             (None, Some(SIGTERM)) if self.by_us => 0,
             (Some(code), _) => code as u8,
             (None, signal) => 128_u8.wrapping_add(signal.unwrap_or_default() as u8),
@@ -49,10 +53,13 @@ impl Ended {
 
     /// How it ended, in words.
     pub fn in_words(&self) -> String {
-        match in_words(self.status) {
-            _ if self.by_us && self.status.signal() == Some(SIGTERM) => "was ended".to_owned(),
-            how if self.by_us => format!("was asked to end and {how}"),
-            how => how,
+        let how = self.status.map_or("was still running".to_owned(), in_words);
+        let signal = self.status.and_then(|status| status.signal());
+        match self.killed {
+            _ if self.by_us && signal == Some(SIGTERM) => "was ended".to_owned(),
+            Some(why) => format!("{how}: {why}"),
+            None if self.by_us => format!("was asked to end and {how}"),
+            None => how,
         }
     }
 }
@@ -64,6 +71,8 @@ const SIGTERM: i32 = Signal::TERM.as_raw();
 enum Phase {
     /// The program runs, or has ended and left running what it started.
     Running,
+    /// The program was passed a SIGTERM on, and has to end.
+    Told { until: Instant },
     /// The capture is made, and the program was told to end.
     Ending { until: Instant },
     /// The program has ended, and what it left running was told to end as well.
@@ -91,6 +100,8 @@ pub(crate) async fn run(
     let mut phase = Phase::Running;
     let mut ended: Option<(ExitStatus, Duration)> = None;
     let (mut over, mut given_up) = (false, false);
+    let (mut killed, mut why_killed) = (None, "it had not ended 15 s after a SIGTERM");
+    let mut keeper = Keeper::of(pid, &started);
     while !over {
         let running = ended.is_none();
         tokio::select! {
@@ -101,12 +112,12 @@ pub(crate) async fn run(
             }
             () = sleep_until(observer.next_look().into()) => {
                 if observer.look() {
-                    phase = end(pid, running, &mut observer);
+                    phase = Phase::Ending { until: end(pid, running, &mut observer) };
                 }
             }
             () = options.stop.wanted() => {
                 observer.capture("when it was told to stop");
-                phase = end(pid, running, &mut observer);
+                phase = Phase::Ending { until: end(pid, running, &mut observer) };
             }
             _ = interrupt.recv() => match options.at_interrupt {
                 AtInterrupt::Capture => {
@@ -117,19 +128,22 @@ pub(crate) async fn run(
                 }
                 AtInterrupt::GiveUp => {
                     given_up = true;
-                    phase = end(pid, running, &mut observer);
+                    phase = Phase::Ending { until: end(pid, running, &mut observer) };
                 }
             },
             _ = terminate.recv() => match options.at_interrupt {
                 AtInterrupt::Capture => {
                     observer.capture("at a SIGTERM");
-                    if running {
-                        pass_on(pid, Signal::TERM);
+                    if phase.until().is_none() {
+                        phase = Phase::Told { until: end(pid, running, &mut observer) };
+                    } else {
+                        phase.hurry();
+                        why_killed = "there was another SIGTERM";
                     }
                 }
                 AtInterrupt::GiveUp => {
                     given_up = true;
-                    phase = end(pid, running, &mut observer);
+                    phase = Phase::Ending { until: end(pid, running, &mut observer) };
                 }
             },
             _ = quit.recv(), if running => {
@@ -142,43 +156,75 @@ pub(crate) async fn run(
             _ = user2.recv(), if running => pass_on(pid, Signal::USR2),
         }
         over |= ended.is_some() && is_over(&mut phase, &mut observer);
-        if let Phase::Ending { until } | Phase::EndingRest { until } = phase
+        if !over {
+            keeper.attend(options, place, &mut observer);
+        }
+        if let Some(until) = phase.until()
             && Instant::now() >= until
         {
             observer.descendants().signal(Signal::KILL);
+            if ended.is_none() {
+                killed = Some(why_killed);
+            }
+            // Not even that ends a process for which the kernel waits for a device.
+            over |= Instant::now() >= until + PATIENCE;
         }
     }
     if given_up {
         return Err(RecordingError::Interrupted);
     }
-    let (status, lasted) = ended.expect("the loop goes on until the program has ended");
-    let by_us = !matches!(phase, Phase::Running);
-    Ok((Ended { pid, started, lasted, status, by_us }, observer.finish()))
+    let (status, lasted) = match ended {
+        Some((status, lasted)) => (Some(status), lasted),
+        None => (None, observer.elapsed()),
+    };
+    let by_us = !matches!(phase, Phase::Running | Phase::Told { .. });
+    let ended = Ended { pid, started, lasted, status, by_us, killed };
+    Ok((ended, observer.finish()))
 }
 
-/// Tells the program to end.
-fn end(pid: u32, running: bool, observer: &mut Observer<'_>) -> Phase {
+impl Phase {
+    /// When patience ends.
+    fn until(self) -> Option<Instant> {
+        match self {
+            Phase::Running => None,
+            Phase::Told { until } | Phase::Ending { until } | Phase::EndingRest { until } => {
+                Some(until)
+            }
+        }
+    }
+
+    /// Ends patience.
+    fn hurry(&mut self) {
+        match self {
+            Phase::Running => {}
+            Phase::Told { until } | Phase::Ending { until } | Phase::EndingRest { until } => {
+                *until = Instant::now();
+            }
+        }
+    }
+}
+
+/// Tells the program to end. Returns when patience ends.
+fn end(pid: u32, running: bool, observer: &mut Observer<'_>) -> Instant {
     // While they still have parents to be found by.
     observer.descendants().look();
     if running {
         pass_on(pid, Signal::TERM);
     }
-    Phase::Ending { until: Instant::now() + PATIENCE }
+    Instant::now() + PATIENCE
 }
 
 /// The program has ended: whether the recording has too.
 fn is_over(phase: &mut Phase, observer: &mut Observer<'_>) -> bool {
     match *phase {
         // A daemon goes on when the program that started it has ended.
-        Phase::Running => !observer.waits(),
+        Phase::Running | Phase::Told { .. } => !observer.waits(),
         Phase::Ending { until } => {
             observer.descendants().signal(Signal::TERM);
             *phase = Phase::EndingRest { until };
             false
         }
-        Phase::EndingRest { until } => {
-            observer.descendants().running() == 0 || Instant::now() >= until + PATIENCE
-        }
+        Phase::EndingRest { .. } => observer.descendants().running() == 0,
     }
 }
 

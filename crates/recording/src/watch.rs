@@ -9,7 +9,7 @@ use ledger::{Counts, Snapshot};
 use profile::{Symbols, from_ledger};
 
 use crate::descendants::Descendants;
-use crate::ledger_folder::{self, Files, Refused, forged, is_mapped};
+use crate::ledger_folder::{self, Files, forged, is_mapped};
 
 /// Ledgers by their paths, as they were at one moment.
 pub type Ledgers = BTreeMap<PathBuf, Arc<Snapshot>>;
@@ -44,8 +44,8 @@ pub struct Watch {
     /// The names that were needed up to now; naming is most of the work at the end.
     pub symbols: Symbols,
     watched: BTreeMap<PathBuf, Watched>,
-    /// Files that are not what they claim to be.
-    pub refused: BTreeMap<PathBuf, Refused>,
+    /// Files that are not what they claim to be, and why, in a sentence.
+    pub refused: BTreeMap<PathBuf, String>,
 }
 
 /// One process.
@@ -94,7 +94,7 @@ impl Watch {
         if before.is_none()
             && let Some(why) = forged(&path, snapshot.pid, owner, |pid| descendants.knows(pid))
         {
-            self.refused.insert(path, why);
+            self.refused.insert(path, why.to_string());
             return;
         }
         let ended = !is_mapped(&path, snapshot.pid);

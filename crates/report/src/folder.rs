@@ -5,7 +5,8 @@ use std::path::Path;
 use capture::records::recording::Recording;
 use capture::records::run::RunRecord;
 use capture::timeline::Table;
-use capture::{Capture, CaptureError, Known, folder, whole_file};
+use capture::whole_file::Readers;
+use capture::{Capture, CaptureError, Known, folder, secrets, whole_file};
 use profile::{Metric, pprof};
 use thiserror::Error;
 
@@ -62,7 +63,11 @@ pub fn write(capture: &Capture, path: &Path) -> Result<(), FolderError> {
     let record = path.join(folder::RUN);
     match &capture.known {
         Known::Run(run) => whole_file::write_json(&record, run)?,
-        Known::Recording(recording) => whole_file::write_json(&record, recording)?,
+        Known::Recording(recording) => {
+            let secret = secrets::seem_to_be_in(&recording.command);
+            let readers = if secret { Readers::Owner } else { Readers::All };
+            whole_file::write_json_for(readers, &record, recording)?;
+        }
         _ => {}
     }
     Ok(())

@@ -4,16 +4,18 @@
 mod answer;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use capture::Fault;
 use capture::folder::{self, NewFolder};
 use capture::timeline::EVERY;
+use capture::{Capture, Fault};
 use clap::Args;
 use ledger::Sampling;
-use recording::{RecordingError, name_of};
+use recording::{Arguments, Keep, Recorded, RecordingError, name_of};
+use report::folder::FolderError;
 
 use crate::failure::Failure;
 use crate::telling;
@@ -25,7 +27,8 @@ use crate::values::{duration, sampling};
 The program's own input, output and exit code are left alone; what tlsheap has to say comes on \
 standard error after the program has ended. A capture is made when the first of --for, --at-rest \
 and --until-idle is reached, and the program is then ended with SIGTERM, and so is what it \
-started; without them at Ctrl-C or SIGTERM, or else when the program has ended. The exit code is \
+started; without them at Ctrl-C or SIGTERM, or else when the program has ended. A program that has \
+not ended 15 seconds after a SIGTERM, or at the second one, is killed. The exit code is \
 the program's (128 + N after signal N; 0 when tlsheap ended it), or 3 when no OpenSSL in it could \
 be recorded.")]
 pub struct Options {
@@ -52,6 +55,9 @@ pub struct Options {
     /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
+    /// Keep the program's arguments out of run.json, and so off the page: they may hold secrets
+    #[arg(long)]
+    pub no_arguments: bool,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
@@ -75,14 +81,62 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         None => folder::default_path(&name_of(&options.command[0])),
     };
     let folder = NewFolder::prepare(&path)?;
-    let recorded = recording::record(&options.plain(), folder.path())
-        .map_err(|error| options.explained(error))?;
-    report::folder::write(&recorded.capture, folder.path())?;
-    folder.finish()?;
+    let filling = folder.path().to_owned();
+    let output = Arc::new(Output { folder: Mutex::new(Some(folder)), path: path.clone() });
+    let mut plain = options.plain();
+    let early = Arc::clone(&output);
+    // What goes wrong now does so again at the end, where it is said.
+    plain.keep = Keep::with(move |capture| drop(early.write(capture)));
+    let recorded = recording::record(&plain, &filling).map_err(|error| options.explained(error))?;
+    let path = match output.write(&recorded.capture) {
+        Ok(()) => path,
+        Err(error) => elsewhere(&recorded, &path, error)?,
+    };
     telling::tell(&answer::of_recording(&recorded, &path));
     match recorded.ended.exit_code() {
         0 => Ok(()),
         code => Err(Failure::PassedOn(code)),
+    }
+}
+
+/// Writes what cannot be written where it should be beside the ledgers, which are kept. Returns its
+/// folder; what cannot be written there either is the user's to read out of the ledgers.
+fn elsewhere(recorded: &Recorded, path: &Path, error: FolderError) -> Result<PathBuf, Failure> {
+    let error = anyhow!(error);
+    let Ok(kept) = recorded.keep_ledgers() else { return Err(error.into()) };
+    let run = kept.join("run");
+    let written = std::fs::create_dir(&run)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| Ok(report::folder::write(&recorded.capture, &run)?));
+    let (path, kept) = (path.display(), kept.display());
+    if written.is_ok() {
+        telling::tell(&format!("tlsheap: {path} could not be written: {error:#}"));
+        return Ok(run);
+    }
+    let sentence = format!(
+        "{path} could not be written; the program {}, and its ledgers are kept in {kept}, for \
+         `tlsheap top` to read one by one",
+        recorded.ended.in_words()
+    );
+    Err(Failure::Because(Fault::User, error.context(sentence)))
+}
+
+/// The folder of the recording, which is written twice where the program takes its time to end.
+struct Output {
+    /// The new folder, until it has its name.
+    folder: Mutex<Option<NewFolder>>,
+    /// The name.
+    path: PathBuf,
+}
+
+impl Output {
+    fn write(&self, capture: &Capture) -> Result<(), FolderError> {
+        // Nobody panics with it.
+        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let filling = folder.as_ref().map_or(self.path.as_path(), NewFolder::path);
+        report::folder::write(capture, filling)?;
+        folder.take().map(NewFolder::finish).transpose()?;
+        Ok(())
     }
 }
 
@@ -94,6 +148,9 @@ impl Options {
         plain.goals.idle = self.until_idle;
         plain.every = self.every;
         plain.sample = self.sample;
+        if self.no_arguments {
+            plain.arguments = Arguments::LeftOut;
+        }
         plain.made_by = made_by();
         plain
     }
