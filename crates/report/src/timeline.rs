@@ -151,6 +151,10 @@ fn check(timeline: &Timeline) -> Result<(), TimelineError> {
     let rises = |pair: &[f64]| pair[0].is_finite() && pair[1].is_finite() && pair[0] < pair[1];
     match timeline.seconds.windows(2).position(|pair| !rises(pair)) {
         Some(at) => Err(TimelineError::NotRising { at: at + 1 }),
+        // Numbers that are finite may lie further apart than any number says.
+        None if !(timeline.seconds[moments - 1] - timeline.seconds[0]).is_finite() => {
+            Err(TimelineError::NotRising { at: moments - 1 })
+        }
         None => Ok(()),
     }
 }

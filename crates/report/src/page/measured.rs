@@ -92,7 +92,7 @@ fn of_run(record: &RunRecord) -> Vec<Fact> {
             "the recorder's own memory",
             format!(
                 "{} at most, in none of OpenSSL's figures",
-                human((recorder.ledger_bytes + recorder.private_bytes) as f64)
+                human(recorder.ledger_bytes.saturating_add(recorder.private_bytes) as f64)
             ),
         ),
         Fact::new(
@@ -100,7 +100,7 @@ fn of_run(record: &RunRecord) -> Vec<Fact> {
             format!(
                 "{} addresses named, {} not",
                 exact(record.symbols.resolved as i64),
-                exact((record.symbols.unresolved + record.symbols.outside) as i64)
+                exact(record.symbols.unresolved.saturating_add(record.symbols.outside) as i64)
             ),
         ),
     ]);

@@ -67,6 +67,8 @@ fn what_cannot_be_drawn_is_an_error() {
     let mut standing = two_moments();
     standing.seconds[1] = 0.0;
     assert!(matches!(timeline(&standing, ""), Err(TimelineError::NotRising { at: 1 })));
+    standing.seconds = vec![f64::MIN, f64::MAX];
+    assert!(matches!(timeline(&standing, ""), Err(TimelineError::NotRising { at: 1 })));
 }
 
 #[test]
