@@ -60,6 +60,10 @@ pub(crate) const FREEZING: u64 = 3;
 /// What an account that is not open holds: it stays below 0 whatever event comes.
 pub(crate) const NOTHING: u64 = 3 << 62;
 
+/// How often an account is tried to be frozen: each time that it fails, its owner or another thread
+/// has changed it. Memory that another process changes could have one try for ever.
+const TRIES: u32 = 64;
+
 /// What a lease has for the gate of an account that is not open: no gate is ever this.
 pub(crate) const CLOSED: u64 = u64::MAX;
 
@@ -109,9 +113,9 @@ impl Account {
     }
 
     /// Announces to the owner that the account is being frozen for the gathering of this
-    /// generation. `None`: that gathering is over.
+    /// generation. `None`: that gathering is over, or it has been tried too often.
     pub(crate) fn begin_to_freeze(&self, generation: u64) -> Option<()> {
-        loop {
+        for _ in 0..TRIES {
             let word = Word(self.gate.load(Ordering::SeqCst));
             let later = word.generation().wrapping_sub(generation) % GENERATIONS;
             let next = match word.state() {
@@ -135,6 +139,7 @@ impl Account {
                 return Some(());
             }
         }
+        None
     }
 
     /// Freezes the account after the fence that follows [`Account::begin_to_freeze`], and returns

@@ -341,14 +341,18 @@ impl Ledger {
         share: Share<A>,
     ) {
         let before = |epoch| save_peak(cell.record(), epoch);
-        self.peak().settle(change, stored, share, before);
+        if !self.peak().settle(change, stored, share, before) {
+            self.add(Statistic::UnsettledEvents, 1);
+        }
         cell.add(change);
     }
 
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
     /// may come out too high by what was freed this way.
     pub fn spill_free(&self, site: SiteId, bytes: u64) {
-        self.peak().fall_into_pool(bytes);
+        if !self.peak().fall_into_pool(bytes) {
+            self.add(Statistic::UnsettledEvents, 1);
+        }
         if let Some(record) = self.site(site) {
             record.spilled_free_blocks.fetch_add(1, Ordering::Relaxed);
             record.spilled_free_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -391,13 +395,22 @@ impl Ledger {
     }
 }
 
+/// How often a thread tries to take from a pool, of which each try that fails is another's success.
+const TRIES: u32 = 1 << 16;
+
 /// Takes `amount` entries of a pool, or `None` (and leaves the pool as it was) when fewer are
-/// left.
+/// left, or it has been tried too often.
 fn take(used: &AtomicU64, amount: u64, capacity: u64) -> Option<u64> {
-    used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-        used.checked_add(amount).filter(|end| *end <= capacity)
-    })
-    .ok()
+    let mut start = used.load(Ordering::Relaxed);
+    for _ in 0..TRIES {
+        let end = start.checked_add(amount).filter(|end| *end <= capacity)?;
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        match used.compare_exchange_weak(start, end, success, failure) {
+            Ok(_) => return Some(start),
+            Err(now) => start = now,
+        }
+    }
+    None
 }
 
 #[cfg(all(test, not(loom)))]

@@ -116,6 +116,10 @@ const WORTH_SPREADING: u64 = 16 * 1024;
 /// them, so that even where there is little in the pool it pays to try in the end.
 const EACH_POOLED: u64 = WORTH_SPREADING / 64;
 
+/// How often a change is tried: each time that it fails, another thread's has succeeded, or has been
+/// found half done. Memory that another process changes could have one try for ever.
+const TRIES: u32 = 1 << 14;
+
 /// How often it is looked whether owners freeze their accounts themselves.
 const LOOKS: u32 = if cfg!(loom) { 1 } else { 64 };
 /// With more accounts than these, somebody is always busy with something else.
@@ -130,14 +134,15 @@ impl Peak {
     /// Applies a change that the account does not suffice for, or whose account is not open.
     /// `stored` is what [`Account::rise`] or [`Account::fall`] said. `before` is called with the
     /// epoch in force before the change, perhaps more than once; the last call is the one that
-    /// counts.
+    /// counts. `false`: it has been tried too often, and the peak may be wrong from now on by as much
+    /// as the change.
     pub(crate) fn settle<A: Accounts + ?Sized>(
         &self,
         change: Change,
         stored: Stored,
         share: Share<A>,
         before: impl Fn(u64),
-    ) {
+    ) -> bool {
         let Share { account, lease, accounts } = share;
         let next = (stored.0 as i64 >= 0).then_some(stored.0);
         let frozen = lease.look(account);
@@ -145,10 +150,10 @@ impl Peak {
         if frozen.is_some() && frozen == next && change.bytes() != 0 {
             // It was frozen after this event.
             account.held.store(NOTHING, Ordering::Relaxed);
-            return;
+            return true;
         }
         let threads = accounts.threads();
-        loop {
+        for _ in 0..TRIES {
             // Before the pool: whoever gathers what is spread now freezes the account after that,
             // and this is no longer its gate.
             let gate = account.gate.load(Ordering::SeqCst);
@@ -164,7 +169,7 @@ impl Peak {
                 if pool.state() != POOLED {
                     self.gather(pool, epoch, account, accounts);
                 } else if self.apply_alone(change, (pool, epoch), (account, lease), &before) {
-                    return;
+                    return true;
                 }
                 continue;
             }
@@ -184,7 +189,7 @@ impl Peak {
                     let (success, failure) = (Ordering::SeqCst, Ordering::Relaxed);
                     if account.gate.compare_exchange(gate, open, success, failure).is_ok() {
                         (lease.epoch, lease.opened) = (epoch, open);
-                        return;
+                        return true;
                     }
                     continue;
                 }
@@ -200,9 +205,10 @@ impl Peak {
             if self.replace((pool, epoch), (new_pool, new_epoch)) {
                 let spread = new_pool.state() == SPREAD && pool.state() == POOLED;
                 lease.pooled = if spread { 0 } else { lease.pooled.saturating_add(1) };
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// Applies the change of a process's only thread, which then keeps the whole margin: nobody
@@ -231,14 +237,15 @@ impl Peak {
         applied
     }
 
-    /// Applies a free of a thread that has no account.
-    pub(crate) fn fall_into_pool(&self, bytes: u64) {
-        loop {
+    /// Applies a free of a thread that has no account. `false`: as [`Peak::settle`] says.
+    pub(crate) fn fall_into_pool(&self, bytes: u64) -> bool {
+        for _ in 0..TRIES {
             let (pool, epoch) = split(self.word.load(Ordering::SeqCst));
             if self.replace((pool, epoch), (pool.with(pool.bytes() + bytes), epoch)) {
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// Brings what is in the accounts to the pool, if that is still `pool`. `own` is that of the
@@ -267,7 +274,8 @@ impl Peak {
         });
         // Every account is frozen, and what they hold does not change before this succeeds.
         let Some(sum) = sum else { return };
-        loop {
+        // Whoever tries too often here finds the accounts frozen as they are the next time.
+        for _ in 0..TRIES {
             let (pool, epoch) = split(self.word.load(Ordering::SeqCst));
             if pool.state() != GATHERING || pool.generation() != generation {
                 return;

@@ -300,6 +300,7 @@ impl Reader<'_> {
             hook_replaced: statistic(Statistic::HookReplaced) != 0,
             sandboxed: statistic(Statistic::Sandboxed) != 0,
             unrecorded_children: statistic(Statistic::UnrecordedChildren),
+            unsettled_events: statistic(Statistic::UnsettledEvents),
             inherited: Inherited {
                 blocks: statistic(Statistic::InheritedBlocks),
                 bytes: statistic(Statistic::InheritedBytes),

@@ -40,6 +40,8 @@ pub enum Statistic {
     Sandboxed = 15,
     /// Processes that were forked from this one, or from those, and could not get a ledger.
     UnrecordedChildren = 16,
+    /// Events that the peak could not be told of, because other threads' came between each time.
+    UnsettledEvents = 17,
 }
 
-const _: () = assert!((Statistic::UnrecordedChildren as usize) < STATISTICS);
+const _: () = assert!((Statistic::UnsettledEvents as usize) < STATISTICS);

@@ -97,6 +97,7 @@ fn statistics(statistics: &Statistics) -> String {
         ("hook replaced", statistics.hook_replaced.into()),
         ("sandboxed", statistics.sandboxed.into()),
         ("unrecorded children", statistics.unrecorded_children),
+        ("unsettled events", statistics.unsettled_events),
         ("inherited blocks", inherited.blocks),
         ("inherited bytes", inherited.bytes),
         ("inherited and freed", inherited.freed_blocks),
