@@ -227,8 +227,13 @@ fn recording() -> Value {
     let mut recorded = Running::start(&[&options[..], &server, &["--json"]].concat());
     let listening = recorded.next_json().expect("a server says where it listens");
     // By the third capture, nothing has changed since the second: there is a baseline.
-    let third = format!(".recording.{}/series/003.pb.gz", recorded.pid());
-    while !folder.path().join(&third).exists() {
+    let third = || {
+        let mut entries = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let filled = entries
+            .find(|entry| entry.file_name().to_string_lossy().starts_with(".recording.tlsheap-"));
+        filled.is_some_and(|entry| entry.path().join("series/003.pb.gz").exists())
+    };
+    while !third() {
         std::thread::yield_now();
     }
     let address = listening["address"].as_str().unwrap();
