@@ -6,6 +6,7 @@
 
 pub mod any;
 pub mod budget;
+pub mod comparison;
 pub mod coverage;
 pub mod debug_file;
 pub mod finder;
@@ -16,9 +17,11 @@ pub mod mutation;
 pub mod names;
 pub mod perf_map;
 pub mod pprof;
+pub mod run_json;
 mod seeds;
 pub mod smaps;
 pub mod symbols;
+pub mod timeline;
 
 /// What a reader made of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ macro_rules! targets {
 }
 
 /// All of them.
-pub const ALL: [Target; 13] = targets! {
-    any budget coverage debug_file finder folded jemalloc_heap ledger names perf_map pprof smaps
-    symbols
+pub const ALL: [Target; 16] = targets! {
+    any budget comparison coverage debug_file finder folded jemalloc_heap ledger names perf_map
+    pprof run_json smaps symbols timeline
 };

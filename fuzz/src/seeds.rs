@@ -18,6 +18,12 @@ pub(crate) fn fixtures(folder: &str, endings: &[&str]) -> Vec<Vec<u8>> {
     files.iter().map(|path| fs::read(path).expect("it can be read")).collect()
 }
 
+/// A file of the reference captures.
+pub(crate) fn reference(file: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles/reference");
+    fs::read(folder.join(file)).expect("the reference captures are there")
+}
+
 /// A small library: what the C compiler makes of one of the OpenSSLs in the fixtures.
 pub(crate) fn library(options: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -41,8 +41,8 @@ macro_rules! targets {
 }
 
 targets! {
-    any budget coverage debug_file finder folded jemalloc_heap ledger names perf_map pprof smaps
-    symbols
+    any budget comparison coverage debug_file finder folded jemalloc_heap ledger names perf_map
+    pprof run_json smaps symbols timeline
 }
 
 fn survives(name: &str) {
