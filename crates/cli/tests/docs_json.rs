@@ -228,7 +228,7 @@ fn recording() -> Value {
     let listening = recorded.next_json().expect("a server says where it listens");
     // By the third capture, nothing has changed since the second: there is a baseline.
     let third = || {
-        let mut entries = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let mut entries = fs::read_dir(folder.path()).unwrap().flatten();
         let filled = entries
             .find(|entry| entry.file_name().to_string_lossy().starts_with(".recording.tlsheap-"));
         filled.is_some_and(|entry| entry.path().join("series/003.pb.gz").exists())
