@@ -62,6 +62,7 @@ pub mod size_class;
 pub mod slope;
 pub mod ssl_object_share;
 pub mod stacks;
+pub mod steps;
 pub mod telling;
 pub mod timeline;
 pub mod top;

@@ -1,0 +1,209 @@
+//! What one connection costs, from how memory moves with the number of connections between looks.
+//!
+//! A look is one reading of a process's ledger from outside, with the number of SSL objects at that
+//! moment. What each line of OpenSSL's holds moves with that number in whole blocks: `Δblocks =
+//! b · Δlive + c · Δmade`, exactly, whatever the process held before, for ever, or paid once. So
+//! the whole numbers b and c can be voted for by pairs of looks, and nobody has to rest before the
+//! first connection, or to look at a good moment ([`estimate`]).
+//!
+//! * **Still moments** (nothing had changed since the look before) after the first connections are
+//!   enough where there are some: between them every pair agrees.
+//! * Otherwise all looks are used. In most of them some connection is in mid-handshake, but that
+//!   moves a line away from its whole number in any direction, and the votes of what is at rest
+//!   come together.
+//!
+//! Where no number wins, a line through all levels says how much it may be, with an interval.
+
+mod column;
+mod level;
+mod looks;
+mod moments;
+mod pairs;
+mod vote;
+
+use std::collections::BTreeMap;
+
+pub use looks::{Look, Looks, Numbers};
+pub use moments::Tier;
+
+use crate::steps::column::{Column, column};
+use crate::steps::moments::Moments;
+use crate::steps::pairs::Pairs;
+
+/// What a process's memory may follow, in the order in which each is given its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Follows {
+    /// Connections that are open: live SSL objects, or those that have a socket where others are
+    /// closed and not yet freed.
+    Open,
+    /// SSL objects that are closed and not freed: a collector or a pool has them.
+    Idle,
+    /// Threads.
+    Threads,
+    /// Connections ever made: what each leaves behind.
+    Made,
+}
+
+/// Bytes and blocks for each of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Each {
+    /// Requested bytes.
+    pub bytes: f64,
+    /// Blocks.
+    pub blocks: f64,
+}
+
+/// What lies between `low` and `high`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Interval {
+    /// The least it may be.
+    pub low: f64,
+    /// The most it may be.
+    pub high: f64,
+}
+
+/// What one connection costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepCost {
+    /// What each open connection holds.
+    pub open: Each,
+    /// Its bytes lie in this.
+    pub interval: Interval,
+    /// What each SSL object holds that is closed and not freed; `None` where there were none.
+    pub idle: Option<Each>,
+    /// What each thread holds; `None` where threads were not told apart from connections.
+    pub thread: Option<Each>,
+    /// What each connection leaves behind when it has gone; `None` where none was closed.
+    pub left: Option<Each>,
+    /// From which looks.
+    pub tier: Tier,
+    /// Looks that were used.
+    pub looks: usize,
+    /// How often the number of connections was another than at the look before.
+    pub changes: usize,
+    /// The part of the bytes for which a whole number won, from 0 to 1.
+    pub sure: f64,
+    /// Bytes paid once: held at the last look, by neither connections nor anything else that is
+    /// told apart, and not held before the first connection.
+    pub once_bytes: f64,
+    /// What each open connection holds at each line, by the line's number; without lines that hold
+    /// nothing for it.
+    pub lines: BTreeMap<u32, Each>,
+}
+
+/// Fewer changes of the number of connections than this are taken for a chance.
+const FEW_CHANGES: usize = 4;
+
+/// The part of the bytes for which a whole number has to win.
+const SURE: f64 = 0.95;
+
+/// How wide the interval may be, in parts of the figure, for the figure to be said without it.
+const NARROW: f64 = 0.001;
+
+impl StepCost {
+    /// Whether the figure may be said without its interval.
+    pub fn is_certain(&self) -> bool {
+        let width = self.interval.high - self.interval.low;
+        let enough = self.changes >= FEW_CHANGES || self.tier == Tier::Still;
+        enough && self.sure >= SURE && width <= NARROW * self.open.bytes.abs()
+    }
+}
+
+/// What one connection costs in these processes, of which each has made some; `None` where nothing
+/// can be said: the number of connections never changed after the first look, or their memory did
+/// not change with it.
+pub fn estimate(processes: &[&Looks]) -> Option<StepCost> {
+    let hidden = moments::has_hidden(processes);
+    let warm = Moments::still(processes, hidden);
+    let all = Moments::all(processes, hidden);
+    let chosen = warm.as_ref().unwrap_or(&all);
+    let cost = of_moments(processes, chosen)?;
+    let cross_check = match chosen.tier {
+        Tier::Still => None,
+        // Cold ones among them: what was paid once may be in their figure, so it is a bound.
+        Tier::Any => Moments::any_still(processes, hidden)
+            .and_then(|moments| of_moments(processes, &moments)),
+    };
+    Some(match cross_check {
+        Some(other) => cost.spanning(&other),
+        None => cost,
+    })
+}
+
+impl StepCost {
+    /// With an interval that has the figure of other moments in it.
+    fn spanning(mut self, other: &StepCost) -> StepCost {
+        self.interval.low = self.interval.low.min(other.open.bytes);
+        self.interval.high = self.interval.high.max(other.open.bytes);
+        self
+    }
+}
+
+fn of_moments(processes: &[&Looks], moments: &Moments) -> Option<StepCost> {
+    let pairs = Pairs::of(processes, moments)?;
+    let mut cost = StepCost {
+        open: Each::default(),
+        interval: Interval::default(),
+        idle: None,
+        thread: None,
+        left: None,
+        tier: moments.tier,
+        looks: moments.count(),
+        changes: moments.changes(processes),
+        sure: 1.0,
+        once_bytes: 0.0,
+        lines: BTreeMap::new(),
+    };
+    let mut parts: BTreeMap<Follows, Each> =
+        pairs.follows().iter().map(|follows| (*follows, Each::default())).collect();
+    let (mut sure_bytes, mut all_bytes) = (0.0, 0.0);
+    let mut by_process = vec![0.0; processes.len()];
+    for line in looks::lines(processes) {
+        let Column { each, interval, sure } = column(processes, moments, &pairs, line);
+        for (follows, each) in &each {
+            parts.entry(*follows).or_default().add(*each);
+        }
+        let open = each.get(&Follows::Open).copied().unwrap_or_default();
+        cost.interval.low += interval.low;
+        cost.interval.high += interval.high;
+        all_bytes += open.bytes.abs();
+        if sure {
+            sure_bytes += open.bytes.abs();
+        }
+        if open != Each::default() {
+            cost.lines.insert(line, open);
+        }
+        for (looks, once) in processes.iter().zip(&mut by_process) {
+            *once += looks.grown_since_the_first_object(line) as f64;
+        }
+    }
+    let held = |numbers: &BTreeMap<Follows, i64>| -> f64 {
+        numbers
+            .iter()
+            .map(|(follows, number)| {
+                parts.get(follows).copied().unwrap_or_default().bytes * *number as f64
+            })
+            .sum()
+    };
+    cost.once_bytes = processes
+        .iter()
+        .zip(by_process)
+        .map(|(looks, grown)| grown - held(&looks.since_the_first_object(moments.hidden)))
+        .sum();
+    cost.open = parts.get(&Follows::Open).copied().unwrap_or_default();
+    cost.idle = parts.get(&Follows::Idle).copied();
+    cost.thread = parts.get(&Follows::Threads).copied();
+    cost.left = parts.get(&Follows::Made).copied();
+    cost.sure = if all_bytes > 0.0 { sure_bytes / all_bytes } else { 1.0 };
+    (cost.open.bytes > 0.0).then_some(cost)
+}
+
+impl Each {
+    fn add(&mut self, other: Each) {
+        self.bytes += other.bytes;
+        self.blocks += other.blocks;
+    }
+}
+
+#[cfg(test)]
+mod tests;
