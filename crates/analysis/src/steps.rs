@@ -86,6 +86,10 @@ pub struct StepCost {
     /// Bytes paid once: held at the last look, by neither connections nor anything else that is
     /// told apart, and not held before the first connection.
     pub once_bytes: f64,
+    /// Open connections of each process at its last look, in the order of the processes.
+    pub open_connections: Vec<i64>,
+    /// SSL objects that were closed and not freed at the last looks.
+    pub idle_objects: i64,
     /// What each open connection holds at each line, by the line's number; without lines that hold
     /// nothing for it.
     pub lines: BTreeMap<u32, Each>,
@@ -152,6 +156,8 @@ fn of_moments(processes: &[&Looks], moments: &Moments) -> Option<StepCost> {
         changes: moments.changes(processes),
         sure: 1.0,
         once_bytes: 0.0,
+        open_connections: Vec::new(),
+        idle_objects: 0,
         lines: BTreeMap::new(),
     };
     let mut parts: BTreeMap<Follows, Each> =
@@ -177,19 +183,15 @@ fn of_moments(processes: &[&Looks], moments: &Moments) -> Option<StepCost> {
             *once += looks.grown_since_the_first_object(line) as f64;
         }
     }
-    let held = |numbers: &BTreeMap<Follows, i64>| -> f64 {
-        numbers
-            .iter()
-            .map(|(follows, number)| {
-                parts.get(follows).copied().unwrap_or_default().bytes * *number as f64
-            })
-            .sum()
-    };
-    cost.once_bytes = processes
-        .iter()
-        .zip(by_process)
-        .map(|(looks, grown)| grown - held(&looks.since_the_first_object(moments.hidden)))
-        .sum();
+    for (looks, grown) in processes.iter().zip(by_process) {
+        let numbers = looks.since_the_first_object(moments.hidden);
+        let each = |follows| parts.get(follows).copied().unwrap_or_default().bytes;
+        let held: f64 =
+            numbers.iter().map(|(follows, number)| each(follows) * *number as f64).sum();
+        cost.once_bytes += grown - held;
+        cost.open_connections.push(numbers.get(&Follows::Open).copied().unwrap_or_default());
+        cost.idle_objects += numbers.get(&Follows::Idle).copied().unwrap_or_default();
+    }
     cost.open = parts.get(&Follows::Open).copied().unwrap_or_default();
     cost.idle = parts.get(&Follows::Idle).copied();
     cost.thread = parts.get(&Follows::Threads).copied();

@@ -194,7 +194,9 @@ impl Capture {
         if let Some(baseline) = &mut self.baseline {
             process::keep(baseline, wanted);
         }
-        self.count_ssl_objects();
+        if self.counted == Counted::SslObjects {
+            self.connections = self.live_ssl_objects().and_then(NonZeroU64::new);
+        }
         Ok(self)
     }
 
@@ -221,13 +223,23 @@ impl Capture {
         self
     }
 
-    /// For a capture whose connections nobody has told.
+    /// For a capture whose connections nobody has told: those that a recording has found to be
+    /// open, or else SSL objects.
     fn count_ssl_objects(&mut self) {
-        if self.counted == Counted::SslObjects {
-            let live = objects(&self.profile).and_then(|live| live.get(&Object::Ssl).copied());
-            let live = live.and_then(|live| u64::try_from(live).ok());
-            self.connections = live.and_then(NonZeroU64::new);
+        if self.counted != Counted::SslObjects {
+            return;
         }
+        let found = self.recording().filter(|record| record.steps.is_some());
+        let live = match found {
+            Some(record) => record.connections,
+            None => self.live_ssl_objects(),
+        };
+        self.connections = live.and_then(NonZeroU64::new);
+    }
+
+    fn live_ssl_objects(&self) -> Option<u64> {
+        let live = objects(&self.profile)?.get(&Object::Ssl).copied()?;
+        u64::try_from(live).ok()
     }
 
     /// Refuses a sampled capture, for what needs to know every block, as "a diagnosis".

@@ -12,18 +12,19 @@ use capture::records::counts::CountsRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
     BaselineRecord, InheritedRecord, KIND, OpensslRecord, PerSslObject, ProcessRecord, Recording,
-    SCHEMA,
+    SCHEMA, StepsRecord,
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
 use profile::{Profile, Symbols, merge};
 
+use crate::looks::Cost;
 use crate::moments::Moment;
 use crate::observer::Observed;
 use crate::processes::Processes;
 use crate::running::Ended;
 use crate::watch::Ledgers;
-use crate::{Arguments, Options, coverage, perf_maps, profiles};
+use crate::{Arguments, Options, coverage, perf_maps, profiles, without_connections};
 
 /// The capture of a recording, from all that was seen. What went wrong moves over from `observed`
 /// to the capture.
@@ -44,9 +45,19 @@ pub(crate) fn gather(
 
     let Gathered { whole, records, profiles: processes } = processes(ledgers, at_end, symbols);
     let baseline = observed.moments.baseline.as_ref();
-    let before = baseline.map(|moment| profiles::merged(&moment.ledgers, symbols));
+    let earlier = baseline.map(|moment| &moment.ledgers);
+    let cost = observed.looks.cost();
+    // At the end of a program nothing is open.
+    let open = cost.as_ref().filter(|_| captured.is_some());
+    let without = open.map(|cost| without_connections::ledgers(ledgers, cost, earlier));
+    let before = without.as_ref().or(earlier).map(|ledgers| profiles::merged(ledgers, symbols));
     let timeline = observed.over_time.table(&last, symbols);
     let share = captured.and_then(|_| SslObjectShare::of(&whole, before.as_ref()));
+    let per_connection = share.as_ref().map(PerSslObject::from).map(|share| match open {
+        Some(cost) => share.by_steps(&cost.each),
+        None => share,
+    });
+    let counted = live_ssl_objects(&whole);
 
     let mut problems = coverage::problems(at_end);
     problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
@@ -63,9 +74,9 @@ pub(crate) fn gather(
         captured_after_seconds: captured.map(|moment| moment.after.as_secs_f64()),
         connections: captured
             .filter(|_| options.sample.is_none())
-            .map(|_| live.get(&Object::Ssl).copied().unwrap_or_default())
-            .and_then(|count| u64::try_from(count).ok()),
-        per_connection: share.as_ref().map(PerSslObject::from),
+            .map(|_| open.map_or(counted, Cost::connections)),
+        per_connection,
+        steps: cost.as_ref().map(|cost| StepsRecord::from(&cost.each)),
         baseline: baseline.map(|moment| BaselineRecord {
             after_seconds: moment.after.as_secs_f64(),
             openssl: totals(&moment.ledgers),
@@ -84,6 +95,12 @@ pub(crate) fn gather(
     };
     let moments = Moments { closed: None, timeline: Some(timeline), processes };
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
+}
+
+/// SSL objects that are live.
+fn live_ssl_objects(profile: &Profile) -> u64 {
+    let live = objects(profile).and_then(|live| live.get(&Object::Ssl).copied());
+    live.and_then(|live| u64::try_from(live).ok()).unwrap_or_default()
 }
 
 /// The program, and its arguments unless they are to be left out.

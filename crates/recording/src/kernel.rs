@@ -81,6 +81,19 @@ pub fn processor_time(pid: u32) -> Option<Duration> {
     Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }
 
+/// How many files a process has open, its sockets among them; `None` once it is gone, or when it
+/// may not be looked into.
+pub fn open_files(pid: u32) -> Option<i64> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    i64::try_from(files.count()).ok()
+}
+
+/// How many threads a process has; `None` once it is gone.
+pub fn threads(pid: u32) -> Option<i64> {
+    let stat = Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
+    Some(stat.num_threads)
+}
+
 /// The memory map of a process, as the kernel writes it.
 pub fn memory_map(pid: u32) -> io::Result<Vec<u8>> {
     fs::read(format!("/proc/{pid}/maps"))
@@ -143,6 +156,8 @@ mod tests {
         assert!(resident_bytes(own).is_some_and(|bytes| bytes > 0 && bytes < all));
         assert!(proportional_bytes(own).is_some_and(|bytes| bytes > 0));
         assert!(processor_time(own).is_some() && resident_bytes(u32::MAX).is_none());
+        assert!(open_files(own).is_some_and(|files| files >= 3) && open_files(u32::MAX).is_none());
+        assert!(threads(own).is_some_and(|threads| threads >= 1) && threads(u32::MAX).is_none());
     }
 
     #[test]

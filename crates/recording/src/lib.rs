@@ -27,6 +27,7 @@ pub mod goals;
 mod keeper;
 pub mod kernel;
 mod ledger_folder;
+mod looks;
 mod moments;
 mod observer;
 mod opening;
@@ -41,6 +42,7 @@ mod recording;
 pub mod running;
 mod series;
 mod watch;
+mod without_connections;
 
 pub use error::RecordingError;
 pub use gathering::name_of;

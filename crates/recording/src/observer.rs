@@ -10,6 +10,7 @@ use profile::Symbols;
 use crate::descendants::{Descendants, Lost};
 use crate::error::sentence;
 use crate::goals::{Reached, Waiting};
+use crate::looks::Gathered;
 use crate::moments::{Moment, Moments};
 use crate::over_time::OverTime;
 use crate::place::Place;
@@ -31,6 +32,7 @@ pub struct Observer<'a> {
     waiting: Waiting,
     series: Option<Series<'a>>,
     moments: Moments,
+    looks: Gathered,
     over_time: OverTime,
     descendants: Descendants,
     /// Whether SSL objects are counted; a sample does not say how many there are.
@@ -47,6 +49,8 @@ pub struct Observer<'a> {
 /// What was seen of the program's life.
 pub struct Observed {
     pub moments: Moments,
+    /// What every look up to the capture has seen, for what a connection costs.
+    pub looks: Gathered,
     pub over_time: OverTime,
     /// Captures of the series.
     pub captures: usize,
@@ -78,6 +82,7 @@ impl<'a> Observer<'a> {
             waiting: Waiting::new(options.goals, now),
             series: options.every.map(|every| Series::start(every, folder)).transpose()?,
             moments: Moments::default(),
+            looks: Gathered::default(),
             over_time: OverTime::start(),
             descendants: Descendants::of(program, place.secret()),
             counts_objects: options.sample.is_none(),
@@ -109,6 +114,9 @@ impl<'a> Observer<'a> {
         self.most = self.most.max(sight.ssl.live);
         if self.counts_objects {
             self.moments.consider(&sight, elapsed);
+            if self.moments.captured.is_none() {
+                self.looks.add(&sight);
+            }
         }
         let mut reached = false;
         let mut capture = String::new();
@@ -150,6 +158,9 @@ impl<'a> Observer<'a> {
     pub fn capture(&mut self, how: &str) {
         if self.moments.captured.is_none() {
             let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
+            if self.counts_objects {
+                self.looks.add(&sight);
+            }
             self.moments.capture(&sight, elapsed, how);
             self.over_time.add(elapsed, &sight, folder::HEAP);
         }
@@ -180,6 +191,7 @@ impl<'a> Observer<'a> {
     pub fn so_far(&mut self) -> Observed {
         Observed {
             moments: self.moments.clone(),
+            looks: self.looks.clone(),
             over_time: self.over_time.clone(),
             captures: self.series.as_ref().map_or(0, Series::captures),
             lost: self.descendants.lost().into_iter().cloned().collect(),
@@ -208,6 +220,7 @@ impl<'a> Observer<'a> {
         }
         Observed {
             moments: self.moments,
+            looks: self.looks,
             over_time: self.over_time,
             captures: self.series.map_or(0, |series| series.captures()),
             lost: self.descendants.lost().into_iter().cloned().collect(),

@@ -36,6 +36,8 @@ pub struct Sight {
     pub totals: Counts,
     /// In all processes.
     pub ssl: SslObjects,
+    /// In each process that is running, by its ledger.
+    pub ssl_of_running: BTreeMap<PathBuf, SslObjects>,
 }
 
 /// The folder of ledgers, and what is known of them.
@@ -82,6 +84,7 @@ impl Watch {
             sight.ssl.made += watched.ssl.made;
             if !watched.ended {
                 sight.running.push(watched.snapshot.pid);
+                sight.ssl_of_running.insert(path.clone(), watched.ssl);
             }
             sight.ledgers.insert(path.clone(), Arc::clone(&watched.snapshot));
         }

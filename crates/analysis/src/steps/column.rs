@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::steps::level::with_margins;
 use crate::steps::looks::Looks;
-use crate::steps::moments::{Moments, Tier};
+use crate::steps::moments::{Moments, Tier, WARM};
 use crate::steps::pairs::{FOLLOWED, Pairs};
 use crate::steps::vote::{Majority, Steps, Vote};
 use crate::steps::{Each, Follows, Interval};
@@ -18,9 +18,6 @@ const OF_ANY: Majority = Majority(0.25);
 
 /// From so many changes of the number of connections on, a line is laid through all levels.
 const ENOUGH_FOR_A_LINE: usize = 16;
-
-/// Levels of before so many connections are in no line.
-const WARM: i64 = 16;
 
 /// What is less than a whole block by this part is taken for one.
 const SLACK: f64 = 0.05;

@@ -3,12 +3,16 @@
 use crate::steps::looks::Looks;
 
 /// After so many connections what is paid once is paid.
-const WARM: i64 = 16;
+pub(super) const WARM: i64 = 16;
 
 /// So many still moments after that are enough, between them so many changes of the number of
 /// connections.
 const STILL: usize = 4;
 const STILL_CHANGES: usize = 2;
+
+/// Two still moments are enough as well where they are so many connections apart: what is not a
+/// whole number for each of these does not divide by them.
+pub(super) const FAR: i64 = 8;
 
 /// The part of the still moments with one and the same number of connections that may be half a
 /// connection apart before something is taken to be hidden.
@@ -38,8 +42,8 @@ impl Moments {
         let moments = Moments::that(processes, Tier::Still, hidden, |looks, look| {
             looks.is_still(look) && is_warm(looks, look)
         });
-        let enough = moments.count() >= STILL && moments.changes(processes) >= STILL_CHANGES;
-        enough.then_some(moments)
+        let several = moments.count() >= STILL && moments.changes(processes) >= STILL_CHANGES;
+        (several || moments.farthest(processes) >= FAR).then_some(moments)
     }
 
     /// Still moments, the cold ones among them, where there is a change between any.
@@ -74,6 +78,16 @@ impl Moments {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.of.iter().map(Vec::len).sum()
+    }
+
+    /// How many connections lie between two moments of a process at most.
+    fn farthest(&self, processes: &[&Looks]) -> i64 {
+        let of_one = |(looks, of): (&&Looks, &Vec<usize>)| {
+            let live = |at: &usize| looks.numbers(*at).live;
+            let least = of.iter().map(live).min()?;
+            of.iter().map(live).max().map(|most| most - least)
+        };
+        processes.iter().zip(&self.of).filter_map(of_one).max().unwrap_or_default()
     }
 
     /// How often the number of connections is another than at the moment before.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::steps::level::{least_squares, solve_weighted};
+use crate::steps::moments::{FAR, WARM};
 use crate::steps::pairs::{FOLLOWED, Pair};
 
 /// So many numbers are tried for each of what memory may follow.
@@ -86,7 +87,7 @@ impl Steps<'_> {
         };
         let part = votes as f64 / self.pairs.len() as f64;
         let is_sure = part >= majority.0
-            && self.happened_more_than_once(&agreeing)
+            && self.is_no_chance(&agreeing)
             && counted[1..].iter().all(|(_, other)| beats(other));
         Some(Vote {
             blocks: winner.map(|number| number as f64 / parts as f64),
@@ -96,9 +97,15 @@ impl Steps<'_> {
         })
     }
 
-    /// Two different steps at least, one of them not the very first: what is paid once is paid
-    /// there.
-    fn happened_more_than_once(&self, agreeing: &[usize]) -> bool {
+    /// Two different steps at least, one of them not the very first, at which is paid what is paid
+    /// once; or one of many connections behind the first ones, for what is not each one's does not
+    /// divide by them.
+    fn is_no_chance(&self, agreeing: &[usize]) -> bool {
+        let is_far =
+            |at: &usize| self.before[*at].1 >= WARM && self.pairs[*at].steps[0].abs() >= FAR;
+        if agreeing.iter().any(is_far) {
+            return true;
+        }
         let steps: BTreeSet<(i64, i64)> = agreeing
             .iter()
             .map(|at| (self.before[*at].0, self.before[*at].0 + self.pairs[*at].steps[0]))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use analysis::ssl_object_share::SslObjectShare;
+use analysis::steps::{Each, StepCost, Tier};
 use ledger::{Found, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -39,11 +40,15 @@ pub struct Recording {
     pub captured: String,
     /// When they were read, in seconds after the program's start; `null` when that was at its end.
     pub captured_after_seconds: Option<f64>,
-    /// SSL objects that were live at the capture; `null` without one while the program ran. Each
-    /// end of a connection has one.
+    /// SSL objects that were live at the capture, without those that are known to be closed; `null`
+    /// without one while the program ran. Each end of a connection has one.
     pub connections: Option<u64>,
     /// What one SSL object costs; `null` without any.
     pub per_connection: Option<PerSslObject>,
+    /// What one connection costs by the steps between looks at the ledgers; `null` where that
+    /// cannot be said. `per_connection` and the folder's baseline are by it where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepsRecord>,
     /// The last still moment before the capture without SSL objects; `null` when there was none.
     pub baseline: Option<BaselineRecord>,
     /// Live OpenSSL objects by kind at the capture.
@@ -84,6 +89,94 @@ pub struct PerSslObject {
     pub made: u64,
     /// Allocations since the baseline for each of them; `null` when none was made.
     pub allocations: Option<f64>,
+}
+
+/// What one connection costs, from how memory moved with the number of connections.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StepsRecord {
+    /// From which looks: `still_moments`, or `all_looks`.
+    pub from: LooksUsed,
+    /// How many looks that were.
+    pub looks: usize,
+    /// How often the number of connections was another than at the look before.
+    pub changes: usize,
+    /// Whether the figure may be said without its interval.
+    pub certain: bool,
+    /// The part of the bytes for which a whole number of blocks was found, from 0 to 1.
+    pub sure_share: f64,
+    /// Requested bytes for each open connection.
+    pub bytes: f64,
+    /// Blocks for each open connection.
+    pub blocks: f64,
+    /// The bytes lie in this.
+    pub bytes_interval: Ends,
+    /// Bytes that were paid once.
+    pub paid_once_bytes: f64,
+    /// SSL objects that were closed and not freed at the last look.
+    pub idle_objects: i64,
+    /// What each of those holds; `null` where there were none.
+    pub idle: Option<EachRecord>,
+    /// What each thread holds; `null` where that was not told apart from connections.
+    pub thread: Option<EachRecord>,
+    /// What each connection leaves behind when it has gone; `null` where none was seen to go.
+    pub left: Option<EachRecord>,
+}
+
+/// From which looks a figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LooksUsed {
+    /// Moments at which nothing changed, after the first connections.
+    StillMoments,
+    /// All, many of them with connections in mid-handshake.
+    AllLooks,
+}
+
+/// Bytes and blocks for each of something.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EachRecord {
+    /// Requested bytes.
+    pub bytes: f64,
+    /// Blocks.
+    pub blocks: f64,
+}
+
+impl From<Each> for EachRecord {
+    fn from(each: Each) -> EachRecord {
+        EachRecord { bytes: each.bytes, blocks: each.blocks }
+    }
+}
+
+impl From<&StepCost> for StepsRecord {
+    fn from(cost: &StepCost) -> StepsRecord {
+        StepsRecord {
+            from: match cost.tier {
+                Tier::Still => LooksUsed::StillMoments,
+                Tier::Any => LooksUsed::AllLooks,
+            },
+            looks: cost.looks,
+            changes: cost.changes,
+            certain: cost.is_certain(),
+            sure_share: cost.sure,
+            bytes: cost.open.bytes,
+            blocks: cost.open.blocks,
+            bytes_interval: [cost.interval.low, cost.interval.high],
+            paid_once_bytes: cost.once_bytes,
+            idle_objects: cost.idle_objects,
+            idle: cost.idle.map(EachRecord::from),
+            thread: cost.thread.map(EachRecord::from),
+            left: cost.left.map(EachRecord::from),
+        }
+    }
+}
+
+impl PerSslObject {
+    /// The figures by steps in the place of those of two moments.
+    #[must_use]
+    pub fn by_steps(self, cost: &StepCost) -> PerSslObject {
+        let Each { bytes, blocks } = cost.open;
+        PerSslObject { less_baseline: true, bytes, blocks, ..self }
+    }
 }
 
 /// OpenSSL's memory before the first connection.

@@ -1,5 +1,7 @@
 //! What is said on standard error at the end.
 
+mod steps;
+
 use std::path::Path;
 
 use analysis::group::{By, group};
@@ -113,6 +115,9 @@ fn headline(recording: &Recording, shown: Shown) -> Vec<String> {
     if recording.processes.is_empty() {
         return vec!["its OpenSSL was never asked for memory: there is nothing to show".to_owned()];
     }
+    if let Some(steps) = &recording.steps {
+        return steps::headline(recording, steps);
+    }
     let (Some(cost), Some(live)) = (&recording.per_connection, recording.connections) else {
         return Vec::new();
     };
@@ -145,9 +150,7 @@ fn headline(recording: &Recording, shown: Shown) -> Vec<String> {
                 one_decimal(cost.blocks),
             ),
             format!(
-                "that is all of the {held} divided by {live} SSL objects, for there was no still \
-                 moment before the first of them to take off. Let the program rest for a moment \
-                 before it is connected to.",
+                "that is all of the {held} divided by {live} SSL objects: their number was never                  seen to change, and there was no moment without any to take off.",
             ),
             String::new(),
         ],

@@ -1,0 +1,263 @@
+//! What each look has seen of each line of OpenSSL's, for what a connection costs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use analysis::steps::{Look, Looks, Numbers, StepCost, estimate};
+use contract::Source;
+use ledger::{Site, Snapshot};
+
+use crate::kernel;
+use crate::watch::{Sight, SslObjects};
+
+/// After so many connections what is paid once is paid.
+const WARM: i64 = 16;
+
+/// A line of a library's that allocates, or where the library passes none the address that calls
+/// the hook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Line {
+    Of(Source, Arc<str>, u32),
+    At(Source, u64),
+}
+
+impl Line {
+    fn of(site: &Site) -> Line {
+        match &site.file {
+            Some(file) => Line::Of(site.source, Arc::clone(file), site.line),
+            None => Line::At(site.source, site.stack.first().copied().unwrap_or_default()),
+        }
+    }
+}
+
+/// The looks at every process.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    lines: HashMap<Line, u32>,
+    processes: BTreeMap<PathBuf, OfProcess>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct OfProcess {
+    looks: Looks,
+    /// The number of each site's line, in the order of the ledger's sites.
+    of_sites: Vec<u32>,
+    /// With the fewest connections behind the first ones, and with the most.
+    fewest: Option<(i64, Arc<Snapshot>)>,
+    most: Option<(i64, Arc<Snapshot>)>,
+}
+
+/// What one connection costs, and what of the processes' memory is connections' by that.
+pub struct Cost<'a> {
+    /// Per connection.
+    pub each: StepCost,
+    gathered: &'a Gathered,
+    /// Open connections at the last look, by the process's ledger.
+    open: BTreeMap<&'a Path, i64>,
+}
+
+impl Gathered {
+    /// Takes note of what is seen of the processes that run.
+    pub fn add(&mut self, sight: &Sight) {
+        for (path, snapshot) in &sight.ledgers {
+            if let Some(ssl) = sight.ssl_of_running.get(path) {
+                let of_sites = self.lines_of(path, snapshot);
+                let look = look(snapshot, &of_sites, *ssl);
+                let process = self.processes.entry(path.clone()).or_default();
+                process.looks.add(&look);
+                process.of_sites = of_sites;
+                process.keep_extremes(snapshot, *ssl);
+            }
+        }
+    }
+
+    /// The numbers of the sites' lines. A site is never changed: only new ones are looked up.
+    fn lines_of(&mut self, path: &Path, snapshot: &Snapshot) -> Vec<u32> {
+        let known = self.processes.get_mut(path).map(|process| &mut process.of_sites);
+        let mut of_sites = known.map(std::mem::take).unwrap_or_default();
+        for site in snapshot.sites.iter().skip(of_sites.len()) {
+            let next = self.lines.len() as u32;
+            of_sites.push(*self.lines.entry(Line::of(site)).or_insert(next));
+        }
+        of_sites
+    }
+
+    /// What one connection costs, where that can be said.
+    pub fn cost(&self) -> Option<Cost<'_>> {
+        let (paths, looks): (Vec<&Path>, Vec<&Looks>) = self
+            .processes
+            .iter()
+            .filter(|(_, process)| process.looks.has_connections())
+            .map(|(path, process)| (path.as_path(), &process.looks))
+            .unzip();
+        let each = estimate(&looks)?;
+        let open = paths.into_iter().zip(each.open_connections.iter().copied()).collect();
+        Some(Cost { each, gathered: self, open })
+    }
+}
+
+impl OfProcess {
+    fn keep_extremes(&mut self, snapshot: &Arc<Snapshot>, ssl: SslObjects) {
+        let live = ssl.live;
+        // What the first connections pay once must not look like growth.
+        let cold = ssl.made < WARM;
+        if cold || self.fewest.as_ref().is_none_or(|(fewest, _)| live <= *fewest) {
+            self.fewest = Some((live, Arc::clone(snapshot)));
+        }
+        if self.most.as_ref().is_none_or(|(most, _)| live >= *most) {
+            self.most = Some((live, Arc::clone(snapshot)));
+        }
+    }
+
+    /// Bytes and blocks by which each site grew from the fewest connections to those of `now`.
+    fn growth(&self, open: i64, now: &Snapshot) -> Vec<(u64, u64)> {
+        let nothing = Vec::new();
+        let Some((fewest, before)) = &self.fewest else { return nothing };
+        let after = match &self.most {
+            Some((_, most)) if open <= *fewest => most,
+            _ => now,
+        };
+        let of = |snapshot: &Snapshot, at: usize| {
+            let counts = snapshot.sites.get(at).map(|site| site.counts).unwrap_or_default();
+            (counts.inuse_bytes, counts.inuse_blocks)
+        };
+        let grown = |at: usize| {
+            let (before, after) = (of(before, at), of(after, at));
+            (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1))
+        };
+        (0..now.sites.len()).map(grown).collect()
+    }
+}
+
+impl Cost<'_> {
+    /// Open connections of all processes.
+    pub fn connections(&self) -> u64 {
+        u64::try_from(self.each.open_connections.iter().sum::<i64>()).unwrap_or_default()
+    }
+
+    /// Bytes and blocks of the connections that are open in a process, at each site of its ledger:
+    /// what each holds at a line is divided among the line's sites by how they grew.
+    pub fn of_connections(&self, path: &Path, now: &Snapshot) -> Vec<(u64, u64)> {
+        let mut part = vec![(0, 0); now.sites.len()];
+        let (Some(process), Some(open)) = (self.gathered.processes.get(path), self.open.get(path))
+        else {
+            return part;
+        };
+        let growth = process.growth(*open, now);
+        let mut of_lines: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (at, line) in process.of_sites.iter().enumerate().take(now.sites.len()) {
+            of_lines.entry(*line).or_default().push(at);
+        }
+        for (line, each) in &self.each.lines {
+            let Some(sites) = of_lines.get(line) else { continue };
+            let all = |figure: f64| (figure * *open as f64).round().max(0.0) as u64;
+            let grown = |at: &usize| growth.get(*at).copied().unwrap_or_default();
+            let held = |at: &usize| now.sites[*at].counts;
+            let bytes = divide(all(each.bytes), sites, |at| grown(at).0, |at| held(at).inuse_bytes);
+            let blocks =
+                divide(all(each.blocks), sites, |at| grown(at).1, |at| held(at).inuse_blocks);
+            for ((at, bytes), blocks) in sites.iter().zip(bytes).zip(blocks) {
+                part[*at] = (bytes, blocks);
+            }
+        }
+        part
+    }
+}
+
+/// Divides `all` among sites by `weight`, to none more than `most`; what is left goes to those that
+/// have room.
+fn divide(
+    all: u64,
+    sites: &[usize],
+    weight: impl Fn(&usize) -> u64,
+    most: impl Fn(&usize) -> u64,
+) -> Vec<u64> {
+    let weights: u128 = sites.iter().map(|at| u128::from(weight(at))).sum();
+    let mut left = all;
+    let mut parts: Vec<u64> = sites
+        .iter()
+        .map(|at| {
+            let share = u128::from(all) * u128::from(weight(at)) / weights.max(1);
+            let part = u64::try_from(share).unwrap_or(u64::MAX).min(most(at)).min(left);
+            left -= part;
+            part
+        })
+        .collect();
+    for (part, at) in parts.iter_mut().zip(sites) {
+        let more = left.min(most(at) - *part);
+        *part += more;
+        left -= more;
+    }
+    parts
+}
+
+fn look(snapshot: &Snapshot, of_sites: &[u32], ssl: SslObjects) -> Look {
+    let mut held: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
+    for (site, line) in snapshot.sites.iter().zip(of_sites) {
+        let counts = &site.counts;
+        if counts.inuse_blocks > 0 {
+            let sum = held.entry(*line).or_default();
+            sum.0 = sum.0.saturating_add_unsigned(counts.inuse_blocks);
+            sum.1 = sum.1.saturating_add_unsigned(counts.inuse_bytes);
+        }
+    }
+    let numbers = Numbers {
+        live: ssl.live,
+        made: ssl.made,
+        files: kernel::open_files(snapshot.pid),
+        threads: kernel::threads(snapshot.pid),
+    };
+    Look { numbers, held: held.into_iter().map(|(line, sum)| (line, sum.0, sum.1)).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::Counts;
+
+    use super::*;
+
+    #[test]
+    fn a_sum_is_divided_to_the_byte_and_nobody_gets_more_than_there_is() {
+        let divided = |all, weights: &[u64], most: &[u64]| {
+            let sites: Vec<usize> = (0..weights.len()).collect();
+            divide(all, &sites, |at| weights[*at], |at| most[*at])
+        };
+        assert_eq!(divided(10, &[1, 1, 1], &[9, 9, 9]), [4, 3, 3]);
+        assert_eq!(divided(10, &[0, 5, 0], &[9, 7, 9]), [3, 7, 0]);
+        assert_eq!(divided(10, &[0, 0], &[6, 6]), [6, 4]);
+        assert_eq!(divided(10, &[3, 3], &[2, 2]), [2, 2]);
+    }
+
+    #[test]
+    fn what_connections_hold_is_found_among_stacks_of_one_line() {
+        let site = |stack: u64, blocks: u64| Site {
+            file: Some("ssl/ssl_lib.c".into()),
+            line: 7,
+            stack: vec![stack],
+            counts: Counts { inuse_blocks: blocks, inuse_bytes: 10 * blocks, ..Counts::default() },
+            ..Site::default()
+        };
+        let path = PathBuf::from("1.ledger");
+        let mut gathered = Gathered::default();
+        let mut last = Arc::new(Snapshot::default());
+        let mut made = 0;
+        for live in [0_i64, 20, 3, 17, 0, 12] {
+            made += live;
+            // A hundred blocks of the configuration, three for each connection.
+            let sites = vec![site(1, 100), site(2, 3 * live as u64)];
+            last = Arc::new(Snapshot { sites, ..Snapshot::default() });
+            let ssl = SslObjects { live, made };
+            let sight = Sight {
+                ledgers: [(path.clone(), Arc::clone(&last))].into(),
+                ssl_of_running: [(path.clone(), ssl)].into(),
+                ..Sight::default()
+            };
+            gathered.add(&sight);
+            gathered.add(&sight);
+        }
+        let cost = gathered.cost().expect("connections came and went");
+        assert_eq!((cost.each.open.bytes, cost.connections()), (30.0, 12));
+        assert_eq!(cost.of_connections(&path, &last), [(0, 0), (360, 36)]);
+    }
+}
