@@ -84,11 +84,13 @@ pub struct StepCost {
     /// The part of the bytes for which a whole number won, from 0 to 1.
     pub sure: f64,
     /// Bytes paid once: held at the last look, by neither connections nor anything else that is
-    /// told apart, and not held before the first connection.
-    pub once_bytes: f64,
-    /// Open connections of each process at its last look, in the order of the processes.
+    /// told apart, and not held before the first connection. `None` where the processes did not
+    /// stand still before it.
+    pub once_bytes: Option<f64>,
+    /// Open connections of each process, in the order of the processes: at its last look, or
+    /// at the one that was marked ([`Looks::mark`]).
     pub open_connections: Vec<i64>,
-    /// SSL objects that were closed and not freed at the last looks.
+    /// SSL objects that were closed and not freed at these looks.
     pub idle_objects: i64,
     /// What each open connection holds at each line, by the line's number; without lines that hold
     /// nothing for it.
@@ -155,7 +157,7 @@ fn of_moments(processes: &[&Looks], moments: &Moments) -> Option<StepCost> {
         looks: moments.count(),
         changes: moments.changes(processes),
         sure: 1.0,
-        once_bytes: 0.0,
+        once_bytes: None,
         open_connections: Vec::new(),
         idle_objects: 0,
         lines: BTreeMap::new(),
@@ -183,15 +185,20 @@ fn of_moments(processes: &[&Looks], moments: &Moments) -> Option<StepCost> {
             *once += looks.grown_since_the_first_object(line) as f64;
         }
     }
+    let mut once_bytes = 0.0;
     for (looks, grown) in processes.iter().zip(by_process) {
         let numbers = looks.since_the_first_object(moments.hidden);
         let each = |follows| parts.get(follows).copied().unwrap_or_default().bytes;
         let held: f64 =
             numbers.iter().map(|(follows, number)| each(follows) * *number as f64).sum();
-        cost.once_bytes += grown - held;
-        cost.open_connections.push(numbers.get(&Follows::Open).copied().unwrap_or_default());
-        cost.idle_objects += numbers.get(&Follows::Idle).copied().unwrap_or_default();
+        once_bytes += grown - held;
+        let counted = looks.at_the_mark(moments.hidden);
+        let number = |follows| counted.get(&follows).copied().unwrap_or_default();
+        cost.open_connections.push(number(Follows::Open));
+        cost.idle_objects += number(Follows::Idle);
     }
+    let known = processes.iter().all(|looks| looks.stood_still_before());
+    cost.once_bytes = known.then_some(once_bytes);
     cost.open = parts.get(&Follows::Open).copied().unwrap_or_default();
     cost.idle = parts.get(&Follows::Idle).copied();
     cost.thread = parts.get(&Follows::Threads).copied();

@@ -1,5 +1,7 @@
 //! Values on the command line: times, sizes, numbers of connections.
 
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use ledger::Sampling;
@@ -41,6 +43,16 @@ pub fn sampling(text: &str) -> Result<Sampling, String> {
     }
 }
 
+/// An IP address or a host's name, and a port.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let expected = "expected a host and a port, as in 127.0.0.1:4433 or localhost:4433";
+    match text.to_socket_addrs() {
+        Ok(mut found) => found.next().ok_or_else(|| format!("{text} has no address")),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(expected.to_owned()),
+        Err(error) => Err(format!("{error}; {expected}")),
+    }
+}
+
 /// A number of connections: at least one.
 pub fn connections(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -66,6 +78,15 @@ mod tests {
         assert!(bytes("2000m").is_err_and(|why| why.contains("at most 1024 MiB")));
         for text in ["", "k", "-1", "1.5k", "64 KiBit", "99999999999999999999"] {
             assert!(bytes(text).is_err_and(|why| why.contains("as in 65536 or 64k")), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_port() {
+        assert_eq!(address("127.0.0.1:4433").map(|found| found.port()), Ok(4433));
+        assert_eq!(address("[::1]:1").map(|found| found.is_ipv6()), Ok(true));
+        for text in ["", "4433", "127.0.0.1", "127.0.0.1:http"] {
+            assert!(address(text).is_err_and(|why| why.contains("as in 127.0.0.1:4433")), "{text}");
         }
     }
 

@@ -11,8 +11,8 @@ use capture::machine::Machine;
 use capture::records::counts::CountsRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
-    BaselineRecord, InheritedRecord, KIND, OpensslRecord, PerSslObject, ProcessRecord, Recording,
-    SCHEMA, StepsRecord,
+    BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord, PerSslObject,
+    ProcessRecord, Recording, SCHEMA, StepsRecord,
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
@@ -49,7 +49,12 @@ pub(crate) fn gather(
     let cost = observed.looks.cost();
     // At the end of a program nothing is open.
     let open = cost.as_ref().filter(|_| captured.is_some());
-    let without = open.map(|cost| without_connections::ledgers(ledgers, cost, earlier));
+    let closed = observed.moments.closed.as_ref();
+    // What stays when connections are closed is what was not there before they came: there the
+    // moment before them is to be kept, and it is a good one, for they came to a warm program.
+    let without = open
+        .filter(|_| closed.is_none() || earlier.is_none())
+        .map(|cost| without_connections::ledgers(ledgers, cost, earlier));
     let before = without.as_ref().or(earlier).map(|ledgers| profiles::merged(ledgers, symbols));
     let timeline = observed.over_time.table(&last, symbols);
     let share = captured.and_then(|_| SslObjectShare::of(&whole, before.as_ref()));
@@ -58,6 +63,7 @@ pub(crate) fn gather(
         None => share,
     });
     let counted = live_ssl_objects(&whole);
+    let closed_profile = closed.map(|moment| profiles::merged(&moment.ledgers, symbols));
 
     let mut problems = coverage::problems(at_end);
     problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
@@ -81,6 +87,11 @@ pub(crate) fn gather(
             after_seconds: moment.after.as_secs_f64(),
             openssl: totals(&moment.ledgers),
         }),
+        closed: closed.map(|moment| ClosedRecord {
+            after_seconds: moment.after.as_secs_f64(),
+            openssl: totals(&moment.ledgers),
+            ssl_objects: closed_profile.as_ref().map_or(0, live_ssl_objects),
+        }),
         objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
         series: observed.captures,
         tlsheap: options.made_by.version.clone(),
@@ -93,7 +104,7 @@ pub(crate) fn gather(
         problems,
         symbols: symbols.summary().into(),
     };
-    let moments = Moments { closed: None, timeline: Some(timeline), processes };
+    let moments = Moments { closed: closed_profile, timeline: Some(timeline), processes };
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
 }
 

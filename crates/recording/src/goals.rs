@@ -69,20 +69,29 @@ impl Reached {
 
 /// A figure, and since when it has been so.
 #[derive(Clone, Copy, Debug)]
-struct Since<T> {
+pub(crate) struct Since<T> {
     figure: T,
     since: Instant,
 }
 
 impl<T: PartialEq> Since<T> {
-    fn update(&mut self, figure: T, now: Instant) {
+    pub fn new(figure: T, since: Instant) -> Since<T> {
+        Since { figure, since }
+    }
+
+    /// How long it has been so.
+    pub fn lasts(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    pub fn update(&mut self, figure: T, now: Instant) {
         if figure != self.figure {
             *self = Since { figure, since: now };
         }
     }
 
     fn has_been_for(&self, time: Duration, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= time
+        self.lasts(now) >= time
     }
 }
 

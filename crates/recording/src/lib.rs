@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod control;
 pub mod coverage;
 pub mod descendants;
 pub mod doctor;
@@ -44,9 +45,10 @@ mod series;
 mod watch;
 mod without_connections;
 
+pub use control::{Control, Seen};
 pub use error::RecordingError;
 pub use gathering::name_of;
 pub use goals::{Goals, Reached};
-pub use options::{Arguments, AtInterrupt, Keep, Options, Stop, Streams};
+pub use options::{Arguments, AtInterrupt, Keep, Options, Streams};
 pub use place::Place;
 pub use recording::{Recorded, record};

@@ -53,7 +53,7 @@ pub struct Cost<'a> {
     /// Per connection.
     pub each: StepCost,
     gathered: &'a Gathered,
-    /// Open connections at the last look, by the process's ledger.
+    /// Open connections at the capture, by the process's ledger.
     open: BTreeMap<&'a Path, i64>,
 }
 
@@ -69,6 +69,13 @@ impl Gathered {
                 process.of_sites = of_sites;
                 process.keep_extremes(snapshot, *ssl);
             }
+        }
+    }
+
+    /// The last looks are of the capture: the connections that are open now are its own.
+    pub fn mark(&mut self) {
+        for process in self.processes.values_mut() {
+            process.looks.mark();
         }
     }
 

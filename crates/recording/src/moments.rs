@@ -22,6 +22,8 @@ pub struct Moments {
     pub baseline: Option<Moment>,
     /// The capture, where it was made while the program ran.
     pub captured: Option<Moment>,
+    /// After the connections of the capture were closed, where they were.
+    pub closed: Option<Moment>,
     /// Bytes and blocks in use at the last look.
     last: Option<(u64, u64)>,
 }

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use capture::folder;
 use profile::Symbols;
 
+use crate::control::{Control, Seen};
 use crate::descendants::{Descendants, Lost};
 use crate::error::sentence;
-use crate::goals::{Reached, Waiting};
+use crate::goals::{Reached, Since, Waiting};
 use crate::looks::Gathered;
 use crate::moments::{Moment, Moments};
 use crate::over_time::OverTime;
 use crate::place::Place;
 use crate::series::Series;
-use crate::watch::Watch;
+use crate::watch::{Sight, Watch};
 use crate::{Options, RecordingError};
 
 /// The time between two looks, unless looking takes long.
@@ -33,6 +34,12 @@ pub struct Observer<'a> {
     series: Option<Series<'a>>,
     moments: Moments,
     looks: Gathered,
+    /// Looks are gathered: until the capture, or where the load goes on behind it, until the
+    /// connections are closed.
+    gathers: bool,
+    control: Control,
+    rest: Since<(i64, u64)>,
+    seen: u64,
     over_time: OverTime,
     descendants: Descendants,
     /// Whether SSL objects are counted; a sample does not say how many there are.
@@ -83,6 +90,10 @@ impl<'a> Observer<'a> {
             series: options.every.map(|every| Series::start(every, folder)).transpose()?,
             moments: Moments::default(),
             looks: Gathered::default(),
+            gathers: options.sample.is_none(),
+            control: options.control.clone(),
+            rest: Since::new((0, 0), now),
+            seen: 0,
             over_time: OverTime::start(),
             descendants: Descendants::of(program, place.secret()),
             counts_objects: options.sample.is_none(),
@@ -114,9 +125,9 @@ impl<'a> Observer<'a> {
         self.most = self.most.max(sight.ssl.live);
         if self.counts_objects {
             self.moments.consider(&sight, elapsed);
-            if self.moments.captured.is_none() {
-                self.looks.add(&sight);
-            }
+        }
+        if self.gathers {
+            self.looks.add(&sight);
         }
         let mut reached = false;
         let mut capture = String::new();
@@ -124,6 +135,7 @@ impl<'a> Observer<'a> {
             && let Some(goal) = self.waiting.reached(&sight, elapsed, looked)
         {
             self.moments.capture(&sight, elapsed, &goal.in_words());
+            self.gathers = false;
             self.reached = Some(goal);
             folder::HEAP.clone_into(&mut capture);
             reached = true;
@@ -151,19 +163,52 @@ impl<'a> Observer<'a> {
         // A look at which many names are needed for the first time takes long once.
         self.next = Instant::now() + BETWEEN.max(looking.min(self.looking) * SHARE);
         self.looking = looking;
+        self.tell(&sight, looked);
         reached
     }
 
-    /// Makes the capture now, if there is none yet.
+    /// Tells whoever steers the recording.
+    fn tell(&mut self, sight: &Sight, now: Instant) {
+        self.rest.update((sight.ssl.live, sight.totals.inuse_bytes), now);
+        self.seen += 1;
+        self.control.look(Seen {
+            looks: self.seen,
+            live: sight.ssl.live,
+            inuse_bytes: sight.totals.inuse_bytes,
+            still_for: self.rest.lasts(now),
+            is_captured: self.moments.captured.is_some(),
+        });
+    }
+
+    /// Makes the capture now, if there is none yet, as the last of what is looked for.
     pub fn capture(&mut self, how: &str) {
+        self.capture_and_go_on(how);
+        self.gathers = false;
+    }
+
+    /// Makes the capture now, if there is none yet. The connections in it are seen to go.
+    pub fn capture_and_go_on(&mut self, how: &str) {
         if self.moments.captured.is_none() {
             let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
-            if self.counts_objects {
+            if self.gathers {
                 self.looks.add(&sight);
+                self.looks.mark();
             }
             self.moments.capture(&sight, elapsed, how);
             self.over_time.add(elapsed, &sight, folder::HEAP);
+            self.tell(&sight, Instant::now());
         }
+    }
+
+    /// Keeps this moment as the one at which the connections of the capture are closed.
+    pub fn keep_closed(&mut self) {
+        let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
+        if self.gathers {
+            self.looks.add(&sight);
+        }
+        self.gathers = false;
+        self.over_time.add(elapsed, &sight, folder::CLOSED);
+        self.moments.closed = Some(Moment::new(&sight, elapsed, ""));
     }
 
     /// The capture is made.

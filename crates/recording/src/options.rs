@@ -9,8 +9,8 @@ use std::time::Duration;
 use capture::Capture;
 use capture::machine::MadeBy;
 use ledger::Sampling;
-use tokio::sync::Notify;
 
+use crate::control::Control;
 use crate::goals::Goals;
 
 /// What to record, and how.
@@ -35,8 +35,8 @@ pub struct Options {
     pub at_interrupt: AtInterrupt,
     /// Is handed the capture while the program goes on, where that takes its time to end.
     pub keep: Keep,
-    /// Ends the recording from elsewhere.
-    pub stop: Stop,
+    /// Steers the recording from elsewhere.
+    pub control: Control,
     /// What is said of the program that records.
     pub made_by: MadeBy,
 }
@@ -97,22 +97,6 @@ impl fmt::Debug for Keep {
     }
 }
 
-/// Ends a recording: the program is told to end as after a goal that was reached. Copies are
-/// handles of one and the same.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<Notify>);
-
-impl Stop {
-    /// Ends the recording now, or as soon as it has begun.
-    pub fn now(&self) {
-        self.0.notify_one();
-    }
-
-    pub(crate) async fn wanted(&self) {
-        self.0.notified().await;
-    }
-}
-
 impl Options {
     /// Records this command until it has ended, every block, with this process's streams.
     pub fn of(command: Vec<OsString>) -> Options {
@@ -126,7 +110,7 @@ impl Options {
             streams: Streams::Own,
             at_interrupt: AtInterrupt::Capture,
             keep: Keep::default(),
-            stop: Stop::default(),
+            control: Control::default(),
             made_by: MadeBy::this(None),
         }
     }

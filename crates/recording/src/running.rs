@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep_until;
 
+use crate::control::Wish;
 use crate::keeper::Keeper;
 use crate::observer::{Observed, Observer};
 use crate::options::{AtInterrupt, Options, Streams};
@@ -115,10 +116,14 @@ pub(crate) async fn run(
                     phase = Phase::Ending { until: end(pid, running, &mut observer) };
                 }
             }
-            () = options.stop.wanted() => {
-                observer.capture("when it was told to stop");
-                phase = Phase::Ending { until: end(pid, running, &mut observer) };
-            }
+            wish = options.control.next() => match wish {
+                Wish::Capture(how) => observer.capture_and_go_on(&how),
+                Wish::Closed => observer.keep_closed(),
+                Wish::End => {
+                    observer.capture("when it was told to stop");
+                    phase = Phase::Ending { until: end(pid, running, &mut observer) };
+                }
+            },
             _ = interrupt.recv() => match options.at_interrupt {
                 AtInterrupt::Capture => {
                     observer.capture("at an interrupt");

@@ -90,11 +90,11 @@ fn a_recording_can_be_stopped_from_elsewhere() {
     let mut options = Options::of(this_as("hold", folder.path()));
     options.goals.at_rest = Some(1_000_000);
     options.streams = Streams::Log(File::create(&log).expect("a new file"));
-    let stop = options.stop.clone();
+    let control = options.control.clone();
     let recorded = std::thread::scope(|scope| {
         let recording = scope.spawn(|| record(&options, folder.path()));
         wait_until(|| std::fs::read_to_string(&log).is_ok_and(|said| said.contains("held")));
-        stop.now();
+        control.end();
         recording.join().expect("no panic").expect("a recording")
     });
     assert_eq!(recorded.reached, None);

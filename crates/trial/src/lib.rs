@@ -1,7 +1,8 @@
 //! A server or a program under a load of ours: what is measured, and what is compared.
 //!
 //! [`run()`] measures the reference server with one configuration, [`compare()`] several, and
-//! [`what_if`] tries fixes, on the reference server or on any program. [`scale`] fits a line
+//! [`what_if`] tries fixes, on the reference server or on any program. [`loaded`] records any
+//! program from its first connection to its last. [`scale`] fits a line
 //! through runs with several numbers of connections. Server and load are processes of their own:
 //! the front end lends a [`HelperProgram`] that can be both, is told how the trial goes on through
 //! [`Progress`], and gets captures and figures back. Nothing here prints, draws or names files of
@@ -26,6 +27,7 @@ pub mod compare;
 mod error;
 pub mod front_end;
 pub mod helper;
+pub mod loaded;
 pub mod run;
 pub mod scale;
 pub mod what_if;

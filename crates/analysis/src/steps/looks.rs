@@ -37,6 +37,8 @@ pub struct Looks {
     lines: BTreeMap<u32, Vec<Change>>,
     /// What each line held at the last look.
     last: BTreeMap<u32, (i64, i64)>,
+    /// The numbers at the look of which connections are counted, if it is not the last.
+    marked: Option<Numbers>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +144,11 @@ impl Looks {
         }
     }
 
+    /// Connections are counted at the last look up to now, whatever is seen after it.
+    pub fn mark(&mut self) {
+        self.marked = self.kept.last().map(|last| last.numbers);
+    }
+
     /// Whether an SSL object was ever seen.
     pub fn has_connections(&self) -> bool {
         self.kept.last().is_some_and(|last| last.numbers.made > 0)
@@ -208,16 +215,31 @@ impl Looks {
         self.kept.first().is_some_and(|first| first.numbers.made == 0)
     }
 
-    /// By how much each number that memory follows grew since before the first SSL object.
+    /// Whether the process stood still before its first SSL object: only then is it known what it
+    /// held by that time.
+    pub(super) fn stood_still_before(&self) -> bool {
+        self.starts_before() && self.kept.first().is_some_and(|first| first.is_still)
+    }
+
+    /// By how much each number that memory follows grew from before the first SSL object to the
+    /// last look.
     pub(super) fn since_the_first_object(&self, hidden: bool) -> BTreeMap<Follows, i64> {
-        let [Some(first), Some(last)] = [self.kept.first(), self.kept.last()] else {
-            return BTreeMap::new();
-        };
-        let before = if self.starts_before() { first.numbers } else { Numbers::default() };
+        self.kept.last().map_or(BTreeMap::new(), |last| self.grown_to(&last.numbers, hidden))
+    }
+
+    /// The same to the look of which connections are counted.
+    pub(super) fn at_the_mark(&self, hidden: bool) -> BTreeMap<Follows, i64> {
+        match &self.marked {
+            Some(marked) => self.grown_to(marked, hidden),
+            None => self.since_the_first_object(hidden),
+        }
+    }
+
+    fn grown_to(&self, then: &Numbers, hidden: bool) -> BTreeMap<Follows, i64> {
+        let first = self.kept.first().filter(|_| self.starts_before());
+        let before = first.map(|first| first.numbers).unwrap_or_default();
         let all = [Follows::Open, Follows::Idle, Follows::Threads, Follows::Made];
-        let of = |follows: Follows| {
-            follows.number(&last.numbers, hidden) - follows.number(&before, hidden)
-        };
+        let of = |follows: Follows| follows.number(then, hidden) - follows.number(&before, hidden);
         all.into_iter().map(|follows| (follows, of(follows))).collect()
     }
 }

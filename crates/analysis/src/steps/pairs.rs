@@ -82,8 +82,11 @@ impl Pairs {
     }
 }
 
-/// Those of which each differs in some pairs in its own way: the others add nothing that can be
-/// told apart.
+/// The part of the steps of what memory may follow that must be its own, squared: a tenth of what
+/// came and went.
+const OWN: f64 = 0.01;
+
+/// Those of which each differs in its own way: the others add nothing that can be told apart.
 fn independent(pairs: &[Pair], candidates: &[Follows]) -> Vec<Follows> {
     // By Gram and Schmidt, over the pairs.
     let mut basis: Vec<Vec<f64>> = Vec::new();
@@ -99,7 +102,7 @@ fn independent(pairs: &[Pair], candidates: &[Follows]) -> Vec<Follows> {
             }
         }
         let length = own(&left);
-        if length > 1e-6 * own(&steps).max(1.0) {
+        if length > 0.0 && length >= OWN * own(&steps) {
             let length = length.sqrt();
             basis.push(left.into_iter().map(|step| step / length).collect());
             follows.push(*candidate);

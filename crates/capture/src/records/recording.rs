@@ -51,6 +51,9 @@ pub struct Recording {
     pub steps: Option<StepsRecord>,
     /// The last still moment before the capture without SSL objects; `null` when there was none.
     pub baseline: Option<BaselineRecord>,
+    /// The moment at which the connections of the capture were closed; `null` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<ClosedRecord>,
     /// Live OpenSSL objects by kind at the capture.
     pub objects: BTreeMap<String, i64>,
     /// How many captures are in `series`.
@@ -110,8 +113,9 @@ pub struct StepsRecord {
     pub blocks: f64,
     /// The bytes lie in this.
     pub bytes_interval: Ends,
-    /// Bytes that were paid once.
-    pub paid_once_bytes: f64,
+    /// Bytes that were paid once; `null` where the program did not stand still before its first
+    /// connection.
+    pub paid_once_bytes: Option<f64>,
     /// SSL objects that were closed and not freed at the last look.
     pub idle_objects: i64,
     /// What each of those holds; `null` where there were none.
@@ -186,6 +190,17 @@ pub struct BaselineRecord {
     pub after_seconds: f64,
     /// All processes added up.
     pub openssl: CountsRecord,
+}
+
+/// OpenSSL's memory after the connections of the capture were closed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ClosedRecord {
+    /// After the program's start.
+    pub after_seconds: f64,
+    /// All processes added up.
+    pub openssl: CountsRecord,
+    /// SSL objects that were not freed by then.
+    pub ssl_objects: u64,
 }
 
 /// One process.

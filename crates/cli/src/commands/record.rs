@@ -4,6 +4,7 @@
 mod answer;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,16 +17,19 @@ use clap::Args;
 use ledger::Sampling;
 use recording::{Arguments, Keep, Recorded, RecordingError, name_of};
 use report::folder::FolderError;
+use trial::loaded::{self, Load};
 
+use crate::commands::load::Spoken;
 use crate::failure::Failure;
 use crate::telling;
-use crate::trials::made_by;
-use crate::values::{duration, sampling};
+use crate::trials::{Bar, front_end, helper, made_by};
+use crate::values::{address, connections, duration, sampling};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The program's own input, output and exit code are left alone; what tlsheap has to say comes on \
-standard error after the program has ended. A capture is made when the first of --for, --at-rest \
+standard error after the program has ended. With --load tlsheap connects to the program itself, \
+and one command does it all. Otherwise a capture is made when the first of --for, --at-rest \
 and --until-idle is reached, and the program is then ended with SIGTERM, and so is what it \
 started; without them at Ctrl-C or SIGTERM, or else when the program has ended. A program that has \
 not ended 15 seconds after a SIGTERM, or at the second one, is killed. The exit code is \
@@ -55,6 +59,25 @@ pub struct Options {
     /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
+    /// Put the load on the program as well, at this address, and end it when all is measured: some
+    /// connections that come and go, then N, then twice as many, of which the capture is made, then
+    /// none any more
+    #[arg(long, value_name = "HOST:PORT", value_parser = address,
+          conflicts_with_all = ["time", "at_rest", "until_idle", "sample"])]
+    pub load: Option<SocketAddr>,
+    /// N of --load
+    #[arg(long, short = 'n', value_name = "N", default_value = "50", value_parser = connections,
+          requires = "load")]
+    pub connections: usize,
+    /// What --load says on each connection (see `tlsheap load --help`)
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "tls",
+        hide_possible_values = true,
+        requires = "load"
+    )]
+    pub protocol: Spoken,
     /// Keep the program's arguments out of run.json, and so off the page: they may hold secrets
     #[arg(long)]
     pub no_arguments: bool,
@@ -87,7 +110,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let early = Arc::clone(&output);
     // What goes wrong now does so again at the end, where it is said.
     plain.keep = Keep::with(move |capture| drop(early.write(capture)));
-    let recorded = recording::record(&plain, &filling).map_err(|error| options.explained(error))?;
+    let recorded = options.recorded(&plain, &filling)?;
     let path = match output.write(&recorded.capture) {
         Ok(()) => path,
         Err(error) => elsewhere(&recorded, &path, error)?,
@@ -141,6 +164,19 @@ impl Output {
 }
 
 impl Options {
+    fn recorded(&self, plain: &recording::Options, folder: &Path) -> Result<Recorded, Failure> {
+        let Some(address) = self.load else {
+            return recording::record(plain, folder).map_err(|error| self.explained(error));
+        };
+        let mut load = Load::on(address);
+        load.connections = self.connections;
+        load.conversation = self.protocol.conversation();
+        let (helper, bar) = (helper()?, Bar::of_steps());
+        let recorded = loaded::record(plain, &load, &front_end(&helper, &bar), folder);
+        bar.finish();
+        Ok(recorded?)
+    }
+
     fn plain(&self) -> recording::Options {
         let mut plain = recording::Options::of(self.command.clone());
         plain.goals.time = self.time;

@@ -73,7 +73,7 @@ pub fn record(
         ];
         options.environment.extend(variables.map(|(name, value)| (name.into(), value)));
     }
-    let stop = options.stop.clone();
+    let control = options.control.clone();
     let (recorded, warmed) = thread::scope(|scope| {
         let recording = scope.spawn(|| recording::record(&options, folder));
         let has_ended =
@@ -81,7 +81,7 @@ pub fn record(
         let load = start_load(program, workload, start, front_end, has_ended);
         let in_vain = load.is_ok() && !has_ended(program.patience)?;
         if in_vain || load.is_err() {
-            stop.now();
+            control.end();
         }
         let recorded = recording.join().expect("a recording does not panic");
         // What became of the program says more than that there was nothing to connect to.

@@ -76,6 +76,9 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     for line in headline(recording, shown) {
         say(&line);
     }
+    for line in steps::stays(capture, recording) {
+        say(&line);
+    }
     for line in processes(recording) {
         say(&line);
     }
