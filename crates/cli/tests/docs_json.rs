@@ -56,8 +56,12 @@ const SHARED: [(&str, &str, &str); 38] = [
 ];
 
 /// Objects whose keys are names of things and no fields: section, path.
-const NAMED: [(&str, &str); 5] = [
+const NAMED: [(&str, &str); 9] = [
     ("record", "objects"),
+    ("record", "steps.idle"),
+    ("record", "steps.thread"),
+    ("record", "steps.left"),
+    ("record", "closed"),
     ("record", "symbols.unusable_modules"),
     ("moment", "objects"),
     ("compare --json", "configurations[].objects"),

@@ -258,10 +258,15 @@ impl<'a> Observer<'a> {
         self.over_time.add(elapsed, &sight, "");
         let rested = matches!(self.reached, Some(Reached::Rest { .. } | Reached::Restless { .. }));
         if let Some(wanted) = self.waiting.goals().at_rest.filter(|_| !rested) {
-            self.problems.push(format!(
-                "there never were {wanted} SSL objects at rest: at most {} were seen",
-                self.most
-            ));
+            let most = self.most;
+            self.problems.push(if u64::try_from(most).is_ok_and(|most| most >= wanted) {
+                format!(
+                    "there were up to {most} SSL objects, but never {wanted} or more whose number \
+                     stayed the same for long enough to be called at rest"
+                )
+            } else {
+                format!("there never were {wanted} SSL objects: at most {most} were seen")
+            });
         }
         Observed {
             moments: self.moments,

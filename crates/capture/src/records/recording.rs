@@ -47,12 +47,12 @@ pub struct Recording {
     pub per_connection: Option<PerSslObject>,
     /// What one connection costs by the steps between looks at the ledgers; `null` where that
     /// cannot be said. `per_connection` and the folder's baseline are by it where it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub steps: Option<StepsRecord>,
     /// The last still moment before the capture without SSL objects; `null` when there was none.
     pub baseline: Option<BaselineRecord>,
     /// The moment at which the connections of the capture were closed; `null` without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub closed: Option<ClosedRecord>,
     /// Live OpenSSL objects by kind at the capture.
     pub objects: BTreeMap<String, i64>,

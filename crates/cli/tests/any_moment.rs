@@ -1,0 +1,205 @@
+//! What one connection costs does not depend on when somebody looked: not on the load, its pauses,
+//! its number of connections, or the moment of the capture.
+
+use load as _; // for the zlib that OpenSSL calls
+
+#[path = "programs/certificate.rs"]
+mod certificate;
+#[path = "programs/clients.rs"]
+mod clients;
+#[path = "programs/needed.rs"]
+mod needed;
+mod program;
+#[path = "programs/server.rs"]
+mod server;
+
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use clients::{Client, Talk};
+use needed::FIXTURES;
+use program::{path, text, tlsheap_in};
+use rustix::process::Signal;
+use serde_json::Value;
+use server::{Ready, Server, free_port};
+use tempfile::TempDir;
+
+/// A server, and how it is told where to listen.
+struct Subject {
+    place: TempDir,
+    command: Vec<String>,
+}
+
+impl Subject {
+    /// asyncio's echo server, or Node's.
+    fn of(program: &str, script: &str) -> Option<Subject> {
+        let program = needed::program(program)?;
+        let script = format!("{FIXTURES}/{script}");
+        let words = [&program, &script, "certificate.pem", "key.pem"];
+        let command = words.into_iter().map(str::to_owned).collect();
+        Some(Subject { place: certificate::place(), command })
+    }
+
+    /// With `--load`, in one command.
+    fn loaded(&self, connections: &str) -> Value {
+        let port = free_port().to_string();
+        let (address, folder) = (format!("127.0.0.1:{port}"), format!("load-{connections}"));
+        let options = [
+            "record",
+            "--load",
+            &address,
+            "--protocol",
+            "echo",
+            "-n",
+            connections,
+            "--out",
+            &folder,
+        ];
+        let command: Vec<&str> = self.command.iter().map(String::as_str).collect();
+        let output =
+            tlsheap_in(self.place.path(), &[&options, &["--"][..], &command, &[&port]].concat());
+        let words = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{words}");
+        assert!(words.contains("One connection (SSL object) costs "), "{words}");
+        assert!(words.contains("nothing stays of a connection that is gone"), "{words}");
+        record_of(&self.place.path().join(folder))
+    }
+
+    /// Recorded under connections of ours, until the capture in their midst.
+    fn recorded(&self, name: &str, connect: impl FnOnce(u16) -> Vec<Client>) -> Value {
+        let program = env!("CARGO_BIN_EXE_tlsheap").to_owned();
+        let options = ["record", "--out", name, "--"].map(str::to_owned);
+        let command = [&[program], &options[..], &self.command].concat();
+        let server = Server::start(&command, Ready::Line("ready "), self.place.path());
+        let open = connect(server.port);
+        // The capture is made at a SIGTERM, which ends the program.
+        server.signal(Signal::TERM);
+        sleep(Duration::from_millis(500));
+        drop(open);
+        server.end();
+        record_of(&self.place.path().join(name))
+    }
+
+    /// With rests, and after some that came and went.
+    fn calmly(&self) -> Value {
+        self.recorded("calmly", |port| {
+            for _ in 0..20 {
+                Client::open(port, Talk::Echo).close(Talk::Echo);
+            }
+            sleep(Duration::from_secs(2));
+            let open = (0..20).map(|_| Client::open(port, Talk::Echo)).collect();
+            sleep(Duration::from_secs(2));
+            open
+        })
+    }
+
+    /// As `chance` has it.
+    fn by_chance(&self, seed: u64) -> Value {
+        let mut chance = Chance(seed);
+        self.recorded(&format!("chance-{seed}"), |port| {
+            let mut open = Vec::new();
+            for _ in 0..8 + chance.below(6) {
+                for _ in 0..1 + chance.below(12) {
+                    open.push(Client::open(port, Talk::Echo));
+                }
+                sleep(Duration::from_millis(chance.below(300)));
+                for _ in 0..chance.below(open.len() as u64) {
+                    let one = open.swap_remove(chance.below(open.len() as u64) as usize);
+                    if chance.below(2) == 0 { one.close(Talk::Echo) } else { drop(one) }
+                }
+                sleep(Duration::from_millis(chance.below(300)));
+            }
+            open
+        })
+    }
+}
+
+/// Numbers that look like chance and are the same in every run of the test.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit.max(1)
+    }
+}
+
+fn record_of(folder: &Path) -> Value {
+    let text = fs::read(folder.join("run.json")).expect("the recording was written");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+fn figure(record: &Value, name: &str) -> f64 {
+    let figure = &record["steps"][name];
+    figure.as_f64().unwrap_or_else(|| panic!("{name}: {record:#}"))
+}
+
+/// As tests of the distribution's own Node and Python; the machine may be busy.
+fn is_the_same_at_any_moment(subject: &Subject) {
+    let few = subject.loaded("10");
+    let many = subject.loaded("35");
+    let truth = figure(&few, "bytes");
+    assert_eq!(figure(&many, "bytes"), truth, "with 35 connections as with 10");
+    assert!(truth > 10_000.0 && truth.fract() == 0.0, "{truth}");
+    assert_eq!(figure(&many, "blocks").fract(), 0.0);
+    assert_eq!(many["steps"]["certain"], true, "{many:#}");
+    assert_eq!(many["connections"], 70);
+    assert_eq!(many["closed"]["ssl_objects"], 0);
+
+    // Clients of this test, which offer other keys than those of `load`.
+    let calmly = subject.calmly();
+    let truth = figure(&calmly, "bytes");
+    assert_eq!(calmly["steps"]["certain"], true, "{calmly:#}");
+    let (held, before) = (&calmly["openssl"], &calmly["baseline"]["openssl"]);
+    let bytes = |counts: &Value| counts["inuse_bytes"].as_f64().unwrap();
+    assert_eq!((bytes(held) - bytes(before)) / 20.0, truth, "between two still moments");
+    for seed in [1, 22, 333] {
+        let record = subject.by_chance(seed);
+        let found = figure(&record, "bytes");
+        let near = truth * 0.01;
+        if record["steps"]["certain"] == true {
+            assert!((found - truth).abs() <= near, "seed {seed}: {found}, not {truth}");
+        } else {
+            let end = |at: usize| record["steps"]["bytes_interval"][at].as_f64().unwrap();
+            let (low, high) = (end(0) - near, end(1) + near);
+            assert!((low..=high).contains(&truth), "seed {seed}: {low} to {high}, not {truth}");
+        }
+        println!("seed {seed}: {found} of {truth}, {}", record["steps"]);
+    }
+}
+
+#[test]
+fn asyncio_costs_the_same_whenever_somebody_looks() {
+    if let Some(subject) = Subject::of("python3", "echo_asyncio.py") {
+        is_the_same_at_any_moment(&subject);
+    }
+}
+
+#[test]
+fn node_costs_the_same_whenever_somebody_looks() {
+    if let Some(subject) = Subject::of("node", "echo.js") {
+        is_the_same_at_any_moment(&subject);
+    }
+}
+
+#[test]
+fn a_load_that_does_not_fit_the_program_is_said() {
+    let Some(subject) = Subject::of("python3", "echo_asyncio.py") else { return };
+    let port = free_port().to_string();
+    let address = format!("127.0.0.1:{port}");
+    let command: Vec<&str> = subject.command.iter().map(String::as_str).collect();
+    // It waits for its client to speak; Redis's client waits for no welcome either.
+    let options = ["record", "--load", &address, "--protocol", "redis", "-n", "3", "--"];
+    let output = tlsheap_in(subject.place.path(), &[&options, &command[..], &[&port]].concat());
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{words}");
+    assert!(words.contains("Is --protocol right?"), "{words}");
+
+    let options = ["record", "--load", &address, "--at-rest", "3", "--", "true"];
+    let output = tlsheap_in(subject.place.path(), &options);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(path(subject.place.path()).len() > 1);
+}
