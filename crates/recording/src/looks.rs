@@ -36,6 +36,8 @@ impl Line {
 pub struct Gathered {
     lines: HashMap<Line, u32>,
     processes: BTreeMap<PathBuf, OfProcess>,
+    /// All processes that run as if they were one.
+    together: Looks,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -43,9 +45,19 @@ struct OfProcess {
     looks: Looks,
     /// The number of each site's line, in the order of the ledger's sites.
     of_sites: Vec<u32>,
-    /// With the fewest connections behind the first ones, and with the most.
-    fewest: Option<(i64, Arc<Snapshot>)>,
+    /// With the fewest connections, behind the first ones if it came to that, and with the most.
+    fewest: Option<Fewest>,
     most: Option<(i64, Arc<Snapshot>)>,
+    /// SSL objects that were live at the last look, and ever made.
+    live: i64,
+    made: i64,
+}
+
+#[derive(Clone, Debug)]
+struct Fewest {
+    is_warm: bool,
+    live: i64,
+    snapshot: Arc<Snapshot>,
 }
 
 /// What one connection costs, and what of the processes' memory is connections' by that.
@@ -60,20 +72,47 @@ pub struct Cost<'a> {
 impl Gathered {
     /// Takes note of what is seen of the processes that run.
     pub fn add(&mut self, sight: &Sight) {
+        let mut together = Look::default();
+        let mut held: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
         for (path, snapshot) in &sight.ledgers {
-            if let Some(ssl) = sight.ssl_of_running.get(path) {
-                let of_sites = self.lines_of(path, snapshot);
-                let look = look(snapshot, &of_sites, *ssl);
-                let process = self.processes.entry(path.clone()).or_default();
-                process.looks.add(&look);
-                process.of_sites = of_sites;
-                process.keep_extremes(snapshot, *ssl);
+            let Some(ssl) = sight.ssl_of_running.get(path) else {
+                self.end(path);
+                continue;
+            };
+            let of_sites = self.lines_of(path, snapshot);
+            let look = look(snapshot, &of_sites, *ssl);
+            for (line, blocks, bytes) in &look.held {
+                let sum = held.entry(*line).or_default();
+                *sum = (sum.0.saturating_add(*blocks), sum.1.saturating_add(*bytes));
+            }
+            together.numbers.live += ssl.live;
+            let process = self.processes.entry(path.clone()).or_default();
+            process.looks.add(&look);
+            process.of_sites = of_sites;
+            process.keep_extremes(snapshot, *ssl);
+            (process.live, process.made) = (ssl.live, ssl.made);
+        }
+        // Those of processes that have ended were made as well.
+        together.numbers.made = self.processes.values().map(|process| process.made).sum();
+        together.held = held.into_iter().map(|(line, sum)| (line, sum.0, sum.1)).collect();
+        self.together.add(&together);
+    }
+
+    /// The process has ended: what it held has gone with it.
+    fn end(&mut self, path: &Path) {
+        if let Some(process) = self.processes.get_mut(path) {
+            process.looks.end();
+            process.live = 0;
+            // There may be thousands of those.
+            if !process.looks.has_connections() {
+                self.processes.remove(path);
             }
         }
     }
 
     /// The last looks are of the capture: the connections that are open now are its own.
     pub fn mark(&mut self) {
+        self.together.mark();
         for process in self.processes.values_mut() {
             process.looks.mark();
         }
@@ -92,15 +131,24 @@ impl Gathered {
 
     /// What one connection costs, where that can be said.
     pub fn cost(&self) -> Option<Cost<'_>> {
-        let (paths, looks): (Vec<&Path>, Vec<&Looks>) = self
+        let with_connections: Vec<(&Path, &OfProcess)> = self
             .processes
             .iter()
             .filter(|(_, process)| process.looks.has_connections())
-            .map(|(path, process)| (path.as_path(), &process.looks))
-            .unzip();
-        let each = estimate(&looks)?;
-        let open = paths.into_iter().zip(each.open_connections.iter().copied()).collect();
-        Some(Cost { each, gathered: self, open })
+            .map(|(path, process)| (path.as_path(), process))
+            .collect();
+        // What a process pays once is its connection's where each has one of its own.
+        let of_one = with_connections.iter().filter(|(_, process)| process.made <= 1).count();
+        let (each, open) = if 2 * of_one > with_connections.len() && with_connections.len() > 1 {
+            (estimate(&[&self.together])?, with_connections.iter().map(|(_, it)| it.live).collect())
+        } else {
+            let looks: Vec<&Looks> = with_connections.iter().map(|(_, it)| &it.looks).collect();
+            let each = estimate(&looks)?;
+            let open = each.open_connections.clone();
+            (each, open)
+        };
+        let paths = with_connections.into_iter().map(|(path, _)| path);
+        Some(Cost { each, gathered: self, open: paths.zip(open).collect() })
     }
 }
 
@@ -108,9 +156,13 @@ impl OfProcess {
     fn keep_extremes(&mut self, snapshot: &Arc<Snapshot>, ssl: SslObjects) {
         let live = ssl.live;
         // What the first connections pay once must not look like growth.
-        let cold = ssl.made < WARM;
-        if cold || self.fewest.as_ref().is_none_or(|(fewest, _)| live <= *fewest) {
-            self.fewest = Some((live, Arc::clone(snapshot)));
+        let is_warm = ssl.made >= WARM;
+        let is_better = self
+            .fewest
+            .as_ref()
+            .is_none_or(|fewest| (is_warm, -live) >= (fewest.is_warm, -fewest.live));
+        if is_better {
+            self.fewest = Some(Fewest { is_warm, live, snapshot: Arc::clone(snapshot) });
         }
         if self.most.as_ref().is_none_or(|(most, _)| live >= *most) {
             self.most = Some((live, Arc::clone(snapshot)));
@@ -120,7 +172,9 @@ impl OfProcess {
     /// Bytes and blocks by which each site grew from the fewest connections to those of `now`.
     fn growth(&self, open: i64, now: &Snapshot) -> Vec<(u64, u64)> {
         let nothing = Vec::new();
-        let Some((fewest, before)) = &self.fewest else { return nothing };
+        let Some(Fewest { live: fewest, snapshot: before, .. }) = &self.fewest else {
+            return nothing;
+        };
         let after = match &self.most {
             Some((_, most)) if open <= *fewest => most,
             _ => now,
@@ -140,7 +194,7 @@ impl OfProcess {
 impl Cost<'_> {
     /// Open connections of all processes.
     pub fn connections(&self) -> u64 {
-        u64::try_from(self.each.open_connections.iter().sum::<i64>()).unwrap_or_default()
+        u64::try_from(self.open.values().sum::<i64>()).unwrap_or_default()
     }
 
     /// Bytes and blocks of the connections that are open in a process, at each site of its ledger:
@@ -172,7 +226,7 @@ impl Cost<'_> {
     }
 }
 
-/// Divides `all` among sites by `weight`, to none more than `most`; what is left goes to those that
+/// Divides `all` among sites by `weight`, or if none has any, by `most`, to none more than `most`; what is left goes to those that
 /// have room.
 fn divide(
     all: u64,
@@ -180,6 +234,8 @@ fn divide(
     weight: impl Fn(&usize) -> u64,
     most: impl Fn(&usize) -> u64,
 ) -> Vec<u64> {
+    let grown = sites.iter().any(|at| weight(at) > 0);
+    let weight = |at: &usize| if grown { weight(at) } else { most(at) };
     let weights: u128 = sites.iter().map(|at| u128::from(weight(at))).sum();
     let mut left = all;
     let mut parts: Vec<u64> = sites
@@ -232,7 +288,7 @@ mod tests {
         };
         assert_eq!(divided(10, &[1, 1, 1], &[9, 9, 9]), [4, 3, 3]);
         assert_eq!(divided(10, &[0, 5, 0], &[9, 7, 9]), [3, 7, 0]);
-        assert_eq!(divided(10, &[0, 0], &[6, 6]), [6, 4]);
+        assert_eq!(divided(10, &[0, 0], &[6, 6]), [5, 5]);
         assert_eq!(divided(10, &[3, 3], &[2, 2]), [2, 2]);
     }
 

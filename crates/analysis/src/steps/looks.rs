@@ -149,6 +149,13 @@ impl Looks {
         self.marked = self.kept.last().map(|last| last.numbers);
     }
 
+    /// The process has ended, and has no connections any more.
+    pub fn end(&mut self) {
+        if self.marked.is_none() {
+            self.marked = Some(Numbers::default());
+        }
+    }
+
     /// Whether an SSL object was ever seen.
     pub fn has_connections(&self) -> bool {
         self.kept.last().is_some_and(|last| last.numbers.made > 0)

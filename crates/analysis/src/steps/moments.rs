@@ -5,13 +5,7 @@ use crate::steps::looks::Looks;
 /// After so many connections what is paid once is paid.
 pub(super) const WARM: i64 = 16;
 
-/// So many still moments after that are enough, between them so many changes of the number of
-/// connections.
-const STILL: usize = 4;
-const STILL_CHANGES: usize = 2;
-
-/// Two still moments are enough as well where they are so many connections apart: what is not a
-/// whole number for each of these does not divide by them.
+/// What is not a whole number for each connection does not divide by so many.
 pub(super) const FAR: i64 = 8;
 
 /// The part of the still moments with one and the same number of connections that may be half a
@@ -36,14 +30,13 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    /// Still moments after the first connections, where they are enough.
+    /// Still moments after the first connections, where there is a change between any.
     pub fn still(processes: &[&Looks], hidden: bool) -> Option<Moments> {
         let is_warm = |looks: &Looks, look: usize| looks.numbers(look).made >= WARM;
         let moments = Moments::that(processes, Tier::Still, hidden, |looks, look| {
             looks.is_still(look) && is_warm(looks, look)
         });
-        let several = moments.count() >= STILL && moments.changes(processes) >= STILL_CHANGES;
-        (several || moments.farthest(processes) >= FAR).then_some(moments)
+        (moments.changes(processes) > 0).then_some(moments)
     }
 
     /// Still moments, the cold ones among them, where there is a change between any.
@@ -78,16 +71,6 @@ impl Moments {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.of.iter().map(Vec::len).sum()
-    }
-
-    /// How many connections lie between two moments of a process at most.
-    fn farthest(&self, processes: &[&Looks]) -> i64 {
-        let of_one = |(looks, of): (&&Looks, &Vec<usize>)| {
-            let live = |at: &usize| looks.numbers(*at).live;
-            let least = of.iter().map(live).min()?;
-            of.iter().map(live).max().map(|most| most - least)
-        };
-        processes.iter().zip(&self.of).filter_map(of_one).max().unwrap_or_default()
     }
 
     /// How often the number of connections is another than at the moment before.

@@ -6,6 +6,9 @@ use analysis::per_connection::growth;
 use capture::Capture;
 use capture::records::recording::{EachRecord, LooksUsed, Recording, StepsRecord};
 
+/// Fewer changes than this may be a chance.
+const FEW: usize = 4;
+
 /// Bytes that are not worth a word.
 const NOTHING: f64 = 0.5;
 
@@ -25,6 +28,13 @@ fn figure(steps: &StepsRecord) -> String {
     if steps.certain {
         return format!(
             "One connection (SSL object) costs {} bytes of OpenSSL memory in {} blocks.",
+            rounded(bytes),
+            one_decimal(blocks),
+        );
+    }
+    if high - low < 1.0 {
+        return format!(
+            "One connection (SSL object) costs about {} bytes of OpenSSL memory in {} blocks.",
             rounded(bytes),
             one_decimal(blocks),
         );
@@ -87,6 +97,9 @@ fn apart(steps: &StepsRecord) -> Vec<String> {
 
 fn why_uncertain(steps: &StepsRecord) -> &'static str {
     match steps.from {
+        LooksUsed::StillMoments if steps.changes < FEW => {
+            "More connections that come and go would make it certain: `--load HOST:PORT` makes them."
+        }
         LooksUsed::StillMoments => {
             "It is no whole number of blocks: there may be several kinds of connections, or objects \
              that are no connections."
