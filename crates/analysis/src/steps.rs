@@ -18,6 +18,7 @@ mod column;
 mod level;
 mod looks;
 mod moments;
+mod open_files;
 mod pairs;
 mod vote;
 
@@ -28,6 +29,7 @@ pub use moments::Tier;
 
 use crate::steps::column::{Column, column};
 use crate::steps::moments::Moments;
+use crate::steps::open_files::OpenFiles;
 use crate::steps::pairs::Pairs;
 
 /// What a process's memory may follow, in the order in which each is given its part.
@@ -83,6 +85,9 @@ pub struct StepCost {
     pub changes: usize,
     /// The part of the bytes for which a whole number won, from 0 to 1.
     pub sure: f64,
+    /// Some objects have outlived their connections, and are not told apart: the figure is of an
+    /// object.
+    pub mixed: bool,
     /// Bytes paid once: held at the last look, by neither connections nor anything else that is
     /// told apart, and not held before the first connection. `None` where the processes did not
     /// stand still before it.
@@ -103,6 +108,9 @@ const FEW_CHANGES: usize = 4;
 /// The part of the bytes for which a whole number has to win.
 const SURE: f64 = 0.95;
 
+/// What an open connection and a closed object hold is the same within this part.
+const SAME: f64 = 0.01;
+
 /// How wide the interval may be, in parts of the figure, for the figure to be said without it.
 const NARROW: f64 = 0.001;
 
@@ -111,7 +119,7 @@ impl StepCost {
     pub fn is_certain(&self) -> bool {
         let width = self.interval.high - self.interval.low;
         let enough = self.changes >= FEW_CHANGES || self.tier == Tier::Still;
-        enough && self.sure >= SURE && width <= NARROW * self.open.bytes.abs()
+        !self.mixed && enough && self.sure >= SURE && width <= NARROW * self.open.bytes.abs()
     }
 }
 
@@ -119,15 +127,29 @@ impl StepCost {
 /// can be said: the number of connections never changed after the first look, or their memory did
 /// not change with it.
 pub fn estimate(processes: &[&Looks]) -> Option<StepCost> {
-    let hidden = moments::has_hidden(processes);
-    let warm = Moments::still(processes, hidden);
-    let all = Moments::all(processes, hidden);
+    let open_files = OpenFiles::of(processes);
+    let apart = open_files.as_deref().and_then(|files| by_moments(processes, Some(files)));
+    // What an object holds may be the same whether its connection is open or not; then other
+    // files came and went.
+    match apart {
+        Some(cost) if cost.tells_idle_apart() => Some(cost),
+        Some(_) => by_moments(processes, None),
+        // There are such objects, and connections are not told apart from them.
+        None => {
+            by_moments(processes, None).map(|cost| StepCost { mixed: open_files.is_some(), ..cost })
+        }
+    }
+}
+
+fn by_moments(processes: &[&Looks], open_files: Option<&[OpenFiles]>) -> Option<StepCost> {
+    let warm = Moments::still(processes, open_files);
+    let all = Moments::all(processes, open_files);
     let chosen = warm.as_ref().unwrap_or(&all);
     let cost = of_moments(processes, chosen)?;
     let cross_check = match chosen.tier {
         Tier::Still => None,
         // Cold ones among them: what was paid once may be in their figure, so it is a bound.
-        Tier::Any => Moments::any_still(processes, hidden)
+        Tier::Any => Moments::any_still(processes, open_files)
             .and_then(|moments| of_moments(processes, &moments)),
     };
     Some(match cross_check {
@@ -137,6 +159,12 @@ pub fn estimate(processes: &[&Looks]) -> Option<StepCost> {
 }
 
 impl StepCost {
+    /// Whether closed objects hold something else than open connections.
+    fn tells_idle_apart(&self) -> bool {
+        let differ = |idle: Each| (idle.bytes - self.open.bytes).abs() > SAME * self.open.bytes;
+        self.idle.is_some_and(differ)
+    }
+
     /// With an interval that has the figure of other moments in it.
     fn spanning(mut self, other: &StepCost) -> StepCost {
         self.interval.low = self.interval.low.min(other.open.bytes);
@@ -145,7 +173,7 @@ impl StepCost {
     }
 }
 
-fn of_moments(processes: &[&Looks], moments: &Moments) -> Option<StepCost> {
+fn of_moments(processes: &[&Looks], moments: &Moments<'_>) -> Option<StepCost> {
     let pairs = Pairs::of(processes, moments)?;
     let mut cost = StepCost {
         open: Each::default(),
@@ -157,6 +185,7 @@ fn of_moments(processes: &[&Looks], moments: &Moments) -> Option<StepCost> {
         looks: moments.count(),
         changes: moments.changes(processes),
         sure: 1.0,
+        mixed: false,
         once_bytes: None,
         open_connections: Vec::new(),
         idle_objects: 0,
@@ -186,16 +215,19 @@ fn of_moments(processes: &[&Looks], moments: &Moments) -> Option<StepCost> {
         }
     }
     let mut once_bytes = 0.0;
-    for (looks, grown) in processes.iter().zip(by_process) {
-        let numbers = looks.since_the_first_object(moments.hidden);
+    for (process, (looks, grown)) in processes.iter().zip(by_process).enumerate() {
+        let open_files = moments.open_files(process);
+        let numbers = looks.since_the_first_object(open_files);
         let each = |follows| parts.get(follows).copied().unwrap_or_default().bytes;
         let held: f64 =
             numbers.iter().map(|(follows, number)| each(follows) * *number as f64).sum();
         once_bytes += grown - held;
-        let counted = looks.at_the_mark(moments.hidden);
+        let counted = looks.at_the_mark(open_files);
         let number = |follows| counted.get(&follows).copied().unwrap_or_default();
-        cost.open_connections.push(number(Follows::Open));
-        cost.idle_objects += number(Follows::Idle);
+        let live = number(Follows::Open) + number(Follows::Idle);
+        let open = number(Follows::Open).clamp(0, live.max(0));
+        cost.open_connections.push(open);
+        cost.idle_objects += live - open;
     }
     let known = processes.iter().all(|looks| looks.stood_still_before());
     cost.once_bytes = known.then_some(once_bytes);

@@ -44,6 +44,13 @@ impl Subject {
 
     /// With `--load`, in one command.
     fn loaded(&self, connections: &str) -> Value {
+        let (record, words) = self.loaded_with(connections, &[]);
+        assert!(words.contains("nothing stays of a connection that is gone"), "{words}");
+        record
+    }
+
+    /// With `--load`, and more arguments of the program: the record, and what was said.
+    fn loaded_with(&self, connections: &str, arguments: &[&str]) -> (Value, String) {
         let port = free_port().to_string();
         let (address, folder) = (format!("127.0.0.1:{port}"), format!("load-{connections}"));
         let options = [
@@ -58,13 +65,17 @@ impl Subject {
             &folder,
         ];
         let command: Vec<&str> = self.command.iter().map(String::as_str).collect();
-        let output =
-            tlsheap_in(self.place.path(), &[&options, &["--"][..], &command, &[&port]].concat());
+        let output = tlsheap_in(
+            self.place.path(),
+            &[&options, &["--"][..], &command, &[&port], arguments].concat(),
+        );
         let words = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{words}");
         assert!(words.contains("One connection (SSL object) costs "), "{words}");
-        assert!(words.contains("nothing stays of a connection that is gone"), "{words}");
-        record_of(&self.place.path().join(folder))
+        let place = self.place.path().join(folder);
+        let record = record_of(&place);
+        fs::remove_dir_all(place).expect("it was just written");
+        (record, words)
     }
 
     /// Recorded under connections of ours, until the capture in their midst.
@@ -183,6 +194,25 @@ fn node_costs_the_same_whenever_somebody_looks() {
     if let Some(subject) = Subject::of("node", "echo.js") {
         is_the_same_at_any_moment(&subject);
     }
+}
+
+#[test]
+fn objects_that_a_collector_has_yet_to_free_are_no_connections() {
+    let Some(subject) = Subject::of("python3", "echo_collected.py") else { return };
+    let (truth, _) = subject.loaded_with("20", &["--at-once"]);
+    assert_eq!(
+        (&truth["steps"]["certain"], &truth["steps"]["idle_objects"]),
+        (&true.into(), &0.into())
+    );
+    let (found, words) = subject.loaded_with("20", &[]);
+    // By open files: a client that is accepted and has no SSL object yet has one.
+    let open = found["connections"].as_i64().unwrap();
+    assert!((39..=41).contains(&open), "{found:#}");
+    let idle = found["steps"]["idle_objects"].as_i64().unwrap();
+    assert!(idle > 0, "{found:#}");
+    assert!(words.contains(" SSL objects are closed and not freed"), "{words}");
+    let (found, truth) = (figure(&found, "bytes"), figure(&truth, "bytes"));
+    assert!((found - truth).abs() <= truth * 0.01, "{found}, not {truth}");
 }
 
 #[test]

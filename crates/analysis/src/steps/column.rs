@@ -32,7 +32,12 @@ pub(super) struct Column {
 }
 
 /// What the line holds by the moments and their pairs.
-pub(super) fn column(processes: &[&Looks], moments: &Moments, pairs: &Pairs, line: u32) -> Column {
+pub(super) fn column(
+    processes: &[&Looks],
+    moments: &Moments<'_>,
+    pairs: &Pairs,
+    line: u32,
+) -> Column {
     let held: Vec<Vec<(i64, i64)>> = processes.iter().map(|looks| looks.column(line)).collect();
     let (mut blocks, mut bytes, mut before) = (Vec::new(), Vec::new(), Vec::new());
     for pair in pairs.all() {
@@ -77,14 +82,14 @@ fn by_number(
 /// Rows for a line: what memory may follow, and blocks and bytes of each row.
 #[derive(Default)]
 struct Rows {
-    rows: Vec<Vec<f64>>,
+    numbers: Vec<Vec<f64>>,
     blocks: Vec<f64>,
     bytes: Vec<f64>,
 }
 
 impl Rows {
     fn push(&mut self, row: Vec<f64>, held: (i64, i64)) {
-        self.rows.push(row);
+        self.numbers.push(row);
         self.blocks.push(held.0 as f64);
         self.bytes.push(held.1 as f64);
     }
@@ -92,7 +97,7 @@ impl Rows {
     /// The levels of all warm moments; each process has its own beginning.
     fn of_levels(
         processes: &[&Looks],
-        moments: &Moments,
+        moments: &Moments<'_>,
         follows: &[Follows],
         held: &[Vec<(i64, i64)>],
     ) -> Rows {
@@ -102,8 +107,9 @@ impl Rows {
                 let numbers = processes[process].numbers(*look);
                 if numbers.made >= WARM {
                     let own = |other: usize| f64::from(u8::from(other == process));
-                    let number =
-                        |follows: &Follows| follows.number(&numbers, moments.hidden) as f64;
+                    let number = |follows: &Follows| {
+                        follows.number(&numbers, moments.open_files(process)) as f64
+                    };
                     let row = follows.iter().map(number).chain((0..processes.len()).map(own));
                     rows.push(row.collect(), held[process][*look]);
                 }
@@ -116,7 +122,7 @@ impl Rows {
     /// slowly, and levels would have the same chance in them many times.
     fn of_steps(
         processes: &[&Looks],
-        moments: &Moments,
+        moments: &Moments<'_>,
         follows: &[Follows],
         held: &[Vec<(i64, i64)>],
     ) -> Rows {
@@ -125,7 +131,7 @@ impl Rows {
             for pair in of.windows(2) {
                 let [before, after] = [pair[0], pair[1]].map(|at| processes[process].numbers(at));
                 let step = |follows: &Follows| {
-                    let number = |numbers| follows.number(numbers, moments.hidden);
+                    let number = |numbers| follows.number(numbers, moments.open_files(process));
                     (number(&after) - number(&before)) as f64
                 };
                 let [before, after] = [pair[0], pair[1]].map(|at| held[process][at]);
@@ -140,12 +146,12 @@ impl Rows {
 /// By a line through all that was seen.
 fn through_all(
     processes: &[&Looks],
-    moments: &Moments,
+    moments: &Moments<'_>,
     pairs: &Pairs,
     held: &[Vec<(i64, i64)>],
 ) -> Option<Column> {
     let of = if moments.tier == Tier::Still { Rows::of_steps } else { Rows::of_levels };
-    let Rows { rows, blocks, bytes } = of(processes, moments, pairs.follows(), held);
+    let Rows { numbers: rows, blocks, bytes } = of(processes, moments, pairs.follows(), held);
     // A process without a warm moment has no beginning to be found.
     let mut used: Vec<usize> =
         (0..rows.first()?.len()).filter(|at| rows.iter().any(|row| row[*at] != 0.0)).collect();
@@ -176,7 +182,7 @@ fn through_all(
 /// for each connection was paid once, or it was not.
 fn between_extremes(
     processes: &[&Looks],
-    moments: &Moments,
+    moments: &Moments<'_>,
     held: &[Vec<(i64, i64)>],
     vote: Option<&Vote>,
 ) -> Column {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::steps::Follows;
+use crate::steps::open_files::OpenFiles;
 
 /// So many looks are kept of a process at most.
 const MOST: usize = 2_048;
@@ -191,24 +192,6 @@ impl Looks {
             .collect()
     }
 
-    /// Bytes in use at every look.
-    pub(super) fn totals(&self) -> Vec<i64> {
-        let mut steps = vec![0; self.kept.len()];
-        for column in self.lines.values() {
-            let mut before = 0;
-            for change in column {
-                steps[change.look as usize] += change.bytes - before;
-                before = change.bytes;
-            }
-        }
-        let mut sum = 0;
-        for step in &mut steps {
-            sum += *step;
-            *step = sum;
-        }
-        steps
-    }
-
     /// By how many bytes a line grew from before the first SSL object to the last look. Where no
     /// look was before it, from nothing.
     pub(super) fn grown_since_the_first_object(&self, line: u32) -> i64 {
@@ -230,32 +213,36 @@ impl Looks {
 
     /// By how much each number that memory follows grew from before the first SSL object to the
     /// last look.
-    pub(super) fn since_the_first_object(&self, hidden: bool) -> BTreeMap<Follows, i64> {
-        self.kept.last().map_or(BTreeMap::new(), |last| self.grown_to(&last.numbers, hidden))
+    pub(super) fn since_the_first_object(
+        &self,
+        open_files: Option<OpenFiles>,
+    ) -> BTreeMap<Follows, i64> {
+        self.kept.last().map_or(BTreeMap::new(), |last| self.grown_to(&last.numbers, open_files))
     }
 
     /// The same to the look of which connections are counted.
-    pub(super) fn at_the_mark(&self, hidden: bool) -> BTreeMap<Follows, i64> {
+    pub(super) fn at_the_mark(&self, open_files: Option<OpenFiles>) -> BTreeMap<Follows, i64> {
         match &self.marked {
-            Some(marked) => self.grown_to(marked, hidden),
-            None => self.since_the_first_object(hidden),
+            Some(marked) => self.grown_to(marked, open_files),
+            None => self.since_the_first_object(open_files),
         }
     }
 
-    fn grown_to(&self, then: &Numbers, hidden: bool) -> BTreeMap<Follows, i64> {
+    fn grown_to(&self, then: &Numbers, open_files: Option<OpenFiles>) -> BTreeMap<Follows, i64> {
         let first = self.kept.first().filter(|_| self.starts_before());
         let before = first.map(|first| first.numbers).unwrap_or_default();
         let all = [Follows::Open, Follows::Idle, Follows::Threads, Follows::Made];
-        let of = |follows: Follows| follows.number(then, hidden) - follows.number(&before, hidden);
+        let of = |follows: Follows| {
+            follows.number(then, open_files) - follows.number(&before, open_files)
+        };
         all.into_iter().map(|follows| (follows, of(follows))).collect()
     }
 }
 
 impl Follows {
-    /// How many there were. Of open and idle ones only the difference of two looks counts: among
-    /// the open files are always some others. Without `hidden` ones every live object is open.
-    pub(super) fn number(self, numbers: &Numbers, hidden: bool) -> i64 {
-        let open = numbers.files.filter(|_| hidden).unwrap_or(numbers.live);
+    /// How many there were. Where nothing tells open connections apart, every live object is one.
+    pub(super) fn number(self, numbers: &Numbers, open_files: Option<OpenFiles>) -> i64 {
+        let open = open_files.map_or(numbers.live, |files| files.connections(numbers));
         match self {
             Follows::Open => open,
             Follows::Idle => numbers.live - open,

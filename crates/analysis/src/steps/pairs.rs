@@ -31,8 +31,8 @@ pub(super) struct Pairs {
 
 impl Pairs {
     /// Of these moments; `None` where no two of them differ in what memory follows.
-    pub fn of(processes: &[&Looks], moments: &Moments) -> Option<Pairs> {
-        let candidates: &[Follows] = if moments.hidden {
+    pub fn of(processes: &[&Looks], moments: &Moments<'_>) -> Option<Pairs> {
+        let candidates: &[Follows] = if moments.tells_idle_apart() {
             &[Follows::Open, Follows::Idle, Follows::Threads, Follows::Made]
         } else {
             &[Follows::Open, Follows::Made]
@@ -40,14 +40,15 @@ impl Pairs {
         let mut all = Vec::new();
         for (process, of) in moments.of_each().iter().enumerate() {
             let looks = processes[process];
+            let open_files = moments.open_files(process);
             let mut apart = 1;
             while apart <= FARTHEST {
                 for (from, to) in of.iter().zip(of.iter().skip(apart)) {
                     let (before, after) = (looks.numbers(*from), looks.numbers(*to));
                     let mut steps = [0; FOLLOWED];
                     for (step, follows) in steps.iter_mut().zip(candidates) {
-                        *step = follows.number(&after, moments.hidden)
-                            - follows.number(&before, moments.hidden);
+                        *step = follows.number(&after, open_files)
+                            - follows.number(&before, open_files);
                     }
                     if steps != [0; FOLLOWED] {
                         all.push(Pair { process, from: *from, to: *to, steps });

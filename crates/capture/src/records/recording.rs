@@ -105,6 +105,8 @@ pub struct StepsRecord {
     pub changes: usize,
     /// Whether the figure may be said without its interval.
     pub certain: bool,
+    /// Whether objects have outlived their connections that could not be told apart.
+    pub mixed: bool,
     /// The part of the bytes for which a whole number of blocks was found, from 0 to 1.
     pub sure_share: f64,
     /// Requested bytes for each open connection.
@@ -161,6 +163,7 @@ impl From<&StepCost> for StepsRecord {
             looks: cost.looks,
             changes: cost.changes,
             certain: cost.is_certain(),
+            mixed: cost.mixed,
             sure_share: cost.sure,
             bytes: cost.open.bytes,
             blocks: cost.open.blocks,

@@ -96,6 +96,10 @@ fn apart(steps: &StepsRecord) -> Vec<String> {
 }
 
 fn why_uncertain(steps: &StepsRecord) -> &'static str {
+    if steps.mixed {
+        return "SSL objects have outlived their connections, and were not told apart from them: the \
+                figure is of an object, and of those there are more than connections.";
+    }
     match steps.from {
         LooksUsed::StillMoments if steps.changes < FEW => {
             "More connections that come and go would make it certain: `--load HOST:PORT` makes them."
