@@ -124,7 +124,11 @@ impl Blocks {
         grown: impl Fn(Table),
     ) -> Inserted {
         let mut full = full;
-        while self.leave(full, &grown) {
+        // Others may fill and leave levels meanwhile, but no level is filled that often.
+        for _ in 0..2 * LEVELS {
+            if !self.leave(full, &grown) {
+                break;
+            }
             full = self.current();
             match full.home(pointer).insert(pointer, block) {
                 Inserted::Full => {}

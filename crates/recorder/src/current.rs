@@ -3,12 +3,20 @@
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::recorder::Recorder;
+use crate::{process, start};
 
 static RECORDER: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
 
-/// The recorder, once it is installed.
+/// The recorder, once it is installed. In a child whose memory is still its parent's: after it has
+/// begun as a child does.
 #[inline]
 pub(crate) fn current() -> Option<&'static Recorder> {
+    if process::is_own() { published() } else { start::in_unseen_child() }
+}
+
+/// The recorder that was published last, whoever's it is.
+#[inline]
+pub(crate) fn published() -> Option<&'static Recorder> {
     let recorder = RECORDER.load(Ordering::Acquire);
     // SAFETY: NULL, or a leaked box that `publish` stored.
     unsafe { recorder.as_ref() }
@@ -24,6 +32,6 @@ pub(crate) fn publish(recorder: Box<Recorder>) -> &'static Recorder {
 /// Takes the recorder out of work, and returns it.
 pub(crate) fn take() -> Option<&'static Recorder> {
     let recorder = RECORDER.swap(std::ptr::null_mut(), Ordering::AcqRel);
-    // SAFETY: as in `current`.
+    // SAFETY: as in `published`.
     unsafe { recorder.as_ref() }
 }

@@ -12,7 +12,7 @@ use crate::habits::Known;
 use crate::recorder::Recorder;
 use crate::threads::{Inside, Seat, Seated};
 use crate::trace::Trace;
-use crate::{current, heritage, start};
+use crate::{current, heritage, process, start};
 
 /// Counts a block that the heap has just given.
 #[inline(always)]
@@ -72,6 +72,7 @@ fn insert(seat: Seat, pointer: usize, block: Block) -> bool {
 /// process starts the recorder where [`LedgerPlace::Folder`](crate::LedgerPlace::Folder) says so.
 #[inline(never)]
 fn allocated_otherwise(pointer: usize, bytes: u64, file: *const c_char, line: u64, frame: usize) {
+    process::ask_if_needed();
     if let Some(recorder) = current::current().or_else(start::start) {
         recorder.allocated(pointer, bytes, Caller { file, line, frame });
     }
@@ -119,6 +120,7 @@ fn count_free(mut seat: Seat, block: Block) {
 
 #[inline(never)]
 fn freed_otherwise(pointer: usize) {
+    process::ask_if_needed();
     match current::current() {
         Some(recorder) => recorder.freed(pointer),
         // Nothing to count in: a fork's ledger begins with its first allocation.

@@ -274,7 +274,10 @@ impl Habits {
     /// A habit of the site that is also of this shape, of those that begin with `first`.
     fn among(&self, first: u32, shape: Shape) -> u32 {
         let mut number = first;
-        while number != 0 {
+        for _ in 0..MOST {
+            if number == 0 {
+                break;
+            }
             let habit = &self.all[number as usize % MOST];
             if habit.innermost == Some(shape.innermost) {
                 break;

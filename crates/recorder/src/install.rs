@@ -6,7 +6,7 @@ use crate::error::InstallError;
 use crate::heap::{self, Heap, MemoryFunctions, OpensslFunctions};
 use crate::openssls;
 use crate::options::{LedgerPlace, Options};
-use crate::{bounds, current, sampling, start};
+use crate::{bounds, current, process, sampling, start, threads};
 
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 
@@ -41,6 +41,9 @@ pub unsafe fn install(
     if CLAIMED.swap(true, Ordering::AcqRel) {
         return Err(InstallError::AlreadyInstalled);
     }
+    process::prepare();
+    // A child cannot ask the loader, whose lock another thread may have held.
+    threads::single_threaded();
     bounds::remember_main_stack();
     // SAFETY: the caller's promises, passed on.
     let installed = unsafe { install_once(options.absolute(), heap, linked) };

@@ -56,6 +56,7 @@ mod moves;
 mod numbers;
 mod openssls;
 mod options;
+mod process;
 mod recorder;
 mod sampling;
 mod sandbox;

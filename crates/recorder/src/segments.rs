@@ -245,7 +245,8 @@ impl Segments {
         let tag = hash >> 32 << 32;
         let mut added = None;
         let mut at = hash as usize;
-        loop {
+        // At most half of the index is ever full.
+        for _ in 0..=self.mask {
             at &= self.mask;
             // SAFETY: masked to the index's length, which is mapped for good; zeroed memory is a
             // valid AtomicU64.
@@ -272,6 +273,7 @@ impl Segments {
             }
             at += 1;
         }
+        None
     }
 
     /// Adds a segment and returns its number; `None` when there is no room. The index, which has

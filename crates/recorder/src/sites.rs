@@ -68,7 +68,8 @@ impl Sites {
         let tag = hash >> NUMBER_BITS << NUMBER_BITS;
         let mut created = None;
         let mut at = (hash >> 7) as usize;
-        loop {
+        // At most half of the index is ever full.
+        for _ in 0..=self.mask {
             at &= self.mask;
             let entry = self.entry(at);
             let mut found = entry.load(Ordering::Acquire);
@@ -96,6 +97,7 @@ impl Sites {
             }
             at += 1;
         }
+        SiteId::DROPPED
     }
 
     #[cold]

@@ -2,14 +2,15 @@
 //! that programs which never do leave nothing behind; and what a forked child begins with.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ledger::{Capacities, Statistic};
 use ledger_writer::{Ledger, Permit};
 
 use crate::error::InstallError;
 use crate::options::{Children, LedgerPlace, Options};
+use crate::process::{self, Taken, Told};
 use crate::recorder::Recorder;
 use crate::threads::{self, Inside};
 use crate::{current, heritage, sampling};
@@ -18,6 +19,13 @@ use crate::{current, heritage, sampling};
 static OPTIONS: AtomicPtr<Options> = AtomicPtr::new(std::ptr::null_mut());
 /// One thread is in `start`.
 static STARTING: AtomicBool = AtomicBool::new(false);
+/// Allocations of threads that have not waited until the ledger was there.
+static MISSED: AtomicU64 = AtomicU64::new(0);
+/// As long a thread waits for another that makes the ledger. That takes milliseconds; on a full
+/// machine, or a slow disk, longer.
+const LONGEST: Duration = Duration::from_secs(2);
+/// A thread has waited so long: others go on at once.
+static TOO_LONG: AtomicBool = AtomicBool::new(false);
 /// There can be no ledger in this process.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
@@ -60,29 +68,65 @@ pub(crate) fn start() -> Option<&'static Recorder> {
     };
     // A signal handler that interrupts the start must not wait for its end.
     let _inside = Inside::enter()?;
+    let began = Instant::now();
     loop {
-        if let Some(recorder) = current::current() {
+        if let Some(recorder) = current::published() {
             return Some(recorder);
         }
         if FAILED.load(Ordering::Acquire) {
             return None;
         }
-        if !STARTING.swap(true, Ordering::AcqRel) {
+        if let Some(_starting) = Starting::alone() {
+            return current::published().or_else(|| begin_or_fail(options));
+        }
+        if TOO_LONG.load(Ordering::Relaxed) || began.elapsed() > LONGEST {
             break;
         }
         std::thread::yield_now();
     }
-    let started = current::current().map_or_else(|| begin(options), Ok);
-    let started = match started {
-        Ok(recorder) => Some(recorder),
+    TOO_LONG.store(true, Ordering::Relaxed);
+    MISSED.fetch_add(1, Ordering::SeqCst);
+    say_missed();
+    None
+}
+
+/// The right to make the ledger. It is given back however that ends: a panic in the host's
+/// [`Options::begun`] must not have others wait.
+struct Starting(());
+
+impl Starting {
+    fn alone() -> Option<Starting> {
+        // Not `then_some`: a `Starting` that is made and not handed out would end another's.
+        (!STARTING.swap(true, Ordering::AcqRel)).then(|| Starting(()))
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        STARTING.store(false, Ordering::Release);
+    }
+}
+
+fn begin_or_fail(options: &Options) -> Option<&'static Recorder> {
+    match begin(options) {
+        Ok(recorder) => {
+            say_missed();
+            Some(recorder)
+        }
         Err(error) => {
             fail();
             (options.begun)(Err(error));
             None
         }
-    };
-    STARTING.store(false, Ordering::Release);
-    started
+    }
+}
+
+/// Counts the allocations that nobody could wait for, if there is a ledger to say it in: who
+/// misses one and who makes the ledger both look.
+fn say_missed() {
+    if let Some(recorder) = current::published() {
+        recorder.ledger.add(Statistic::UntrackedBlocks, MISSED.swap(0, Ordering::SeqCst));
+    }
 }
 
 /// There is no ledger in this process, and will be none. Its parent's says so, if it has a parent
@@ -132,14 +176,50 @@ fn new_path(place: &LedgerPlace) -> PathBuf {
     path
 }
 
-/// In a forked child: the ledger goes on belonging to the parent. The next allocation makes one of
-/// the child's own, or the child runs unrecorded.
+/// The handler of `fork`, in the child.
 unsafe extern "C" fn in_child() {
+    // Unless an earlier handler has allocated: then it is done, as if there were no handlers.
+    if process::take_over(Told::ByHandler) == Taken::ByCaller {
+        begin_in_child(Told::ByHandler);
+    }
+}
+
+/// In a child that was made without the C library's handlers, at its first event, or before the
+/// recorder is installed: the recorder, if the child may count in it.
+#[cold]
+#[inline(never)]
+pub(crate) fn in_unseen_child() -> Option<&'static Recorder> {
+    match process::take_over(Told::ByMask) {
+        Taken::ByCaller => begin_in_child(Told::ByMask),
+        Taken::Before => {}
+        Taken::Not => {
+            // The parent's ledger may say so, and nothing more.
+            if !process::is_own()
+                && let Some(parent) = current::published()
+                && !UNSEEN.swap(true, Ordering::Relaxed)
+            {
+                parent.ledger.add(Statistic::UnrecordedChildren, 1);
+            }
+            return None;
+        }
+    }
+    current::published()
+}
+
+/// A thread other than the first has come into OpenSSL in a child that does not know itself yet.
+static UNSEEN: AtomicBool = AtomicBool::new(false);
+
+/// In a child: the ledger goes on belonging to the parent. The next allocation makes one of
+/// the child's own, or the child runs unrecorded.
+fn begin_in_child(told: Told) {
+    // Without its handlers, the C library has not made its own locks the child's: one that another
+    // thread of the parent held stays locked, and to make a ledger takes some of them.
+    let locks = told == Told::ByMask && !threads::is_single_threaded();
     let recorded = options().is_some_and(|options| options.children == Children::Recorded);
     if recorded {
         heritage::retire();
         sampling::begin_anew();
-    } else if let Some(recorder) = current::current() {
+    } else if let Some(recorder) = current::published() {
         recorder.detached.store(true, Ordering::Relaxed);
     }
     ledger_writer::forget_permits();
@@ -147,5 +227,12 @@ unsafe extern "C" fn in_child() {
     threads::stand_up();
     // The thread that was starting, or the file that could not be made, was the parent's.
     STARTING.store(false, Ordering::Release);
+    MISSED.store(0, Ordering::Relaxed);
+    TOO_LONG.store(false, Ordering::Relaxed);
+    UNSEEN.store(false, Ordering::Relaxed);
     FAILED.store(!recorded, Ordering::Release);
+    if recorded && locks {
+        fail();
+    }
+    process::settle_in();
 }

@@ -10,6 +10,7 @@ mod seat;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use ledger_writer::{Account, Accounts, Cell, Lease, Permit};
@@ -207,8 +208,19 @@ impl Accounts for Threads {
     }
 }
 
-/// Where the C library says whether the process has one thread; it does since 2.32.
-fn single_threaded() -> &'static AtomicU8 {
+/// Whether the process has one thread, as far as the C library says so.
+pub(crate) fn is_single_threaded() -> bool {
+    single_threaded().load(Ordering::Relaxed) != 0
+}
+
+/// Where the C library says whether the process has one thread; it does since 2.32. The first call
+/// asks the loader, which takes its lock.
+pub(crate) fn single_threaded() -> &'static AtomicU8 {
+    static PLACE: OnceLock<&AtomicU8> = OnceLock::new();
+    PLACE.get_or_init(find_single_threaded)
+}
+
+fn find_single_threaded() -> &'static AtomicU8 {
     static UNKNOWN: AtomicU8 = AtomicU8::new(0);
     // SAFETY: a C string; the answer is NULL when there is no such variable.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };

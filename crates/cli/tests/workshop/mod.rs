@@ -54,9 +54,15 @@ impl Workshop {
 
     /// Records the program, which has to say and return the same as by itself.
     pub fn record(&self, program: &Path, arguments: &[&str]) -> Recorded {
+        self.record_with(&[], program, arguments)
+    }
+
+    /// Records the program with options of `record`.
+    pub fn record_with(&self, options: &[&str], program: &Path, arguments: &[&str]) -> Recorded {
         let folder = self.0.path().join("run");
-        let start = ["record", "--out", path(&folder), "--", path(program)];
-        let output = program::tlsheap(&[&start, arguments].concat());
+        let start = ["record", "--out", path(&folder)];
+        let output =
+            program::tlsheap(&[&start, options, &["--", path(program)], arguments].concat());
         let plain = Command::new(program).args(arguments).output().unwrap();
         let words = text(&output.stderr);
         assert_eq!(text(&output.stdout), text(&plain.stdout), "{words}");

@@ -10,13 +10,14 @@ use crate::heritage::{self, Taken};
 use crate::recorder::Recorder;
 use crate::threads::{Inside, Seat};
 use crate::trace::Trace;
-use crate::{current, start};
+use crate::{current, process, start};
 
 /// The thread's distance is used up by a block, or the thread has drawn none yet: whether the block
 /// is to be counted.
 #[cold]
 pub(super) fn is_due(left: i64, bytes: u64) -> bool {
     let Some(sampling) = current() else { return false };
+    process::ask_if_needed();
     let due = countdown::restart(left, bytes, || next_distance(sampling));
     // Also for a first block that is not counted: from it on the process has a ledger, which says
     // that there was an OpenSSL in it.

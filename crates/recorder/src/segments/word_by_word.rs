@@ -6,6 +6,9 @@ use crate::bounds::Bounds;
 use crate::segments::{FRAMES, Links, PAIRED, Place, Segment, Source, WORD, Ways};
 use crate::stack;
 
+/// No shape has more segments: its [`Ways`] have a bit for each.
+const MOST: usize = u32::BITS as usize;
+
 /// The [`crate::segments::Compare`] of walks through frame pointers.
 pub(super) unsafe fn is_linked_at(
     innermost: NonNull<Segment>,
@@ -16,7 +19,7 @@ pub(super) unsafe fn is_linked_at(
     let mut base = frame;
     // SAFETY: segments are never taken down, and were written before they were found.
     let mut segment = unsafe { innermost.as_ref() };
-    loop {
+    for _ in 0..MOST {
         // SAFETY: `Source::has` says that the words of every segment are there.
         if unsafe { segment.linked_difference(base) } != 0 {
             return false;
@@ -29,6 +32,7 @@ pub(super) unsafe fn is_linked_at(
         // SAFETY: a segment's outer one is among the same.
         segment = unsafe { segment.outer.segment(source.all) };
     }
+    false
 }
 
 /// The [`crate::segments::Compare`] of walks through unwind tables.
@@ -41,7 +45,7 @@ pub(super) unsafe fn is_spread_at(
     let mut base = frame;
     // SAFETY: as in `is_linked_at`.
     let mut segment = unsafe { innermost.as_ref() };
-    loop {
+    for _ in 0..MOST {
         // SAFETY: as in `is_linked_at`.
         if unsafe { segment.spread_difference(base) } != 0 {
             return false;
@@ -53,6 +57,7 @@ pub(super) unsafe fn is_spread_at(
         // SAFETY: as in `is_linked_at`.
         segment = unsafe { segment.outer.segment(source.all) };
     }
+    false
 }
 
 impl Segment {

@@ -2,6 +2,7 @@
 
 use std::ptr::NonNull;
 
+use crate::process;
 use crate::thread_word;
 use crate::threads::Desk;
 use crate::threads::seat::Seat;
@@ -53,14 +54,15 @@ impl Drop for Inside {
 pub(crate) struct Seated(NonNull<Desk>);
 
 impl Seated {
-    /// `None` when the calling thread has no desk or is in the hook already.
+    /// `None` when the calling thread has no desk or is in the hook already, and in a child that
+    /// does not know yet that it is one: its desk is its parent's.
     #[inline(always)]
     pub(crate) fn enter() -> Option<Seated> {
         let word = thread_word::get();
         if word & INSIDE != 0 {
             return None;
         }
-        let desk = NonNull::new(word as *mut Desk)?;
+        let desk = NonNull::new(process::if_own(word) as *mut Desk)?;
         thread_word::set(word | INSIDE);
         Some(Seated(desk))
     }

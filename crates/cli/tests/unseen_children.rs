@@ -1,0 +1,63 @@
+//! Children that a program makes behind the C library's back, without its fork handlers: they end
+//! as they do by themselves, and each is in the answer or said not to be.
+
+mod program;
+mod workshop;
+
+use serde_json::Value;
+use workshop::{Workshop, number};
+
+/// Records `unseen.c`, which says and returns the same as by itself, and returns `run.json`.
+fn recorded(how: &str, with: &str, options: &[&str]) -> Value {
+    let workshop = Workshop::new();
+    let program = workshop.build("unseen", &["unseen.c", "library.c"], &["-pthread"]);
+    let recorded = workshop.record_with(options, &program, &[how, with]);
+    assert!(recorded.said().contains("a child ended with 0\n"), "{}", recorded.said());
+    recorded.record()
+}
+
+/// What the parent has counted is its own: 10,001 blocks, of which the first is freed.
+fn assert_parent_is_exact(parent: &Value) {
+    assert_eq!(number(parent, "/openssl/alloc_blocks"), 10_001, "{parent:#}");
+    assert_eq!(number(parent, "/openssl_at_end/inuse_bytes"), 100_000);
+    assert_eq!(number(parent, "/openssl/peak_bytes"), 101_000);
+    assert_eq!(number(parent, "/recorder/foreign_frees"), 0);
+}
+
+#[test]
+fn each_child_has_a_ledger_of_its_own() {
+    for how in ["fork", "_Fork", "clone"] {
+        let record = recorded(how, "alone", &[]);
+        let processes = record["processes"].as_array().unwrap();
+        assert_eq!(processes.len(), 4, "{how}: {record:#}");
+        assert_parent_is_exact(&processes[0]);
+        for child in &processes[1..] {
+            assert_eq!(number(child, "/openssl/alloc_blocks"), 5, "{how}: {child:#}");
+            let kept = 500 + 100_000 + (1 << 20);
+            assert_eq!(number(child, "/openssl_at_end/inuse_bytes"), kept);
+            assert_eq!(number(child, "/inherited/bytes"), 1_000);
+            assert_eq!(child["forked_from"], processes[0]["pid"], "{child:#}");
+        }
+    }
+}
+
+#[test]
+fn where_another_thread_may_hold_a_lock_the_child_is_said_to_be_missing() {
+    for how in ["_Fork", "clone"] {
+        let record = recorded(how, "threads", &[]);
+        let processes = record["processes"].as_array().unwrap();
+        let [parent] = &processes[..] else { panic!("{how}: one process: {record:#}") };
+        assert_parent_is_exact(parent);
+        assert_eq!(number(parent, "/recorder/unrecorded_children"), 3);
+        assert!(record["problems"].to_string().contains("3 processes"), "{record:#}");
+    }
+}
+
+#[test]
+fn a_sampled_child_is_told_apart_too() {
+    let record = recorded("clone", "alone", &["--sample", "64"]);
+    let processes = record["processes"].as_array().unwrap();
+    assert_eq!(processes.len(), 4, "{record:#}");
+    let estimate = number(&processes[0], "/openssl_at_end/inuse_bytes");
+    assert!((75_000..125_000).contains(&estimate), "{estimate} of 100,000 bytes");
+}
