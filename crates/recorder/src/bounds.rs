@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ledger_writer::Permit;
 
-use crate::frame_pointer::frame_pointer;
+use crate::deep;
 
 /// The part of memory that is the calling thread's stack.
 #[derive(Clone, Copy)]
@@ -19,8 +19,9 @@ impl Bounds {
 
     /// The bounds of the calling thread's stack. They never change.
     #[cold]
+    #[inline(never)]
     pub(crate) fn of_this_thread() -> Bounds {
-        let here = frame_pointer();
+        let here = deep::frame_outside();
         find_bounds()
             .or_else(|| MAIN_STACK.get().copied())
             .filter(|bounds| bounds.holds(here))

@@ -11,7 +11,6 @@ use crate::caller::Caller;
 use crate::habits::Known;
 use crate::recorder::Recorder;
 use crate::threads::{Inside, Seat, Seated};
-use crate::trace::Trace;
 use crate::{current, heritage, process, start};
 
 /// Counts a block that the heap has just given.
@@ -197,12 +196,14 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     fn find(&self, mut seat: Seat, caller: Caller) -> Option<Known> {
-        let mut trace = Trace::new();
-        self.stacks.walk(caller.frame, seat.bounds(), &mut trace);
+        let bounds = seat.bounds();
+        let trace = seat.trace();
+        self.stacks.walk(caller.frame, bounds, trace);
         let site = self.sites.find(&self.ledger, caller.key(0, trace.stack()));
         if let Some(cell) = seat.cell(&self.ledger, site) {
             let known = Known { site, cell };
-            seat.learn(caller, known, self.segments.of(caller.frame, &trace));
+            let shape = self.segments.of(caller.frame, seat.trace());
+            seat.learn(caller, known, shape);
             return Some(known);
         }
         let site = SiteId::DROPPED;

@@ -39,6 +39,7 @@ mod blocks;
 mod bounds;
 mod caller;
 mod current;
+mod deep;
 mod early;
 mod error;
 mod events;

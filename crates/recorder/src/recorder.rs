@@ -9,11 +9,11 @@ use crate::blocks::{Block, Blocks};
 use crate::error::InstallError;
 use crate::memory::Table;
 use crate::options::Options;
-use crate::sampling;
 use crate::segments::Segments;
 use crate::sites::Sites;
 use crate::stack::StackSource;
 use crate::threads::Threads;
+use crate::{deep, sampling};
 
 /// The recorder of this process. It is made once and never goes away: hooks may run until the
 /// very end.
@@ -68,8 +68,8 @@ impl Recorder {
             inherited,
             ledger,
         });
-        let tables = [recorder.blocks.first_level()].into_iter();
-        for table in tables.chain(recorder.sites.tables()).chain(recorder.segments.tables()) {
+        let tables = [recorder.blocks.first_level()].into_iter().chain(recorder.sites.tables());
+        for table in tables.chain(recorder.segments.tables()).chain(deep::tables()) {
             recorder.ledger.add_table(table.start, table.bytes);
         }
         Ok(recorder)

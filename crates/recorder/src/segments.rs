@@ -135,6 +135,15 @@ impl Source {
 }
 
 impl Segment {
+    /// The segment of no frames.
+    const EMPTY: Segment = Segment {
+        addresses: [0; FRAMES],
+        links: [0; FRAMES],
+        places: [0; FRAMES],
+        outer: Place::NONE,
+        to_outer: 0,
+    };
+
     /// The fastest way on this processor.
     fn compare(stacks: StackSource) -> Compare {
         #[cfg(target_arch = "x86_64")]
@@ -218,17 +227,18 @@ impl Segments {
         }
         let mut outer: Option<Outer> = None;
         let mut ways = 1;
+        let mut piece = Segment::EMPTY;
         let mut end = trace.words();
         while end > 0 {
             // Fewer where there would be too many links.
             let starts = end.saturating_sub(FRAMES)..end;
-            let (start, cut) = starts
+            let start = starts
                 .into_iter()
-                .find_map(|start| Some((start, cut(trace, start..end, outer)?)))?;
+                .find(|start| cut(&mut piece, trace, *start..end, outer).is_some())?;
             let base = trace.word(start).1 - WORD;
-            let segment = self.place(self.find(&cut)?);
+            let segment = self.place(self.find(&piece)?);
             outer = Some(Outer { segment, base });
-            let has_links = !trace.is_linked() && cut.has_spread_links();
+            let has_links = !trace.is_linked() && piece.has_spread_links();
             ways = u32::checked_mul(ways, 2)? | u32::from(has_links);
             end = start;
         }

@@ -37,6 +37,7 @@ impl StackSource {
 
     /// Walks the stack that led to the function whose frame pointer is `frame`.
     pub(crate) fn walk(self, frame: usize, bounds: Bounds, trace: &mut Trace) {
+        trace.begin();
         match self {
             StackSource::FramePointers => walk(frame, bounds, trace),
             StackSource::UnwindTables => unwind::walk(frame, bounds, trace),

@@ -13,7 +13,7 @@ use crate::options::{Children, LedgerPlace, Options};
 use crate::process::{self, Taken, Told};
 use crate::recorder::Recorder;
 use crate::threads::{self, Inside};
-use crate::{current, heritage, sampling};
+use crate::{current, deep, heritage, sampling};
 
 /// What [`install()`](crate::install()) was told; NULL before that.
 static OPTIONS: AtomicPtr<Options> = AtomicPtr::new(std::ptr::null_mut());
@@ -77,7 +77,8 @@ pub(crate) fn start() -> Option<&'static Recorder> {
             return None;
         }
         if let Some(_starting) = Starting::alone() {
-            return current::published().or_else(|| begin_or_fail(options));
+            let make = || current::published().or_else(|| begin_or_fail(options));
+            return deep::call(make).unwrap_or_else(|make| make());
         }
         if TOO_LONG.load(Ordering::Relaxed) || began.elapsed() > LONGEST {
             break;
@@ -223,6 +224,7 @@ fn begin_in_child(told: Told) {
         recorder.detached.store(true, Ordering::Relaxed);
     }
     ledger_writer::forget_permits();
+    deep::begin_anew();
     // At its desk the thread would go on counting for the parent.
     threads::stand_up();
     // The thread that was starting, or the file that could not be made, was the parent's.

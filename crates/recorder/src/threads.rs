@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use ledger_writer::{Account, Accounts, Cell, Lease, Permit};
 
 use crate::bounds::Bounds;
+use crate::deep;
 use crate::habits::Habits;
 use crate::memory;
 use crate::recorder::Recorder;
@@ -23,6 +24,7 @@ use crate::segments::Source;
 use crate::stack::StackSource;
 use crate::thread_word;
 use crate::threads::inside::INSIDE;
+use crate::trace::Trace;
 
 pub(crate) use inside::{Inside, Seated, stand_up};
 pub(crate) use seat::Seat;
@@ -51,6 +53,8 @@ struct Own {
     /// By site number; as many as there can be sites, and one.
     places: NonNull<Place>,
     habits: Habits,
+    /// Where its stack is walked to: too large for somebody else's stack.
+    trace: Trace,
 }
 
 /// What a thread has at one site. Zeroed memory is nothing.
@@ -103,7 +107,7 @@ impl Threads {
     ) -> Option<Seat<'a>> {
         let desk = match inside.desk {
             Some(desk) => desk,
-            None => *inside.desk.insert(self.claim(recorder)?),
+            None => *inside.desk.insert(self.claim_deep(recorder)?),
         };
         // SAFETY: a thread's word names a desk whose owner it is; `Inside`, borrowed for as long as
         // the seat, says that no other reference to it exists on this thread.
@@ -122,6 +126,10 @@ impl Threads {
 
     #[cold]
     #[inline(never)]
+    fn claim_deep(&self, recorder: &'static Recorder) -> Option<NonNull<Desk>> {
+        deep::call(|| self.claim(recorder)).unwrap_or_else(|claim| claim())
+    }
+
     fn claim(&self, recorder: &'static Recorder) -> Option<NonNull<Desk>> {
         let thread = own_id();
         let desk = self
@@ -170,6 +178,7 @@ impl Threads {
             (&raw mut (*own).lease).write(Lease::default());
             (&raw mut (*desk.as_ptr()).account).write(Account::default());
             (&raw mut (*own).places).write(memory.add(PLACES_OFFSET).cast());
+            (&raw mut (*own).trace).write(Trace::new());
             let source = Source::new(self.stacks, &recorder.segments);
             Habits::begin(&raw mut (*own).habits, source, recorder.ledger.cells());
             desk.as_ref().owner.store(thread, Ordering::Relaxed);

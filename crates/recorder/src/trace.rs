@@ -43,8 +43,8 @@ pub(crate) struct Link {
 /// What a walk found. A walk is a function of the words it reads: where the same words lie at the
 /// same distances again, it leads to the same stack.
 ///
-/// It belongs to the caller, and is written only as far as there are frames: a stack returned by
-/// value would be cleared and copied whole.
+/// It is large, so each thread has one in memory of the recorder's, and it is written only as far as
+/// there are frames.
 pub(crate) struct Trace {
     /// Return addresses, innermost first.
     addresses: [MaybeUninit<usize>; FRAMES_PER_SITE + 1],
@@ -61,6 +61,17 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
+    /// Another walk begins.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.depth = 0;
+        self.zero = false;
+        self.link_count = 0;
+        self.end = StackEnd::Root;
+        self.repeatable = true;
+        self.linked = false;
+    }
+
     /// A walk that has not begun.
     #[inline]
     pub(crate) fn new() -> Trace {

@@ -9,7 +9,6 @@ use crate::caller::Caller;
 use crate::heritage::{self, Taken};
 use crate::recorder::Recorder;
 use crate::threads::{Inside, Seat};
-use crate::trace::Trace;
 use crate::{current, process, start};
 
 /// The thread's distance is used up by a block, or the thread has drawn none yet: whether the block
@@ -106,8 +105,9 @@ impl Recorder {
         // Far from the caches: let it come while the stack is walked.
         let home = self.blocks.home(pointer);
         home.fetch();
-        let mut trace = Trace::new();
-        self.stacks.walk(caller.frame, seat.bounds(), &mut trace);
+        let bounds = seat.bounds();
+        let trace = seat.trace();
+        self.stacks.walk(caller.frame, bounds, trace);
         let site = self.sites.find(&self.ledger, caller.key(bytes, trace.stack()));
         // Of a block whose site did not fit it would not be known how many it stands for.
         let cell = if site == SiteId::DROPPED { None } else { seat.cell(&self.ledger, site) };

@@ -12,8 +12,17 @@ pub(super) struct Outer {
     pub base: usize,
 }
 
-/// A part of a trace as a segment. `None` when a distance or the number of links is too large.
-pub(super) fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Option<Segment> {
+/// Makes `segment` a part of a trace. `None`, and something else in `segment`, when a distance or
+/// the number of links is too large.
+///
+/// Not a function that returns the segment: copies of it would take up its caller's stack.
+#[inline(never)]
+pub(super) fn cut(
+    segment: &mut Segment,
+    trace: &Trace,
+    part: Range<usize>,
+    outer: Option<Outer>,
+) -> Option<()> {
     let base = trace.word(part.start).1 - WORD;
     let distance = |place: usize| {
         let bytes = place.checked_sub(base)?;
@@ -23,13 +32,8 @@ pub(super) fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Op
         Some(outer) => u32::try_from(outer.base.checked_sub(base)?).ok()?,
         None => 0,
     };
-    let mut segment = Segment {
-        addresses: [0; FRAMES],
-        links: [0; FRAMES],
-        places: [0; FRAMES],
-        outer: outer.map_or(Place::NONE, |outer| outer.segment),
-        to_outer,
-    };
+    segment.outer = outer.map_or(Place::NONE, |outer| outer.segment);
+    segment.to_outer = to_outer;
     let padding = FRAMES - part.len();
     let frames = (0..FRAMES).map(|at| trace.word(part.start + at.saturating_sub(padding)));
     for (at, (address, place)) in frames.enumerate() {
@@ -39,7 +43,7 @@ pub(super) fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Op
     if trace.is_linked() {
         segment.link_frames(padding);
         // The frame pointer of a lone frame that is the root is not known here.
-        return Some(segment).filter(|_| part.len() > 1 || outer.is_some());
+        return (part.len() > 1 || outer.is_some()).then_some(());
     }
     let outer_base = outer.map_or(usize::MAX, |outer| outer.base);
     let within = |link: &Link| link.place < outer_base && (link.place >= base || part.start == 0);
@@ -55,7 +59,7 @@ pub(super) fn cut(trace: &Trace, part: Range<usize>, outer: Option<Outer>) -> Op
     links.values[count..].fill(value);
     // SAFETY: as in `spread_links`.
     segment.links = unsafe { std::mem::transmute::<Links, [u32; FRAMES]>(links) };
-    Some(segment)
+    Some(())
 }
 
 impl Segment {

@@ -11,6 +11,7 @@ use crate::habits::{Habits, Known};
 use crate::recorder::Recorder;
 use crate::segments::Shape;
 use crate::threads::{Desk, Own, Place, Threads};
+use crate::trace::Trace;
 
 /// The calling thread at its desk.
 pub(crate) struct Seat<'a> {
@@ -129,6 +130,11 @@ impl Seat<'_> {
     /// The part of memory that is the thread's stack.
     pub(crate) fn bounds(&self) -> Bounds {
         self.own().habits.bounds()
+    }
+
+    /// Where the thread's stack is walked to.
+    pub(crate) fn trace(&mut self) -> &mut Trace {
+        &mut self.own_mut().trace
     }
 
     /// What the thread remembers.

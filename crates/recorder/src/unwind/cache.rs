@@ -6,6 +6,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use crate::deep;
 use crate::memory;
 use crate::unwind::rule::Rule;
 use crate::unwind::tables;
@@ -49,7 +50,7 @@ pub(crate) fn generation() -> u64 {
 #[inline]
 pub(crate) fn rule(instruction: usize) -> Rule {
     let Some(pairs) = NonNull::new(PAIRS.load(Ordering::Acquire)) else {
-        return tables::rule(instruction);
+        return deep::call(|| tables::rule(instruction)).unwrap_or(Rule::Unknown);
     };
     // Addresses of a process have 47 bits.
     let generation = GENERATION.load(Ordering::Acquire) << 48;
@@ -67,7 +68,8 @@ pub(crate) fn rule(instruction: usize) -> Rule {
             return Rule::unpack(word);
         }
     }
-    let rule = tables::rule(instruction);
+    // Where there is no room to look it up, it is not known, and nothing is to be remembered.
+    let Ok(rule) = deep::call(|| tables::rule(instruction)) else { return Rule::Unknown };
     let word = rule.pack();
     // A free place, or else the one that the key tells.
     let free = ways.into_iter().find(|pair| pair.rule.load(Ordering::Relaxed) == 0);
