@@ -4,9 +4,9 @@
 //! The process that makes such a folder locks it, and the kernel unlocks it whatever becomes of the
 //! process. So a folder of that kind that is not locked has been left behind.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -26,21 +26,30 @@ impl Held {
     /// that the umask takes, and holds it. Whoever clears at that very moment may have been
     /// quicker: see [`was_cleared`].
     pub fn make(path: &Path, mode: u32) -> io::Result<Held> {
-        DirBuilder::new().mode(mode).create(path)?;
+        // Nobody else may open it, and so lock it, before it is held.
+        DirBuilder::new().mode(0o700).create(path)?;
         let folder = open(path)?;
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
+        // On a filesystem without locks this is another error, and nobody clears anything there.
+        let locked = flock(&folder, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(rustix::io::Errno::WOULDBLOCK) {
             // Somebody took it, this moment, for left behind.
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(io::ErrorKind::WouldBlock.into()),
-            // A filesystem without locks: nobody clears anything there.
-            Err(_) => return Ok(Held(folder)),
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         let (held, named) = (folder.metadata()?, fs::symlink_metadata(path)?);
         if (held.dev(), held.ino()) != (named.dev(), named.ino()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        folder.set_permissions(Permissions::from_mode(mode & !umask()))?;
         Ok(Held(folder))
     }
+}
+
+/// The permissions that new files of this process are not given: asking for them in the usual way
+/// would change them.
+fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|digits| u32::from_str_radix(digits.trim(), 8).ok()).unwrap_or(0o022)
 }
 
 /// [`Held::make`] failed because the folder was taken for one left behind, or removed as such,
@@ -68,9 +77,11 @@ pub fn clear(parent: &Path, is_one: impl Fn(&str) -> bool, in_use: impl Fn(&Path
         return;
     }
     let entries = fs::read_dir(parent).into_iter().flatten().flatten().take(MOST_LOOKED_AT);
-    let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(&is_one));
-    for entry in named.take(MOST_CLEARED) {
-        let path = entry.path();
+    let ours = entries.filter(|entry| {
+        entry.file_name().to_str().is_some_and(&is_one)
+            && entry.metadata().is_ok_and(|data| data.is_dir() && data.uid() == user)
+    });
+    for path in ours.take(MOST_CLEARED).map(|entry| entry.path()) {
         let Ok(folder) = open(&path) else { continue };
         if folder.metadata().is_ok_and(|data| data.uid() == user)
             && flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok()
@@ -91,6 +102,8 @@ mod tests {
         let [held, left, used, other] =
             ["kind-held", "kind-left", "kind-used", "other"].map(|name| place.path().join(name));
         let holder = Held::make(&held, 0o755).expect("a new folder");
+        let mode = fs::metadata(&held).expect("it is there").mode() & 0o777;
+        assert_eq!(mode, 0o755 & !umask());
         for path in [&left, &used, &other] {
             drop(Held::make(path, 0o755).expect("a new folder"));
         }
@@ -107,12 +120,10 @@ mod tests {
 
     #[test]
     fn nothing_is_cleared_where_others_could_have_named_it() {
-        use std::os::unix::fs::PermissionsExt;
-
         let place = tempfile::tempdir().expect("a temporary folder");
         let left = place.path().join("left");
         drop(Held::make(&left, 0o755).expect("a new folder"));
-        let shared = |mode| fs::set_permissions(place.path(), fs::Permissions::from_mode(mode));
+        let shared = |mode| fs::set_permissions(place.path(), Permissions::from_mode(mode));
         shared(0o777).expect("it is ours");
         clear(place.path(), |_| true, |_| false);
         assert!(left.exists());

@@ -6,7 +6,8 @@ mod recorded;
 
 use std::fs;
 use std::mem::offset_of;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Command;
 
 use program::text;
 use recorded::{installed, tlsheap_record};
@@ -135,4 +136,39 @@ name = os.path.basename(os.path.dirname(folder))
 assert len(name) == 32, name";
     let Some((record, _)) = recorded(does, &[]) else { return };
     assert_eq!(record["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn a_folder_of_another_users_is_not_where_the_library_goes() {
+    if !installed("openssl") {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can give a folder to another user");
+        return;
+    }
+    let place = TempDir::new().unwrap();
+    let theirs = place.path().join("theirs");
+    let temporary = theirs.join("temporary");
+    fs::create_dir_all(&temporary).unwrap();
+    for folder in [place.path(), &theirs, &temporary] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    chown(&theirs, Some(65_534), None).unwrap();
+    let with = |arguments: &[&str]| {
+        let mut tlsheap = Command::new(env!("CARGO_BIN_EXE_tlsheap"));
+        tlsheap.args(arguments).env("TMPDIR", &temporary).output().unwrap()
+    };
+    let doctor = with(&["doctor", "--json"]);
+    let offers: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    assert!(!offers["library"].as_str().unwrap().starts_with(program::path(place.path())));
+    let why = offers["tmpdir_refused"].as_str().unwrap();
+    assert!(why.contains("theirs belongs to user 65534"), "{why}");
+    assert!(text(&with(&["doctor"]).stdout).contains("TMPDIR            is not used"));
+
+    let run = place.path().join("run");
+    let program = ["sh", "-c", "echo $LD_PRELOAD; openssl version"];
+    let output = with(&[&["record", "--out", program::path(&run), "--"], &program[..]].concat());
+    let said = text(&output.stdout);
+    assert!(output.status.success() && !said.contains("theirs"), "{said}");
 }

@@ -77,6 +77,11 @@ impl Place {
         find(|place| Ok(place.to_owned()))
     }
 
+    /// Where the variable TMPDIR says it is to be, and why it cannot be there.
+    pub fn refused() -> Option<String> {
+        fitness::refused()
+    }
+
     fn make_in(parent: &Path) -> io::Result<Place> {
         let (folder, held) = new_folder(parent)?;
         let root = rustix::process::geteuid().is_root();

@@ -18,6 +18,8 @@ pub struct Offers {
     pub library: Option<String>,
     /// Why none is.
     pub library_missing: Option<String>,
+    /// The folder that TMPDIR names and why it is not fit; `null` when it is, or names none.
+    pub tmpdir_refused: Option<String>,
     /// The C library's version; `null` when it does not say it.
     pub c_library: Option<String>,
     /// How stacks are read: `unwind-tables` or `frame-pointers`.
@@ -54,6 +56,7 @@ impl Offers {
             schema: 1,
             library,
             library_missing,
+            tmpdir_refused: Place::refused(),
             c_library: libc.as_deref().and_then(version),
             stacks: match libc.as_deref().map(has_fast_lookup) {
                 Some(true) => "unwind-tables",

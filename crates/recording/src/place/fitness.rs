@@ -31,6 +31,13 @@ pub fn candidates() -> Vec<PathBuf> {
     places
 }
 
+/// Where the user says it is to be, and why it cannot be there; `None` where it can.
+pub fn refused() -> Option<String> {
+    let said = PathBuf::from(std::env::var_os("TMPDIR").filter(|said| !said.is_empty())?);
+    let said = said.canonicalize().unwrap_or(said);
+    obstacle(&said).map(|why| format!("{}: {why}", said.display()))
+}
+
 /// Why it cannot be within `place`, a path without links.
 pub fn obstacle(place: &Path) -> Option<String> {
     // The loader takes the first four for separators, and `$` for the start of a variable; it

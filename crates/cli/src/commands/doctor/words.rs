@@ -18,6 +18,9 @@ pub fn offers(offers: &Offers) -> String {
         (None, Some(why)) => say("library", &format!("has no place: {why}")),
         (None, None) => say("library", "has no place"),
     }
+    if let Some(why) = &offers.tmpdir_refused {
+        say("TMPDIR", &format!("is not used: {why}"));
+    }
     let version = offers.c_library.as_deref().unwrap_or("of unknown version");
     say("C library", &format!("GNU {version}"));
     say(
