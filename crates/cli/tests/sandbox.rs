@@ -135,7 +135,8 @@ fn a_child_that_is_forked_behind_another_root_is_said_to_be_missing() {
 fn a_limit_of_file_sizes_makes_the_ledger_smaller_and_does_not_end_the_program() {
     let workshop = Workshop::new();
     let program = workshop.linked_in(&[]);
-    for (blocks_of_512, room) in [("unlimited", 65_536), ("20000", 8_192), ("100", 0), ("0", 0)] {
+    for (blocks_of_512, room) in [("unlimited", 1_048_576), ("20000", 8_192), ("100", 0), ("0", 0)]
+    {
         let line = format!("ulimit -f {blocks_of_512}; exec {}", path(&program));
         let recorded = workshop.record(Path::new("/bin/sh"), &["-c", &line]);
         let said = program::text(&recorded.output.stderr);

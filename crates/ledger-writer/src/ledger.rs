@@ -52,9 +52,9 @@ unsafe impl Sync for Ledger {}
 /// Populated at once when a region grows: few system calls, little memory ahead of need.
 const STEP: u64 = 64 * 1024;
 
-/// Before no more room can be made, as much is as this part of a ledger takes: with the usual
-/// capacities 4,096 sites and 4 MB, and a TLS server has about 5,000 sites in all.
-const PART_AHEAD: u32 = 16;
+/// Before no more room can be made, it is made for so many further sites, in 4 MB: a TLS server has
+/// about 5,000 sites in all.
+const SITES_AHEAD: u32 = 4096;
 
 impl Ledger {
     /// Creates the file, which must not exist, and maps it. Meant for start-up: it allocates. It
@@ -377,21 +377,23 @@ impl Ledger {
         true
     }
 
-    /// Populates each region ahead, by [`PART_AHEAD`].
+    /// Populates each region ahead, for [`SITES_AHEAD`].
     pub(crate) fn make_room(&self) {
         let (regions, populated, header) = (self.regions, &self.populated, self.header());
-        let make = |start: u64, populated, used: &AtomicU64, capacity: u32, bytes: usize| {
-            let ahead = used.load(Ordering::Acquire) + u64::from(capacity.div_ceil(PART_AHEAD));
-            // Where there is no space, that much less fits.
-            self.populate_up_to(populated, start + ahead.min(capacity.into()) * bytes as u64);
-        };
-        let Capacities { sites, frames, cells } = self.capacities;
+        let (all, more) = (self.capacities, Capacities::for_sites(SITES_AHEAD));
         self.populate_up_to(&populated.strings, regions.strings + STRINGS_BYTES);
-        let site_bytes = size_of::<SiteRecord>();
-        make(regions.sites, &populated.sites, &header.sites_used, sites, site_bytes);
-        make(regions.frames, &populated.frames, &header.frames_used, frames, size_of::<u64>());
-        let cell_bytes = size_of::<CellRecord>();
-        make(regions.cells, &populated.cells, &header.cells_used, cells, cell_bytes);
+        let entries = |used: &AtomicU64, more: u32, all: u32| {
+            (used.load(Ordering::Acquire) + u64::from(more)).min(all.into())
+        };
+        // Where there is no space, that much less fits.
+        let sites = entries(&header.sites_used, more.sites, all.sites);
+        let sites = regions.sites + sites * size_of::<SiteRecord>() as u64;
+        self.populate_up_to(&populated.sites, sites);
+        let frames = entries(&header.frames_used, more.frames, all.frames);
+        self.populate_up_to(&populated.frames, regions.frames + frames * 8);
+        let cells = entries(&header.cells_used, more.cells, all.cells);
+        let cells = regions.cells + cells * size_of::<CellRecord>() as u64;
+        self.populate_up_to(&populated.cells, cells);
     }
 }
 

@@ -40,7 +40,7 @@ mod word;
 
 pub use account::{Account, Lease, Stored};
 pub use cell::{Cell, Cells};
-pub use mapping::{CreateError, largest_file};
+pub use mapping::{CreateError, addresses_are_limited, largest_file};
 pub use peak::{Accounts, Change, Share, Threads};
 pub use permit::{Permit, forget_permits, is_sandboxed};
 pub use sandbox::{give_up_sandbox, prepare_for_sandbox};

@@ -40,12 +40,24 @@ impl CreateError {
 /// How large the files may be that the process writes, in bytes. Who goes beyond that is ended by
 /// SIGXFSZ.
 pub fn largest_file() -> u64 {
+    // SAFETY: a place for the two limits.
+    limit(|place| unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, place) })
+}
+
+/// Whether the process may have only so many addresses: each that is taken is missing elsewhere
+/// then, used or not.
+pub fn addresses_are_limited() -> bool {
+    // SAFETY: a place for the two limits.
+    limit(|place| unsafe { libc::getrlimit(libc::RLIMIT_AS, place) }) != u64::MAX
+}
+
+/// A limit of the process's, of which there are two; the highest number where there is none.
+fn limit(ask: impl FnOnce(*mut libc::rlimit) -> libc::c_int) -> u64 {
     if cfg!(miri) {
         return u64::MAX;
     }
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a place for the two limits.
-    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+    let known = ask(&raw mut limit) == 0;
     if known { limit.rlim_cur } else { u64::MAX }
 }
 

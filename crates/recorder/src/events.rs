@@ -202,7 +202,10 @@ impl Recorder {
         let site = self.sites.find(&self.ledger, caller.key(0, trace.stack()));
         if let Some(cell) = seat.cell(&self.ledger, site) {
             let known = Known { site, cell };
-            let shape = self.segments.of(caller.frame, seat.trace());
+            let shape = {
+                let grown = |table| self.report_memory(table);
+                self.segments.of(caller.frame, seat.trace(), grown)
+            };
             seat.learn(caller, known, shape);
             return Some(known);
         }

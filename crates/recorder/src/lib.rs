@@ -49,6 +49,7 @@ mod habits;
 mod heap;
 mod heritage;
 mod hooks;
+mod index;
 mod install;
 mod live_blocks;
 mod memory;

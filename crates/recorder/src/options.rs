@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ledger::Capacities;
+use ledger_writer::addresses_are_limited;
 
 use crate::error::InstallError;
 use crate::sampling::SampleOptions;
@@ -52,6 +53,10 @@ pub enum Children {
     Recorded,
 }
 
+/// Of a program that nobody knows: a test suite may allocate at some hundred thousand. Room that is
+/// not used takes addresses and nothing else.
+const MANY_SITES: u32 = 1 << 20;
+
 impl Options {
     /// For a program that knows where its ledger is to be: made at once, and its children are not
     /// recorded. The sizes are the usual ones: 65,536 sites (about a tenth of it is used by a TLS
@@ -61,9 +66,12 @@ impl Options {
     }
 
     /// For a program that may have no OpenSSL, or that forks: each process gets a ledger in
-    /// `folder` once it allocates. The sizes are those of [`Options::at`].
+    /// `folder` once it allocates. There is room for 1,048,576 sites, or, where the process may not
+    /// have as many addresses as it likes (RLIMIT_AS), for those of [`Options::at`].
     pub fn in_folder(folder: impl Into<PathBuf>, stacks: StackSource) -> Options {
-        Options::new(LedgerPlace::Folder(folder.into()), stacks, Children::Recorded)
+        let sites = if addresses_are_limited() { Capacities::default().sites } else { MANY_SITES };
+        let place = LedgerPlace::Folder(folder.into());
+        Options { sites, ..Options::new(place, stacks, Children::Recorded) }
     }
 
     fn new(ledger: LedgerPlace, stacks: StackSource, children: Children) -> Options {

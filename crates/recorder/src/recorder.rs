@@ -59,7 +59,7 @@ impl Recorder {
         let recorder = Box::new(Recorder {
             blocks: Blocks::with_capacity(options.blocks)
                 .ok_or(InstallError::Exhausted("memory"))?,
-            sites: Sites::with_capacity(sites).ok_or(InstallError::Exhausted("memory"))?,
+            sites: Sites::new().ok_or(InstallError::Exhausted("memory"))?,
             segments: Segments::for_sites(sites).ok_or(InstallError::Exhausted("memory"))?,
             threads,
             stacks: options.stacks,

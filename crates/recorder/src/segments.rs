@@ -14,10 +14,11 @@ mod wide;
 mod word_by_word;
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::bounds::Bounds;
-use crate::memory::{self, Table};
+use crate::index::{Index, Wanted};
+use crate::memory::{Growing, Table};
 use crate::segments::cut::{Outer, cut};
 use crate::segments::word_by_word::{is_linked_at, is_spread_at};
 use crate::stack::StackSource;
@@ -79,6 +80,9 @@ impl Place {
     }
 }
 
+/// Segments get memory in steps of so many bytes: 16,384 of them.
+const BYTES_AT_ONCE: usize = 1 << 20;
+
 /// The order in which vector instructions take two pairs apart.
 const PAIRED: [usize; FRAMES] = [0, 2, 1, 3];
 
@@ -116,7 +120,7 @@ impl Source {
     /// The source of segments for a thread whose stack is not known yet.
     pub(crate) fn new(stacks: StackSource, segments: &Segments) -> Source {
         let compare = Segment::compare(stacks);
-        Source { bounds: Bounds::NOWHERE, all: segments.all, compare }
+        Source { bounds: Bounds::NOWHERE, all: segments.all.start().cast(), compare }
     }
 
     /// Whether the stack of a hook with this frame is of this shape.
@@ -184,13 +188,11 @@ impl Segment {
 
 /// All segments of a process.
 pub(crate) struct Segments {
-    all: NonNull<Segment>,
+    all: Growing,
     /// Handed out, written or not.
     used: AtomicUsize,
     capacity: usize,
-    /// Hash in the upper half, number + 1 in the lower; 0 is free.
-    index: NonNull<AtomicU64>,
-    mask: usize,
+    index: Index,
 }
 
 impl Segments {
@@ -198,30 +200,23 @@ impl Segments {
     pub(crate) fn for_sites(sites: u32) -> Option<Segments> {
         // Most have some frames of their own, and those of others further out.
         let capacity = sites as usize * 3;
-        let entries = (capacity * 2).next_power_of_two();
         Some(Segments {
-            all: memory::map(capacity * size_of::<Segment>())?.cast(),
+            all: Growing::new(capacity * size_of::<Segment>(), BYTES_AT_ONCE)?,
             // The first place is none.
             used: AtomicUsize::new(1),
             capacity,
-            index: memory::map(entries * size_of::<AtomicU64>())?.cast(),
-            mask: entries - 1,
+            index: Index::new()?,
         })
     }
 
     /// The segments themselves, and their index.
-    pub(crate) fn tables(&self) -> [Table; 2] {
-        let segments = self.capacity * size_of::<Segment>();
-        let index = (self.mask + 1) * size_of::<AtomicU64>();
-        [
-            Table { start: self.all.as_ptr() as usize, bytes: segments },
-            Table { start: self.index.as_ptr() as usize, bytes: index },
-        ]
+    pub(crate) fn tables(&self) -> impl Iterator<Item = Table> + '_ {
+        self.index.tables().chain([self.all.table()])
     }
 
     /// The shape of what was walked from the hook's frame at `frame`. `None` when it cannot be
-    /// recognised by its words, or there is no room.
-    pub(crate) fn of(&self, frame: usize, trace: &Trace) -> Option<Shape> {
+    /// recognised by its words, or there is no room. `grown` is told of tables that are added.
+    pub(crate) fn of(&self, frame: usize, trace: &Trace, grown: impl Fn(Table)) -> Option<Shape> {
         if !trace.is_repeatable() || trace.word(0).1 != frame + WORD {
             return None;
         }
@@ -236,79 +231,56 @@ impl Segments {
                 .into_iter()
                 .find(|start| cut(&mut piece, trace, *start..end, outer).is_some())?;
             let base = trace.word(start).1 - WORD;
-            let segment = self.place(self.find(&piece)?);
+            let segment = self.place(self.find(&piece, &grown)?);
             outer = Some(Outer { segment, base });
             let has_links = !trace.is_linked() && piece.has_spread_links();
             ways = u32::checked_mul(ways, 2)? | u32::from(has_links);
             end = start;
         }
         // SAFETY: the place of one that was just found.
-        let innermost = NonNull::from(unsafe { outer?.segment.segment(self.all) });
+        let innermost = NonNull::from(unsafe { outer?.segment.segment(self.all.start().cast()) });
         let last = trace.word(trace.words() - 1).1;
         let farthest = trace.links().map(|link| link.place).fold(last, usize::max);
         Some(Shape { innermost, ways: Ways(ways), reach: u32::try_from(farthest - frame).ok()? })
     }
 
-    /// The segment with this content, which is added when it is new.
-    fn find(&self, segment: &Segment) -> Option<NonNull<Segment>> {
+    /// The segment with this content, which is added when it is new. `grown` is told of tables
+    /// that are added for it.
+    fn find(&self, segment: &Segment, grown: impl Fn(Table)) -> Option<NonNull<Segment>> {
+        // SAFETY: written before its number came into the index, and never changed.
+        let is = |number| unsafe { self.at(number as usize).as_ref() } == segment;
         let hash = segment.hash();
-        let tag = hash >> 32 << 32;
-        let mut added = None;
-        let mut at = hash as usize;
-        // At most half of the index is ever full.
-        for _ in 0..=self.mask {
-            at &= self.mask;
-            // SAFETY: masked to the index's length, which is mapped for good; zeroed memory is a
-            // valid AtomicU64.
-            let entry = unsafe { self.index.add(at).as_ref() };
-            let mut found = entry.load(Ordering::Acquire);
-            if found == 0 {
-                let number = match added {
-                    Some(number) => number,
-                    None => *added.insert(self.add(segment)?),
-                };
-                let new = tag | (number as u64 + 1);
-                match entry.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => return Some(self.at(number)),
-                    // Perhaps another thread has added the same; then ours stays unused.
-                    Err(other) => found = other,
-                }
-            }
-            if found >> 32 << 32 == tag {
-                let known = self.at(found as u32 as usize - 1);
-                // SAFETY: written before its number came into the index, and never changed.
-                if unsafe { known.as_ref() } == segment {
-                    return Some(known);
-                }
-            }
-            at += 1;
-        }
-        None
+        let found = self
+            .index
+            .find(&Wanted { hash, is, grown: &grown }, || Some(self.add(segment, &grown)? as u32));
+        found.map(|number| self.at(number as usize))
     }
 
-    /// Adds a segment and returns its number; `None` when there is no room. The index, which has
-    /// twice as many places, never fills up.
-    fn add(&self, segment: &Segment) -> Option<usize> {
+    /// Adds a segment and returns its number; `None` when there is no room.
+    fn add(&self, segment: &Segment, grown: &impl Fn(Table)) -> Option<usize> {
         let number = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 (used < self.capacity).then_some(used + 1)
             })
             .ok()?;
-        // SAFETY: below the capacity, handed to this call alone, and seen by others only after its
+        if !self.all.reach((number + 1) * size_of::<Segment>(), grown) {
+            return None;
+        }
+        // SAFETY: below the capacity, usable, handed to this call alone, and seen by others only after its
         // number is in the index.
         unsafe { self.at(number).write(*segment) };
         Some(number)
     }
 
     fn place(&self, segment: NonNull<Segment>) -> Place {
-        Place((segment.as_ptr() as usize - self.all.as_ptr() as usize) as u32)
+        Place((segment.as_ptr() as usize - self.all.start().as_ptr() as usize) as u32)
     }
 
     fn at(&self, number: usize) -> NonNull<Segment> {
         debug_assert!(number < self.capacity);
         // SAFETY: numbers come from `add` and stay below the capacity.
-        unsafe { self.all.add(number) }
+        unsafe { self.all.start().cast::<Segment>().add(number) }
     }
 }
 

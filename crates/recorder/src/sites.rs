@@ -1,16 +1,15 @@
 //! From file, line and stack to the number of a site.
 //!
-//! An open-addressing index over the ledger's sites. Entries are only ever added, each with one
-//! compare-and-swap, so that looking up needs no lock. A match is always confirmed word by word:
-//! a hash collision cannot merge two sites.
+//! A match is always confirmed word by word: a hash collision cannot merge two sites.
 
 use std::ffi::c_char;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use contract::Source;
 use ledger_writer::{Ledger, SiteId, SiteKey};
 
+use crate::index::{Index, Wanted};
 use crate::memory::{self, Table};
 use crate::trace::Stack;
 
@@ -36,68 +35,30 @@ impl<'a> Key<'a> {
 
 /// The sites known so far.
 pub(crate) struct Sites {
-    /// Hash in the upper 40 bits, number in the lower 24; 0 is free.
-    index: NonNull<AtomicU64>,
-    mask: usize,
+    index: Index,
     files: Files,
 }
 
-const NUMBER_BITS: u32 = 24;
-
 impl Sites {
-    /// An index for `capacity` sites, at most half full.
-    pub(crate) fn with_capacity(capacity: u32) -> Option<Sites> {
-        let entries = (capacity as usize * 2).next_power_of_two();
-        let index = memory::map(entries * size_of::<AtomicU64>())?.cast();
-        Some(Sites { index, mask: entries - 1, files: Files::new()? })
+    /// None so far. `None` when the kernel refuses memory.
+    pub(crate) fn new() -> Option<Sites> {
+        Some(Sites { index: Index::new()?, files: Files::new()? })
     }
 
     /// The index, and the table of file names.
-    pub(crate) fn tables(&self) -> [Table; 2] {
-        let index = (self.mask + 1) * size_of::<AtomicU64>();
-        [
-            Table { start: self.index.as_ptr() as usize, bytes: index },
-            Table { start: self.files.0.as_ptr() as usize, bytes: Files::BYTES },
-        ]
+    pub(crate) fn tables(&self) -> impl Iterator<Item = Table> + '_ {
+        let files = Table { start: self.files.0.as_ptr() as usize, bytes: Files::BYTES };
+        self.index.tables().chain([files])
     }
 
     /// The number of the site, which is made when it is new. [`SiteId::DROPPED`] when there is no
     /// room.
     pub(crate) fn find(&self, ledger: &Ledger, key: Key) -> SiteId {
-        let hash = hash(&key);
-        let tag = hash >> NUMBER_BITS << NUMBER_BITS;
-        let mut created = None;
-        let mut at = (hash >> 7) as usize;
-        // At most half of the index is ever full.
-        for _ in 0..=self.mask {
-            at &= self.mask;
-            let entry = self.entry(at);
-            let mut found = entry.load(Ordering::Acquire);
-            if found == 0 {
-                let site = match created {
-                    Some(site) => site,
-                    None => match self.create(ledger, key) {
-                        Some(site) => *created.insert(site),
-                        None => return SiteId::DROPPED,
-                    },
-                };
-                let new = tag | u64::from(site.number());
-                match entry.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => return site,
-                    // Another thread took the place, perhaps for this very site; then the record
-                    // just made stays empty, and readers leave it out.
-                    Err(other) => found = other,
-                }
-            }
-            if found >> NUMBER_BITS << NUMBER_BITS == tag {
-                let site = SiteId::from_number((found & ((1 << NUMBER_BITS) - 1)) as u32);
-                if ledger.site_is(site, key.in_ledger()) {
-                    return site;
-                }
-            }
-            at += 1;
-        }
-        SiteId::DROPPED
+        let is = |number| ledger.site_is(SiteId::from_number(number), key.in_ledger());
+        let grown = |table: Table| ledger.add_table(table.start, table.bytes);
+        let make = || self.create(ledger, key).map(SiteId::number);
+        let found = self.index.find(&Wanted { hash: hash(&key), is, grown }, make);
+        found.map_or(SiteId::DROPPED, SiteId::from_number)
     }
 
     #[cold]
@@ -107,12 +68,6 @@ impl Sites {
             Some(name) => Some(self.files.place(ledger, name)?),
         };
         ledger.add_site(key.in_ledger(), file, key.stack.end())
-    }
-
-    fn entry(&self, at: usize) -> &AtomicU64 {
-        // SAFETY: `at` is masked to the index's length; the mapping is never taken down, and
-        // zeroed memory is a valid AtomicU64.
-        unsafe { self.index.add(at).as_ref() }
     }
 }
 

@@ -18,7 +18,7 @@ use ledger_writer::{Account, Accounts, Cell, Lease, Permit};
 use crate::bounds::Bounds;
 use crate::deep;
 use crate::habits::Habits;
-use crate::memory;
+use crate::memory::Growing;
 use crate::recorder::Recorder;
 use crate::segments::Source;
 use crate::stack::StackSource;
@@ -50,8 +50,10 @@ struct Own {
     number: u32,
     /// What is known of the account.
     lease: Lease,
-    /// By site number; as many as there can be sites, and one.
+    /// By site number, as far as `memory` reaches.
     places: NonNull<Place>,
+    /// The desk itself, and its places.
+    memory: Growing,
     habits: Habits,
     /// Where its stack is walked to: too large for somebody else's stack.
     trace: Trace,
@@ -77,6 +79,7 @@ pub(crate) struct Threads {
     stacks: StackSource,
     /// The thread-specific key whose destructor tells that a thread ends.
     key: libc::pthread_key_t,
+    /// Sites that there can be.
     sites: usize,
 }
 
@@ -165,11 +168,17 @@ impl Threads {
             });
             return free.then_some(desk);
         }
-        let bytes = self.desk_bytes();
-        let memory = memory::map(bytes)?;
-        let desk = memory.cast::<Desk>();
+        let most = PLACES_OFFSET + (self.sites + 1) * size_of::<Place>();
+        let memory = Growing::new(most, BYTES_AT_ONCE)?;
+        if !memory.reach(PLACES_OFFSET, &|_| {}) {
+            // SAFETY: nobody has seen it.
+            unsafe { memory.give_back() };
+            return None;
+        }
+        let (start, table) = (memory.start(), memory.table());
+        let desk = start.cast::<Desk>();
         // SAFETY: fresh zeroed memory of at least this size, aligned to a page. Zero is a valid
-        // Desk but for what is set here, `places` to the zeroed rest of the mapping: Option<Cell>
+        // Desk but for what is set here, `places` to the zeroed rest of its memory: Option<Cell>
         // of a non-null pointer is None when zero.
         unsafe {
             let own = desk.as_ref().own.get();
@@ -177,7 +186,8 @@ impl Threads {
             (&raw mut (*own).number).write(number as u32 + 1);
             (&raw mut (*own).lease).write(Lease::default());
             (&raw mut (*desk.as_ptr()).account).write(Account::default());
-            (&raw mut (*own).places).write(memory.add(PLACES_OFFSET).cast());
+            (&raw mut (*own).places).write(start.add(PLACES_OFFSET).cast());
+            (&raw mut (*own).memory).write(memory);
             (&raw mut (*own).trace).write(Trace::new());
             let source = Source::new(self.stacks, &recorder.segments);
             Habits::begin(&raw mut (*own).habits, source, recorder.ledger.cells());
@@ -189,16 +199,12 @@ impl Threads {
         let null = std::ptr::null_mut();
         if place.compare_exchange(null, desk.as_ptr(), Ordering::SeqCst, Ordering::Relaxed).is_err()
         {
-            // SAFETY: mapped above with this length and never shown to anybody.
-            unsafe { memory::unmap(memory, bytes) };
+            // SAFETY: nobody has seen it; what is in it is moved out first.
+            unsafe { (&raw const (*desk.as_ref().own.get()).memory).read().give_back() };
             return None;
         }
-        recorder.ledger.add_table(desk.as_ptr() as usize, bytes);
+        recorder.report_memory(table);
         Some(desk)
-    }
-
-    fn desk_bytes(&self) -> usize {
-        PLACES_OFFSET + (self.sites + 1) * size_of::<Place>()
     }
 }
 
@@ -236,6 +242,9 @@ fn find_single_threaded() -> &'static AtomicU8 {
     // SAFETY: the C library's variable of this name, a char that is never unmapped.
     unsafe { found.cast::<AtomicU8>().as_ref() }.unwrap_or(&UNKNOWN)
 }
+
+/// A desk gets memory in steps of so many bytes: 65,536 places.
+const BYTES_AT_ONCE: usize = 1 << 20;
 
 const PLACES_OFFSET: usize = size_of::<Desk>().next_multiple_of(64);
 

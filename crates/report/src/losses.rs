@@ -12,10 +12,7 @@ pub fn losses(recorder: &RecorderRecord) -> String {
     let some =
         |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", exact(count as i64)));
     let mut lost: Vec<String> = [
-        some(
-            recorder.dropped_blocks,
-            "allocations in dropped sites (counted in the totals; --sites makes room)",
-        ),
+        dropped(recorder),
         untracked(recorder),
         some(recorder.foreign_frees, "frees of blocks never seen allocated"),
         some(recorder.stale_blocks, "blocks freed behind OpenSSL's back"),
@@ -43,6 +40,21 @@ pub fn losses(recorder: &RecorderRecord) -> String {
     } else {
         format!("recorder: {sites} sites; {}\n", lost.join("; "))
     }
+}
+
+/// What is in the totals alone. Whoever takes samples meets fewer sites.
+fn dropped(recorder: &RecorderRecord) -> Option<String> {
+    let RecorderRecord { dropped_blocks: blocks, dropped_bytes: bytes, site_capacity, .. } =
+        *recorder;
+    (blocks > 0).then(|| {
+        format!(
+            "{} allocations of {} in dropped sites: in the totals alone, for there is room for {} \
+             sites (--sample meets fewer)",
+            exact(blocks as i64),
+            human(bytes as f64),
+            exact(site_capacity as i64)
+        )
+    })
 }
 
 /// What there was no room for. Of a sample the bytes are said, for of the blocks there is no

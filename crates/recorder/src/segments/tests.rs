@@ -78,7 +78,7 @@ impl Made<'_> {
         // What is compared is written before.
         black_box(&mut self.words);
         let answers = ways_to_compare(stacks).into_iter().map(|compare| {
-            let source = Source { bounds, all: segments.all, compare };
+            let source = Source { bounds, all: segments.all.start().cast(), compare };
             // SAFETY: a shape of these segments, and words of this thread's stack further out than
             // what it is in.
             unsafe { source.has(shape, frame) }
@@ -97,7 +97,7 @@ fn every_word_counts(stacks: StackSource, frames: usize) {
         StackSource::FramePointers => Made::with_frame_pointers(&mut words, frames),
         StackSource::UnwindTables => Made::with_links(&mut words, frames),
     };
-    let shape = segments.of(made.address(0), &trace).expect("it can be recognised");
+    let shape = segments.of(made.address(0), &trace, |_| {}).expect("it can be recognised");
     assert!(made.is(shape, &segments, stacks), "{frames} frames");
     let last = made.read.iter().max().copied().expect("a word");
     for at in 0..=last {
@@ -133,12 +133,12 @@ fn stacks_share_the_segments_of_their_outer_frames() {
     let segments = Segments::for_sites(1_000).expect("some memory");
     let mut words = [0; WORDS];
     let (made, trace) = Made::with_frame_pointers(&mut words, 30);
-    let whole = segments.of(made.address(0), &trace).expect("it can be recognised");
+    let whole = segments.of(made.address(0), &trace, |_| {}).expect("it can be recognised");
     let used = segments.used.load(Ordering::Relaxed);
     let mut part = Trace::new();
     let second = made.words[0];
     StackSource::FramePointers.walk(second, Bounds::of_this_thread(), &mut part);
-    let part = segments.of(second, &part).expect("it can be recognised");
+    let part = segments.of(second, &part, |_| {}).expect("it can be recognised");
     assert_ne!(part.innermost, whole.innermost);
     assert_eq!(segments.used.load(Ordering::Relaxed), used + 1, "one with 1 frame, not 2");
 }

@@ -10,7 +10,7 @@ use crate::caller::Caller;
 use crate::habits::{Habits, Known};
 use crate::recorder::Recorder;
 use crate::segments::Shape;
-use crate::threads::{Desk, Own, Place, Threads};
+use crate::threads::{Desk, Own, PLACES_OFFSET, Place, Threads};
 use crate::trace::Trace;
 
 /// The calling thread at its desk.
@@ -59,13 +59,16 @@ impl Seat<'_> {
     /// The thread's cell at `site`. `None` when the ledger has no cell left.
     #[inline]
     pub(crate) fn cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
-        self.place(site).cell.or_else(|| self.claim_cell(ledger, site))
+        match self.place(site)?.cell {
+            Some(cell) => Some(cell),
+            None => self.claim_cell(ledger, site),
+        }
     }
 
     #[cold]
     fn claim_cell(&mut self, ledger: &Ledger, site: SiteId) -> Option<Cell> {
         let cell = ledger.claim_cell(site, self.own().number);
-        self.place(site).cell = cell;
+        self.place(site)?.cell = cell;
         cell
     }
 
@@ -83,11 +86,18 @@ impl Seat<'_> {
         self.cell(&self.recorder().ledger, cell.site())
     }
 
+    /// `None` when there is no memory for it.
     #[inline]
-    fn place(&mut self, site: SiteId) -> &mut Place {
-        // SAFETY: the array has one entry for each number up to the ledger's capacity, and `site`
-        // comes from that ledger.
-        unsafe { self.own().places.add(site.number() as usize).as_mut() }
+    fn place(&mut self, site: SiteId) -> Option<&mut Place> {
+        let number = site.number() as usize;
+        let end = PLACES_OFFSET + (number + 1) * size_of::<Place>();
+        let recorder = self.recorder();
+        if !self.own().memory.reach(end, &|table| recorder.report_memory(table)) {
+            return None;
+        }
+        // SAFETY: the array reaches beyond this number, as was just seen to; zeroed memory is a
+        // valid Place.
+        Some(unsafe { self.own().places.add(number).as_mut() })
     }
 
     /// Lends the seat for a while.
@@ -145,14 +155,16 @@ impl Seat<'_> {
 
     /// Remembers an allocation, if its stack has a shape.
     pub(crate) fn learn(&mut self, caller: Caller, known: Known, shape: Option<Shape>) {
-        let Some(shape) = shape.filter(|_| known.site != SiteId::DROPPED) else {
+        let shape = shape.filter(|_| known.site != SiteId::DROPPED);
+        let (Some(shape), Some(place)) = (shape, self.place(known.site).copied()) else {
             self.own_mut().habits.lose_track();
             return;
         };
-        let place = *self.place(known.site);
         let first = if place.round == self.own_mut().habits.round { place.habit } else { 0 };
         let first = self.own_mut().habits.learn(caller, known, shape, first);
         let round = self.own_mut().habits.round;
-        *self.place(known.site) = Place { habit: first, round, ..place };
+        if let Some(remembered) = self.place(known.site) {
+            *remembered = Place { habit: first, round, ..place };
+        }
     }
 }
