@@ -10,8 +10,9 @@ pub struct Timeline {
     pub seconds: Vec<f64>,
     /// Connections open; `None` where they are not known.
     pub connections: Option<Vec<u64>>,
-    /// Resident memory of the process in bytes.
-    pub rss: Vec<u64>,
+    /// Resident memory of the processes in bytes; `None` at moments at which it is not known, or
+    /// no process was there.
+    pub rss: Vec<Option<u64>>,
     /// Bytes in use, one series for each top-level group and one named `rust`.
     pub series: Vec<Series>,
     /// Half the width of the 95 % interval of all of OpenSSL's series together, in bytes; `None`

@@ -21,6 +21,9 @@ const SITES: usize = 8;
 /// Columns that a margin takes behind its figure: ` ± 999.9 MB`.
 const MARGIN: usize = 11;
 
+/// How many connections a run makes that was not told.
+const USUAL_CONNECTIONS: u64 = 200;
+
 /// Parts named of the memory that stays.
 const REASONS: usize = 3;
 
@@ -191,15 +194,23 @@ fn next_steps(record: &RunRecord, folder: &Path) -> String {
         "no-compression" => "release-buffers",
         _ => "no-compression",
     };
+    let connections = match record.connections {
+        Some(connections) if connections.get() != USUAL_CONNECTIONS => format!(" -n {connections}"),
+        _ => String::new(),
+    };
     format!(
         "\nin {folder}: flame.svg (open it in a browser), heap.pb.gz (pprof), run.json, \
-         timeline.svg, timeline.csv\nnext:\n  tlsheap top {folder} --by category\n  tlsheap run --config {other}\n  \
-         tlsheap diff {folder} PATH-OF-THAT-RUN --flame diff.svg\n"
+         timeline.svg, timeline.csv\nnext:\n  tlsheap diagnose {folder}\n  \
+         tlsheap top {folder} --by category\n  \
+         tlsheap run --config {other}{connections} --out {folder}-{other}\n  \
+         tlsheap diff {folder} {folder}-{other} --flame diff.svg\n"
     )
 }
 
-/// `negotiated TLSv1.2, ECDHE-…, X25519, compression zlib compression`.
+/// `negotiated TLSv1.2, ECDHE-…, X25519, compression zlib`.
 pub fn negotiation(negotiated: &NegotiatedRecord) -> String {
     let NegotiatedRecord { protocol, cipher, group, compression, .. } = negotiated;
+    // OpenSSL's name of it has the word in it.
+    let compression = compression.strip_suffix(" compression").unwrap_or(compression);
     format!("negotiated {protocol}, {cipher}, {group}, compression {compression}")
 }

@@ -56,7 +56,7 @@ const SHARED: [(&str, &str, &str); 38] = [
 ];
 
 /// Objects whose keys are names of things and no fields: section, path.
-const NAMED: [(&str, &str); 9] = [
+const NAMED: [(&str, &str); 10] = [
     ("record", "objects"),
     ("record", "steps.idle"),
     ("record", "steps.thread"),
@@ -65,6 +65,7 @@ const NAMED: [(&str, &str); 9] = [
     ("record", "symbols.unusable_modules"),
     ("moment", "objects"),
     ("compare --json", "configurations[].objects"),
+    ("compare --json", "configurations[].added_objects"),
     ("run.json", "symbols.unusable_modules"),
 ];
 

@@ -31,7 +31,7 @@ struct Line {
     seconds: f64,
     processes: usize,
     connections: u64,
-    rss: u64,
+    rss: Option<u64>,
     /// The capture that was made at this line; such a line is never left out.
     capture: String,
     changes: Vec<(PathBuf, Vec<Change>)>,
@@ -71,7 +71,7 @@ impl OverTime {
             seconds: elapsed.as_secs_f64(),
             processes: sight.running.len(),
             connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
-            rss: sight.running.iter().filter_map(|pid| kernel::proportional_bytes(*pid)).sum(),
+            rss: resident(&sight.running),
             capture: capture.to_owned(),
             changes,
         });
@@ -183,6 +183,12 @@ impl OverTime {
     }
 }
 
+/// The resident memory of processes; `None` where one may not be looked into, or there is none.
+fn resident(running: &[u32]) -> Option<u64> {
+    let each = running.iter().map(|pid| kernel::proportional_bytes(*pid));
+    each.sum::<Option<u64>>().filter(|_| !running.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -238,7 +244,7 @@ mod tests {
         assert_eq!(
             table_of(&over_time, &seen[2]),
             "seconds,processes,connections,rss,capture,tls\n\
-             0.000,0,0,0,,5\n0.250,0,0,0,baseline,125\n0.500,0,0,0,,21\n"
+             0.000,0,0,,,5\n0.250,0,0,,baseline,125\n0.500,0,0,,,21\n"
         );
     }
 
@@ -261,7 +267,7 @@ mod tests {
         // 10,000).
         assert_eq!(fields[..3], ["0.250", "1", ""]);
         assert_eq!(fields[4..], ["", "1051", "650", "650"]);
-        assert_eq!(lines[2], "0.500,0,,0,,0,0,0", "nothing runs, nothing is held");
+        assert_eq!(lines[2], "0.500,0,,,,0,0,0", "nothing runs, nothing is held");
     }
 
     #[test]

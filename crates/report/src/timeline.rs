@@ -98,8 +98,8 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
     }
     axes(&mut svg, &bytes, connections.as_ref(), &time);
     phases(&mut svg, &timeline.phases, &time);
-    let mut line = |scale: &Scale, values: &[u64], style: &str, name: &str| {
-        let points = points(&timeline.seconds, scale, values).join(" ");
+    let mut line_from = |first: usize, scale: &Scale, values: &[u64], style: &str, name: &str| {
+        let points = points(&timeline.seconds[first..], scale, values).join(" ");
         let style = format!(r#"fill="none" {style} stroke-linejoin="round""#);
         let title = format!("<title>{name}</title>");
         let _ = writeln!(svg, r#"<polyline {style} points="{points}">{title}</polyline>"#);
@@ -107,15 +107,32 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
     if let Some(openssl) = &openssl {
         let style = format!(r#"stroke="{RSS_COLOUR}" stroke-width="1.5" stroke-dasharray="2 3""#);
         let name = said("OpenSSL together", timeline, &openssl.bytes, &openssl.margins);
-        line(&bytes, &openssl.bytes, &style, &name);
+        line_from(0, &bytes, &openssl.bytes, &style, &name);
     }
     let style = |colour: &str| format!(r#"stroke="{colour}" stroke-width="2""#);
-    line(&bytes, &timeline.rss, &style(RSS_COLOUR), "resident memory");
+    for (first, resident) in known_stretches(&timeline.rss) {
+        line_from(first, &bytes, &resident, &style(RSS_COLOUR), "resident memory");
+    }
     if let (Some(open), Some(scale)) = (open, &connections) {
-        line(scale, open, &style(CONNECTIONS_COLOUR), "connections");
+        line_from(0, scale, open, &style(CONNECTIONS_COLOUR), "connections");
     }
     svg.push_str("</svg>\n");
     Ok(harmless_document(svg))
+}
+
+/// The stretches over which a figure is known, each with the moment at which it begins.
+fn known_stretches(values: &[Option<u64>]) -> Vec<(usize, Vec<u64>)> {
+    let mut stretches: Vec<(usize, Vec<u64>)> = Vec::new();
+    let mut goes_on = false;
+    for (at, value) in values.iter().enumerate() {
+        match (value, stretches.last_mut()) {
+            (Some(value), Some((_, stretch))) if goes_on => stretch.push(*value),
+            (Some(value), _) => stretches.push((at, vec![*value])),
+            (None, _) => {}
+        }
+        goes_on = value.is_some();
+    }
+    stretches
 }
 
 /// The points of what lies between two lines.
@@ -137,9 +154,10 @@ fn check(timeline: &Timeline) -> Result<(), TimelineError> {
         [Some((series.group.clone(), series.bytes.len())), margins]
     });
     let of = |name: &str, values: Option<&Vec<u64>>| Some((name.to_owned(), values?.len()));
+    let resident = Some(("rss".to_owned(), timeline.rss.len()));
     let mut lengths = [
         of("connections", timeline.connections.as_ref()),
-        of("rss", Some(&timeline.rss)),
+        resident,
         of("the margin of OpenSSL", timeline.openssl_margins.as_ref()),
     ]
     .into_iter()

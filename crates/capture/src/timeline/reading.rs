@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Result<Timeline, String> {
     let openssl_margins = rows.figures(&margin_of(OPENSSL_DOMAIN))?;
     Ok(Timeline {
         connections: rows.connections()?,
-        rss: rows.needed(RSS)?,
+        rss: rows.resident()?,
         series: category::groups()
             .filter_map(|group| rows.series(group.name, openssl_margins.as_ref()).transpose())
             .collect::<Result<_, _>>()?,
@@ -81,6 +81,18 @@ impl Rows {
 
     fn needed<T: FromStr>(&self, name: &str) -> Result<Vec<T>, String> {
         self.figures(name)?.ok_or_else(|| format!("has no column {name:?}"))
+    }
+
+    /// Resident memory is known in some lines.
+    fn resident(&self) -> Result<Vec<Option<u64>>, String> {
+        let fields = self.fields(RSS).ok_or_else(|| format!("has no column {RSS:?}"))?;
+        let number = |(line, text): (u64, &str)| match text {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                format!("line {line}: expected a number in the column {RSS}, found {text:?}")
+            }),
+        };
+        fields.map(number).collect()
     }
 
     /// Connections are known in each line or in none.
@@ -135,7 +147,7 @@ mod tests {
         let timeline = parse(text).unwrap();
         assert_eq!(timeline.seconds, [0.0, 0.25, 0.5]);
         assert_eq!(timeline.connections, Some(vec![0, 2, 2]));
-        assert_eq!(timeline.rss, [100, 200, 200]);
+        assert_eq!(timeline.rss, [100, 200, 200].map(Some));
         assert_eq!(timeline.phases, [(0.0, "baseline".to_owned()), (0.25, "hold".to_owned())]);
         let series = |group: &str, bytes: [u64; 3]| Series {
             group: group.to_owned(),
@@ -156,7 +168,7 @@ mod tests {
         Timeline {
             seconds: vec![0.25, 0.5],
             connections: None,
-            rss: vec![900, 1_000],
+            rss: vec![Some(900), Some(1_000)],
             series: vec![series("tls", [5, 6], [1, 2]), series("rust", [7, 8], [3, 4])],
             openssl_margins: Some(vec![1, 3]),
             phases: vec![(0.25, "hold".to_owned())],

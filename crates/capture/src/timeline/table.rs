@@ -50,9 +50,10 @@ impl Column {
         }
     }
 
-    /// Resident memory, in bytes.
+    /// Resident memory, in bytes; empty fields where it is not known.
     pub fn rss(timeline: &Timeline) -> Column {
-        Column::figures(RSS, &timeline.rss)
+        let field = |rss: &Option<u64>| rss.map_or_else(String::new, |rss| rss.to_string());
+        Column::of(RSS, timeline.rss.iter().map(field))
     }
 
     /// What was going on.

@@ -78,7 +78,8 @@ impl<'a> AddressSpace<'a> {
             AddressKind::Return => address.saturating_sub(1),
             AddressKind::Exact => address,
         };
-        let Some(module) = self.module_at(instruction) else {
+        let in_a_file = self.module_at(instruction).filter(|module| !is_memory(&module.path));
+        let Some(module) = in_a_file else {
             let frame = self.symbols.outside(self.pid, instruction);
             return Location { mapping: None, address, lines: lines(profile, frame.as_slice()) };
         };
@@ -111,6 +112,12 @@ impl<'a> AddressSpace<'a> {
         self.mappings.insert(module.start, id);
         id
     }
+}
+
+/// What has the form of a file and is none that could be read: a compiler of the program's own has
+/// put its code there (JIT), in a memfd.
+fn is_memory(path: &str) -> bool {
+    path.starts_with("/memfd:")
 }
 
 fn lines(profile: &mut Profile, frames: &[SymbolFrame]) -> Vec<Line> {

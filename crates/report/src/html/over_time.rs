@@ -38,7 +38,7 @@ fn describe(series: &Timeline) -> String {
         .unwrap_or_default();
     let mut text = format!(
         "Up to {connections}{} of resident memory in {:.1} seconds.",
-        human(most(&series.rss) as f64),
+        human(series.rss.iter().flatten().copied().max().unwrap_or_default() as f64),
         series.seconds.last().copied().unwrap_or_default(),
     );
     if series.openssl_margins.is_some() {
@@ -77,7 +77,7 @@ fn table(subject: &Subject, series: &Timeline) -> Markup {
                             @if let Some(open) = &series.connections {
                                 td.n { (exact(open[at] as i64)) }
                             }
-                            td.n { (exact(series.rss[at] as i64)) }
+                            td.n { (series.rss[at].map(|rss| exact(rss as i64)).unwrap_or_default()) }
                             @if let Some(all) = &together {
                                 td.n { (estimate(all.bytes[at], Some(all.margins[at]))) }
                             }

@@ -125,7 +125,7 @@ fn what_is_not_there_has_no_section() {
     subject.timeline = Some(Timeline {
         seconds: vec![0.0, 1.0],
         connections: Some(vec![0, 10]),
-        rss: vec![0, 100],
+        rss: vec![Some(0), Some(100)],
         series: vec![Series { group: "tls".to_owned(), bytes: vec![0, 50], margins: None }],
         ..Timeline::default()
     });
@@ -148,7 +148,7 @@ fn estimates_over_time_have_their_margins() {
     input.subjects[0].timeline = Some(Timeline {
         seconds: vec![0.0, 1.0],
         connections: None,
-        rss: vec![0, 9_000],
+        rss: vec![Some(0), Some(9_000)],
         series: vec![series("tls", [0, 5_000], [90, 1_100]), series("bio", [0, 100], [70, 80])],
         openssl_margins: Some(vec![99, 1_150]),
         ..Timeline::default()

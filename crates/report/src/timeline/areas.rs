@@ -33,7 +33,8 @@ pub(super) fn areas(timeline: &Timeline) -> Vec<Area> {
         areas.push(Area { name: layer.name, title, colour: layer.colour, below, above });
     }
     // Nothing above zero remains where pages in use were never touched.
-    let above = timeline.rss.iter().zip(&stack).map(|(rss, stack)| (*rss).max(*stack)).collect();
+    let rest = |(rss, stack): (&Option<u64>, &u64)| rss.unwrap_or_default().max(*stack);
+    let above = timeline.rss.iter().zip(&stack).map(rest).collect();
     let name = "rest of resident memory".to_owned();
     let colour = REST_COLOUR.to_owned();
     areas.push(Area { title: name.clone(), name, colour, below: stack, above });

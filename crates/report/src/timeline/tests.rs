@@ -5,7 +5,7 @@ fn two_moments() -> Timeline {
     Timeline {
         seconds: vec![0.0, 10.0],
         connections: Some(vec![0, 200]),
-        rss: vec![0, 1_000],
+        rss: vec![Some(0), Some(1_000)],
         series: vec![series("rust", 250), series("tls", 250)],
         ..Timeline::default()
     }

@@ -1,5 +1,7 @@
 //! The figures of one configuration, from its run and from the rounds without the recorder.
 
+use std::collections::BTreeMap;
+
 use analysis::group::By;
 use analysis::repetition::{median, spread};
 use capture::Capture;
@@ -45,7 +47,14 @@ pub fn figures(
         server_cpu_us_per_handshake: median(&rates.server_cpu_us),
         zlib_bytes_per_connection: cost.map(|_| zlib),
         objects: record.at_rest.objects.clone(),
+        added_objects: added(&record.at_rest.objects, &record.baseline.objects),
         scale,
         versions: Some(record.versions.clone()),
     })
+}
+
+/// Objects of each kind that were not there before.
+fn added(now: &BTreeMap<String, i64>, before: &BTreeMap<String, i64>) -> BTreeMap<String, i64> {
+    let earlier = |kind: &String| before.get(kind).copied().unwrap_or_default();
+    now.iter().map(|(kind, number)| (kind.clone(), number - earlier(kind))).collect()
 }

@@ -111,7 +111,7 @@ impl OverTime {
         let timeline = Timeline {
             seconds: ticks.iter().map(|tick| in_thousandths(tick.seconds)).collect(),
             connections: Some(ticks.iter().map(|tick| tick.connections as u64).collect()),
-            rss: ticks.iter().map(|tick| tick.rss).collect(),
+            rss: ticks.iter().map(|tick| Some(tick.rss)).collect(),
             series,
             openssl_margins: groups.margins(),
             phases,

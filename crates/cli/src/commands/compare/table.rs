@@ -123,7 +123,7 @@ fn rows(comparison: &Comparison) -> Vec<Vec<String>> {
 fn objects(figures: &Figures) -> Option<String> {
     let connections = figures.connections.unwrap_or(1).max(1) as f64;
     let each = |name: &str| {
-        (figures.objects.get(name).copied().unwrap_or_default() as f64 / connections).floor()
+        (figures.added_objects.get(name).copied().unwrap_or_default() as f64 / connections).floor()
     };
     let own: Vec<String> = ["SSL_CTX", "X509_STORE", "X509"]
         .into_iter()

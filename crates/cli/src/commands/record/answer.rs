@@ -254,7 +254,10 @@ fn next_steps(recording: &Recording, folder: &Path) -> String {
         &mut text,
         &format!("in {folder}: {files}, flame.svg, timeline.svg, timeline.csv, run.json"),
     );
-    text += &format!("next:\n  tlsheap top {folder} --by category\n  tlsheap report {folder}\n");
+    text += &format!(
+        "next:\n  tlsheap diagnose {folder}\n  tlsheap top {folder} --by category\n  \
+         tlsheap report {folder}\n"
+    );
     if let [first, _, ..] = &recording.processes[..] {
         text += &format!("  tlsheap top {folder} --process {}\n", first.pid);
     }
