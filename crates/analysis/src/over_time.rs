@@ -66,9 +66,18 @@ impl Groups {
         self.moments
     }
 
-    /// Adds a process. A sample that knows the size of its blocks in a sampled profile is an
-    /// estimate at each moment, even where nothing of it was counted.
+    /// Adds a process whose profile has a column for each moment.
     pub fn add(&mut self, profile: &Profile) {
+        let each: Vec<usize> = (0..self.moments).collect();
+        self.add_from(profile, &each);
+    }
+
+    /// Adds a process whose profile has a column for each of some moments, in order: what it holds
+    /// from that moment on, up to the next of them. Before the first it holds nothing.
+    ///
+    /// A sample that knows the size of its blocks in a sampled profile is an estimate at each moment
+    /// from the first one on, even where nothing of it was counted.
+    pub fn add_from(&mut self, profile: &Profile, moments: &[usize]) {
         if let Some(sampling) = profile.sampling {
             // Where nothing was counted there may still be bytes: one sample more, in small blocks.
             let unseen = sampling.uncertainty_of_bytes(1, 0.0);
@@ -76,9 +85,10 @@ impl Groups {
                 *off = off.and(unseen);
             }
         }
+        let mut own: BTreeMap<&'static str, Vec<Sum>> = BTreeMap::new();
         for sample in profile.samples() {
             let group = category::of_sample(profile, sample).group();
-            let sums = self.sums.entry(group).or_insert_with(|| vec![Sum::default(); self.moments]);
+            let sums = own.entry(group).or_insert_with(|| vec![Sum::default(); moments.len()]);
             for (sum, value) in sums.iter_mut().zip(&sample.values) {
                 sum.bytes = sum.bytes.saturating_add_signed(*value);
             }
@@ -87,12 +97,22 @@ impl Groups {
             };
             // The variance of so many bytes is so many times that of one.
             let of_one = sampling.uncertainty_of_bytes(size, 1.0);
-            let whole = self.off.iter_mut().flatten();
-            for ((sum, whole), value) in sums.iter_mut().zip(whole).zip(&sample.values) {
+            for (sum, value) in sums.iter_mut().zip(&sample.values) {
                 let variance = of_one.variance * *value as f64;
-                let off = Uncertainty { variance, ..of_one };
-                sum.off = sum.off.and(off);
-                *whole = whole.and(off);
+                sum.off = sum.off.and(Uncertainty { variance, ..of_one });
+            }
+        }
+        for (group, own) in own {
+            let sums = self.sums.entry(group).or_insert_with(|| vec![Sum::default(); self.moments]);
+            let ends = moments.iter().skip(1).chain([&self.moments]);
+            for ((own, from), to) in own.into_iter().zip(moments).zip(ends) {
+                for sum in &mut sums[*from..*to] {
+                    sum.bytes = sum.bytes.saturating_add(own.bytes);
+                    sum.off = sum.off.and(own.off);
+                }
+                for whole in self.off.iter_mut().flat_map(|whole| &mut whole[*from..*to]) {
+                    *whole = whole.and(own.off);
+                }
             }
         }
     }
@@ -176,6 +196,14 @@ mod tests {
         };
         assert_eq!(groups.series(), [series("tls", [6, 7]), series("x509", [0, 9])]);
         assert_eq!(groups.margins(), None);
+    }
+
+    #[test]
+    fn what_holds_from_some_moments_on_holds_up_to_the_next() {
+        let mut groups = Groups::of(5);
+        groups.add_from(&profile(None, &[(STORE.0, STORE.1, 100, [5, 7])]), &[1, 3]);
+        groups.add_from(&profile(None, &[(STORE.0, STORE.1, 100, [1, 0])]), &[0, 1]);
+        assert_eq!(groups.series()[0].bytes, [1, 5, 5, 7, 7]);
     }
 
     #[test]

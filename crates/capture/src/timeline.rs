@@ -30,9 +30,22 @@ pub fn add_ledger(
     symbols: &mut Symbols,
     bytes: impl Fn(usize) -> Vec<i64>,
 ) {
+    let each: Vec<usize> = (0..groups.moments()).collect();
+    add_ledger_from(groups, last, symbols, &each, bytes);
+}
+
+/// As [`add_ledger`], where `bytes` gives what the site had from each of `moments` on, up to the
+/// next of them: of many processes, most live for a few.
+pub fn add_ledger_from(
+    groups: &mut Groups,
+    last: &Snapshot,
+    symbols: &mut Symbols,
+    moments: &[usize],
+    bytes: impl Fn(usize) -> Vec<i64>,
+) {
     // A profile with one column for each moment: so sites get their names and categories in the
     // same way as everywhere else.
     let column = ValueType { kind: "inuse_space".to_owned(), unit: "bytes".to_owned() };
-    let empty = Profile::new(vec![column; groups.moments()], None);
-    groups.add(&from_ledger_with(last, symbols, empty, bytes));
+    let empty = Profile::new(vec![column; moments.len()], None);
+    groups.add_from(&from_ledger_with(last, symbols, empty, bytes), moments);
 }

@@ -1,5 +1,6 @@
 //! What a recording comes to: its capture, with every process in it.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -145,12 +146,14 @@ fn processes(ledgers: &Ledgers, at_end: &Processes, symbols: &mut Symbols) -> Ga
     let mut gathered =
         Gathered { whole: Profile::of_heap(), records: Vec::new(), profiles: Vec::new() };
     let mut names = Names::default();
+    let ends: HashMap<&Path, (&Snapshot, &Coverage)> =
+        at_end.recorded().map(|(path, end, coverage)| (path, (end, coverage))).collect();
     for (path, snapshot) in profiles::in_order(ledgers) {
         // A ledger that could be read before can be read at the end; if not, that is a problem
         // that has been said, and the process has no name.
-        let end = at_end.recorded().find(|(other, ..)| *other == path);
+        let end = ends.get(path);
         let (end, coverage) = match end {
-            Some((_, end, coverage)) => (end, coverage.clone()),
+            Some((end, coverage)) => (*end, (*coverage).clone()),
             None => (snapshot, Coverage::default()),
         };
         let profile = profiles::of_process(snapshot, &coverage, symbols);

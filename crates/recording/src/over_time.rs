@@ -8,7 +8,7 @@ use crate::kernel;
 use crate::watch::{Ledgers, Sight};
 use analysis::over_time::Groups;
 use analysis::timeline::Timeline;
-use capture::timeline::{Column, EVERY, Table, add_ledger, in_thousandths};
+use capture::timeline::{Column, EVERY, Table, add_ledger_from, in_thousandths};
 use ledger::Snapshot;
 use profile::Symbols;
 
@@ -117,9 +117,18 @@ impl OverTime {
     pub fn table(&self, last: &Ledgers, symbols: &mut Symbols) -> Table {
         let lines = &self.lines;
         let mut groups = Groups::of(lines.len());
-        for (path, snapshot) in last {
-            let changes = self.changes_of(path);
-            add_ledger(&mut groups, snapshot, symbols, |site| self.bytes(changes.get(&site)));
+        let mut changes = self.changes_by_ledger();
+        let any = !changes.is_empty();
+        for (path, snapshot) in last.iter().filter(|_| !lines.is_empty()) {
+            let changes = match changes.remove(path.as_path()) {
+                Some(changes) => changes,
+                // Never seen with anything, as most of very many processes are: it is nothing to
+                // what others were seen with. Of a sample it is not known what was there.
+                None if any && snapshot.sampling.is_none() => continue,
+                None => Changes::default(),
+            };
+            let bytes = |site| changes.bytes(site);
+            add_ledger_from(&mut groups, snapshot, symbols, &changes.lines, bytes);
         }
         // A sample does not say how many objects there are.
         let counted = last.values().all(|snapshot| snapshot.sampling.is_none());
@@ -155,23 +164,48 @@ impl OverTime {
         }
     }
 
-    /// The changes of a ledger's sites, each with its line.
-    fn changes_of(&self, path: &Path) -> HashMap<usize, Vec<(usize, i64)>> {
-        let mut changes: HashMap<usize, Vec<(usize, i64)>> = HashMap::new();
+    /// The changes of each ledger.
+    fn changes_by_ledger(&self) -> HashMap<&Path, Changes> {
+        let mut all: HashMap<&Path, Changes> = HashMap::new();
         for (at, line) in self.lines.iter().enumerate() {
-            for (_, of_ledger) in line.changes.iter().filter(|(of, _)| of == path) {
-                for change in of_ledger {
-                    changes.entry(change.site as usize).or_default().push((at, change.bytes));
-                }
+            for (path, of_ledger) in &line.changes {
+                all.entry(path).or_default().add(at, of_ledger);
             }
         }
-        changes
+        all
+    }
+}
+
+/// What changed in one ledger.
+struct Changes {
+    /// The lines from which on something is different, and the first.
+    lines: Vec<usize>,
+    /// Of each site, with the place of the line in `lines`.
+    of_sites: HashMap<usize, Vec<(usize, i64)>>,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Changes { lines: vec![0], of_sites: HashMap::new() }
+    }
+}
+
+impl Changes {
+    /// Adds those of a line, of which there are some. Lines come in order.
+    fn add(&mut self, line: usize, changes: &[Change]) {
+        if self.lines.last() != Some(&line) {
+            self.lines.push(line);
+        }
+        let at = self.lines.len() - 1;
+        for change in changes {
+            self.of_sites.entry(change.site as usize).or_default().push((at, change.bytes));
+        }
     }
 
-    /// Bytes in use at each line.
-    fn bytes(&self, changes: Option<&Vec<(usize, i64)>>) -> Vec<i64> {
+    /// A site's bytes in use from each of the lines on.
+    fn bytes(&self, site: usize) -> Vec<i64> {
         let mut values = vec![0; self.lines.len()];
-        for (at, bytes) in changes.into_iter().flatten() {
+        for (at, bytes) in self.of_sites.get(&site).into_iter().flatten() {
             values[*at] += bytes;
         }
         let mut sum = 0;

@@ -1,5 +1,6 @@
 //! The files of a run folder, with its pictures.
 
+use std::num::NonZero;
 use std::path::Path;
 
 use capture::records::recording::Recording;
@@ -7,7 +8,7 @@ use capture::records::run::RunRecord;
 use capture::timeline::Table;
 use capture::whole_file::Readers;
 use capture::{Capture, CaptureError, Known, folder, secrets, whole_file};
-use profile::{Metric, pprof};
+use profile::{Metric, Profile, pprof};
 use thiserror::Error;
 
 use crate::differential::{DifferentialOptions, Ratio, SideOf, differential};
@@ -47,9 +48,7 @@ pub fn write(capture: &Capture, path: &Path) -> Result<(), FolderError> {
     }
     put(folder::HEAP, &pprof::write(&capture.profile))?;
     if let Some(moments) = capture.moments() {
-        for (name, profile) in &moments.processes {
-            put(name, &pprof::write(profile))?;
-        }
+        write_each(&moments.processes, |name, profile| put(name, &pprof::write(profile)))?;
         if let Some(closed) = &moments.closed {
             put(folder::CLOSED, &pprof::write(closed))?;
         }
@@ -71,6 +70,30 @@ pub fn write(capture: &Capture, path: &Path) -> Result<(), FolderError> {
         _ => {}
     }
     Ok(())
+}
+
+/// Writers at least: most of their time they wait for the disk.
+const WRITERS: usize = 4;
+
+/// Calls `write` for each profile, on several threads: a program may have had thousands of
+/// processes. Of several errors it is the first one's in the profiles' order.
+fn write_each(
+    profiles: &[(String, Profile)],
+    write: impl Fn(&str, &Profile) -> Result<(), CaptureError> + Sync,
+) -> Result<(), CaptureError> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).max(WRITERS);
+    let part = profiles.len().div_ceil(threads).max(1);
+    let write = &write;
+    std::thread::scope(|scope| {
+        let parts = profiles.chunks(part).map(|part| {
+            scope.spawn(move || part.iter().try_for_each(|(name, profile)| write(name, profile)))
+        });
+        let parts: Vec<_> = parts.collect();
+        parts.into_iter().try_for_each(|part| match part.join() {
+            Ok(written) => written,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
 }
 
 /// Writes `timeline.csv`, and the picture unless there is too little to draw.
