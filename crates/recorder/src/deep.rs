@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use crate::current;
 use crate::frame_pointer::frame_pointer;
 use crate::memory::{self, Table};
+use crate::valgrind;
 
 /// Bytes of a stack, committed page by page. The recorder takes some pages; the rest is for signal
 /// handlers.
@@ -142,6 +143,9 @@ impl Taken {
             && let Some(recorder) = current::published()
         {
             recorder.ledger.add_table(low.as_ptr() as usize, BYTES);
+        }
+        if mapped.is_none() {
+            valgrind::register_stack(low.as_ptr() as usize, low.as_ptr() as usize + BYTES);
         }
         place.from.store(frame_pointer() as *mut u8, Ordering::Relaxed);
         Some(Taken(place, low))

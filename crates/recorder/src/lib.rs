@@ -70,6 +70,7 @@ mod thread_word;
 mod threads;
 mod trace;
 mod unwind;
+mod valgrind;
 
 pub use early::begin_early;
 pub use error::InstallError;

@@ -41,6 +41,7 @@ mod profiles;
 pub mod program_file;
 mod recording;
 pub mod running;
+pub mod sanitizers;
 mod series;
 mod watch;
 mod without_connections;

@@ -1,11 +1,11 @@
 //! The recorded program while it runs: started with the library preloaded, and passed every
 //! signal that is meant to end it.
 
-use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use std::{env, io};
 
 use contract::environment;
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +18,7 @@ use crate::keeper::Keeper;
 use crate::observer::{Observed, Observer};
 use crate::options::{AtInterrupt, Options, Streams};
 use crate::place::Place;
-use crate::{RecordingError, kernel};
+use crate::{RecordingError, kernel, sanitizers};
 
 /// How long the program may take to end after a SIGTERM before it is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -241,6 +241,7 @@ fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
         None => command.env_remove(environment::SAMPLE),
         Some(sampling) => command.env(environment::SAMPLE, sampling.interval().to_string()),
     };
+    let address_options = sanitizers::address_options(env::var_os(sanitizers::ADDRESS_OPTIONS));
     let not_started = |source| RecordingError::NotStarted { program: program.clone(), source };
     if let Streams::Log(file) = &options.streams {
         let copy = || -> io::Result<Stdio> { Ok(file.try_clone()?.into()) };
@@ -249,6 +250,7 @@ fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
     }
     command
         .args(&options.command[1..])
+        .env(sanitizers::ADDRESS_OPTIONS, address_options)
         .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .env("LD_PRELOAD", place.preload())
         .env(environment::LEDGER_FOLDER, place.ledgers())

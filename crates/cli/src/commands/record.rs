@@ -106,6 +106,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let folder = NewFolder::prepare(&path)?;
     let filling = folder.path().to_owned();
     let output = Arc::new(Output { folder: Mutex::new(Some(folder)), path: path.clone() });
+    if let Some(sentence) = recording::sanitizers::notice(&options.command[0]) {
+        telling::tell(&format!("tlsheap: {sentence}"));
+    }
     let mut plain = options.plain();
     let early = Arc::clone(&output);
     // What goes wrong now does so again at the end, where it is said.

@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use contract::{Fix, environment};
-use recording::Place;
 use recording::descendants::Descendants;
 use recording::kernel::is_listened_on;
+use recording::{Place, sanitizers};
 use rustix::process::Signal;
 
 use super::glance::seen_within;
@@ -68,10 +68,13 @@ fn once(
     place: &Place,
     front_end: &FrontEnd<'_>,
 ) -> Result<f64, TrialError> {
+    let address_options = std::env::var_os(sanitizers::ADDRESS_OPTIONS);
+    let address_options = sanitizers::address_options(address_options);
     let mut command = Command::new(&program.command[0]);
     command
         .args(&program.command[1..])
         .env("LD_PRELOAD", place.preload())
+        .env(sanitizers::ADDRESS_OPTIONS, address_options)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
