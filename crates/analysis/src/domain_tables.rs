@@ -8,7 +8,7 @@ mod tables;
 
 use contract::Domain;
 
-pub(crate) use maker::{Callers, Maker, Unnamed};
+pub(crate) use maker::{Asked, Maker, Struct};
 pub use openssl::SSL_SOURCE;
 pub(crate) use tables::DomainTables;
 

@@ -107,7 +107,7 @@ fn made_in(frame: &Frame<'_>) -> Option<Object> {
 
 /// Functions that make objects and nothing else. A server's certificate is read by `d2i_X509` as
 /// well as one of a trust store.
-const MAKERS: [(Object, &[&str]); 6] = [
+const MAKERS: [(Object, &[&str]); 10] = [
     (Object::Ssl, &["SSL_new", "ossl_ssl_connection_new", "ossl_ssl_connection_new_int"]),
     (Object::SslCtx, &["SSL_CTX_new", "SSL_CTX_new_ex"]),
     (Object::X509Store, &["X509_STORE_new"]),
@@ -115,6 +115,13 @@ const MAKERS: [(Object, &[&str]); 6] = [
         Object::X509,
         &["X509_dup", "X509_new", "X509_new_ex", "d2i_X509", "d2i_X509_AUX", "d2i_X509_bio"],
     ),
+    (Object::X509Object, &["X509_OBJECT_new"]),
+    (
+        Object::X509Crl,
+        &["X509_CRL_dup", "X509_CRL_new", "X509_CRL_new_ex", "d2i_X509_CRL", "d2i_X509_CRL_bio"],
+    ),
+    (Object::CachedSession, &["SSL_CTX_add_session"]),
+    (Object::OsslLibCtx, &["OSSL_LIB_CTX_new"]),
     (
         Object::SslSession,
         &[

@@ -106,6 +106,7 @@ fn facts(record: &RunRecord) -> String {
         .at_rest
         .objects
         .iter()
+        .filter(|(_, count)| **count != 0)
         .map(|(name, count)| format!("{} {name}", exact(*count)))
         .collect();
     if !objects.is_empty() {

@@ -419,8 +419,9 @@ allow = [\"record-buffers-kept\"]
             ),
             (
                 "[objects]\nSSL_CTXS = 1\n",
-                "budget.toml:2:1: objects: expected a key out of SSL, SSL_CTX, X509_STORE, X509, \
-                 SSL_SESSION, EVP_PKEY, found \"SSL_CTXS\" (did you mean SSL_CTX?)",
+                "budget.toml:2:1: objects: expected a key out of SSL, SSL_CTX, X509_STORE, \
+                 X509_OBJECT, X509, X509_CRL, SSL_SESSION, cached SSL_SESSION, EVP_PKEY, \
+                 OSSL_LIB_CTX, found \"SSL_CTXS\" (did you mean SSL_CTX?)",
             ),
             (
                 "[findings]\nallow = [\"buffers-kept\"]\n",

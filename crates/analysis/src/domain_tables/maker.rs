@@ -1,30 +1,35 @@
 //! How an object is told from the place that allocates its struct.
 
+use std::ops::RangeInclusive;
+
 use crate::object_kind::Object;
 
-/// One way to make an object: the leaf's function and file, and who must have called it.
+/// A function that makes an object: its struct first, and after it the struct's members.
 pub(crate) struct Maker {
     pub(crate) object: Object,
     pub(crate) function: &'static str,
     pub(crate) file: &'static str,
-    pub(crate) callers: Callers,
 }
 
-/// What the frames above the leaf must be.
-pub(crate) enum Callers {
-    /// Whatever they are.
-    Any,
-    /// Any number of `through`, then one that begins with `from`.
-    Through { through: &'static [&'static str], from: &'static str },
-}
-
-/// One way to tell an object where functions have no names: its struct is by far the largest block
-/// that its file allocates.
-pub(crate) struct Unnamed {
+/// An object that is told by the size of its struct, where many are allocated in one file, or where
+/// the library's own functions have no names, because they are not exported.
+pub(crate) struct Struct {
     pub(crate) object: Object,
     pub(crate) file: &'static str,
-    /// The least size of the struct in bytes, in any version.
-    pub(crate) least_bytes: i64,
-    /// How the exported function begins that asks for it; empty where any may.
-    pub(crate) from: &'static str,
+    /// The leaf's function, where it has a name.
+    pub(crate) functions: &'static [&'static str],
+    /// How large it is, in any version.
+    pub(crate) bytes: RangeInclusive<i64>,
+    pub(crate) asked: Asked,
+}
+
+/// Who asked for the struct.
+pub(crate) enum Asked {
+    /// Whoever it was.
+    Anybody,
+    /// This function, so many calls away from the leaf at most.
+    Near(&'static str, usize),
+    /// Nobody who fills a field of a larger struct: the first name that is not in the table of what
+    /// decodes does not begin with this one.
+    NoneOf(&'static str),
 }

@@ -1,6 +1,8 @@
 //! OpenSSL's tables.
 
-use super::maker::{Callers, Maker, Unnamed};
+use std::ops::RangeInclusive;
+
+use super::maker::{Asked, Maker, Struct};
 use super::tables::DomainTables;
 use crate::object_kind::Object;
 
@@ -9,7 +11,7 @@ pub(super) static TABLES: DomainTables = DomainTables {
     paths: include_str!("openssl_paths.tsv"),
     functions: include_str!("openssl_functions.tsv"),
     makers: MAKERS,
-    unnamed: UNNAMED,
+    structs: STRUCTS,
     decoding: DECODING,
 };
 
@@ -30,30 +32,12 @@ const MAKERS: &[Maker] = &[
     maker(Object::SslSession, "ssl_session_dup_intern", "ssl/ssl_sess.c"),
     maker(Object::SslSession, "ssl_session_dup", "ssl/ssl_sess.c"),
     maker(Object::EvpPkey, "EVP_PKEY_new", "crypto/evp/p_lib.c"),
-    // A certificate is one of many structs that the ASN.1 code allocates at one line. It is the
-    // certificate itself when no template lies between: templates are what its fields come from.
-    Maker {
-        object: Object::X509,
-        function: "asn1_item_embed_new",
-        file: "crypto/asn1/tasn_new.c",
-        callers: Callers::Through { through: DECODING, from: "d2i_X509" },
-    },
-    Maker {
-        object: Object::X509,
-        function: "asn1_item_embed_new",
-        file: "crypto/asn1/tasn_new.c",
-        callers: Callers::Through { through: DECODING, from: "X509_new" },
-    },
-    Maker {
-        object: Object::X509,
-        function: "asn1_item_embed_new",
-        file: "crypto/asn1/tasn_new.c",
-        callers: Callers::Through { through: DECODING, from: "X509_dup" },
-    },
+    // There is none before 3.0, and the default one is no allocation.
+    maker(Object::OsslLibCtx, "OSSL_LIB_CTX_new", "crypto/context.c"),
 ];
 
 const fn maker(object: Object, function: &'static str, file: &'static str) -> Maker {
-    Maker { object, function, file, callers: Callers::Any }
+    Maker { object, function, file }
 }
 
 /// What may lie between the allocation of a struct and the function that asked for it.
@@ -66,25 +50,64 @@ const DECODING: &[&str] = &[
     "ASN1_item_new",
     "ASN1_item_new_ex",
     "asn1_item_embed_d2i",
+    "asn1_item_embed_new",
     "asn1_item_ex_d2i_intern",
     "ossl_asn1_item_ex_new_intern",
 ];
 
-/// The structs of an OpenSSL whose own functions have no names, because they are not exported.
-const UNNAMED: &[Unnamed] = &[
+/// Where the structs of ASN.1 are allocated: one line for all of them. `d2i_X509` and
+/// `PEM_read_bio_X509` end in tail calls, so that their names are often missing.
+const ASN1: &str = "crypto/asn1/tasn_new.c";
+const ASN1_MAKERS: &[&str] =
+    &["ASN1_item_ex_new", "asn1_item_embed_new", "asn1_item_ex_combine_new"];
+
+const STRUCTS: &[Struct] = &[
     // From 3.2 on, where SSL_new does not allocate by itself.
-    unnamed(Object::Ssl, SSL_SOURCE, 3_000, "SSL_new"),
-    unnamed(Object::SslSession, "ssl/ssl_sess.c", 600, ""),
-    unnamed(Object::X509, "crypto/asn1/tasn_new.c", 256, "d2i_X509"),
-    unnamed(Object::X509, "crypto/asn1/tasn_new.c", 256, "X509_new"),
-    unnamed(Object::X509, "crypto/asn1/tasn_new.c", 256, "X509_dup"),
+    Struct {
+        object: Object::Ssl,
+        file: SSL_SOURCE,
+        functions: &[],
+        bytes: 3_000..=LARGE,
+        asked: Asked::Near("SSL_new", 3),
+    },
+    Struct {
+        object: Object::SslSession,
+        file: "ssl/ssl_sess.c",
+        functions: &[],
+        bytes: 600..=LARGE,
+        asked: Asked::Anybody,
+    },
+    // 352 bytes in 1.1.1, 384 since. What its fields are made of comes from templates.
+    asn1(Object::X509, 340..=420),
+    // 232 bytes in 1.1.1, 248 since. SSL_SESSION_ASN1, with 184 to 200, is near.
+    asn1(Object::X509Crl, 220..=260),
+    // In some builds X509_STORE_add_cert allocates by itself.
+    Struct {
+        object: Object::X509Object,
+        file: "crypto/x509/x509_lu.c",
+        functions: &[
+            "X509_OBJECT_new",
+            "X509_STORE_add_cert",
+            "X509_STORE_add_crl",
+            "x509_store_add",
+        ],
+        bytes: 1..=24,
+        asked: Asked::Anybody,
+    },
+    // The entry of the hash table; the table itself is larger.
+    Struct {
+        object: Object::CachedSession,
+        file: "crypto/lhash/lhash.c",
+        functions: &["OPENSSL_LH_insert", "lh_insert"],
+        bytes: 1..=32,
+        asked: Asked::Near("SSL_CTX_add_session", 3),
+    },
 ];
 
-const fn unnamed(
-    object: Object,
-    file: &'static str,
-    least_bytes: i64,
-    from: &'static str,
-) -> Unnamed {
-    Unnamed { object, file, least_bytes, from }
+/// No struct is as large.
+const LARGE: i64 = 1 << 20;
+
+const fn asn1(object: Object, bytes: RangeInclusive<i64>) -> Struct {
+    let asked = Asked::NoneOf("asn1_template");
+    Struct { object, file: ASN1, functions: ASN1_MAKERS, bytes, asked }
 }

@@ -1,6 +1,6 @@
 //! What is known of a domain's code.
 
-use super::maker::{Maker, Unnamed};
+use super::maker::{Maker, Struct};
 
 /// What is known of a domain's code. An empty table says that nothing is.
 pub(crate) struct DomainTables {
@@ -11,10 +11,10 @@ pub(crate) struct DomainTables {
     /// Which category a function belongs to whose file is not known: lines of the beginning of its
     /// name and the category.
     pub(crate) functions: &'static str,
-    /// Where objects are made.
+    /// The functions that make objects.
     pub(crate) makers: &'static [Maker],
-    /// Where objects are made by functions without names.
-    pub(crate) unnamed: &'static [Unnamed],
+    /// The objects that are told by their sizes.
+    pub(crate) structs: &'static [Struct],
     /// What may lie between the allocation of a struct and the function that asked for it.
     pub(crate) decoding: &'static [&'static str],
 }
@@ -25,6 +25,6 @@ pub(super) static UNKNOWN: DomainTables = DomainTables {
     paths: "",
     functions: "",
     makers: &[],
-    unnamed: &[],
+    structs: &[],
     decoding: &[],
 };
