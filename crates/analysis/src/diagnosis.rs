@@ -1,37 +1,62 @@
 //! What costs more than it has to, found by rules in a profile.
 //!
-//! A [`Case`] is what there is to look at: the profile at rest, what was there before the first
-//! connection and after the last one, and captures over time, as far as there are any. Each rule is
-//! a file in `rules` and a line in [`RULES`]; it makes a [`Finding`] out of figures of the case, or
-//! nothing. Nothing is claimed without a number of the profile itself.
+//! A [`Case`] is what there is to look at: what a process holds, how many objects it has and has
+//! ever made, and the moments around that, as far as there are any. Each rule is a file in `rules`
+//! and a line in [`RULES`]; it makes a [`Finding`] out of figures of the case, or nothing. Nothing
+//! is claimed without a number of the profile itself.
+//!
+//! Rules look one after another, what contains before what is contained in it, and a finding takes
+//! the stacks that it is about: each byte is in one finding only. What lies in none is told too.
 
+mod bundles;
 pub mod case;
+pub mod ecosystem;
 pub mod finding;
+pub mod growth;
+pub mod held_at;
 pub mod holding;
+mod processes;
+pub mod reading;
+mod remedies;
+mod repeats;
+pub mod rest;
 mod rules;
 pub mod series;
+pub mod unclaimed;
 
 use contract::Domain;
 
-use crate::diagnosis::case::Case;
+use crate::diagnosis::case::{Case, Counted};
 use crate::diagnosis::finding::{Finding, Rule};
+use crate::diagnosis::held_at::HeldAt;
+use crate::diagnosis::rest::{Rest, rest};
+use crate::diagnosis::unclaimed::{Note, Unclaimed};
 
-/// The rules of OpenSSL's memory, in the order in which findings of equal size are told.
+pub use processes::diagnose_processes;
+
+/// The rules of OpenSSL's memory, in the order in which they take what they are about, and in which
+/// findings of equal size are told.
 pub const RULES: &[&Rule] = &[
-    &rules::trust_store_parsed_again::RULE,
+    &rules::bundle_parsed_again::RULE,
+    &rules::crls_kept::RULE,
+    &rules::session_cache_filling::RULE,
+    &rules::peer_certificates_outlive::RULE,
+    &rules::ssl_without_handshake::RULE,
     &rules::context_per_connection::RULE,
+    &rules::contexts_outlive::RULE,
+    &rules::library_contexts::RULE,
+    &rules::thread_state::RULE,
     &rules::compression_negotiated::RULE,
-    &rules::compression_allowed::RULE,
     &rules::record_buffers_kept::RULE,
     &rules::dtls_record_buffers_kept::RULE,
+    &rules::compression_allowed::RULE,
     &rules::oversized_read_buffer::RULE,
     &rules::mlkem_key_kept::RULE,
     &rules::peer_chains_kept::RULE,
-    &rules::session_cache_filling::RULE,
     &rules::dtls_handshake_buffer_kept::RULE,
     &rules::bio_pairs::RULE,
-    &rules::thread_state::RULE,
     &rules::stays_after_close::RULE,
+    &rules::never_freed::RULE,
     &rules::only_grows::RULE,
 ];
 
@@ -53,6 +78,14 @@ pub fn every_rule() -> impl Iterator<Item = &'static Rule> {
 pub struct Diagnosis {
     /// The findings, most bytes first.
     pub findings: Vec<Finding>,
+    /// What is worth a word and no finding.
+    pub notes: Vec<Note>,
+    /// The moment that was judged.
+    pub at: HeldAt,
+    /// Bytes that were looked at: all that OpenSSL held at that moment.
+    pub looked_at: i64,
+    /// What of them lies in no finding.
+    pub rest: Rest,
     /// Bytes in use for each connection; `None` where connections are not known.
     pub bytes_per_connection: Option<f64>,
     /// What no finding would remove of that.
@@ -69,26 +102,68 @@ impl Diagnosis {
         let saved = removed.filter_map(|finding| finding.at_rest_per_connection);
         saved.reduce(|sum, bytes| sum + bytes)
     }
+
+    /// The part of what was looked at that lies in no finding, from 0 to 1.
+    pub fn rest_share(&self) -> f64 {
+        if self.looked_at > 0 { self.rest.bytes as f64 / self.looked_at as f64 } else { 0.0 }
+    }
+
+    /// What is left of a connection when all findings are gone.
+    fn floor(&self) -> Option<f64> {
+        // A part of another finding goes when the other goes.
+        let found = |id| self.findings.iter().any(|finding| finding.rule.id == id);
+        let removable: f64 = self
+            .findings
+            .iter()
+            .filter(|finding| !finding.rule.part_of.is_some_and(found))
+            .filter_map(|finding| finding.at_rest_per_connection)
+            .sum();
+        self.bytes_per_connection.map(|bytes| (bytes - removable).max(0.0))
+    }
 }
 
-/// Applies every rule.
+/// Applies every rule to one process.
 pub fn diagnose(case: &Case) -> Diagnosis {
-    let mut findings: Vec<Finding> = every_rule().filter_map(|rule| (rule.look)(case)).collect();
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
-    let bytes_per_connection = case.per_connection(case.grown().bytes);
-    // A part of another finding goes when the other goes.
-    let found = |id| findings.iter().any(|finding| finding.rule.id == id);
-    let removable: f64 = findings
-        .iter()
-        .filter(|finding| !finding.rule.part_of.is_some_and(found))
-        .filter_map(|finding| finding.at_rest_per_connection)
-        .sum();
-    Diagnosis {
-        bytes_per_connection,
-        floor_per_connection: bytes_per_connection.map(|bytes| (bytes - removable).max(0.0)),
-        unknown_share: case.unknown_share(),
-        findings,
+    let mut unclaimed = Unclaimed::all_of(case);
+    let mut findings: Vec<Finding> = Vec::new();
+    for rule in every_rule() {
+        let Some(mut finding) = (rule.look)(&mut unclaimed) else { continue };
+        if !is_worth_a_word(&finding, case) {
+            continue;
+        }
+        let everything = || case.holdings.iter();
+        let program = case.program.as_deref();
+        finding.remedies = if finding.claimed.is_empty() {
+            remedies::remedies(rule.id, everything(), program)
+        } else {
+            let claimed = finding.claimed.iter().map(|at| &case.holdings[*at]);
+            remedies::remedies(rule.id, claimed, program)
+        };
+        unclaimed.take(&finding);
+        findings.push(finding);
     }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
+    let mut diagnosis = Diagnosis {
+        findings,
+        notes: unclaimed.notes(),
+        at: case.at,
+        looked_at: case.all_bytes(),
+        rest: rest(&unclaimed),
+        bytes_per_connection: case.per_connection(case.grown().bytes),
+        floor_per_connection: None,
+        unknown_share: case.unknown_share(),
+    };
+    diagnosis.floor_per_connection = diagnosis.floor();
+    diagnosis
+}
+
+/// Whether it saves enough to be told: half a percent of what OpenSSL holds, and where connections
+/// were only counted, or have nothing to do with it, 64 KB.
+fn is_worth_a_word(finding: &Finding, case: &Case) -> bool {
+    const LEAST: i64 = 64 * 1024;
+    let of_connections = finding.bytes_per_connection.is_some() && case.counted == Counted::Told;
+    let least = if of_connections { 1 } else { LEAST };
+    finding.bytes_total >= least && finding.bytes_total.saturating_mul(200) >= case.all_bytes()
 }
 
 #[cfg(test)]

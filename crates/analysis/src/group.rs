@@ -71,16 +71,7 @@ impl Row {
 
 /// The few functions of `stack` (innermost first) that tell its story, outermost first.
 pub fn telling_of(stack: &[impl Borrow<Call>]) -> Vec<String> {
-    let frames: Vec<Frame<'_>> = stack
-        .iter()
-        .map(Borrow::borrow)
-        .map(|call| Frame {
-            function: &call.function,
-            file: &call.file,
-            line: call.line,
-            address: 0,
-        })
-        .collect();
+    let frames: Vec<Frame<'_>> = stack.iter().map(|call| call.borrow().frame()).collect();
     telling(&frames)
 }
 
@@ -155,6 +146,13 @@ impl Calls<'_> {
             known.entry(*id).or_insert_with(made).clone()
         };
         sample.stack.iter().flat_map(of_location).collect()
+    }
+}
+
+impl Call {
+    /// The call as a frame of a profile, without an address.
+    pub fn frame(&self) -> Frame<'_> {
+        Frame { function: &self.function, file: &self.file, line: self.line, address: 0 }
     }
 }
 

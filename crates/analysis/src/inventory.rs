@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
 
-use profile::{Frame, LocationId, Metric, Profile};
+use profile::{Frame, LocationId, Profile};
 
-use crate::objects::{Object, objects};
+use crate::diagnosis::held_at::HeldAt;
+use crate::objects::{Object, objects_in};
 use crate::short_name::c_name;
 
 /// The live objects of one kind.
@@ -45,12 +46,18 @@ pub struct Ratios {
 }
 
 impl Inventory {
-    /// Counts; `None` as for [`objects`].
+    /// Counts what is live at the capture; `None` as for [`crate::objects::objects`].
     pub fn of(profile: &Profile) -> Option<Inventory> {
-        let counts = objects(profile)?;
+        Inventory::at(profile, HeldAt::Capture)
+    }
+
+    /// Counts what was live at that moment; `None` as for [`crate::objects::objects`].
+    pub fn at(profile: &Profile, at: HeldAt) -> Option<Inventory> {
+        let (blocks, bytes) = at.metrics();
+        let counts = objects_in(profile, blocks)?;
         let mut live: BTreeMap<Object, Live> =
             counts.into_iter().map(|(object, count)| (object, Live { count, bytes: 0 })).collect();
-        if let Some(column) = profile.column(Metric::InuseSpace) {
+        if let Some(column) = profile.column(bytes) {
             // Stacks have most of their locations in common: each is looked at once.
             let mut makers: HashMap<LocationId, Option<Object>> = HashMap::new();
             let mut maker_of = |id: &LocationId| {

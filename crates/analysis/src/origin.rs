@@ -4,7 +4,7 @@ use profile::Frame;
 
 use crate::category;
 use crate::interpreter;
-use crate::short_name::{c_name, root_crate};
+use crate::short_name::{c_name, is_named, root_crate};
 
 /// Who wrote the function of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,10 @@ impl Origin {
         }
         if interpreter::carries(frame) {
             return Origin::Runtime;
+        }
+        // What has no name is the library's that it lies in.
+        if lies_in_openssl(frame.function) {
+            return Origin::OpenSsl;
         }
         // The file is the better witness: names of inlined functions may have lost their paths.
         match crate_of_file(frame.file).as_deref().or_else(|| root_crate(frame.function)) {
@@ -82,6 +86,14 @@ fn of_c_function(function: &str, file: &str) -> Origin {
     }
     Origin::Program
 }
+
+/// Whether it is a place in an OpenSSL, without a name.
+fn lies_in_openssl(function: &str) -> bool {
+    !is_named(function) && OPENSSL_LIBRARIES.iter().any(|file| function.starts_with(file))
+}
+
+/// How the files begin that an OpenSSL lies in.
+const OPENSSL_LIBRARIES: [&str; 2] = ["libcrypto.", "libssl."];
 
 /// Crates that only carry calls from a program to OpenSSL.
 const BINDINGS: &[&str] = &[
@@ -135,10 +147,61 @@ const RUNTIME_FUNCTIONS: &[&str] = &[
 
 /// How OpenSSL's functions begin.
 const OPENSSL_PREFIXES: &[&str] = &[
-    "ASN1_", "BIO_", "BN_", "BUF_", "CMS_", "COMP_", "CONF_", "CRYPTO_", "CTLOG_", "DH_", "DSA_",
-    "DTLS_", "EC_", "ERR_", "EVP_", "NCONF_", "OBJ_", "OCSP_", "OPENSSL_", "OSSL_", "PEM_", "PKCS",
-    "RAND_", "RSA_", "SCT_", "SSL_", "TLS_", "X509", "asn1_", "bio_", "bn_", "d2i_", "dtls1_",
-    "dtls_", "evp_", "i2d_", "ossl_", "ssl3_", "ssl_", "tls1_", "tls_", "x509_",
+    "ASN1_",
+    "BIO_",
+    "BN_",
+    "BUF_",
+    "CMS_",
+    "COMP_",
+    "CONF_",
+    "CRYPTO_",
+    "CTLOG_",
+    "DH_",
+    "DSA_",
+    "DTLS_",
+    "EC_",
+    "ERR_",
+    "EVP_",
+    "NCONF_",
+    "OBJ_",
+    "OCSP_",
+    "OPENSSL_",
+    "OSSL_",
+    "PEM_",
+    "PKCS",
+    "RAND_",
+    "RSA_",
+    "SCT_",
+    "SSL_",
+    "TLS_",
+    "X509",
+    "asn1_",
+    "bio_",
+    "bn_",
+    "d2i_",
+    "decoder_",
+    "drbg_",
+    "dtls1_",
+    "dtls_",
+    "eckey_",
+    "ecx_",
+    "evp_",
+    "i2d_",
+    "inner_evp_",
+    "o2i_",
+    "ossl_",
+    "put_evp_",
+    "read_state_machine",
+    "rsa_cb",
+    "rsa_new_intern",
+    "rsa_priv_",
+    "rsa_pub_",
+    "ssl3_",
+    "ssl_",
+    "state_machine",
+    "tls1_",
+    "tls_",
+    "x509_",
 ];
 
 #[cfg(test)]

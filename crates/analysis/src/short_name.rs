@@ -78,17 +78,19 @@ fn path_segments(path: &str) -> Vec<&str> {
     segments
 }
 
-/// Closures, async bodies, and generic arguments that stand alone (`::<T>`) after a path.
+/// Closures, async bodies, namespaces without a name, C++'s lambdas as functions, and generic arguments that stand alone (`::<T>`) after a path.
 fn is_decoration(segment: &str) -> bool {
     segment.is_empty()
-        || segment.starts_with('{')
+        || segment.starts_with(['{', '('])
+        || segment.starts_with("_FUN(")
         || (segment.starts_with('<') && !segment.contains("::") && !segment.contains(" as "))
 }
 
 /// The name of a segment without generic arguments; of `<Type as Trait>` and `<Type>` the type's.
 fn owner_name(segment: &str) -> String {
     let Some(inner) = segment.strip_prefix('<') else {
-        return segment.split('<').next().unwrap_or(segment).to_owned();
+        // C++ names say what a function takes.
+        return segment.split(['<', '(']).next().unwrap_or(segment).to_owned();
     };
     let inner = inner.strip_suffix('>').unwrap_or(inner);
     let owner = inner.split(" as ").next().unwrap_or(inner).trim_start_matches(['&', '*']);
@@ -122,6 +124,11 @@ mod tests {
             ("<&mut alloc::vec::Vec<u8> as std::io::Write>::write", "Vec::write"),
             ("core::ops::function::FnOnce::call_once<fn(u8) -> u8>", "FnOnce::call_once"),
             ("std::thread::local::LocalKey<T>::with::<F>", "LocalKey::with"),
+            (
+                "node::crypto::SecureContext::SetCACert(std::unique_ptr<bio_st> const&) [clone ",
+                "SecureContext::SetCACert",
+            ),
+            ("node::(anonymous namespace)::Start(int, char**)", "Start"),
         ] {
             assert_eq!(short_name(long), short, "{long}");
         }

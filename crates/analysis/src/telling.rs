@@ -4,7 +4,7 @@ use profile::Frame;
 
 use crate::category;
 use crate::origin::Origin;
-use crate::short_name::short_name;
+use crate::short_name::{is_named, short_name};
 
 /// At most this many functions make a story.
 pub const MOST_FUNCTIONS: usize = 4;
@@ -12,9 +12,10 @@ pub const MOST_FUNCTIONS: usize = 4;
 /// Picks at most [`MOST_FUNCTIONS`] short names of the stack `frames` (innermost first), and
 /// returns them outermost first.
 ///
-/// The leaf is always among them. Then come, as far as there is room: the program's function
-/// nearest to OpenSSL, OpenSSL's function that it called, the program's outermost function, and
-/// the owner of the leaf's memory. Runtimes, bindings and closures are left out.
+/// The leaf is among them if it has a name. Then come, as far as there is room: the program's
+/// function nearest to OpenSSL, OpenSSL's function that it called, the program's outermost function,
+/// and the owner of the leaf's memory. Runtimes, bindings and closures are left out, and so is what
+/// has no name while anything has one.
 ///
 /// ```text
 /// serve_connection › build_trust_store › X509_STORE_add_cert › asn1_item_embed_new
@@ -23,17 +24,16 @@ pub const MOST_FUNCTIONS: usize = 4;
 pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
     // Of a deep stack only few are asked for.
     let origin = |at: usize| Origin::of(&frames[at]);
-    let has_name = |at: &usize| !short_name(frames[*at].function).is_empty();
+    let has_name = |at: &usize| is_telling(&frames[*at]);
     let program = |at: &usize| origin(*at) == Origin::Program && has_name(at);
-    let openssl = |at: &usize| origin(*at) == Origin::OpenSsl && !is_wrapper(&frames[*at]);
     let nearest = (0..frames.len()).find(program);
     let outermost = (0..frames.len()).rfind(program);
-    // What the program called; without a program, the call that came from outside.
+    let entry = entry(frames, nearest);
     let inner = nearest.unwrap_or(frames.len());
-    let entry = (0..inner).rfind(openssl);
+    let leaf = (0..frames.len()).find(has_name).filter(|at| *at == 0 || *at < inner);
     // A container's leaf is explained by the next owner, zlib's by the library's own function.
-    let generic = frames.first().is_some_and(is_generic);
-    let owner = (1..inner).find(|at| match origin(*at) {
+    let generic = leaf == Some(0) && is_generic(&frames[0]);
+    let owner = (1..inner).filter(has_name).find(|at| match origin(*at) {
         Origin::BelowOpenSsl => true,
         Origin::OpenSsl => generic && !is_generic(&frames[*at]),
         _ => false,
@@ -41,17 +41,60 @@ pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
 
     let mut chosen: Vec<usize> = Vec::new();
     let mut names: Vec<String> = Vec::new();
-    for at in [(!frames.is_empty()).then_some(0), nearest, entry, outermost, owner] {
+    for at in [leaf, nearest, entry, outermost, owner] {
         let Some(at) = at.filter(|at| !chosen.contains(at)) else { continue };
         let name = short_name(frames[at].function);
-        if chosen.len() < MOST_FUNCTIONS && !name.is_empty() && !names.contains(&name) {
+        if chosen.len() < MOST_FUNCTIONS && !names.contains(&name) {
             chosen.push(at);
             names.push(name);
         }
     }
+    if chosen.is_empty() {
+        return frames.first().map(|leaf| vec![short_name(leaf.function)]).unwrap_or_default();
+    }
     let mut story: Vec<(usize, String)> = chosen.into_iter().zip(names).collect();
     story.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     story.into_iter().map(|(_, name)| name).collect()
+}
+
+/// Who asked for the memory of a stack: OpenSSL's function that was called from outside, and who
+/// called it, as `SSL_CTX_load_verify_locations ← load_roots`.
+pub fn asked_by(frames: &[Frame<'_>]) -> String {
+    let is_program = |at: &usize| Origin::of(&frames[*at]) == Origin::Program;
+    let program = |at: &usize| is_program(at) && is_telling(&frames[*at]);
+    let nearest = (0..frames.len()).find(program);
+    let entry = entry(frames, nearest);
+    let caller = nearest.map(|at| short_name(frames[at].function)).or_else(|| {
+        // Without any name, the file that the code lies in.
+        let unnamed = (0..frames.len()).find(is_program)?;
+        let (file, _) = frames[unnamed].function.split_once("+0x")?;
+        Some(file.to_owned())
+    });
+    let entry = entry.map(|at| short_name(frames[at].function));
+    match (entry, caller) {
+        (Some(entry), Some(caller)) => format!("{entry} ← {caller}"),
+        (Some(name), None) | (None, Some(name)) => name,
+        (None, None) => "[unknown]".to_owned(),
+    }
+}
+
+/// OpenSSL's function that was called from outside: by the program's function at `nearest`, or by
+/// one without a name that lies further in. Without a program, the outermost.
+fn entry(frames: &[Frame<'_>], nearest: Option<usize>) -> Option<usize> {
+    let inner = nearest.unwrap_or(frames.len());
+    let unnamed = (0..inner).find(|at| Origin::of(&frames[*at]) == Origin::Program);
+    let outermost_within = |end: usize| {
+        (0..end).rfind(|at| {
+            let frame = &frames[*at];
+            Origin::of(frame) == Origin::OpenSsl && is_telling(frame) && !is_wrapper(frame)
+        })
+    };
+    unnamed.and_then(outermost_within).or_else(|| outermost_within(inner))
+}
+
+/// Whether the name of the frame says anything.
+fn is_telling(frame: &Frame<'_>) -> bool {
+    is_named(frame.function) && !short_name(frame.function).is_empty()
 }
 
 /// A frame that says nothing about whose memory it is.
@@ -161,6 +204,38 @@ mod tests {
             ]),
             "serve_connection › SSL_new"
         );
+    }
+
+    #[test]
+    fn what_has_no_name_is_passed_over_while_anything_has_one() {
+        let stack = [
+            ("libcrypto.so.3+0xfe073", "crypto/asn1/tasn_new.c"),
+            ("libcrypto.so.3+0xfd112", ""),
+            ("X509_load_cert_crl_file_ex", ""),
+            ("libcrypto.so.3+0x1b9321", ""),
+            ("SSL_CTX_load_verify_locations", ""),
+            ("_ssl__SSLContext_load_verify_locations", "Modules/_ssl.c"),
+            ("python3.11+0x579226", ""),
+        ];
+        let expected = "_ssl__SSLContext_load_verify_locations › SSL_CTX_load_verify_locations › \
+                        X509_load_cert_crl_file_ex";
+        assert_eq!(story(&stack), expected);
+        let asked = asked_by(&sample_profile::stack(&stack));
+        let expected = "SSL_CTX_load_verify_locations ← _ssl__SSLContext_load_verify_locations";
+        assert_eq!(asked, expected);
+        // The program has no names, but the library in between has.
+        let curl = [
+            ("libssl.so.3+0x10", "ssl/ssl_lib.c"),
+            ("SSL_CTX_new", ""),
+            ("libcurl.so.4+0x6a0", ""),
+            ("BIO_read", ""),
+            ("curl_easy_perform", ""),
+            ("curl+0xbab0", ""),
+        ];
+        assert_eq!(story(&curl), "curl_easy_perform › SSL_CTX_new");
+        assert_eq!(asked_by(&sample_profile::stack(&curl)), "SSL_CTX_new ← curl_easy_perform");
+        let nobody = sample_profile::stack(&curl[..3]);
+        assert_eq!(asked_by(&nobody), "SSL_CTX_new ← libcurl.so.4");
     }
 
     #[test]

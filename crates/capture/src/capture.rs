@@ -242,6 +242,11 @@ impl Capture {
         u64::try_from(live).ok()
     }
 
+    /// Whether somebody has said how many connections there are who knows it.
+    pub fn is_told(&self) -> bool {
+        self.counted == Counted::Told
+    }
+
     /// Refuses a sampled capture, for what needs to know every block, as "a diagnosis".
     pub fn counted_exactly(&self, what: &'static str) -> Result<(), CaptureError> {
         match self.profile.sampling {

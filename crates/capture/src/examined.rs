@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use analysis::diagnosis::case::{Case, Negotiated, Profiles};
+use analysis::diagnosis::case::{Case, Ending, Negotiated, Profiles};
+use analysis::diagnosis::held_at::HeldAt;
 use analysis::diagnosis::holding::holdings;
 use analysis::diagnosis::series::{self, Series};
-use analysis::diagnosis::{Diagnosis, diagnose};
+use analysis::diagnosis::{Diagnosis, diagnose_processes};
 use analysis::inventory::Inventory;
+use analysis::process;
+use profile::{Metric, Profile};
 
 use crate::records::run::NegotiatedRecord;
 use crate::{Capture, CaptureError};
@@ -16,11 +19,14 @@ use crate::{Capture, CaptureError};
 pub struct Examined {
     /// The newest capture's name.
     pub name: String,
-    /// What was looked at.
+    /// What was looked at, all processes together.
     pub case: Case,
-    /// What was found.
+    /// What was found, each process judged for itself.
     pub diagnosis: Diagnosis,
 }
+
+/// So many processes are judged, those that hold most.
+const MOST_PROCESSES: usize = 64;
 
 impl Examined {
     /// Reads captures of one process, oldest first, and looks for everything there is to find. A
@@ -29,53 +35,149 @@ impl Examined {
         let (last, earlier) = paths.split_last().ok_or(CaptureError::NoneNamed)?;
         let capture = Capture::open(last)?;
         let earlier = if earlier.is_empty() { capture.series() } else { earlier.to_vec() };
-        if earlier.is_empty() {
-            return Examined::of(&capture);
-        }
-        let mut case = case_of(&capture)?;
-        let mut captures = Vec::new();
+        let mut series = Vec::new();
         for path in &earlier {
-            captures.push(moment(&Capture::open(path)?)?);
+            series.push(Capture::open(path)?);
         }
-        captures.push(moment(&capture)?);
-        case.series = Series(captures);
-        let diagnosis = diagnose(&case);
-        Ok(Examined { name: capture.name, case, diagnosis })
+        examine(&capture, &series)
     }
 
     /// Looks through one capture, of which the usual part was kept.
     pub fn of(capture: &Capture) -> Result<Examined, CaptureError> {
-        let case = case_of(capture)?;
-        let diagnosis = diagnose(&case);
-        Ok(Examined { name: capture.name.clone(), case, diagnosis })
+        examine(capture, &[])
     }
 }
 
-/// What there is to look at in one capture.
-fn case_of(capture: &Capture) -> Result<Case, CaptureError> {
+fn examine(capture: &Capture, earlier: &[Capture]) -> Result<Examined, CaptureError> {
     capture.counted_exactly("a diagnosis")?;
-    let closed = capture.closed()?;
-    let profiles = Profiles {
-        at_rest: &capture.profile,
-        baseline: capture.baseline.as_ref(),
-        closed: closed.as_ref(),
+    let moments = Moments {
+        baseline: capture.baseline.clone().filter(|_| !is_baseline_of_capture(capture)),
+        closed: capture.closed()?,
+        earlier,
     };
-    let mut case =
-        Case::new(profiles, capture.connections).ok_or_else(|| lacks_columns(capture))?;
+    let judged = judged_processes(&capture.profile);
+    let mut case = case_of(capture, &moments, None)?;
     // What the connections of a recording agreed on is not known.
     case.negotiated = capture.run().and_then(|record| negotiated(&record.negotiated));
+    let processes = judged
+        .iter()
+        .map(|label| case_of(capture, &moments, Some(label)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let diagnosis = diagnose_processes(&case, &processes);
+    Ok(Examined { name: capture.name.clone(), case, diagnosis })
+}
+
+/// The moments beside the capture.
+struct Moments<'a> {
+    baseline: Option<Profile>,
+    closed: Option<Profile>,
+    /// Those before it, oldest first.
+    earlier: &'a [Capture],
+}
+
+/// The processes to judge for themselves; none where there is only one.
+fn judged_processes(profile: &Profile) -> Vec<String> {
+    let mut labels: Vec<String> =
+        process::present(profile).into_iter().map(str::to_owned).collect();
+    if labels.len() < 2 {
+        return Vec::new();
+    }
+    let most = |label: &String| {
+        let of = |metric| {
+            let column = profile.column(metric)?;
+            let samples = profile.samples().iter();
+            let own = samples.filter(|sample| sample.label(process::LABEL) == Some(label));
+            Some(own.fold(0_i64, |sum, sample| sum.saturating_add(sample.values[column])))
+        };
+        of(Metric::InuseSpace).max(of(Metric::PeakSpace))
+    };
+    labels.sort_by_cached_key(|label| std::cmp::Reverse(most(label)));
+    labels.truncate(MOST_PROCESSES);
+    labels
+}
+
+/// What there is to look at in one process of the capture, or in all of them.
+fn case_of(
+    capture: &Capture,
+    moments: &Moments<'_>,
+    process: Option<&str>,
+) -> Result<Case, CaptureError> {
+    let at_rest = part_of(&capture.profile, process);
+    let baseline = moments.baseline.as_ref().map(|profile| part_of(profile, process));
+    let closed = moments.closed.as_ref().map(|profile| part_of(profile, process));
+    let profiles =
+        Profiles { at_rest: &at_rest, baseline: baseline.as_ref(), closed: closed.as_ref() };
+    let ending = ending(capture);
+    // How many connections there are was said of all processes together.
+    let told = capture.connections.filter(|_| process.is_none() && capture.is_told());
+    let mut case = Case::new(profiles, told, HeldAt::of(&at_rest, ending))
+        .ok_or_else(|| lacks_columns(capture))?;
+    case.ending = ending;
+    case.program = program(capture, process);
+    if !moments.earlier.is_empty() {
+        let mut captures = Vec::new();
+        for earlier in moments.earlier {
+            captures.push(moment(earlier, process)?);
+        }
+        captures.push(moment(capture, process)?);
+        case.series = Series(captures);
+    }
     Ok(case)
 }
 
-fn moment(capture: &Capture) -> Result<series::Capture, CaptureError> {
+fn part_of(profile: &Profile, process: Option<&str>) -> Profile {
+    let mut part = profile.clone();
+    if let Some(label) = process {
+        process::keep(&mut part, label);
+    }
+    part
+}
+
+fn moment(capture: &Capture, process: Option<&str>) -> Result<series::Capture, CaptureError> {
     capture.counted_exactly("a diagnosis")?;
+    let profile = part_of(&capture.profile, process);
     let of = || {
         Some(series::Capture {
-            holdings: holdings(&capture.profile, None)?,
-            objects: Inventory::of(&capture.profile)?,
+            holdings: holdings(&profile, None, HeldAt::Capture)?,
+            objects: Inventory::of(&profile)?,
         })
     };
     of().ok_or_else(|| lacks_columns(capture))
+}
+
+/// A baseline that is no older than this is the capture itself: nothing came in between.
+const YOUNGEST_BASELINE: f64 = 1.0;
+
+fn is_baseline_of_capture(capture: &Capture) -> bool {
+    let of_recording = || {
+        let record = capture.recording()?;
+        let captured = record.captured_after_seconds.unwrap_or(record.seconds);
+        Some(captured - record.baseline?.after_seconds < YOUNGEST_BASELINE)
+    };
+    of_recording().unwrap_or(false)
+}
+
+/// Whether the recorded program has ended, and how.
+fn ending(capture: &Capture) -> Ending {
+    match capture.recording() {
+        Some(record) if record.is_at_peak() => match record.exit_code {
+            Some(_) => Ending::ByItself,
+            None => Ending::Killed,
+        },
+        _ => Ending::Unknown,
+    }
+}
+
+/// The program of a recorded process; of all of them together, the one that was started.
+fn program(capture: &Capture, process: Option<&str>) -> Option<String> {
+    let record = capture.recording()?;
+    let pid = process.and_then(|label| label.split(' ').next()?.parse::<u32>().ok());
+    let of_process = |pid| record.processes.iter().find(|one| one.pid == pid);
+    let process = match pid {
+        Some(pid) => of_process(pid),
+        None => record.processes.first(),
+    };
+    process.map(|process| process.program.clone())
 }
 
 fn lacks_columns(capture: &Capture) -> CaptureError {

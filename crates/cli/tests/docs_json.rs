@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use profile::{Function, Line, Location, Profile, Sample, pprof};
 use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
@@ -75,6 +76,7 @@ fn every_field_is_documented_and_every_documented_field_exists() {
     printed.read("top --json", &node().top(&[]));
     printed.read("diff --json", &diff());
     printed.read("diagnose --json", &diagnose());
+    printed.read("diagnose --json", &noted());
     printed.read("what-if --json", &what_if());
     printed.read("what-if --json", &what_if_of_a_program());
     for budget in ["[total]\nbytes = 1\n", "[total]\nbytes = 1\n[findings]\nallow = []\n"] {
@@ -177,6 +179,28 @@ fn diff() -> Value {
 
 fn diagnose() -> Value {
     printed_json(&["diagnose", node().folder(), "--json"])
+}
+
+/// What `diagnose` says of a capture that has nothing but connections with one buffer each.
+fn noted() -> Value {
+    let mut profile = Profile::of_heap();
+    for (name, file, bytes) in [
+        ("SSL_new", "ssl/ssl_lib.c", 7_608),
+        ("tls_setup_write_buffer", "ssl/record/methods/tls_common.c", 16_584),
+    ] {
+        let (name, file) = (name.to_owned(), file.to_owned());
+        let function = profile.function(Function { system_name: name.clone(), name, file });
+        let lines = vec![Line { function, line: 7 }];
+        let stack = vec![profile.location(Location { lines, ..Location::default() })];
+        let values = [10, 10 * bytes].repeat(3);
+        profile.push(Sample { stack, values, labels: Vec::new() });
+    }
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("noted.pb.gz");
+    fs::write(&file, pprof::write(&profile)).unwrap();
+    let noted = printed_json(&["diagnose", program::path(&file), "--json"]);
+    assert_eq!(noted["notes"][0]["id"], "record-buffers-kept", "{noted:#}");
+    noted
 }
 
 fn what_if() -> Value {

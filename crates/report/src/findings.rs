@@ -3,15 +3,19 @@
 use analysis::diagnosis::Diagnosis;
 use analysis::diagnosis::case::Negotiated;
 use analysis::diagnosis::finding::{Fact, Finding};
+use analysis::diagnosis::held_at::HeldAt;
 use analysis::notation::{human, one_decimal, percent, rounded};
 use anstyle::{AnsiColor, Style};
 use profile::harmless::harmless;
 
-use crate::fit::{join_story, width};
+use crate::fit::{join_story, shorten, width};
 use crate::table::{COLUMNS, Colour};
 
 /// Sites shown as evidence.
 const SITES: usize = 5;
+
+/// Holders shown of what lies in no finding.
+const HOLDERS: usize = 5;
 
 /// How far text stands in.
 const INDENT: usize = 3;
@@ -37,6 +41,10 @@ pub fn diagnosis(diagnosis: &Diagnosis, subject: &Subject<'_>, colour: Colour) -
         text += &one(number, finding, subject, colour);
     }
     text += "\n";
+    for note in &diagnosis.notes {
+        text += &wrapped("note", &note.text);
+    }
+    text += &rest(diagnosis);
     text += &floor(diagnosis, subject);
     if diagnosis.unknown_share > 0.0 {
         let share = percent(diagnosis.unknown_share);
@@ -46,19 +54,45 @@ pub fn diagnosis(diagnosis: &Diagnosis, subject: &Subject<'_>, colour: Colour) -
 }
 
 fn heading(diagnosis: &Diagnosis, subject: &Subject<'_>) -> String {
+    let looked_at = human(diagnosis.looked_at as f64);
+    let moment = match diagnosis.at {
+        HeldAt::Capture => "",
+        HeldAt::Peak => " at the peak, given back since",
+    };
     let found = match diagnosis.findings.len() {
         0 => "nothing found".to_owned(),
         1 => "1 finding".to_owned(),
         count => format!("{count} findings"),
     };
     let name = harmless(subject.name);
+    let among = format!("{name}: {found} in OpenSSL's {looked_at}{moment}");
     match (diagnosis.bytes_per_connection, subject.connections) {
         (Some(bytes), Some(connections)) => {
             let bytes = rounded(bytes);
-            format!("{name}: {found}; {bytes} bytes for each of {connections} connections\n")
+            format!("{among}; {bytes} bytes for each of {connections} connections\n")
         }
-        _ => format!("{name}: {found}; it is not known how many connections were open\n"),
+        _ => format!("{among}; no SSL object was live\n"),
     }
+}
+
+/// What lies in no finding, and who holds it, where it is more than a fifth.
+fn rest(diagnosis: &Diagnosis) -> String {
+    const LEAST_SHARE: f64 = 0.2;
+    if diagnosis.rest_share() <= LEAST_SHARE {
+        return String::new();
+    }
+    let holders = || diagnosis.rest.holders.iter().take(HOLDERS);
+    let bytes = human(diagnosis.rest.bytes as f64);
+    let share = percent(diagnosis.rest_share());
+    let mut text = format!("in no finding: {bytes}, {share}; held by\n");
+    let widest = holders().map(|holder| width(&rounded(holder.bytes as f64))).max();
+    for holder in holders() {
+        let bytes = rounded(holder.bytes as f64);
+        let pad = " ".repeat(INDENT + widest.unwrap_or_default() - width(&bytes));
+        let room = COLUMNS.saturating_sub(INDENT + widest.unwrap_or_default() + 2);
+        text += &format!("{pad}{bytes}  {}\n", shorten(&harmless(&holder.path), room));
+    }
+    text
 }
 
 fn one(number: usize, finding: &Finding, subject: &Subject<'_>, colour: Colour) -> String {
@@ -88,7 +122,7 @@ fn one(number: usize, finding: &Finding, subject: &Subject<'_>, colour: Colour) 
         text += &format!("{line}  {}", colour.paint(Style::new().dimmed(), &story));
         text = format!("{}\n", text.trim_end());
     }
-    for remedy in finding.rule.remedies {
+    for remedy in &finding.remedies {
         text += &wrapped(remedy.ecosystem.name(), remedy.text);
     }
     text += &wrapped("price", finding.rule.trade_off);
@@ -113,7 +147,7 @@ fn cost(finding: &Finding, subject: &Subject<'_>) -> String {
 
 fn say(fact: &Fact) -> String {
     let value = fact.value;
-    let value = match fact.what {
+    let value = match fact.what.as_ref() {
         what if what.starts_with("share") || what.starts_with("confidence") => percent(value),
         _ if value.fract() != 0.0 && value.abs() < 1_000.0 => one_decimal(value),
         _ => rounded(value),

@@ -99,6 +99,7 @@ mod tests {
     use crate::budget::{Budget, review};
     use crate::diagnosis::case::{Case, Profiles};
     use crate::diagnosis::diagnose;
+    use crate::diagnosis::held_at::HeldAt;
     use crate::group::{By, group};
     use crate::sample_profile::{DEFLATE, push, stack};
 
@@ -108,7 +109,7 @@ mod tests {
         push(&mut profile, "openssl", &stack(&[("SSL_new", "ssl/ssl_lib.c")]), 10, 60_001);
         push(&mut profile, "openssl", &stack(&DEFLATE), 130, 5_833_120);
         let profiles = Profiles { at_rest: &profile, baseline: None, closed: None };
-        let case = Case::new(profiles, None).unwrap();
+        let case = Case::new(profiles, None, HeldAt::Capture).unwrap();
         let measured = Measured {
             name: "run".to_owned(),
             rows: group(&profile, By::Site),

@@ -283,6 +283,7 @@ mod tests {
     use super::*;
     use crate::diagnosis::case::{Case, Profiles};
     use crate::diagnosis::diagnose;
+    use crate::diagnosis::held_at::HeldAt;
     use crate::group::{By, group};
     use crate::sample_profile::{push, stack};
 
@@ -294,7 +295,7 @@ mod tests {
         push(&mut profile, "openssl", &stack(&new), 10, 60_000);
         push(&mut profile, "openssl", &stack(&context), contexts, contexts * 1_400);
         let profiles = Profiles { at_rest: &profile, baseline: None, closed: None };
-        let case = Case::new(profiles, None).unwrap();
+        let case = Case::new(profiles, NonZeroU64::new(10), HeldAt::Capture).unwrap();
         let measured = Measured {
             name: "run".to_owned(),
             rows: group(&profile, By::Site),

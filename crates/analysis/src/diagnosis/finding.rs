@@ -1,20 +1,21 @@
 //! A rule, and what it has found.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::diagnosis::case::Case;
+use crate::diagnosis::ecosystem::Ecosystem;
 use crate::diagnosis::holding::Holding;
+use crate::diagnosis::unclaimed::Unclaimed;
 use crate::group::telling_of;
 
-/// One thing that can cost more than it has to.
+/// One thing that can cost more than it has to. What to do about it is in the table of remedies.
 #[derive(Debug)]
 pub struct Rule {
     /// Its name, in commands and in JSON.
     pub id: &'static str,
-    /// Looks for it; `None` when it is not there.
-    pub look: fn(&Case) -> Option<Finding>,
-    /// What to do about it, by who can.
-    pub remedies: &'static [Remedy],
+    /// Looks for it in what earlier rules have left; `None` when it is not there.
+    pub look: fn(&mut Unclaimed<'_>) -> Option<Finding>,
     /// What the remedy costs.
     pub trade_off: &'static str,
     /// A public document about it.
@@ -32,50 +33,11 @@ pub struct Remedy {
     pub text: &'static str,
 }
 
-/// Shortens the tables of remedies.
-pub(super) const fn remedy(ecosystem: Ecosystem, text: &'static str) -> Remedy {
-    Remedy { ecosystem, text }
-}
-
-/// Who can apply a remedy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Ecosystem {
-    /// A program that calls OpenSSL itself.
-    C,
-    /// The crate `openssl`.
-    Rust,
-    /// Python's `ssl`, and pyOpenSSL.
-    Python,
-    /// Node.js.
-    Node,
-    /// nginx.
-    Nginx,
-    /// HAProxy.
-    Haproxy,
-    /// Whoever can change `openssl.cnf`.
-    OpensslCnf,
-}
-
-impl Ecosystem {
-    /// The name in output.
-    pub fn name(self) -> &'static str {
-        match self {
-            Ecosystem::C => "C",
-            Ecosystem::Rust => "Rust (openssl)",
-            Ecosystem::Python => "Python",
-            Ecosystem::Node => "Node",
-            Ecosystem::Nginx => "nginx",
-            Ecosystem::Haproxy => "HAProxy",
-            Ecosystem::OpensslCnf => "openssl.cnf",
-        }
-    }
-}
-
 /// A count or size that something was concluded from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {
     /// What, with its unit: `SSL_CTX for each connection`.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// How much.
     pub value: f64,
 }
@@ -100,6 +62,10 @@ pub struct Finding {
     pub facts: Vec<Fact>,
     /// The sites that it is about, the heaviest first.
     pub sites: Vec<Site>,
+    /// What to do about it in this program.
+    pub remedies: Vec<Remedy>,
+    /// The holdings that no other finding is about, as places among the case's.
+    pub claimed: Vec<usize>,
 }
 
 /// A site of the evidence.
@@ -111,22 +77,22 @@ pub struct Site {
     pub line: u32,
     /// The function; empty when unknown.
     pub function: String,
-    /// Bytes in use, less the baseline.
+    /// Bytes in use.
     pub bytes: i64,
-    /// Blocks in use, less the baseline.
+    /// Blocks in use.
     pub blocks: i64,
     /// The few functions of its heaviest stack that tell its story, outermost first.
     pub telling: Vec<String>,
 }
 
 impl Finding {
-    /// About holdings of which it is not said yet what the remedy would save.
-    pub fn about(
+    /// About holdings of which it is not said yet what the remedy would save, and which other
+    /// findings may be about.
+    pub fn about<'a>(
         rule: &'static Rule,
         title: impl Into<String>,
-        holdings: impl IntoIterator<Item = Holding>,
+        holdings: impl IntoIterator<Item = &'a Holding>,
     ) -> Finding {
-        let holdings: Vec<Holding> = holdings.into_iter().collect();
         Finding {
             rule,
             title: title.into(),
@@ -135,32 +101,67 @@ impl Finding {
             at_rest_per_connection: None,
             most: None,
             facts: Vec::new(),
-            sites: sites(&holdings),
+            sites: sites(holdings),
+            remedies: Vec::new(),
+            claimed: Vec::new(),
         }
     }
 
-    /// About holdings whose bytes would all be saved.
-    pub fn of_holdings<'a>(
+    /// Claims the holdings at these places of the case.
+    pub fn claiming(
         rule: &'static Rule,
         case: &Case,
-        holdings: impl Iterator<Item = &'a Holding>,
         title: impl Into<String>,
+        places: Vec<usize>,
     ) -> Finding {
-        let holdings: Vec<Holding> = holdings.cloned().collect();
-        let bytes = holdings.iter().map(|held| held.bytes).sum();
-        let each = case.per_connection(bytes);
-        Finding {
-            bytes_per_connection: each,
-            bytes_total: bytes,
-            at_rest_per_connection: each,
-            ..Finding::about(rule, title, holdings)
-        }
+        let held = places.iter().map(|at| &case.holdings[*at]);
+        let about = Finding::about(rule, title, held);
+        Finding { claimed: places, ..about }
+    }
+
+    /// Claims the holdings at these places, whose bytes would all be saved: those that connections
+    /// have.
+    pub fn of_connections(
+        rule: &'static Rule,
+        unclaimed: &Unclaimed<'_>,
+        title: impl Into<String>,
+        mut places: Vec<usize>,
+    ) -> Finding {
+        // What the first of them had the library fetch, the process has once.
+        let case = unclaimed.case;
+        let connections = case.connections.map_or(0, |n| i64::try_from(n.get()).unwrap_or(0));
+        let is_once = |held: &Holding| {
+            held.may_be_librarys() && held.all_blocks.saturating_mul(2) < connections
+        };
+        places.retain(|at| !is_once(&case.holdings[*at]));
+        // Before the first connection there was nothing of theirs.
+        let grown = || places.iter().map(|at| case.holdings[*at].bytes).sum();
+        let all = || unclaimed.amount_at(&places).bytes;
+        let bytes = if case.objects_before.is_some() { grown() } else { all() };
+        Finding::claiming(rule, unclaimed.case, title, places)
+            .saving(bytes)
+            .for_each_connection(unclaimed.case)
+    }
+
+    /// Says how many bytes the remedy would save in all.
+    #[must_use]
+    pub fn saving(mut self, bytes: i64) -> Finding {
+        self.bytes_total = bytes;
+        self
+    }
+
+    /// Says that what would be saved comes with the connections.
+    #[must_use]
+    pub fn for_each_connection(mut self, case: &Case) -> Finding {
+        self.bytes_per_connection = case.per_connection(self.bytes_total);
+        self.at_rest_per_connection = self.bytes_per_connection;
+        self
     }
 
     /// Adds a fact.
     #[must_use]
-    pub fn fact(mut self, what: &'static str, value: f64) -> Finding {
-        self.facts.push(Fact { what, value });
+    pub fn fact(mut self, what: impl Into<Cow<'static, str>>, value: f64) -> Finding {
+        self.facts.push(Fact { what: what.into(), value });
         self
     }
 
@@ -177,15 +178,27 @@ impl Finding {
 }
 
 /// The sites of holdings, the heaviest first.
-fn sites(holdings: &[Holding]) -> Vec<Site> {
+fn sites<'a>(holdings: impl IntoIterator<Item = &'a Holding>) -> Vec<Site> {
+    sites_of(holdings.into_iter().map(|held| (held, (held.all_bytes, held.all_blocks))))
+}
+
+/// The sites of holdings with what each holds more than in the baseline.
+pub(super) fn grown_sites<'a>(holdings: impl IntoIterator<Item = &'a Holding>) -> Vec<Site> {
+    sites_of(holdings.into_iter().map(|held| (held, (held.bytes, held.blocks))))
+}
+
+/// The sites of holdings with the bytes and blocks that are told of each.
+pub(super) fn sites_of<'a>(
+    holdings: impl IntoIterator<Item = (&'a Holding, (i64, i64))>,
+) -> Vec<Site> {
     let mut by_site: BTreeMap<(&str, u32, &str), (i64, i64, &Holding)> = BTreeMap::new();
-    for held in holdings {
+    for (held, (bytes, blocks)) in holdings {
         let leaf = held.leaf();
         let key = (leaf.file.as_str(), leaf.line, leaf.function.as_str());
         let site = by_site.entry(key).or_insert((0, 0, held));
-        site.0 += held.bytes;
-        site.1 += held.blocks;
-        if held.bytes > site.2.bytes {
+        site.0 = site.0.saturating_add(bytes);
+        site.1 = site.1.saturating_add(blocks);
+        if held.all_bytes > site.2.all_bytes {
             site.2 = held;
         }
     }

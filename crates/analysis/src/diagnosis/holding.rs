@@ -1,11 +1,14 @@
 //! One stack and what it holds: what rules look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use profile::{Metric, Profile, Sample};
 
 use crate::category;
+use crate::diagnosis::held_at::HeldAt;
+use crate::diagnosis::reading::{Reading, reading};
 use crate::group::Call;
+use crate::objects::{Object, objects_of_samples};
 use crate::short_name::{c_name, is_named};
 
 /// One stack and what it holds.
@@ -16,6 +19,12 @@ pub struct Holding {
     pub calls: Vec<Call>,
     /// What the memory is for.
     pub category: &'static str,
+    /// What its blocks are the structs of.
+    pub object: Option<Object>,
+    /// Who had certificates read on this stack.
+    pub reading: Option<Reading>,
+    /// The files that the stack's code lies in, where the profile knows them.
+    pub modules: BTreeSet<String>,
     /// Bytes in use, less those of the baseline.
     pub bytes: i64,
     /// Blocks in use, less those of the baseline.
@@ -24,6 +33,8 @@ pub struct Holding {
     pub all_bytes: i64,
     /// Blocks in use, the baseline's too.
     pub all_blocks: i64,
+    /// Blocks ever allocated; those in use where the profile does not know it.
+    pub made_blocks: i64,
 }
 
 impl Holding {
@@ -36,6 +47,18 @@ impl Holding {
     /// The top-level group of the category.
     pub fn group(&self) -> &'static str {
         self.category.split_once('.').map_or(self.category, |(group, _)| group)
+    }
+
+    /// Whether it may belong to each of `live` objects, of which `made` were ever made. What the
+    /// library fetches and names for itself, the first of them may have brought: the process has
+    /// that once.
+    pub fn may_be_of_each(&self, live: i64, made: i64) -> bool {
+        !self.may_be_librarys() || (self.all_blocks >= live && self.made_blocks % made.max(1) == 0)
+    }
+
+    /// Whether it may be what the library fetches and names for itself.
+    pub fn may_be_librarys(&self) -> bool {
+        matches!(self.group(), "err" | "evp" | "process" | "provider" | "rand")
     }
 
     /// How large its blocks are; `None` when there are none.
@@ -67,16 +90,18 @@ pub fn is_one_of(function: &str, names: &[&str]) -> bool {
     })
 }
 
-/// The stacks of a profile with what each holds more than in the baseline. Stacks without bytes on
-/// either side are left out. `None` when the profile does not know bytes and blocks in use.
-pub fn holdings(at_rest: &Profile, baseline: Option<&Profile>) -> Option<Vec<Holding>> {
+/// The stacks of a profile with what each holds, and what it holds more than in the baseline, whose
+/// figures are those of its capture. Stacks without bytes on either side are left out. `None` when
+/// the profile does not know the blocks and bytes of that moment.
+pub fn holdings(profile: &Profile, baseline: Option<&Profile>, at: HeldAt) -> Option<Vec<Holding>> {
     let mut sums: BTreeMap<(Vec<Call>, &'static str), Sums> = BTreeMap::new();
-    add(&mut sums, at_rest, |sums, blocks, bytes| {
+    add(&mut sums, profile, at, |sums, [blocks, bytes, made]| {
         sums.all_blocks += blocks;
         sums.all_bytes += bytes;
+        sums.made_blocks += made;
     })?;
     if let Some(baseline) = baseline {
-        add(&mut sums, baseline, |sums, blocks, bytes| {
+        add(&mut sums, baseline, HeldAt::Capture, |sums, [blocks, bytes, _]| {
             sums.base_blocks += blocks;
             sums.base_bytes += bytes;
         })?;
@@ -84,12 +109,16 @@ pub fn holdings(at_rest: &Profile, baseline: Option<&Profile>) -> Option<Vec<Hol
     let held = sums.into_iter().filter(|(_, sums)| sums.all_bytes != 0 || sums.base_bytes != 0);
     Some(
         held.map(|((calls, category), sums)| Holding {
+            reading: reading(&calls),
             calls,
             category,
+            object: sums.object,
+            modules: sums.modules,
             bytes: sums.all_bytes - sums.base_bytes,
             blocks: sums.all_blocks - sums.base_blocks,
             all_bytes: sums.all_bytes,
             all_blocks: sums.all_blocks,
+            made_blocks: sums.made_blocks,
         })
         .collect(),
     )
@@ -98,8 +127,11 @@ pub fn holdings(at_rest: &Profile, baseline: Option<&Profile>) -> Option<Vec<Hol
 /// Wide enough for every sum of what a profile can hold.
 #[derive(Default)]
 struct Sums {
+    object: Option<Object>,
+    modules: BTreeSet<String>,
     all_blocks: i64,
     all_bytes: i64,
+    made_blocks: i64,
     base_blocks: i64,
     base_bytes: i64,
 }
@@ -107,16 +139,32 @@ struct Sums {
 fn add(
     sums: &mut BTreeMap<(Vec<Call>, &'static str), Sums>,
     profile: &Profile,
-    mut put: impl FnMut(&mut Sums, i64, i64),
+    at: HeldAt,
+    mut put: impl FnMut(&mut Sums, [i64; 3]),
 ) -> Option<()> {
-    let blocks = profile.column(Metric::InuseObjects)?;
-    let bytes = profile.column(Metric::InuseSpace)?;
-    for sample in profile.samples() {
+    let (blocks, bytes) = at.metrics();
+    let (blocks, bytes) = (profile.column(blocks)?, profile.column(bytes)?);
+    let made = profile.column(Metric::AllocObjects).unwrap_or(blocks);
+    for (sample, object) in profile.samples().iter().zip(objects_of_samples(profile)) {
         let key = (calls(profile, sample), category::of_sample(profile, sample).name);
+        let sum = sums.entry(key).or_default();
+        sum.object = sum.object.or(object);
+        add_modules(&mut sum.modules, profile, sample);
         // Readers refuse files whose columns do not add up within an i64.
-        put(sums.entry(key).or_default(), sample.values[blocks], sample.values[bytes]);
+        put(sum, [blocks, bytes, made].map(|column| sample.values[column]));
     }
     Some(())
+}
+
+fn add_modules(modules: &mut BTreeSet<String>, profile: &Profile, sample: &Sample) {
+    for id in &sample.stack {
+        let Some(mapping) = profile.location_of(*id).mapping else { continue };
+        let path = profile.mapping_of(mapping).file.as_str();
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if !modules.contains(name) {
+            modules.insert(name.to_owned());
+        }
+    }
 }
 
 fn calls(profile: &Profile, sample: &Sample) -> Vec<Call> {
@@ -152,10 +200,11 @@ mod tests {
             push(&mut profile, "openssl", &stack(&calls), blocks, blocks * 100);
             profile
         };
-        let held = holdings(&profile(5), Some(&profile(2))).unwrap();
+        let held = holdings(&profile(5), Some(&profile(2)), HeldAt::Capture).unwrap();
         assert_eq!(held.len(), 1);
         assert_eq!((held[0].blocks, held[0].bytes), (3, 300));
         assert_eq!((held[0].all_blocks, held[0].all_bytes), (5, 500));
+        assert_eq!(held[0].made_blocks, 10);
         assert_eq!(held[0].block_size(), Some(100));
         assert_eq!(held[0].leaf().function, "SSL_new");
         assert!(held[0].passes_function(&["SSL_*"]) && !held[0].passes_function(&["SSL_"]));
@@ -165,6 +214,6 @@ mod tests {
 
     #[test]
     fn a_profile_without_blocks_holds_nothing_that_rules_could_judge() {
-        assert_eq!(holdings(&Profile::new(Vec::new(), None), None), None);
+        assert_eq!(holdings(&Profile::new(Vec::new(), None), None, HeldAt::Peak), None);
     }
 }

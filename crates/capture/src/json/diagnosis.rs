@@ -1,6 +1,7 @@
 //! `diagnose --json`: stable field names, documented in docs/json.md.
 
 use analysis::diagnosis::finding::{Finding, Site};
+use analysis::diagnosis::held_at::HeldAt;
 use serde::Serialize;
 
 use crate::examined::Examined;
@@ -8,6 +9,9 @@ use crate::json::objects::ObjectsJson;
 
 /// Sites of a finding's evidence.
 const SITES: usize = 5;
+
+/// Holders of what lies in no finding.
+const HOLDERS: usize = 10;
 
 /// The version of this shape.
 const SCHEMA: u32 = 1;
@@ -23,8 +27,32 @@ pub struct DiagnosisJson<'a> {
     bytes_per_connection: Option<f64>,
     floor_bytes_per_connection: Option<f64>,
     unknown_share: f64,
+    /// `in-use` or `peak`: the moment that was judged.
+    judged: &'static str,
+    /// All that OpenSSL held at that moment.
+    looked_at_bytes: i64,
+    /// What of it lies in no finding.
+    rest_bytes: i64,
+    /// Who holds that.
+    rest: Vec<HolderJson<'a>>,
+    notes: Vec<NoteJson<'a>>,
     objects: ObjectsJson,
     findings: Vec<FindingJson<'a>>,
+}
+
+/// Who holds memory that lies in no finding.
+#[derive(Serialize)]
+struct HolderJson<'a> {
+    path: &'a str,
+    bytes: i64,
+    blocks: i64,
+}
+
+/// What is worth a word and no finding.
+#[derive(Serialize)]
+struct NoteJson<'a> {
+    id: &'a str,
+    text: &'a str,
 }
 
 /// One finding.
@@ -81,6 +109,28 @@ impl<'a> DiagnosisJson<'a> {
             bytes_per_connection: diagnosis.bytes_per_connection,
             floor_bytes_per_connection: diagnosis.floor_per_connection,
             unknown_share: diagnosis.unknown_share,
+            judged: match diagnosis.at {
+                HeldAt::Capture => "in-use",
+                HeldAt::Peak => "peak",
+            },
+            looked_at_bytes: diagnosis.looked_at,
+            rest_bytes: diagnosis.rest.bytes,
+            rest: diagnosis
+                .rest
+                .holders
+                .iter()
+                .take(HOLDERS)
+                .map(|holder| HolderJson {
+                    path: &holder.path,
+                    bytes: holder.bytes,
+                    blocks: holder.blocks,
+                })
+                .collect(),
+            notes: diagnosis
+                .notes
+                .iter()
+                .map(|note| NoteJson { id: note.rule, text: &note.text })
+                .collect(),
             objects: ObjectsJson::new(&case.all_objects, &case.objects, case.connections),
             findings: diagnosis
                 .findings
@@ -105,11 +155,11 @@ impl<'a> FindingJson<'a> {
                 facts: finding
                     .facts
                     .iter()
-                    .map(|fact| FactJson { what: fact.what, value: fact.value })
+                    .map(|fact| FactJson { what: &fact.what, value: fact.value })
                     .collect(),
                 sites: finding.sites.iter().take(SITES).map(SiteJson::new).collect(),
             },
-            remedies: rule
+            remedies: finding
                 .remedies
                 .iter()
                 .map(|remedy| RemedyJson { ecosystem: remedy.ecosystem.name(), text: remedy.text })

@@ -1,31 +1,26 @@
 //! Connections talk through BIO pairs, whose two halves have a buffer each.
 
-use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
+use crate::diagnosis::finding::{Finding, Rule};
 use crate::diagnosis::holding::Holding;
+use crate::diagnosis::unclaimed::Unclaimed;
 
 pub static RULE: Rule = Rule {
     id: "bio-pairs",
     look,
-    remedies: &[remedy(
-        Ecosystem::C,
-        "Ask for smaller buffers (BIO_new_bio_pair(&a, n, &b, m), BIO_set_write_buf_size), or \
-             use a socket BIO or memory BIOs. Free both halves.",
-    )],
     trade_off: "A smaller buffer takes more calls to move a record; a memory BIO grows to the \
                 largest flight and does not shrink.",
     link: "https://docs.openssl.org/master/man3/BIO_s_bio/",
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Finding> {
-    let buffers = case.amount(is_half);
-    let each = case.per_connection(buffers.blocks)?;
+fn look(unclaimed: &mut Unclaimed<'_>) -> Option<Finding> {
+    let places = unclaimed.pick(is_half);
+    let each = unclaimed.case.of_each(unclaimed.amount_at(&places).blocks)?;
     if each < 0.5 {
         return None;
     }
-    let held = case.holdings.iter().filter(|held| is_half(held));
-    let finding = Finding::of_holdings(&RULE, case, held, "connections talk through BIO pairs");
+    let title = "connections talk through BIO pairs";
+    let finding = Finding::of_connections(&RULE, unclaimed, title, places);
     Some(finding.fact("buffers of BIO pairs for each connection", each))
 }
 

@@ -1,25 +1,13 @@
 //! Compression is not used but allowed: every record buffer has room for what it might add.
 
 use super::is_record_buffer;
-use crate::diagnosis::case::{Case, amount};
-use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
+use crate::diagnosis::finding::{Finding, Rule};
 use crate::diagnosis::holding::Holding;
+use crate::diagnosis::unclaimed::Unclaimed;
 
 pub static RULE: Rule = Rule {
     id: "compression-allowed",
     look,
-    remedies: &[
-        remedy(Ecosystem::C, "SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION)."),
-        remedy(
-            Ecosystem::Rust,
-            "SslContextBuilder::set_options(SslOptions::NO_COMPRESSION). SslAcceptor and \
-             SslConnector set it by themselves.",
-        ),
-        remedy(
-            Ecosystem::OpensslCnf,
-            "Options = -Compression in the section of the SSL_CONF module.",
-        ),
-    ],
     trade_off: "None while no connection negotiates compression.",
     link: "https://docs.openssl.org/master/man3/SSL_CTX_set_options/",
     part_of: Some("record-buffers-kept"),
@@ -28,9 +16,10 @@ pub static RULE: Rule = Rule {
 /// `SSL3_RT_MAX_COMPRESSED_OVERHEAD`: by so much a record may grow, and each buffer does.
 const OVERHEAD: i64 = 1_024;
 
-fn look(case: &Case) -> Option<Finding> {
+fn look(unclaimed: &mut Unclaimed<'_>) -> Option<Finding> {
+    let case = unclaimed.case;
     let compresses = case.amount(|held| held.group() == "compression");
-    if case.per_connection(compresses.bytes)? >= 4_096.0 {
+    if case.of_each(compresses.bytes)? >= 4_096.0 {
         return None;
     }
     // The write buffer may be smaller by far, but has the same room once the read buffer has it.
@@ -38,27 +27,15 @@ fn look(case: &Case) -> Option<Finding> {
     if case.per_connection(read.blocks)? < 0.5 {
         return None;
     }
-    let held: Vec<Holding> = case
-        .holdings
-        .iter()
-        .filter(|held| is_record_buffer(held) && held.bytes > 0)
-        .cloned()
-        .collect();
-    let blocks = amount(&held, |_| true).blocks;
-    let each = case.per_connection(blocks * OVERHEAD);
+    let buffers = case.holdings.iter().filter(|held| is_record_buffer(held));
+    let blocks = case.amount(is_record_buffer).blocks;
+    let title = "record compression is allowed, and buffers have room for it";
     Some(
-        Finding {
-            bytes_per_connection: each,
-            bytes_total: blocks * OVERHEAD,
-            at_rest_per_connection: each,
-            ..Finding::about(
-                &RULE,
-                "record compression is allowed, and buffers have room for it",
-                held,
-            )
-        }
-        .fact("bytes of room in each buffer", OVERHEAD as f64)
-        .fact("record buffers for each connection", case.per_connection(blocks)?),
+        Finding::about(&RULE, title, buffers)
+            .saving(blocks.saturating_mul(OVERHEAD))
+            .for_each_connection(case)
+            .fact("bytes of room in each buffer", OVERHEAD as f64)
+            .fact("record buffers for each connection", case.per_connection(blocks)?),
     )
 }
 

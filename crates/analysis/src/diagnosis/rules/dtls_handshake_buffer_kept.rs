@@ -1,36 +1,27 @@
 //! DTLS keeps the buffer of handshake messages as long as the connection.
 
 use super::is_dtls;
-use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
+use crate::diagnosis::finding::{Finding, Rule};
 use crate::diagnosis::holding::Holding;
+use crate::diagnosis::unclaimed::Unclaimed;
 
 pub static RULE: Rule = Rule {
     id: "dtls-handshake-buffer-kept",
     look,
-    remedies: &[remedy(
-        Ecosystem::C,
-        "OpenSSL has no switch for it: the buffer is kept on purpose, for retransmissions. \
-             TLS frees it after the handshake.",
-    )],
     trade_off: "There is nothing to trade: it is a cost of DTLS to be counted with.",
     link: "https://github.com/openssl/openssl/issues/13242",
     part_of: None,
 };
 
-fn look(case: &Case) -> Option<Finding> {
+fn look(unclaimed: &mut Unclaimed<'_>) -> Option<Finding> {
     // In TLS the buffer lives during the handshake only.
-    let buffers = case.amount(is_handshake_buffer);
-    if !is_dtls(case) || case.per_connection(buffers.blocks)? < 0.5 {
+    let places = unclaimed.pick(is_handshake_buffer);
+    let each = unclaimed.case.of_each(unclaimed.amount_at(&places).blocks)?;
+    if !is_dtls(unclaimed.case) || each < 0.5 {
         return None;
     }
-    let held = case.holdings.iter().filter(|held| is_handshake_buffer(held));
-    Some(Finding::of_holdings(
-        &RULE,
-        case,
-        held,
-        "DTLS connections keep the buffer of handshake messages",
-    ))
+    let title = "DTLS connections keep the buffer of handshake messages";
+    Some(Finding::of_connections(&RULE, unclaimed, title, places))
 }
 
 /// A stripped libssl has no names for what its exported functions jump to.

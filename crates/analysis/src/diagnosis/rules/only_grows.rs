@@ -1,28 +1,19 @@
-//! Over several captures, something only grows, and not because there are more connections.
+//! Over several captures, something only grows, and nothing else explains it.
 
 use std::collections::BTreeMap;
 
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
+use crate::diagnosis::finding::{Finding, Rule, sites_of};
+use crate::diagnosis::growth::{Growth, growth};
 use crate::diagnosis::holding::Holding;
+use crate::diagnosis::unclaimed::Unclaimed;
 use crate::group::Call;
+use crate::notation::{exact, human};
 use crate::objects::Object;
 
 pub static RULE: Rule = Rule {
     id: "only-grows",
     look,
-    remedies: &[
-        remedy(
-            Ecosystem::C,
-            "Look at the stacks: every call there needs the free function of what it makes. What \
-             is kept on purpose needs a bound.",
-        ),
-        remedy(
-            Ecosystem::Python,
-            "A cycle of objects with a connection in it is freed by the garbage collector only: \
-             close connections, and break the cycle.",
-        ),
-    ],
     trade_off: "None if it is a leak. A cache that grows to its bound looks the same until it is \
                 full.",
     link: "https://docs.openssl.org/master/man7/ossl-guide-libssl-introduction/",
@@ -32,76 +23,93 @@ pub static RULE: Rule = Rule {
 /// Less than this over a whole series is noise of caches.
 const LEAST: i64 = 4 * 1024;
 
-fn look(case: &Case) -> Option<Finding> {
-    let captures = &case.series.0;
-    let mut bytes: BTreeMap<(&[Call], &str), Vec<i64>> = BTreeMap::new();
-    for (at, capture) in captures.iter().enumerate() {
-        for held in &capture.holdings {
-            let key = (held.calls.as_slice(), held.category);
-            bytes.entry(key).or_insert_with(|| vec![0; captures.len()])[at] = held.all_bytes;
-        }
+fn look(unclaimed: &mut Unclaimed<'_>) -> Option<Finding> {
+    let case = unclaimed.case;
+    if let Some(growth) = case.series.growth_of(Object::Ssl) {
+        // All that connections have grows with them: a load that grows, or a leak of connections.
+        unclaimed.note(&RULE, connections_grow(case, growth));
+        return None;
     }
-    let growing = |held: &&Holding| {
-        let values = bytes.get(&(held.calls.as_slice(), held.category));
-        values.is_some_and(|values| case.series.confidence_of_growth(values).is_some())
-    };
-    let last = captures.last()?;
-    let held: Vec<Holding> = last
-        .holdings
-        .iter()
-        .filter(growing)
-        .map(|held| {
-            let first = bytes[&(held.calls.as_slice(), held.category)][0];
-            // What is told is the growth over the series.
-            Holding { bytes: held.all_bytes - first, blocks: held.all_blocks, ..held.clone() }
+    let over_time = bytes_over_time(case);
+    let grown: BTreeMap<usize, Growth> = unclaimed
+        .holdings()
+        .filter_map(|(at, held)| {
+            let growth = growth(over_time.get(&key(held))?)?;
+            (growth.grown >= LEAST).then_some((at, growth))
         })
         .collect();
-    let grown: i64 = held.iter().map(|held| held.bytes).sum();
-    let objects = growing_objects(case);
-    // The whole of what grows is surer than each of its stacks.
-    let sums: Vec<i64> = (0..captures.len())
-        .map(|at| held.iter().map(|held| bytes[&(held.calls.as_slice(), held.category)][at]).sum())
+    let places: Vec<usize> = grown.keys().copied().collect();
+    let bytes: i64 = grown.values().fold(0, |sum, growth| sum.saturating_add(growth.grown));
+    if bytes.saturating_mul(10) < case.all_bytes() || bytes == 0 {
+        return None;
+    }
+    let objects: Vec<(Object, Growth)> = Object::ALL
+        .into_iter()
+        .filter_map(|object| Some((object, case.series.growth_of(object)?)))
         .collect();
-    let of_bytes = case.series.confidence_of_growth(&sums).filter(|_| grown >= LEAST);
-    let of_objects = objects.iter().filter_map(|object| case.series.confidence_of_count(*object));
-    let confidence = of_bytes.or_else(|| of_objects.max_by(f64::total_cmp))?;
     let what = match objects.as_slice() {
         [] => "memory only grows".to_owned(),
         objects => {
-            let names: Vec<&str> = objects.iter().map(|object| object.name()).collect();
+            let names: Vec<&str> = objects.iter().map(|(object, _)| object.name()).collect();
             format!("{} only grow", names.join(", "))
         }
     };
+    let most = grown.values().max_by_key(|growth| growth.grown)?;
+    let captures = case.series.0.len();
+    // What is told is the growth over the series.
+    let sites = sites_of(grown.iter().map(|(at, growth)| {
+        let held = &case.holdings[*at];
+        (held, (growth.grown, held.all_blocks))
+    }));
     let mut finding = Finding {
-        bytes_total: grown,
-        ..Finding::about(&RULE, format!("{what}, over {} captures", captures.len()), held)
+        sites,
+        ..Finding::claiming(&RULE, case, format!("{what}, over {captures} captures"), places)
     }
-    .fact("confidence that it is no chance", confidence)
-    .fact("bytes grown from the first capture to the last", grown as f64);
-    for object in objects {
-        let count = last.objects.live(object).count - captures[0].objects.live(object).count;
-        finding = finding.fact(
-            match object {
-                Object::Ssl => "SSL more than at first",
-                Object::SslCtx => "SSL_CTX more than at first",
-                Object::X509Store => "X509_STORE more than at first",
-                Object::X509Object => "X509_OBJECT more than at first",
-                Object::X509 => "X509 more than at first",
-                Object::X509Crl => "X509_CRL more than at first",
-                Object::SslSession => "SSL_SESSION more than at first",
-                Object::CachedSession => "cached SSL_SESSION more than at first",
-                Object::OsslLibCtx => "OSSL_LIB_CTX more than at first",
-                Object::EvpPkey => "EVP_PKEY more than at first",
-            },
-            count as f64,
-        );
+    .saving(bytes)
+    .fact("steps up of the heaviest site", most.ups as f64)
+    .fact("steps down", most.downs as f64)
+    .fact("bytes grown from the first capture to the last", bytes as f64);
+    for (object, growth) in objects {
+        finding =
+            finding.fact(format!("{} more than at first", object.name()), growth.grown as f64);
     }
     Some(finding)
 }
 
-/// Kinds of objects whose number only grows. For SSL that may be a load that still grows; for all
-/// others it is more than the connections explain.
-fn growing_objects(case: &Case) -> Vec<Object> {
-    let grows = |object: &Object| case.series.confidence_of_count(*object).is_some();
-    Object::ALL.into_iter().filter(grows).collect()
+fn key(held: &Holding) -> (&[Call], &'static str) {
+    (held.calls.as_slice(), held.category)
+}
+
+/// What each stack held at each capture of the series.
+fn bytes_over_time(case: &Case) -> BTreeMap<(&[Call], &str), Vec<i64>> {
+    let captures = &case.series.0;
+    let mut bytes: BTreeMap<(&[Call], &str), Vec<i64>> = BTreeMap::new();
+    for (at, capture) in captures.iter().enumerate() {
+        for held in &capture.holdings {
+            let values = bytes.entry(key(held)).or_insert_with(|| vec![0; captures.len()]);
+            values[at] = held.all_bytes;
+        }
+    }
+    bytes
+}
+
+fn connections_grow(case: &Case, growth: Growth) -> String {
+    let Growth { ups, downs, grown } = growth;
+    let ever = case.ever_made(Object::Ssl);
+    let live = case.live(Object::Ssl);
+    let bytes =
+        case.amount(|held| held.calls.iter().any(|call| is_of_connection(&call.function))).bytes;
+    format!(
+        "SSL only grow over the captures: {} more, in {ups} steps up and {downs} down; of {} ever \
+         made {} are live, and {} are held under SSL_new and handshakes: a load that grows, or \
+         connections that nobody frees",
+        exact(grown),
+        exact(ever),
+        exact(live),
+        human(bytes as f64)
+    )
+}
+
+fn is_of_connection(function: &str) -> bool {
+    matches!(function, "SSL_new" | "SSL_accept" | "SSL_connect" | "SSL_do_handshake")
 }

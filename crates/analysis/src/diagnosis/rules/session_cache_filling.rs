@@ -1,33 +1,17 @@
 //! Sessions stay in the context's cache when their connections are gone.
 
-use crate::diagnosis::case::{Case, amount};
-use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
+use crate::diagnosis::case::Case;
+use crate::diagnosis::finding::{Finding, Rule};
 use crate::diagnosis::holding::Holding;
+use crate::diagnosis::reading::{Reading, is_in_handshake};
+use crate::diagnosis::unclaimed::Unclaimed;
 use crate::objects::Object;
 
 pub static RULE: Rule = Rule {
     id: "session-cache-filling",
     look,
-    remedies: &[
-        remedy(
-            Ecosystem::C,
-            "SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF) where tickets are enough, or \
-             SSL_CTX_sess_set_cache_size(ctx, n) to bound it.",
-        ),
-        remedy(
-            Ecosystem::Rust,
-            "SslContextBuilder::set_session_cache_mode(SslSessionCacheMode::OFF), or \
-             set_session_cache_size.",
-        ),
-        remedy(
-            Ecosystem::Nginx,
-            "ssl_session_cache none (the default) or shared; builtin is OpenSSL's own cache.",
-        ),
-        remedy(Ecosystem::Node, "Node does not use OpenSSL's own cache."),
-        remedy(Ecosystem::Haproxy, "HAProxy has a cache of its own: tune.ssl.cachesize."),
-    ],
-    trade_off: "A client whose session is not there any more does a full handshake, unless it has \
-                a ticket.",
+    trade_off: "Who resumes a session that is not there any more does a full handshake, unless \
+                it has a ticket.",
     link: "https://docs.openssl.org/master/man3/SSL_CTX_sess_set_cache_size/",
     part_of: None,
 };
@@ -35,51 +19,136 @@ pub static RULE: Rule = Rule {
 /// What a context keeps unless told otherwise.
 const USUAL_SIZE: f64 = 20_480.0;
 
-fn look(case: &Case) -> Option<Finding> {
-    let connections = case.connections?.get() as f64;
+/// Fewer sessions are no cache that anybody would look for.
+const MANY: i64 = 64;
+
+fn look(unclaimed: &mut Unclaimed<'_>) -> Option<Finding> {
+    // What is left when the last connection is closed says most, where that is known.
+    if unclaimed.case.closed.is_some() {
+        return left_behind(unclaimed).or_else(|| in_caches(unclaimed));
+    }
+    in_caches(unclaimed).or_else(|| left_behind(unclaimed))
+}
+
+/// More sessions are in caches than connections could explain.
+fn in_caches(unclaimed: &Unclaimed<'_>) -> Option<Finding> {
+    let case = unclaimed.case;
+    let [cached, sessions, connections] =
+        [Object::CachedSession, Object::SslSession, Object::Ssl].map(|object| case.live(object));
+    if cached < MANY || cached < 2 * connections || sessions < 1 {
+        return None;
+    }
+    // A session has its peer's chain: it goes with the session, unless there are more of them.
+    let peers = unclaimed.count(Object::X509, |held| held.reading == Some(Reading::Peer));
+    let with_peers = connections < cached && peers * 2 >= cached && peers <= sessions;
+    let places =
+        unclaimed.pick(|held| is_of_session(held) || (with_peers && is_of_handshake(held)));
+    let of_client = places.iter().any(|at| is_of_client(&case.holdings[*at]));
+    let bytes = unclaimed.amount_at(&places).bytes;
+    // Each live connection has a session too.
+    let own = connections.clamp(0, sessions);
+    let saved = bytes - (bytes as f64 * own as f64 / sessions as f64) as i64;
+    let each = bytes as f64 / sessions as f64;
+    let who = if of_client { "client" } else { "server" };
+    let title = format!("{cached} sessions of a {who} are in the cache of its SSL_CTX");
+    let finding = Finding::claiming(&RULE, case, title, places)
+        .saving(saved)
+        .fact("sessions in a cache", cached as f64)
+        .fact("SSL", connections as f64)
+        .fact("bytes of each session", each)
+        .fact(FULL_CACHE, each * USUAL_SIZE);
+    Some(finding)
+}
+
+const FULL_CACHE: &str = "bytes of a full cache of 20,480 sessions, for each SSL_CTX";
+
+/// The last connection was closed, and its session is still there; or there are sessions at rest
+/// that no connection has.
+fn left_behind(unclaimed: &Unclaimed<'_>) -> Option<Finding> {
+    let case = unclaimed.case;
+    let connections = case.connections.filter(|_| case.has_connections())?.get() as f64;
     // At rest a session more than one for each connection is in the cache.
     let live = case.objects.live(Object::SslSession).count as f64;
     let own = case.objects.live(Object::Ssl).count as f64;
-    let at_rest = amount(&case.holdings, is_of_session);
+    let at_rest: i64 = sum(case.holdings.iter().filter(|held| is_of_session(held)));
     let extra = (live - own).max(0.0);
-    let extra_bytes = if live > 0.0 { at_rest.bytes as f64 * extra / live } else { 0.0 };
+    let extra_bytes = if live > 0.0 { at_rest as f64 * extra / live } else { 0.0 };
 
     // After the last connection was closed, every session is.
-    let (left, bytes, held) = match &case.closed {
-        Some(closed) => {
-            let left = closed.objects.live(Object::SslSession).count as f64;
-            (left, amount(&closed.holdings, is_of_session).bytes, &closed.holdings)
-        }
-        None => (extra, extra_bytes as i64, &case.holdings),
+    let (left, bytes, held): (f64, i64, Vec<&Holding>) = if let Some(closed) = &case.closed {
+        let left = closed.objects.live(Object::SslSession).count as f64;
+        let sessions = || closed.holdings.iter().filter(|held| is_of_session(held));
+        (left, sum(sessions()), sessions().collect())
+    } else {
+        let sessions = case.holdings.iter().filter(|held| is_of_session(held));
+        (extra, extra_bytes as i64, sessions.collect())
     };
     if left < 2.0 || left / connections < 0.5 {
         return None;
     }
     let each = bytes as f64 / left;
+    let title = "sessions stay in the context's cache when connections are gone";
     Some(
         Finding {
             bytes_per_connection: Some(bytes as f64 / connections),
             bytes_total: bytes,
             at_rest_per_connection: Some(extra_bytes / connections),
             most: most(case, each),
-            ..Finding::about(
-                &RULE,
-                "sessions stay in the context's cache when connections are gone",
-                held.iter().filter(|held| is_of_session(held)).cloned(),
-            )
+            ..Finding::about(&RULE, title, held)
         }
         .fact("SSL_SESSION left by each connection", left / connections)
         .fact("bytes of each SSL_SESSION", each)
-        .fact("bytes of a full cache of 20,480 sessions, for each SSL_CTX", each * USUAL_SIZE),
+        .fact(FULL_CACHE, each * USUAL_SIZE),
     )
+}
+
+/// Less the baseline.
+fn sum<'a>(holdings: impl Iterator<Item = &'a Holding>) -> i64 {
+    holdings.fold(0, |sum, held| sum.saturating_add(held.bytes))
 }
 
 /// All caches full; no bound where each connection brings a context, and with it a cache.
 fn most(case: &Case, each_session: f64) -> Option<f64> {
-    let contexts = case.all_objects.live(Object::SslCtx).count.max(1);
+    let contexts = case.live(Object::SslCtx).max(1);
     (case.each(Object::SslCtx) < 0.5).then_some(each_session * USUAL_SIZE * contexts as f64)
 }
 
 fn is_of_session(held: &Holding) -> bool {
     held.category == "tls.session"
+        || held.object == Some(Object::CachedSession)
+        || held.leaf().file == "ssl/ssl_sess.c"
+        || held.passes_function(&["SSL_CTX_add_session", "SSL_SESSION_*", "ssl_session_dup*"])
+}
+
+/// What a handshake has made and its connection has not: certificates and keys of the peer, and
+/// what of its messages was kept.
+pub(super) fn is_of_handshake(held: &Holding) -> bool {
+    /// Where certificates, keys and the containers of both are made.
+    const FILES: [&str; 11] = [
+        "crypto/asn1",
+        "crypto/bn",
+        "crypto/buffer",
+        "crypto/ec",
+        "crypto/evp/p_lib.c",
+        "crypto/ex_data.c",
+        "crypto/rsa",
+        "crypto/stack",
+        "crypto/threads",
+        "crypto/x509",
+        "ssl/statem/statem_",
+    ];
+    let leaf = held.leaf();
+    held.reading == Some(Reading::Peer)
+        || (held.reading.is_none()
+            && FILES.iter().any(|file| leaf.file.starts_with(file))
+            && is_in_handshake(&held.calls)
+            && !held.passes_function(&["SSL_CTX_*", "SSL_new"]))
+}
+
+fn is_of_client(held: &Holding) -> bool {
+    held.calls.iter().any(|call| {
+        call.file.ends_with("statem_clnt.c")
+            || call.function == "SSL_connect"
+            || call.function.starts_with("tls_process_new_session_ticket")
+    })
 }

@@ -1,20 +1,13 @@
 //! Every thread that uses OpenSSL has random number generators and an error queue of its own.
 
 use crate::diagnosis::case::Case;
-use crate::diagnosis::finding::{Ecosystem, Finding, Rule, remedy};
+use crate::diagnosis::finding::{Finding, Rule};
 use crate::diagnosis::holding::Holding;
+use crate::diagnosis::unclaimed::Unclaimed;
 
 pub static RULE: Rule = Rule {
     id: "thread-state",
     look,
-    remedies: &[
-        remedy(
-            Ecosystem::C,
-            "Use fewer threads for TLS. OPENSSL_thread_stop() gives a thread's state back where \
-             threads end without the C library's destructors.",
-        ),
-        remedy(Ecosystem::Rust, "Bound the pool of threads that do TLS, blocking ones among them."),
-    ],
     trade_off: "Fewer threads do fewer handshakes at one time.",
     link: "https://docs.openssl.org/master/man3/OPENSSL_init_crypto/",
     part_of: None,
@@ -23,39 +16,30 @@ pub static RULE: Rule = Rule {
 /// So many threads are a pool or two of a large machine.
 const MANY: i64 = 64;
 
-fn look(case: &Case) -> Option<Finding> {
-    let all = |wanted: fn(&Holding) -> bool| {
-        case.holdings.iter().filter(move |held| wanted(held) && held.all_bytes > 0)
-    };
+fn look(unclaimed: &mut Unclaimed<'_>) -> Option<Finding> {
+    let case = unclaimed.case;
     // One block for each thread that did anything at all.
-    let threads: i64 = all(is_error_queue).map(|held| held.all_blocks).sum();
-    let with_connections = case.amount(is_error_queue).blocks;
-    let each = case.per_connection(with_connections).unwrap_or_default();
-    if threads < MANY && !(each >= 0.5 && with_connections >= 8) {
+    let threads = unclaimed.amount(is_error_queue).blocks;
+    let before = case.amount(is_error_queue).blocks - grown_threads(case);
+    let with_connections = threads - before;
+    let each = case.of_each(with_connections).unwrap_or_default();
+    let comes_with_connections = each >= 0.5 && with_connections >= 8;
+    if threads < MANY && !comes_with_connections {
         return None;
     }
-    let bytes: i64 = all(is_of_thread).map(|held| held.all_bytes).sum();
-    let share = (each >= 0.5).then(|| case.amount(is_of_thread).bytes);
-    let each_connection = share.and_then(|bytes| case.per_connection(bytes));
-    Some(
-        Finding {
-            bytes_per_connection: each_connection,
-            bytes_total: bytes,
-            at_rest_per_connection: each_connection,
-            // Threads may have been there before the first connection.
-            ..Finding::about(
-                &RULE,
-                format!("{threads} threads have state of their own in OpenSSL"),
-                all(is_of_thread).map(|held| Holding {
-                    bytes: held.all_bytes,
-                    blocks: held.all_blocks,
-                    ..held.clone()
-                }),
-            )
-        }
+    let places = unclaimed.pick(is_of_thread);
+    let bytes = unclaimed.amount_at(&places).bytes;
+    let title = format!("{threads} threads have state of their own in OpenSSL");
+    let finding = Finding::claiming(&RULE, case, title, places)
+        .saving(bytes)
         .fact("threads", threads as f64)
-        .fact("bytes for each thread", bytes as f64 / threads.max(1) as f64),
-    )
+        .fact("bytes for each thread", bytes as f64 / threads.max(1) as f64);
+    Some(if each >= 0.5 { finding.for_each_connection(case) } else { finding })
+}
+
+/// Threads that came since the baseline.
+fn grown_threads(case: &Case) -> i64 {
+    case.holdings.iter().filter(|held| is_error_queue(held)).map(|held| held.blocks).sum()
 }
 
 /// `ERR_STATE` has 600 to 1,000 bytes by version; the texts in it are smaller.
