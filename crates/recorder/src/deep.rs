@@ -51,7 +51,8 @@ static PLACES: [Place; MOST] = [const {
     }
 }; MOST];
 
-/// Calls `work` on a stack of the recorder's own, or else gives it back: all are taken, and stay so.
+/// Calls `work` on a stack of the recorder's own, or else gives it back: all are taken, and stay
+/// so.
 #[inline(never)]
 pub(crate) fn call<R, F: FnOnce() -> R>(work: F) -> Result<R, F> {
     let Some(stack) = Taken::any() else { return Err(work) };

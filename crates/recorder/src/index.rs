@@ -183,11 +183,11 @@ mod tests {
     #[test]
     fn threads_that_bring_the_same_at_once_lose_nothing() {
         const MOST: u32 = 20_000;
-        let (index, made) = (Index::new().expect("some memory"), AtomicU32::new(0));
+        let (index, calls) = (Index::new().expect("some memory"), AtomicU32::new(0));
         let bring = || {
             for key in 0..MOST {
                 let make = || {
-                    made.fetch_add(1, Ordering::Relaxed);
+                    calls.fetch_add(1, Ordering::Relaxed);
                     Some(key + 1)
                 };
                 assert_eq!(find(&index, key, make), Some(key + 1));
@@ -199,6 +199,6 @@ mod tests {
             }
         });
         let used: usize = index.levels.iter().map(|it| it.used.load(Ordering::Relaxed)).sum();
-        assert!(used >= MOST as usize && made.into_inner() >= MOST);
+        assert!(used >= MOST as usize && calls.into_inner() >= MOST);
     }
 }

@@ -278,8 +278,8 @@ impl Segments {
         if !self.all.reach((number + 1) * size_of::<Segment>(), grown) {
             return None;
         }
-        // SAFETY: below the capacity, usable, handed to this call alone, and seen by others only after its
-        // number is in the index.
+        // SAFETY: below the capacity, usable, handed to this call alone, and seen by others only after
+        // its number is in the index.
         unsafe { self.at(number).write(*segment) };
         Some(number)
     }

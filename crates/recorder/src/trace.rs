@@ -43,8 +43,8 @@ pub(crate) struct Link {
 /// What a walk found. A walk is a function of the words it reads: where the same words lie at the
 /// same distances again, it leads to the same stack.
 ///
-/// It is large, so each thread has one in memory of the recorder's, and it is written only as far as
-/// there are frames.
+/// It is large, so each thread has one in memory of the recorder's, and it is written only as far
+/// as there are frames.
 pub(crate) struct Trace {
     /// Return addresses, innermost first.
     addresses: [MaybeUninit<usize>; FRAMES_PER_SITE + 1],
