@@ -112,7 +112,7 @@ impl Subject {
         self.recorded(&format!("chance-{seed}"), |port| {
             let mut open = Vec::new();
             for _ in 0..8 + chance.below(6) {
-                for _ in 0..1 + chance.below(12) {
+                for _ in 0..=chance.below(12) {
                     open.push(Client::open(port, Talk::Echo));
                 }
                 sleep(Duration::from_millis(chance.below(300)));

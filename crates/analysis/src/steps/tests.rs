@@ -97,7 +97,7 @@ fn without_a_still_moment_the_votes_of_what_rests_win() {
         [1, 4, -2, 9, 3, -6, 2, 8, -12, 5, 1, -3].into_iter().cycle().take(60).enumerate()
     {
         server.changes(by);
-        server.look(if at % 3 == 0 { 1 } else { 0 });
+        server.look(i64::from(at % 3 == 0));
     }
     let cost = of(&server);
     assert_eq!((cost.tier, cost.open.bytes), (Tier::Any, 200.0));
