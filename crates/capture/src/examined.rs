@@ -150,7 +150,8 @@ const YOUNGEST_BASELINE: f64 = 1.0;
 
 fn is_baseline_of_capture(capture: &Capture) -> bool {
     let of_recording = || {
-        let record = capture.recording()?;
+        // By steps between looks it is made of the capture's own moment, and good at any.
+        let record = capture.recording().filter(|record| !record.has_baseline_by_steps())?;
         let captured = record.captured_after_seconds.unwrap_or(record.seconds);
         Some(captured - record.baseline?.after_seconds < YOUNGEST_BASELINE)
     };

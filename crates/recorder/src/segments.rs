@@ -154,11 +154,11 @@ impl Segment {
         to_outer: 0,
     };
 
-    /// The fastest way on this processor. None in valgrind: of the words that are compared some may
-    /// be ones that the program has never written, where another stack was, and to look at such a
-    /// word is what valgrind reports. A walk reads none of them.
+    /// The fastest way on this processor. None in valgrind's memcheck: of the words that are
+    /// compared some may be ones that the program has never written, where another stack was, and
+    /// to look at such a word is what it reports. A walk reads none of them.
     fn compare(stacks: StackSource) -> Compare {
-        if valgrind::is_running() {
+        if valgrind::is_memcheck() {
             return is_none;
         }
         #[cfg(target_arch = "x86_64")]
@@ -278,8 +278,8 @@ impl Segments {
         if !self.all.reach((number + 1) * size_of::<Segment>(), grown) {
             return None;
         }
-        // SAFETY: below the capacity, usable, handed to this call alone, and seen by others only after
-        // its number is in the index.
+        // SAFETY: below the capacity, usable, handed to this call alone, and seen by others only
+        // after its number is in the index.
         unsafe { self.at(number).write(*segment) };
         Some(number)
     }

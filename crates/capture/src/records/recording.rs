@@ -280,6 +280,13 @@ impl Recording {
         self.command.first().map_or("", String::as_str)
     }
 
+    /// Whether the folder's baseline is what the processes would hold at the capture without their
+    /// open connections, and no moment of its own.
+    pub fn has_baseline_by_steps(&self) -> bool {
+        let at_a_moment = self.closed.is_some() && self.baseline.is_some();
+        self.steps.is_some() && !self.is_at_peak() && !at_a_moment
+    }
+
     /// Whether the program had ended, so that its highest total is what there is to look at.
     pub fn is_at_peak(&self) -> bool {
         self.captured_after_seconds.is_none()
