@@ -157,13 +157,14 @@ pub fn diagnose(case: &Case) -> Diagnosis {
     diagnosis
 }
 
-/// Whether it saves enough to be told: half a percent of what OpenSSL holds, and where connections
-/// were only counted, or have nothing to do with it, 64 KB.
+/// Whether it saves enough to be told: a hundredth of what OpenSSL holds, and 64 KB. Where somebody
+/// has told how many connections there were, what these have is told from half of that on, however
+/// few they were.
 fn is_worth_a_word(finding: &Finding, case: &Case) -> bool {
     const LEAST: i64 = 64 * 1024;
-    let of_connections = finding.bytes_per_connection.is_some() && case.counted == Counted::Told;
-    let least = if of_connections { 1 } else { LEAST };
-    finding.bytes_total >= least && finding.bytes_total.saturating_mul(200) >= case.all_bytes()
+    let told = finding.bytes_per_connection.is_some() && case.counted == Counted::Told;
+    let (least, part) = if told { (1, 200) } else { (LEAST, 100) };
+    finding.bytes_total >= least && finding.bytes_total.saturating_mul(part) >= case.all_bytes()
 }
 
 #[cfg(test)]

@@ -15,10 +15,22 @@ pub static RULE: Rule = Rule {
     part_of: None,
 };
 
+/// So many certificates for each connection are more than one.
+const A_CHAIN: f64 = 1.5;
+
+/// Functions in which a client reads what its server has sent.
+const CLIENTS: [&str; 2] = ["SSL_connect", "tls_process_server_certificate"];
+
 fn look(unclaimed: &mut Unclaimed<'_>) -> Option<Finding> {
     let is_of_peer = |held: &Holding| held.reading == Some(Reading::Peer);
     let each = unclaimed.case.of_each(unclaimed.count(Object::X509, is_of_peer))?;
     if each < 0.5 {
+        return None;
+    }
+    // A client has to verify its server, and nobody sends less than one certificate.
+    let of_servers = unclaimed.amount(|held| is_of_peer(held) && held.passes_function(&CLIENTS));
+    if each < A_CHAIN || of_servers.blocks > 0 {
+        unclaimed.note(&RULE, "connections keep the certificates of their peers, as they have to");
         return None;
     }
     let places = unclaimed.pick(|held| is_of_peer(held) || is_part_of_peers(&held.calls));

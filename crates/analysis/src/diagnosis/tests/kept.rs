@@ -210,3 +210,22 @@ fn processes_are_judged_each_for_itself() {
     assert_eq!(bundle.bytes_total, 2 * half.bytes_total);
     assert_eq!(bundle.bytes_per_connection, half.bytes_per_connection);
 }
+
+#[test]
+fn chains_of_clients_are_found_and_what_a_connection_has_to_have_is_a_note() {
+    let of = |certificates: i64, entry: &str| {
+        let peer = [("libcrypto.so.3+0x10", ASN1), ("X509_new_ex", ""), (entry, "")];
+        let session = [("SSL_SESSION_new", "ssl/ssl_sess.c"), (entry, "")];
+        let all = [
+            (NEW, 100, 760_800),
+            (&session[..], 100, 92_800),
+            (&peer, certificates, certificates * 384),
+        ];
+        let diagnosis = diagnose(&case(&all));
+        (diagnosis.findings.len(), diagnosis.notes.len())
+    };
+    assert_eq!(of(200, "SSL_accept"), (1, 0));
+    assert_eq!(of(100, "SSL_accept"), (0, 1));
+    assert_eq!(of(200, "SSL_connect"), (0, 1));
+    assert_eq!(of(20, "SSL_accept"), (0, 0));
+}
