@@ -11,6 +11,7 @@ use analysis::inventory::Inventory;
 use analysis::process;
 use profile::{Metric, Profile};
 
+use crate::records::recording::Recording;
 use crate::records::run::NegotiatedRecord;
 use crate::{Capture, CaptureError};
 
@@ -113,6 +114,7 @@ fn case_of(
     let mut case = Case::new(profiles, told, HeldAt::of(&at_rest, ending))
         .ok_or_else(|| lacks_columns(capture))?;
     case.ending = ending;
+    case.by_steps = capture.recording().is_some_and(Recording::has_baseline_by_steps);
     case.program = program(capture, process);
     if !moments.earlier.is_empty() {
         let mut captures = Vec::new();

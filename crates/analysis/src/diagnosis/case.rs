@@ -26,6 +26,9 @@ pub struct Case {
     pub made: BTreeMap<Object, i64>,
     /// Objects that were live before the first connection, where that is known.
     pub objects_before: Option<Inventory>,
+    /// The baseline is what would be held at the capture without open connections: it does not say
+    /// what there was before the first of them.
+    pub by_steps: bool,
     /// Connections open at the capture.
     pub connections: Option<NonZeroU64>,
     /// From where they are known.
@@ -142,6 +145,7 @@ impl Case {
             made: objects_made(profile).unwrap_or_else(live),
             all_objects,
             objects_before,
+            by_steps: false,
             connections: told.or(counted),
             counted: if told.is_some() { Counted::Told } else { Counted::SslObjects },
             closed,

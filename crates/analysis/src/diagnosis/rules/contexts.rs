@@ -30,7 +30,8 @@ const KEYS: [&str; 5] = [
 pub(super) fn are_configured(unclaimed: &Unclaimed<'_>) -> bool {
     let case = unclaimed.case;
     let contexts = case.live(Object::SslCtx);
-    let before = case.objects_before.as_ref().map(|before| before.live(Object::SslCtx).count);
+    let before = case.objects_before.as_ref().filter(|_| !case.by_steps);
+    let before = before.map(|before| before.live(Object::SslCtx).count);
     let read = unclaimed.count(Object::SslCtx, |held| held.passes_function(&CONFIGURATION));
     before.unwrap_or_default() * 2 > contexts || read * 2 > contexts
 }
