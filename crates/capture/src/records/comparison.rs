@@ -58,7 +58,8 @@ pub struct Figures {
     pub zlib_bytes_per_connection: Option<f64>,
     /// Live objects with all connections open.
     pub objects: BTreeMap<String, i64>,
-    /// Those of them that were not there before the connections came.
+    /// Those of them that were not there before the connections came; empty in older comparisons.
+    #[serde(default)]
     pub added_objects: BTreeMap<String, i64>,
     /// The line through several numbers of connections, where that was asked for.
     pub scale: Option<Scale>,
