@@ -1,5 +1,5 @@
-//! What a run folder says of itself is read as a run or as a recording, or refused; once read, it can
-//! be written, read again and told on a page.
+//! What a run folder says of itself is read as a run or as a recording, or refused; once read, it
+//! can be written, read again and told on a page.
 
 use std::path::Path;
 

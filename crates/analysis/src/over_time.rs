@@ -75,8 +75,8 @@ impl Groups {
     /// Adds a process whose profile has a column for each of some moments, in order: what it holds
     /// from that moment on, up to the next of them. Before the first it holds nothing.
     ///
-    /// A sample that knows the size of its blocks in a sampled profile is an estimate at each moment
-    /// from the first one on, even where nothing of it was counted.
+    /// A sample that knows the size of its blocks in a sampled profile is an estimate at each
+    /// moment from the first one on, even where nothing of it was counted.
     pub fn add_from(&mut self, profile: &Profile, moments: &[usize]) {
         if let Some(sampling) = profile.sampling {
             // Where nothing was counted there may still be bytes: one sample more, in small blocks.

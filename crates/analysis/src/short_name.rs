@@ -78,7 +78,8 @@ fn path_segments(path: &str) -> Vec<&str> {
     segments
 }
 
-/// Closures, async bodies, namespaces without a name, C++'s lambdas as functions, and generic arguments that stand alone (`::<T>`) after a path.
+/// Closures, async bodies, namespaces without a name, C++'s lambdas as functions, and generic
+/// arguments that stand alone (`::<T>`) after a path.
 fn is_decoration(segment: &str) -> bool {
     segment.is_empty()
         || segment.starts_with(['{', '('])

@@ -13,9 +13,9 @@ pub const MOST_FUNCTIONS: usize = 4;
 /// returns them outermost first.
 ///
 /// The leaf is among them if it has a name. Then come, as far as there is room: the program's
-/// function nearest to OpenSSL, OpenSSL's function that it called, the program's outermost function,
-/// and the owner of the leaf's memory. Runtimes, bindings and closures are left out, and so is what
-/// has no name while anything has one.
+/// function nearest to OpenSSL, OpenSSL's function that it called, the program's outermost
+/// function, and the owner of the leaf's memory. Runtimes, bindings and closures are left out, and
+/// so is what has no name while anything has one.
 ///
 /// ```text
 /// serve_connection › build_trust_store › X509_STORE_add_cert › asn1_item_embed_new

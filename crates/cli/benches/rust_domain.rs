@@ -53,8 +53,8 @@ fn measure(captures: usize, connections: usize) -> Result<f64, Box<dyn Error>> {
     let mean = estimates / sum - 1.0;
     let count = captures as f64;
     println!(
-        "mean deviation {:+.1} % (the aim: within {:.0} %), one capture is off by {:.1} %, the mean of \
-         {captures} by {:.1} %",
+        "mean deviation {:+.1} % (the aim: within {:.0} %), one capture is off by {:.1} %, the \
+         mean of {captures} by {:.1} %",
         mean * 100.0,
         AIM * 100.0,
         (squares / count).sqrt() * 100.0,

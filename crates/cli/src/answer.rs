@@ -129,7 +129,8 @@ fn resident(record: &RunRecord) -> String {
         let [before_margin, rest_margin, closed_margin] =
             cells.each_ref().map(|(_, margin)| format!("{margin:<margins$}"));
         let line = format!(
-            "{label:<30}{before:>10}{before_margin}{rest:>12}{rest_margin}{closed:>12}{closed_margin}"
+            "{label:<30}{before:>10}{before_margin}{rest:>12}{rest_margin}{closed:>12}\
+             {closed_margin}"
         );
         line.trim_end().to_owned() + "\n"
     };
@@ -177,7 +178,8 @@ fn what_stays(closed: &AccountRecord) -> String {
         .collect();
     let lines = [
         format!(
-            "after the last connection {} stay; OpenSSL and Rust hold {} of it, most of the rest is:",
+            "after the last connection {} stay; OpenSSL and Rust hold {} of it, most of the rest \
+             is:",
             human(closed.rss_bytes as f64),
             give_or_take(held as f64, held_margin, human),
         ),

@@ -14,8 +14,8 @@ use recorded::{installed, tlsheap_record};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Forks a child that becomes nobody, does `DOES` in the folder of ledgers, and says so. The program
-/// waits until it was looked at twice since, which the captures of a series show.
+/// Forks a child that becomes nobody, does `DOES` in the folder of ledgers, and says so. The
+/// program waits until it was looked at twice since, which the captures of a series show.
 const PROGRAM: &str = "\
 import glob, os, ssl, struct, sys, time
 looks = lambda: len(glob.glob(sys.argv[1] + '/.run.*/series/*.pb.gz'))
@@ -35,8 +35,8 @@ while looks() < before + 2:
     time.sleep(0.02)
 ";
 
-/// Records the program. Its script is kept out of `run.json`, which is looked through for words. `None` where that
-/// cannot be tried.
+/// Records the program. Its script is kept out of `run.json`, which is looked through for words.
+/// `None` where that cannot be tried.
 fn recorded(child_does: &str, arguments: &[&str]) -> Option<(Value, String)> {
     if !installed("python3") {
         return None;

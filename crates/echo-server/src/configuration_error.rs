@@ -7,7 +7,10 @@ use std::io;
 #[non_exhaustive]
 pub enum ConfigurationError {
     /// No standard configuration has that name.
-    #[error("no configuration is called `{name}`{}; there are: {known}", did_you_mean(nearest.as_deref()))]
+    #[error(
+        "no configuration is called `{name}`{}; there are: {known}",
+        did_you_mean(nearest.as_deref())
+    )]
     UnknownName {
         /// What was asked for.
         name: String,

@@ -155,11 +155,13 @@ fn certificate_and_key_are_read_from_files_and_mistakes_are_said() {
     assert_eq!(error("own.pem", "none.pem"), "cannot read the private key …/none.pem");
     assert_eq!(
         error("empty.pem", "own.pem"),
-        "…/empty.pem holds no certificate that OpenSSL can read: expected PEM text (-----BEGIN …-----)"
+        "…/empty.pem holds no certificate that OpenSSL can read: expected PEM text (-----BEGIN \
+         …-----)"
     );
     assert_eq!(
         error("own.pem", "empty.pem"),
-        "…/empty.pem holds no private key that OpenSSL can read: expected PEM text (-----BEGIN …-----)"
+        "…/empty.pem holds no private key that OpenSSL can read: expected PEM text (-----BEGIN \
+         …-----)"
     );
     assert_eq!(
         error("own.pem", "foreign.pem"),

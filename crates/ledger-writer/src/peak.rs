@@ -116,8 +116,8 @@ const WORTH_SPREADING: u64 = 16 * 1024;
 /// them, so that even where there is little in the pool it pays to try in the end.
 const EACH_POOLED: u64 = WORTH_SPREADING / 64;
 
-/// How often a change is tried: each time that it fails, another thread's has succeeded, or has been
-/// found half done. Memory that another process changes could have one try for ever.
+/// How often a change is tried: each time that it fails, another thread's has succeeded, or has
+/// been found half done. Memory that another process changes could have one try for ever.
 const TRIES: u32 = 1 << 14;
 
 /// How often it is looked whether owners freeze their accounts themselves.
@@ -134,8 +134,8 @@ impl Peak {
     /// Applies a change that the account does not suffice for, or whose account is not open.
     /// `stored` is what [`Account::rise`] or [`Account::fall`] said. `before` is called with the
     /// epoch in force before the change, perhaps more than once; the last call is the one that
-    /// counts. `false`: it has been tried too often, and the peak may be wrong from now on by as much
-    /// as the change.
+    /// counts. `false`: it has been tried too often, and the peak may be wrong from now on by as
+    /// much as the change.
     pub(crate) fn settle<A: Accounts + ?Sized>(
         &self,
         change: Change,

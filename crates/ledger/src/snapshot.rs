@@ -81,8 +81,8 @@ pub struct Statistics {
     pub sandboxed: bool,
     /// Processes that were forked from this one, used OpenSSL, and could not get a ledger.
     pub unrecorded_children: u64,
-    /// Events that the peak does not know of, since other threads' came between too often: it may be
-    /// wrong by their bytes.
+    /// Events that the peak does not know of, since other threads' came between too often: it may
+    /// be wrong by their bytes.
     pub unsettled_events: u64,
     /// What the process had from its parent, when it was forked.
     pub inherited: Inherited,

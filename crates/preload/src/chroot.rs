@@ -52,7 +52,8 @@ fn stop_preloading() {
     }
 }
 
-/// How many bytes at the end of LD_PRELOAD are not this library's; `None` where it is not the first.
+/// How many bytes at the end of LD_PRELOAD are not this library's; `None` where it is not the
+/// first.
 fn behind_this_library(preload: &[u8]) -> Option<usize> {
     let end = preload.iter().position(|byte| *byte == b':').unwrap_or(preload.len());
     preload[..end]

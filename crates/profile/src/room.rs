@@ -61,8 +61,8 @@ mod tests {
         room.take(1_000, "x").unwrap();
         assert_eq!(
             room.take(1, "x").unwrap_err().to_string(),
-            "x is too large: expected at most 67364864 bytes in memory (64 MiB, and 256 times its own \
-             size), found more"
+            "x is too large: expected at most 67364864 bytes in memory (64 MiB, and 256 times its \
+             own size), found more"
         );
         assert!(Room::of_file(u64::MAX).take(1 << 40, "x").is_ok());
     }

@@ -90,8 +90,8 @@ fn unrecorded_children((_, ledger, coverage): (&Path, &Snapshot, &Coverage)) -> 
         more => format!("{more} processes"),
     };
     Some(format!(
-        "{children} forked from process {} ({}): no ledger could be made there, behind another root \
-         directory, a system-call filter or a limit",
+        "{children} forked from process {} ({}): no ledger could be made there, behind another \
+         root directory, a system-call filter or a limit",
         coverage.pid, coverage.program
     ))
 }

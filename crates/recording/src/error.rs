@@ -107,8 +107,8 @@ impl RecordingError {
     }
 }
 
-/// The chain on one line: what failed, and after each colon why.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+/// An error and its causes on one line: what failed, and after each colon why.
+pub fn sentence(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
     while let Some(because) = cause {

@@ -1,5 +1,5 @@
-//! The capture of a program that takes its time to end: kept before that, in case that whoever waits
-//! for this process does not wait as long.
+//! The capture of a program that takes its time to end: kept before that, in case that whoever
+//! waits for this process does not wait as long.
 
 use std::time::{Duration, Instant};
 

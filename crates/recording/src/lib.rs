@@ -47,7 +47,7 @@ mod watch;
 mod without_connections;
 
 pub use control::{Control, Seen};
-pub use error::RecordingError;
+pub use error::{RecordingError, sentence};
 pub use gathering::name_of;
 pub use goals::{Goals, Reached};
 pub use options::{Arguments, AtInterrupt, Keep, Options, Streams};

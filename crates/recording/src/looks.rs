@@ -226,8 +226,8 @@ impl Cost<'_> {
     }
 }
 
-/// Divides `all` among sites by `weight`, or if none has any, by `most`, to none more than `most`; what is left goes to those that
-/// have room.
+/// Divides `all` among sites by `weight`, or if none has any, by `most`, to none more than `most`;
+/// what is left goes to those that have room.
 fn divide(
     all: u64,
     sites: &[usize],

@@ -112,8 +112,8 @@ pub fn obstacle(path: &Path) -> Option<&'static str> {
 }
 
 /// What stands against a program that is started through another loader than GNU's.
-const OTHER_C_LIBRARY: &str = "is built for another C library (as musl's programs are), and the recorder's library is built \
-     for GNU's: record a build for the GNU C library";
+const OTHER_C_LIBRARY: &str = "is built for another C library (as musl's programs are), and the \
+     recorder's library is built for GNU's: record a build for the GNU C library";
 
 /// Loaders of other C libraries, by the beginnings of their names. All others are GNU's, under
 /// whatever name.

@@ -99,8 +99,8 @@ mod tests {
         assert_eq!(MEMORY.too_little_for(1_000, 8_000.0), None);
         assert_eq!(
             MEMORY.too_little_for(1_001, 8_000.0).expect("too much"),
-            "1001 connections need 8.0 MB for what OpenSSL holds alone, 8.0 KB each, and 9.0 MB are \
-             available: ask for fewer than 1000, or for another configuration"
+            "1001 connections need 8.0 MB for what OpenSSL holds alone, 8.0 KB each, and 9.0 MB \
+             are available: ask for fewer than 1000, or for another configuration"
         );
     }
 

@@ -102,14 +102,3 @@ impl TrialError {
         |source| TrialError::System { what, source }
     }
 }
-
-/// The chain on one line: what failed, and after each colon why.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(because) = cause {
-        sentence += &format!(": {because}");
-        cause = because.source();
-    }
-    sentence
-}

@@ -215,7 +215,8 @@ impl Course<'_> {
     fn too_slow(&self) -> TrialError {
         let Load { address, patience, .. } = self.load;
         TrialError::failed(format!(
-            "the connections to {address} were not answered within {patience:?}. Is --protocol right?"
+            "the connections to {address} were not answered within {patience:?}. Is --protocol \
+             right?"
         ))
     }
 }

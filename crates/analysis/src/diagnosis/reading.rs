@@ -144,8 +144,8 @@ fn begins_in_handshake(calls: &[Call]) -> bool {
     calls.len() >= MACHINE && calls[..MACHINE].iter().all(is_unnamed_in_ssl)
 }
 
-/// Whether the stack has made a part of a peer's certificate after it was read, such as an extension
-/// that verifying it asks for.
+/// Whether the stack has made a part of a peer's certificate after it was read, such as an
+/// extension that verifying it asks for.
 pub fn is_part_of_peers(calls: &[Call]) -> bool {
     let part = calls.iter().any(|call| is_one_of(&call.function, &PARTS));
     part && is_in_handshake(calls) && reading(calls).is_none()

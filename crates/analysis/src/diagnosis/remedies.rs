@@ -1,4 +1,5 @@
-//! What to do about findings: the table of remedies, one entry for each finding and kind of program.
+//! What to do about findings: the table of remedies, one entry for each finding and kind of
+//! program.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -26,7 +26,8 @@ impl Server {
         self.made += by.max(0);
     }
 
-    /// A look with some connections in mid-handshake, of which each holds 7 blocks of 300 bytes more.
+    /// A look with some connections in mid-handshake, of which each holds 7 blocks of 300 bytes
+    /// more.
     fn look(&mut self, handshaking: i64) {
         let Server { live, made, leaves, .. } = *self;
         let once = if made > 0 { 5_000 } else { 40 };

@@ -33,8 +33,8 @@ and one command does it all. Otherwise a capture is made when the first of --for
 and --until-idle is reached, and the program is then ended with SIGTERM, and so is what it \
 started; without them at Ctrl-C or SIGTERM, or else when the program has ended. A program that has \
 not ended 15 seconds after a SIGTERM, or at the second one, is killed. The exit code is \
-the program's (128 + N after signal N; 0 when tlsheap's SIGTERM has ended it), or 3 when no OpenSSL in it could \
-be recorded.")]
+the program's (128 + N after signal N; 0 when tlsheap's SIGTERM has ended it), or 3 when no \
+OpenSSL in it could be recorded.")]
 pub struct Options {
     /// The folder to make; without it, a new one in profiles/runs
     #[arg(long, value_name = "DIR")]
@@ -95,8 +95,8 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), Failure> {
     if options.sample.is_some() && options.at_rest.is_some() {
         return Err(Failure::usage(
-            "--at-rest waits for a number of SSL objects, which --sample does not know: use --for or \
-             --until-idle",
+            "--at-rest waits for a number of SSL objects, which --sample does not know: use --for \
+             or --until-idle",
         ));
     }
     let path = match &options.out {

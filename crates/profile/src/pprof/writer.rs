@@ -9,8 +9,8 @@ use prost::Message;
 use super::proto;
 use crate::{FunctionId, LabelValue, LocationId, MappingId, Metric, Profile, Sample};
 
-/// Half the time of the usual level, for files that are a fiftieth larger: a recording of a test suite
-/// has thousands of them.
+/// Half the time of the usual level, for files that are a fiftieth larger: a recording of a test
+/// suite has thousands of them.
 const FAST: Compression = Compression::new(4);
 
 /// The profile as a gzip file. The same profile always gives the same bytes.

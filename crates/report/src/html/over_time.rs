@@ -52,6 +52,7 @@ fn describe(series: &Timeline) -> String {
 
 fn table(subject: &Subject, series: &Timeline) -> Markup {
     let together = series.estimated_openssl();
+    let resident = |rss: Option<u64>| rss.map(|rss| exact(rss as i64)).unwrap_or_default();
     let estimate = |bytes: u64, margin: Option<u64>| {
         give_or_take(bytes as f64, margin.map(|margin| margin as f64), rounded)
     };
@@ -77,7 +78,7 @@ fn table(subject: &Subject, series: &Timeline) -> Markup {
                             @if let Some(open) = &series.connections {
                                 td.n { (exact(open[at] as i64)) }
                             }
-                            td.n { (series.rss[at].map(|rss| exact(rss as i64)).unwrap_or_default()) }
+                            td.n { (resident(series.rss[at])) }
                             @if let Some(all) = &together {
                                 td.n { (estimate(all.bytes[at], Some(all.margins[at]))) }
                             }

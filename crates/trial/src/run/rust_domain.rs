@@ -41,8 +41,8 @@ pub fn read(
     dump.leave_out(&callers);
     let mut profile = dump.profile(symbols);
     profile.comments.push(format!(
-        "domain rust: sampled by jemalloc, one byte in {} on average, and scaled up; its alloc_ and \
-         peak_ columns are 0{}",
+        "domain rust: sampled by jemalloc, one byte in {} on average, and scaled up; its alloc_ \
+         and peak_ columns are 0{}",
         dump.period,
         // Of a sample, the ledger's own profile says how it was taken.
         if snapshot.sampling.is_none() { "; domain openssl: exact" } else { "" },

@@ -14,13 +14,12 @@ use capture::{Capture, CaptureError, Fault};
 use contract::{Fix, environment};
 use jiff::Timestamp;
 use recording::kernel::is_listened_on;
-use recording::{AtInterrupt, Streams};
+use recording::{AtInterrupt, Streams, sentence};
 
 use super::glance::{GLANCE, seen_within};
 use super::process::Process;
 use super::reached::Reached;
 use super::{AS_IT_IS, LoadOn, Program, diagnosis_of};
-use crate::error::sentence;
 use crate::helper::orders::{LoadOrder, Work};
 use crate::{FrontEnd, TrialError, Workload};
 

@@ -148,12 +148,14 @@ fn headline(recording: &Recording, shown: Shown) -> Vec<String> {
         _ => vec![
             String::new(),
             format!(
-                "One connection (SSL object) costs at most {} bytes of OpenSSL memory in {} blocks:",
+                "One connection (SSL object) costs at most {} bytes of OpenSSL memory in {} \
+                 blocks:",
                 rounded(cost.bytes),
                 one_decimal(cost.blocks),
             ),
             format!(
-                "that is all of the {held} divided by {live} SSL objects: their number was never                  seen to change, and there was no moment without any to take off.",
+                "that is all of the {held} divided by {live} SSL objects: their number was never \
+                 seen to change, and there was no moment without any to take off.",
             ),
             String::new(),
         ],

@@ -97,20 +97,21 @@ fn apart(steps: &StepsRecord) -> Vec<String> {
 
 fn why_uncertain(steps: &StepsRecord) -> &'static str {
     if steps.mixed {
-        return "SSL objects have outlived their connections, and were not told apart from them: the \
-                figure is of an object, and of those there are more than connections.";
+        return "SSL objects have outlived their connections, and were not told apart from them: \
+                the figure is of an object, and of those there are more than connections.";
     }
     match steps.from {
         LooksUsed::StillMoments if steps.changes < FEW => {
-            "More connections that come and go would make it certain: `--load HOST:PORT` makes them."
+            "More connections that come and go would make it certain: `--load HOST:PORT` makes \
+             them."
         }
         LooksUsed::StillMoments => {
-            "It is no whole number of blocks: there may be several kinds of connections, or objects \
-             that are no connections."
+            "It is no whole number of blocks: there may be several kinds of connections, or \
+             objects that are no connections."
         }
         LooksUsed::AllLooks => {
-            "Let some connections come and go and the program rest for a moment in between, and the \
-             figure is exact: `--load HOST:PORT` does all of that."
+            "Let some connections come and go and the program rest for a moment in between, and \
+             the figure is exact: `--load HOST:PORT` does all of that."
         }
     }
 }
