@@ -145,15 +145,10 @@ fn a_connection_of_curl_has_a_context_of_its_own() {
     println!("{}", record["per_connection"]);
     assert_eq!(record["connections"], CONNECTIONS);
     assert_eq!(record["objects"]["SSL_CTX"], CONNECTIONS);
-    // They all come at once, into a process that is cold, and few looks see them come: the figure
-    // is within an interval, with all that the process holds at its upper end or above.
+    // No moment comes before its connections: what it holds anyway is in the figure.
     let bytes = record["per_connection"]["bytes"].as_f64().unwrap();
-    let steps = &record["steps"];
-    println!("{steps}");
-    let end = |at: usize| steps["bytes_interval"][at].as_f64().unwrap_or(bytes);
-    let (low, high) = (end(0), end(1));
-    assert!(low <= bytes && bytes <= high, "{steps}");
-    assert!(low <= EACH * 1.05 && high >= EACH * 0.8, "{low} to {high}, not {EACH}");
+    println!("{}", record["steps"]);
+    assert!((EACH * 0.6..=EACH * 1.1).contains(&bytes), "{bytes}, not {EACH}");
 }
 
 /// Bytes of one transfer, with its part of what is paid once.

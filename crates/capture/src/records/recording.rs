@@ -128,6 +128,14 @@ pub struct StepsRecord {
     pub left: Option<EachRecord>,
 }
 
+impl StepsRecord {
+    /// Whether the figure is told: a few looks at connections that all come at once say less than
+    /// a moment before them.
+    pub fn is_told(&self) -> bool {
+        self.from == LooksUsed::StillMoments || self.changes >= 4
+    }
+}
+
 /// From which looks a figure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -280,11 +288,16 @@ impl Recording {
         self.command.first().map_or("", String::as_str)
     }
 
+    /// What one connection costs by steps, where that is better than what two moments say.
+    pub fn told_steps(&self) -> Option<&StepsRecord> {
+        self.steps.as_ref().filter(|steps| steps.is_told())
+    }
+
     /// Whether the folder's baseline is what the processes would hold at the capture without their
     /// open connections, and no moment of its own.
     pub fn has_baseline_by_steps(&self) -> bool {
         let at_a_moment = self.closed.is_some() && self.baseline.is_some();
-        self.steps.is_some() && !self.is_at_peak() && !at_a_moment
+        self.told_steps().is_some() && !self.is_at_peak() && !at_a_moment
     }
 
     /// Whether the program had ended, so that its highest total is what there is to look at.

@@ -118,7 +118,7 @@ fn headline(recording: &Recording, shown: Shown) -> Vec<String> {
     if recording.processes.is_empty() {
         return vec!["its OpenSSL was never asked for memory: there is nothing to show".to_owned()];
     }
-    if let Some(steps) = &recording.steps {
+    if let Some(steps) = recording.told_steps() {
         return steps::headline(recording, steps);
     }
     let (Some(cost), Some(live)) = (&recording.per_connection, recording.connections) else {
@@ -154,8 +154,8 @@ fn headline(recording: &Recording, shown: Shown) -> Vec<String> {
                 one_decimal(cost.blocks),
             ),
             format!(
-                "that is all of the {held} divided by {live} SSL objects: their number was never \
-                 seen to change, and there was no moment without any to take off.",
+                "that is all of the {held} divided by {live} SSL objects: their number was too \
+                 seldom seen to change, and there was no moment without any to take off.",
             ),
             String::new(),
         ],
