@@ -51,6 +51,8 @@ struct OfProcess {
     /// SSL objects that were live at the last look, and ever made.
     live: i64,
     made: i64,
+    /// Those that were live at the capture, where more looks have come behind it.
+    at_capture: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -115,6 +117,7 @@ impl Gathered {
         self.together.mark();
         for process in self.processes.values_mut() {
             process.looks.mark();
+            process.at_capture.get_or_insert(process.live);
         }
     }
 
@@ -140,7 +143,9 @@ impl Gathered {
         // What a process pays once is its connection's where each has one of its own.
         let of_one = with_connections.iter().filter(|(_, process)| process.made <= 1).count();
         let (each, open) = if 2 * of_one > with_connections.len() && with_connections.len() > 1 {
-            (estimate(&[&self.together])?, with_connections.iter().map(|(_, it)| it.live).collect())
+            let open =
+                |(_, process): &(&Path, &OfProcess)| process.at_capture.unwrap_or(process.live);
+            (estimate(&[&self.together])?, with_connections.iter().map(open).collect())
         } else {
             let looks: Vec<&Looks> = with_connections.iter().map(|(_, it)| &it.looks).collect();
             let each = estimate(&looks)?;
@@ -290,6 +295,64 @@ mod tests {
         assert_eq!(divided(10, &[0, 5, 0], &[9, 7, 9]), [3, 7, 0]);
         assert_eq!(divided(10, &[0, 0], &[6, 6]), [5, 5]);
         assert_eq!(divided(10, &[3, 3], &[2, 2]), [2, 2]);
+    }
+
+    /// What is seen of processes with so many live objects of as many that were made, each with a
+    /// block for every one.
+    fn sight(processes: &[(&str, i64)]) -> Sight {
+        let mut sight = Sight::default();
+        for (name, live) in processes {
+            let blocks = *live as u64;
+            let counts =
+                Counts { inuse_blocks: blocks, inuse_bytes: 10 * blocks, ..Counts::default() };
+            let site = Site { line: 7, stack: vec![1], counts, ..Site::default() };
+            let snapshot = Snapshot { sites: vec![site], ..Snapshot::default() };
+            sight.ledgers.insert(PathBuf::from(name), Arc::new(snapshot));
+            let ssl = SslObjects { live: *live, made: *live };
+            sight.ssl_of_running.insert(PathBuf::from(name), ssl);
+        }
+        sight
+    }
+
+    #[test]
+    fn connections_of_the_capture_are_those_of_processes_that_ran_then() {
+        let mut gathered = Gathered::default();
+        for seen in [&[("a", 0), ("b", 0)], &[("a", 20), ("b", 30)], &[("a", 45), ("b", 60)]] {
+            gathered.add(&sight(seen));
+            gathered.add(&sight(seen));
+        }
+        // One has ended before the capture, the other ends behind it.
+        let mut only_b = sight(&[("a", 45), ("b", 60)]);
+        only_b.ssl_of_running.remove(Path::new("a"));
+        gathered.add(&only_b);
+        gathered.mark();
+        only_b.ssl_of_running.clear();
+        gathered.add(&only_b);
+        assert_eq!(gathered.cost().expect("connections came").connections(), 60);
+    }
+
+    #[test]
+    fn so_it_is_where_each_process_has_one_connection() {
+        let names: Vec<String> = (0..30).map(|number| format!("{number:02}.ledger")).collect();
+        let mut gathered = Gathered::default();
+        // The ledgers of processes that have ended stay.
+        let mut look = |started: usize, running: usize| {
+            let ones: Vec<(&str, i64)> =
+                names.iter().take(started).map(|name| (name.as_str(), 1)).collect();
+            let mut seen = sight(&ones);
+            for name in names.iter().take(started - running) {
+                seen.ssl_of_running.remove(Path::new(name));
+            }
+            gathered.add(&seen);
+            gathered.add(&seen);
+        };
+        for (started, running) in [(0, 0), (10, 10), (20, 20), (30, 30), (30, 18)] {
+            look(started, running);
+        }
+        gathered.mark();
+        gathered.add(&Sight { ssl_of_running: BTreeMap::new(), ..sight(&[("29.ledger", 1)]) });
+        let cost = gathered.cost().expect("connections came and went");
+        assert_eq!((cost.each.open.bytes, cost.connections()), (10.0, 18));
     }
 
     #[test]

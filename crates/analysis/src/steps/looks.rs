@@ -145,9 +145,12 @@ impl Looks {
         }
     }
 
-    /// Connections are counted at the last look up to now, whatever is seen after it.
+    /// Connections are counted at the last look up to now, whatever is seen after it. The first
+    /// mark counts, and the end of the process is one.
     pub fn mark(&mut self) {
-        self.marked = self.kept.last().map(|last| last.numbers);
+        if self.marked.is_none() {
+            self.marked = self.kept.last().map(|last| last.numbers);
+        }
     }
 
     /// The process has ended, and has no connections any more.
