@@ -233,3 +233,30 @@ fn a_load_that_does_not_fit_the_program_is_said() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     assert!(path(subject.place.path()).len() > 1);
 }
+
+/// Takes the connections of the warm-up, and ends.
+const SHORT: &str = "
+import socket, ssl, sys, time
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('certificate.pem', 'key.pem')
+server = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=64)
+kept = []
+for _ in range(32):
+    kept.append(context.wrap_socket(server.accept()[0], server_side=True))
+time.sleep(0.3)
+";
+
+#[test]
+fn a_program_that_ends_before_it_is_measured_is_said_to_have() {
+    let Some(python) = needed::program("python3") else { return };
+    let place = certificate::place();
+    let port = free_port().to_string();
+    let address = format!("127.0.0.1:{port}");
+    let command = ["record", "--load", &address, "--out", "run", "--", &python, "-c", SHORT, &port];
+    let output = tlsheap_in(place.path(), &command);
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("the program ended before all connections of --load were"), "{words}");
+    assert!(record_of(&place.path().join("run"))["connections"].is_null());
+}

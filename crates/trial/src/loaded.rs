@@ -6,16 +6,18 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use capture::Fault;
+use capture::{Fault, Known};
 use load::Conversation;
-use recording::kernel::is_listened_on;
+use recording::running::in_words;
 use recording::{Control, Recorded};
 use tokio::time::{sleep, timeout};
 
+use crate::glance::{GLANCE, seen_within};
 use crate::helper::Helper;
 use crate::helper::events::LoadEvent;
 use crate::helper::orders::{LoadOrder, Work};
-use crate::{FrontEnd, HelperProgram, TrialError};
+use crate::listening::wait_for;
+use crate::{FrontEnd, HelperProgram, TrialError, runtime};
 
 /// The load on a program.
 #[derive(Clone, Debug)]
@@ -55,9 +57,6 @@ const RESTLESS: Duration = Duration::from_secs(6);
 /// How long closed connections may take to be freed: a collector comes when it likes.
 const FREED: Duration = Duration::from_secs(3);
 
-/// Between two glances.
-const GLANCE: Duration = Duration::from_millis(50);
-
 /// Records the program under the load: a warm-up, a few connections, N, twice as many, of which
 /// the capture is made, and none any more. Then the program is ended.
 pub fn record(
@@ -74,13 +73,30 @@ pub fn record(
         control.end();
         let recorded = recording.join().expect("a recording does not panic");
         match (recorded, loaded) {
-            (Ok(recorded), Ok(())) => Ok(recorded),
+            (Ok(recorded), Ok(Went::Through)) => Ok(recorded),
+            (Ok(mut recorded), Ok(Went::NotThrough)) => {
+                if let Known::Recording(record) = &mut recorded.capture.known {
+                    record.problems.push(
+                        "the program ended before all connections of --load were measured"
+                            .to_owned(),
+                    );
+                }
+                Ok(recorded)
+            }
             // What became of the program says more than that there was nothing to connect to.
             (Err(error), _) if error.fault() == Fault::Program => Err(error.into()),
             (_, Err(error)) => Err(error),
-            (Err(error), Ok(())) => Err(error.into()),
+            (Err(error), Ok(_)) => Err(error.into()),
         }
     })
+}
+
+/// How far the load went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Went {
+    Through,
+    /// The program has ended before.
+    NotThrough,
 }
 
 /// What the load does, step by step.
@@ -91,16 +107,16 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    fn run(&self, has_ended: &dyn Fn() -> bool) -> Result<(), TrialError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(TrialError::system("start a runtime"))?;
-        runtime.block_on(async {
+    fn run(&self, has_ended: &dyn Fn() -> bool) -> Result<Went, TrialError> {
+        let Load { address, patience, .. } = *self.load;
+        self.front_end.progress.now("waiting for the program to listen");
+        let ended_within = |time| Ok(seen_within(time, || has_ended().then_some(())).is_some());
+        wait_for(address.port(), ended_within, patience)?;
+        runtime::of_this_thread()?.block_on(async {
             tokio::select! {
                 biased;
-                course = self.course() => course,
-                () = ended(has_ended) => Ok(()),
+                course = self.course() => course.map(|()| Went::Through),
+                () = ended(has_ended) => Ok(Went::NotThrough),
             }
         })
     }
@@ -109,8 +125,6 @@ impl Course<'_> {
         let program = &self.front_end.helper;
         let Load { connections, patience, .. } = *self.load;
         let progress = self.front_end.progress;
-        progress.now("waiting for the program to listen");
-        self.listened_on().await?;
         self.rest().await;
 
         progress.now("connections that come and go");
@@ -179,20 +193,6 @@ impl Course<'_> {
         Ok(load)
     }
 
-    async fn listened_on(&self) -> Result<(), TrialError> {
-        let port = self.load.address.port();
-        let begun = Instant::now();
-        while !is_listened_on(port) {
-            if begun.elapsed() > self.load.patience {
-                return Err(TrialError::failed(format!(
-                    "the program did not listen on port {port}: is that the right one?"
-                )));
-            }
-            sleep(GLANCE).await;
-        }
-        Ok(())
-    }
-
     /// Waits until nothing moves, or as long as that may take: what moves on is told apart by what
     /// the recording has seen.
     async fn rest(&self) {
@@ -234,7 +234,10 @@ async fn finished(load: &mut Helper) -> Result<(), TrialError> {
             return Err(failed(report.failure()));
         }
     }
-    load.ended().await.map(drop)
+    match load.ended().await? {
+        status if status.success() => Ok(()),
+        status => Err(failed(Some(format!("it {}", in_words(status))))),
+    }
 }
 
 fn failed(why: Option<String>) -> TrialError {

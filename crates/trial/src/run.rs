@@ -19,7 +19,7 @@ use capture::{Capture, CaptureError};
 use echo_server::Configuration;
 use ledger::Sampling;
 
-use crate::{FrontEnd, TrialError};
+use crate::{FrontEnd, TrialError, runtime};
 
 pub use heap_sample::HeapSample;
 pub use measurement::Ended;
@@ -97,10 +97,7 @@ impl Run {
 /// as it lasts; none of them stays.
 pub fn run(options: &Options, front_end: &FrontEnd<'_>, folder: &Path) -> Result<Run, TrialError> {
     load::fd_limit::make_room_for(options.connections, options.warm_up)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(TrialError::system("start a runtime"))?;
+    let runtime = runtime::of_this_thread()?;
     let measured = runtime.block_on(measurement::measure(options, front_end, folder))?;
     // Everything that it says has been read.
     let ledger = folder.join(LEDGER);

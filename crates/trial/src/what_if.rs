@@ -2,7 +2,6 @@
 //! really saves, and what it costs.
 
 mod fix;
-mod glance;
 mod process;
 mod program;
 mod rates;

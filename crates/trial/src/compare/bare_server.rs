@@ -17,7 +17,7 @@ use crate::helper::Helper;
 use crate::helper::events::{Found, LoadEvent, ServerEvent};
 use crate::helper::orders::{ConnectionLimit, LoadOrder, ServeOrder, Work};
 use crate::run::{IDENTITY, clients_of};
-use crate::{FrontEnd, HelperProgram, TrialError, Workload};
+use crate::{FrontEnd, HelperProgram, TrialError, Workload, runtime};
 
 /// After a load has ended, the server sees the last goodbyes.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -33,10 +33,7 @@ pub fn measure(
     folder: &Path,
     rates: &mut Rates,
 ) -> Result<(), TrialError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(TrialError::system("start a runtime"))?;
+    let runtime = runtime::of_this_thread()?;
     runtime.block_on(async {
         tokio::select! {
             measured = round(workload, configuration, front_end.helper, folder, rates) => measured,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::glance::seen_within;
 use crate::TrialError;
+use crate::glance::seen_within;
 
 /// How long a process may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(2);

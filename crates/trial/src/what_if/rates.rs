@@ -10,13 +10,13 @@ use recording::kernel::is_listened_on;
 use recording::{Place, sanitizers};
 use rustix::process::Signal;
 
-use super::glance::seen_within;
 use super::process::Process;
-use super::recording::wait_for;
 use super::{AS_IT_IS, LoadOn, Program};
 use crate::compare::handshakes;
+use crate::glance::seen_within;
 use crate::helper::orders::LoadOrder;
-use crate::{FrontEnd, TrialError, Workload};
+use crate::listening::wait_for;
+use crate::{FrontEnd, TrialError, Workload, runtime};
 
 /// How long handshakes are made before those that are counted.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -86,10 +86,7 @@ fn once(
     let mut all = Descendants::of(process.pid(), place.secret());
     let has_ended = |time| Ok(process.ended_within(time)?.is_some());
     let measured = wait_for(port, has_ended, program.patience).and_then(|()| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(TrialError::system("start a runtime"))?;
+        let runtime = runtime::of_this_thread()?;
         runtime.block_on(async {
             tokio::select! {
                 rate = rate(workload, order, front_end) => rate,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use analysis::diagnosis::Diagnosis;
 use capture::records::recording::Recording;
@@ -13,14 +13,14 @@ use capture::records::what_if::Cost;
 use capture::{Capture, CaptureError, Fault};
 use contract::{Fix, environment};
 use jiff::Timestamp;
-use recording::kernel::is_listened_on;
 use recording::{AtInterrupt, Streams, sentence};
 
-use super::glance::{GLANCE, seen_within};
 use super::process::Process;
 use super::reached::Reached;
 use super::{AS_IT_IS, LoadOn, Program, diagnosis_of};
+use crate::glance::seen_within;
 use crate::helper::orders::{LoadOrder, Work};
+use crate::listening::wait_for;
 use crate::{FrontEnd, TrialError, Workload};
 
 /// How a program is treated before its connections are measured.
@@ -192,22 +192,4 @@ fn clients(front_end: &FrontEnd<'_>, order: &LoadOrder) -> Result<Process, Trial
     let mut command = front_end.helper.load_command(order);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     Process::start(command, "the load")
-}
-
-/// Waits until the program listens on the port. `has_ended` says, within a time, whether it has
-/// come to its end.
-pub fn wait_for(
-    port: u16,
-    mut has_ended: impl FnMut(Duration) -> Result<bool, TrialError>,
-    patience: Duration,
-) -> Result<(), TrialError> {
-    let begun = Instant::now();
-    while !is_listened_on(port) {
-        if begun.elapsed() > patience || has_ended(GLANCE)? {
-            return Err(TrialError::Failed(format!(
-                "the program did not listen on port {port}: is that the right one?"
-            )));
-        }
-    }
-    Ok(())
 }
