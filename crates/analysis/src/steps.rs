@@ -25,7 +25,7 @@ mod vote;
 use std::collections::BTreeMap;
 
 pub use looks::{Look, Looks, Numbers};
-pub use moments::Tier;
+pub use moments::{Tier, WARM};
 
 use crate::steps::column::{Column, column};
 use crate::steps::moments::Moments;
@@ -103,7 +103,7 @@ pub struct StepCost {
 }
 
 /// Fewer changes of the number of connections than this are taken for a chance.
-const FEW_CHANGES: usize = 4;
+pub const FEW_CHANGES: usize = 4;
 
 /// The part of the bytes for which a whole number has to win.
 const SURE: f64 = 0.95;
@@ -115,12 +115,25 @@ const SAME: f64 = 0.01;
 const NARROW: f64 = 0.001;
 
 impl StepCost {
+    /// Whether the figure is better than what two moments say: a few looks at connections that all
+    /// come at once say less than a moment before them.
+    pub fn is_told(&self) -> bool {
+        is_told(self.tier, self.changes)
+    }
+
     /// Whether the figure may be said without its interval.
     pub fn is_certain(&self) -> bool {
         let width = self.interval.high - self.interval.low;
-        let enough = self.changes >= FEW_CHANGES || self.tier == Tier::Still;
-        !self.mixed && enough && self.sure >= SURE && width <= NARROW * self.open.bytes.abs()
+        !self.mixed
+            && self.is_told()
+            && self.sure >= SURE
+            && width <= NARROW * self.open.bytes.abs()
     }
+}
+
+/// [`StepCost::is_told`] by what a record has kept of it.
+pub fn is_told(tier: Tier, changes: usize) -> bool {
+    tier == Tier::Still || changes >= FEW_CHANGES
 }
 
 /// What one connection costs in these processes, of which each has made some; `None` where nothing

@@ -49,8 +49,7 @@ pub(crate) fn gather(
     let earlier = baseline.map(|moment| &moment.ledgers);
     let cost = observed.looks.cost();
     // At the end of a program nothing is open.
-    let open =
-        cost.as_ref().filter(|cost| captured.is_some() && StepsRecord::from(&cost.each).is_told());
+    let open = cost.as_ref().filter(|cost| captured.is_some() && cost.each.is_told());
     let closed = observed.moments.closed.as_ref();
     // What stays when connections are closed is what was not there before they came: there the
     // moment before them is to be kept, and it is a good one, for they came to a warm program.

@@ -4,15 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use analysis::steps::{Look, Looks, Numbers, StepCost, estimate};
+use analysis::steps::{Look, Looks, Numbers, StepCost, WARM, estimate};
 use contract::Source;
 use ledger::{Site, Snapshot};
 
 use crate::kernel;
 use crate::watch::{Sight, SslObjects};
-
-/// After so many connections what is paid once is paid.
-const WARM: i64 = 16;
 
 /// A line of a library's that allocates, or where the library passes none the address that calls
 /// the hook.

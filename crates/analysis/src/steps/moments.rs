@@ -4,7 +4,7 @@ use crate::steps::looks::Looks;
 use crate::steps::open_files::OpenFiles;
 
 /// After so many connections what is paid once is paid.
-pub(super) const WARM: i64 = 16;
+pub const WARM: i64 = 16;
 
 /// What is not a whole number for each connection does not divide by so many.
 pub(super) const FAR: i64 = 8;

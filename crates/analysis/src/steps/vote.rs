@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::repetition::median;
 use crate::steps::level::{least_squares, solve_weighted};
 use crate::steps::moments::{FAR, WARM};
 use crate::steps::pairs::{FOLLOWED, Pair};
@@ -190,12 +191,12 @@ impl Steps<'_> {
         match used[..] {
             [] => {}
             [only] => {
-                let mut each: Vec<f64> = agreeing
+                let each: Vec<f64> = agreeing
                     .iter()
                     .filter(|at| self.pairs[**at].steps[only] != 0)
                     .map(|at| self.bytes[*at] as f64 / self.pairs[*at].steps[only] as f64)
                     .collect();
-                bytes[only] = median(&mut each);
+                bytes[only] = median(&each).unwrap_or_default();
             }
             _ => {
                 let rows: Vec<Vec<f64>> = agreeing
@@ -220,15 +221,4 @@ fn most_frequent(ratios: &BTreeMap<i64, usize>) -> Vec<i64> {
         ratios.iter().map(|(number, votes)| (*votes, *number)).collect();
     all.sort_by_key(|(votes, number)| (std::cmp::Reverse(*votes), *number));
     all.into_iter().take(CANDIDATES).map(|(_, number)| number).collect()
-}
-
-/// The middle one; 0 of none.
-pub(super) fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use analysis::ssl_object_share::SslObjectShare;
-use analysis::steps::{Each, StepCost, Tier};
+use analysis::steps::{Each, StepCost, Tier, is_told};
 use ledger::{Found, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -129,10 +129,9 @@ pub struct StepsRecord {
 }
 
 impl StepsRecord {
-    /// Whether the figure is told: a few looks at connections that all come at once say less than
-    /// a moment before them.
+    /// Whether the figure is told: [`StepCost::is_told`].
     pub fn is_told(&self) -> bool {
-        self.from == LooksUsed::StillMoments || self.changes >= 4
+        is_told(self.from.tier(), self.changes)
     }
 }
 
@@ -144,6 +143,15 @@ pub enum LooksUsed {
     StillMoments,
     /// All, many of them with connections in mid-handshake.
     AllLooks,
+}
+
+impl LooksUsed {
+    fn tier(self) -> Tier {
+        match self {
+            LooksUsed::StillMoments => Tier::Still,
+            LooksUsed::AllLooks => Tier::Any,
+        }
+    }
 }
 
 /// Bytes and blocks for each of something.

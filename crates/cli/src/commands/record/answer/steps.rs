@@ -3,11 +3,9 @@
 use analysis::group::{By, Row, group};
 use analysis::notation::{human, one_decimal, rounded};
 use analysis::per_connection::growth;
+use analysis::steps::FEW_CHANGES;
 use capture::Capture;
 use capture::records::recording::{EachRecord, LooksUsed, Recording, StepsRecord};
-
-/// Fewer changes than this may be a chance.
-const FEW: usize = 4;
 
 /// Bytes that are not worth a word.
 const NOTHING: f64 = 0.5;
@@ -101,7 +99,7 @@ fn why_uncertain(steps: &StepsRecord) -> &'static str {
                 the figure is of an object, and of those there are more than connections.";
     }
     match steps.from {
-        LooksUsed::StillMoments if steps.changes < FEW => {
+        LooksUsed::StillMoments if steps.changes < FEW_CHANGES => {
             "More connections that come and go would make it certain: `--load HOST:PORT` makes \
              them."
         }
@@ -133,9 +131,9 @@ pub(super) fn stays(capture: &Capture, recording: &Recording) -> Vec<String> {
     let all = record.openssl.inuse_bytes as f64 - before.openssl.inuse_bytes as f64;
     let mut line = match all {
         more if more > 0.0 => {
-            format!("when they were closed {} more than before them stayed", human(more))
+            format!("when they were closed OpenSSL held {} more than before them", human(more))
         }
-        _ => "when they were closed nothing stayed".to_owned(),
+        _ => "when they were closed OpenSSL held no more than before them".to_owned(),
     };
     if record.ssl_objects > 0 {
         line += &format!(", and {} SSL objects were not freed", record.ssl_objects);
