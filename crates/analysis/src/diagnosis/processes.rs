@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Finding, Site};
+use crate::diagnosis::unclaimed::Note;
 use crate::diagnosis::{Diagnosis, diagnose, rest};
 
 /// Applies every rule to each of the processes of a capture; `whole` is all of them together, and
@@ -24,8 +25,12 @@ pub fn diagnose_processes(whole: &Case, processes: &[Case]) -> Diagnosis {
     let mut findings: Vec<Finding> =
         by_rule.into_values().map(|found| together(found, connections)).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
-    let mut notes: Vec<_> = judged.iter().flat_map(|it| &it.notes).cloned().collect();
-    notes.dedup();
+    let mut notes: Vec<Note> = Vec::new();
+    for note in judged.iter().flat_map(|it| &it.notes) {
+        if !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
     let holders = judged.iter().flat_map(|it| &it.rest.holders).cloned();
     let heaviest = judged.iter().max_by_key(|it| it.looked_at);
     let mut diagnosis = Diagnosis {
