@@ -27,10 +27,16 @@ const KEYS: [&str; 5] = [
 ];
 
 /// Whether most contexts come from a configuration: there were so many before the first connection.
+///
+/// A baseline that no connection followed is some moment, and says nothing of that; nor does a late
+/// one, where most of them came while somebody looked.
 pub(super) fn are_configured(unclaimed: &Unclaimed<'_>) -> bool {
     let case = unclaimed.case;
     let contexts = case.live(Object::SslCtx);
-    let before = case.objects_before.as_ref().filter(|_| !case.by_steps);
+    let grown = case.series.growth_of(Object::SslCtx).map_or(0, |growth| growth.grown);
+    let is_before_connections =
+        !case.by_steps && case.ever_made(Object::Ssl) > 0 && grown * 2 <= contexts;
+    let before = case.objects_before.as_ref().filter(|_| is_before_connections);
     let before = before.map(|before| before.live(Object::SslCtx).count);
     let read = unclaimed.count(Object::SslCtx, |held| held.passes_function(&CONFIGURATION));
     before.unwrap_or_default() * 2 > contexts || read * 2 > contexts

@@ -141,6 +141,13 @@ fn contexts_without_connections_are_found_and_few_are_not() {
 }
 
 #[test]
+fn a_baseline_that_no_connection_followed_says_nothing_of_contexts() {
+    let at_end = case(&[(CONTEXT, 150, 150 * 12_000)]);
+    let late = Case { objects_before: Some(at_end.all_objects.clone()), ..at_end.clone() };
+    assert_eq!(found(&late), ["contexts-outlive"]);
+}
+
+#[test]
 fn library_contexts_take_what_each_of_them_has() {
     let library = [("OSSL_LIB_CTX_new", "crypto/context.c"), ("work", "src/pool.c")];
     let fetched = [("libcrypto.so.3+0x10", "crypto/evp/digest.c"), ("EVP_MD_fetch", "")];
