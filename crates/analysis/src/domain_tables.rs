@@ -9,7 +9,7 @@ mod tables;
 use contract::Domain;
 
 pub(crate) use maker::{Asked, Maker, Struct};
-pub use openssl::SSL_SOURCE;
+pub use openssl::{LEAST_SSL_BYTES, SSL_SOURCE};
 pub(crate) use tables::DomainTables;
 
 /// The tables of a domain; empty ones where nothing is known of its code.

@@ -4,7 +4,8 @@
 //! samples up to rows, [`domain`], [`process`] and [`under`] pick parts, [`composition`] adds rows
 //! up by group and [`stacks`] samples by stack, [`per_connection`] and [`diff`] compare rows,
 //! [`ratio`] divides estimates, [`objects`] counts OpenSSL's objects, [`rss_account`] explains
-//! resident memory, [`timeline`] has memory over time, and [`telling`] picks the few functions of a
+//! resident memory, [`footprint`] and [`memory_growth`] have what processes have to themselves,
+//! [`timeline`] has memory over time, and [`telling`] picks the few functions of a
 //! stack that explain it. [`cost`] and [`ssl_object_share`] say what a connection costs altogether,
 //! [`rust_in_use`] and [`recorder_memory`] what is not OpenSSL's, [`repetition`] what came of
 //! measuring several times, and [`notation`] how figures are written.
@@ -40,9 +41,11 @@ pub mod diagnosis;
 pub mod diff;
 pub mod domain;
 mod domain_tables;
+pub mod footprint;
 pub mod group;
 mod interpreter;
 pub mod inventory;
+pub mod memory_growth;
 pub mod moved;
 pub mod notation;
 mod object_kind;

@@ -9,7 +9,7 @@ use crate::domain;
 use crate::domain_tables::{self, Asked, DomainTables, Maker, Struct};
 use crate::short_name::{c_name, is_named};
 
-pub use crate::domain_tables::SSL_SOURCE;
+pub use crate::domain_tables::{LEAST_SSL_BYTES, SSL_SOURCE};
 pub use crate::object_kind::Object;
 
 /// How many objects of each kind are live, or `None` when the profile has no column of blocks in
@@ -75,25 +75,38 @@ fn made_at(profile: &Profile, sample: &Sample) -> Option<Made> {
         return Some(Made { object: maker.object, by: Some((maker.function, leaf.line)) });
     }
     let named = is_named(leaf.function);
-    let may_be =
-        |one: &&Struct| one.file == leaf.file && (!named || one.functions.contains(&function));
+    // A library that was built without file names tells who asked, and how large it is.
+    let of_file = |one: &Struct| {
+        one.file == leaf.file || (leaf.file.is_empty() && one.asked.names_somebody())
+    };
+    let may_be = |one: &&Struct| of_file(one) && (!named || one.functions.contains(&function));
     // Most leaves make no object, whoever calls them: the rest of their stacks is not looked at.
     let mut candidates = tables.structs.iter().filter(may_be).peekable();
     candidates.peek()?;
     let bytes = category::size_of_blocks(profile, sample)?;
     let frames: Vec<Frame<'_>> = profile.frames(sample).skip(1).collect();
     candidates
-        .find(|one| one.bytes.contains(&bytes) && one.asked.by(&frames, tables))
+        .find(|one| one.bytes.contains(&bytes) && one.asked.by(&frames, &leaf, tables))
         .map(|one| Made { object: one.object, by: None })
 }
 
 impl Asked {
+    /// Whether a name tells who asked.
+    fn names_somebody(&self) -> bool {
+        matches!(self, Asked::Near(..) | Asked::NearIfNamed(..))
+    }
+
     /// Whether `frames`, which have called the leaf, are those of somebody who may ask.
-    fn by(&self, frames: &[Frame<'_>], tables: &DomainTables) -> bool {
+    fn by(&self, frames: &[Frame<'_>], leaf: &Frame<'_>, tables: &DomainTables) -> bool {
+        let near = |function: &str, calls: usize| {
+            frames.iter().take(calls).any(|frame| c_name(frame.function) == function)
+        };
         match self {
             Asked::Anybody => true,
-            Asked::Near(function, calls) => {
-                frames.iter().take(*calls).any(|frame| c_name(frame.function) == *function)
+            Asked::Near(function, calls) => near(function, *calls),
+            Asked::NearIfNamed(function, calls) => {
+                let nameless = || !frames.iter().take(*calls).any(|it| is_named(it.function));
+                near(function, *calls) || (!leaf.file.is_empty() && nameless())
             }
             Asked::NoneOf(beginning) => !frames
                 .iter()
@@ -214,6 +227,37 @@ mod tests {
         ]);
         let made = [Object::X509, Object::X509Crl, Object::Ssl, Object::SslSession];
         assert_eq!(made.map(|object| counts[&object]), [144, 3, 7, 8]);
+    }
+
+    #[test]
+    fn in_a_stripped_program_an_ssl_is_told_by_its_size_and_its_file() {
+        let place = |at: u32| format!("nginx+0x{at:x}");
+        let names: Vec<String> = (0..4).map(place).collect();
+        let stack = |file| {
+            let frame = |name| (name, if name == &names[0] { file } else { "" });
+            names.iter().map(frame).map(|(name, file)| (name.as_str(), file)).collect::<Vec<_>>()
+        };
+        let (ssl, other) = (stack("ssl/ssl_lib.c"), stack("ssl/s3_lib.c"));
+        let counts = count(&[
+            (&ssl, 737, 7, 7 * 5_576),
+            (&ssl, 892, 7, 7 * 1_200),
+            (&other, 50, 7, 7 * 5_576),
+            // Its caller has a name, and is another.
+            (&[ssl[0], ("ngx_main", "")], 1_000, 2, 2 * 5_576),
+        ]);
+        assert_eq!(counts[&Object::Ssl], 7);
+    }
+
+    #[test]
+    fn without_names_of_files_an_ssl_is_told_by_who_asked_and_its_size() {
+        let nameless = ("libssl.so.3+0x10", "");
+        let counts = count(&[
+            (&[nameless, ("SSL_new", ""), ("main", "")], 0, 9, 9 * 7_608),
+            (&[nameless, ("SSL_new", ""), ("main", "")], 0, 9, 9 * 600),
+            (&[nameless, nameless, nameless, nameless, ("SSL_new", "")], 0, 9, 9 * 4_500),
+            (&[nameless, nameless], 0, 9, 9 * 7_608),
+        ]);
+        assert_eq!(counts[&Object::Ssl], 9);
     }
 
     #[test]

@@ -150,6 +150,7 @@ mod tests {
             name: name.to_owned(),
             resident_bytes: 4096,
             flags: flags.split_whitespace().map(str::to_owned).collect(),
+            ..MemoryArea::default()
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Examined {
     pub case: Case,
     /// What was found, each process judged for itself.
     pub diagnosis: Diagnosis,
+    /// The recording that was looked at, if it is one.
+    pub recording: Option<Recording>,
 }
 
 /// So many processes are judged, those that hold most.
@@ -65,7 +67,8 @@ fn examine(capture: &Capture, earlier: &[Capture]) -> Result<Examined, CaptureEr
         .map(|label| case_of(capture, &moments, Some(label)))
         .collect::<Result<Vec<_>, _>>()?;
     let diagnosis = diagnose_processes(&case, &processes);
-    Ok(Examined { name: capture.name.clone(), case, diagnosis })
+    let recording = capture.recording().cloned();
+    Ok(Examined { name: capture.name.clone(), case, diagnosis, recording })
 }
 
 /// The moments beside the capture.

@@ -2,6 +2,7 @@
 
 pub mod comparison;
 pub mod counts;
+pub mod memory;
 pub mod recorder;
 pub mod recording;
 pub mod resident;

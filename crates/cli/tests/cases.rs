@@ -37,12 +37,14 @@ const fn case(
     Case { mode, count, found, mended }
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 12] = [
     case("bundles", 40, &["bundle-parsed-again", "contexts-outlive"], 1),
     case("ended", 20, &["bundle-parsed-again", "contexts-outlive"], 1),
     case("late", 16, &["bundle-parsed-again", "context-per-connection"], 2),
     case("lists", 40, &["crls-kept"], 1),
     case("sessions", 600, &["session-cache-filling"], 1),
+    case("tickets", 600, &["sessions-outlive"], 1),
+    case("keys", 200, &["keys-outlive"], 1),
     case("peers", 600, &["peer-certificates-outlive"], 1),
     case("lost", 600, &["ssl-without-handshake"], 1),
     case("contexts", 200, &["contexts-outlive"], 1),

@@ -57,7 +57,9 @@ const SHARED: [(&str, &str, &str); 38] = [
 ];
 
 /// Objects whose keys are names of things and no fields: section, path.
-const NAMED: [(&str, &str); 10] = [
+const NAMED: [(&str, &str); 12] = [
+    ("diagnose --json", "memory"),
+    ("record", "memory.growth"),
     ("record", "objects"),
     ("record", "steps.idle"),
     ("record", "steps.thread"),

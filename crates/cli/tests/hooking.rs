@@ -210,3 +210,25 @@ fn two_openssls_in_one_process_are_kept_apart() {
         [("libplay.so OpenSSL 3.9.9 1 Jan 2026", 2_000), ("twice OpenSSL 3.9.9 1 Jan 2026", 100)]
     );
 }
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn where_no_ssl_object_would_be_recognised_none_is_waited_for() {
+    let workshop = Workshop::new();
+    let stripped = workshop.build("stripped", &["nameless.c", "library.c"], STRIPPED);
+    let folder = workshop.0.path().join("run");
+    let start = ["record", "--out", path(&folder), "--at-rest=5", "--for=60s", "--"];
+    let output = program::tlsheap(&[&start[..], &[path(&stripped)]].concat());
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{words}");
+    assert!(words.contains("SSL objects, and none would be recognised here"), "{words}");
+    let record = std::fs::read_to_string(folder.join("run.json")).expect("it is written");
+    let record: Value = serde_json::from_str(&record).expect("JSON");
+    assert_eq!(record["openssl"]["alloc_blocks"], 400);
+    // With names of files it is waited for.
+    let folder = workshop.0.path().join("named");
+    let start = ["record", "--out", path(&folder), "--at-rest=5", "--for=2s", "--"];
+    let output = program::tlsheap(&[&start[..], &[path(&stripped), "named"]].concat());
+    let words = text(&output.stderr);
+    assert!(words.contains("there never were 5 SSL objects: at most 0"), "{words}");
+}

@@ -24,6 +24,10 @@ pub struct MemoryArea {
     pub name: String,
     /// Bytes of it in memory.
     pub resident_bytes: u64,
+    /// The same, where a page that several processes have is divided among them.
+    pub proportional_bytes: u64,
+    /// Bytes of it in memory that are in no file: of a file's area those that were written to.
+    pub anonymous_bytes: u64,
     /// The kernel's two-letter flags.
     pub flags: Vec<String>,
 }
@@ -65,13 +69,15 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<MemoryArea>, ReadError> {
         let Some(area) = areas.last_mut() else {
             return Err(malformed(number, "a memory area before its fields", quote(line)));
         };
+        let room = area.bytes();
+        let bytes = || {
+            let bytes = kilobytes(value).filter(|bytes| *bytes <= room);
+            bytes.ok_or_else(|| malformed(number, "kilobytes that fit into the area", quote(line)))
+        };
         match field {
-            "Rss" => {
-                let bytes = kilobytes(value).filter(|bytes| *bytes <= area.bytes());
-                area.resident_bytes = bytes.ok_or_else(|| {
-                    malformed(number, "kilobytes that fit into the area", quote(line))
-                })?;
-            }
+            "Rss" => area.resident_bytes = bytes()?,
+            "Pss" => area.proportional_bytes = bytes()?,
+            "Anonymous" => area.anonymous_bytes = bytes()?,
             "VmFlags" => {
                 area.flags = value.split_ascii_whitespace().map(str::to_owned).collect();
             }
@@ -133,6 +139,8 @@ mod tests {
 5647c0135000-5647c047f000 r--p 00000000 fe:00 18504      /opt/a b/tlsheap (deleted)
 Size:               3368 kB
 Rss:                3104 kB
+Pss:                1552 kB
+Anonymous:             8 kB
 THPeligible:           0
 VmFlags: rd mr mw me\u{20}
 7f18a57ff000-7f18a5800000 ---p 00000000 00:00 0\u{20}
@@ -148,6 +156,7 @@ Rss:                  40 kB
         assert_eq!(areas.len(), 3);
         assert_eq!(areas[0].name, "/opt/a b/tlsheap (deleted)");
         assert_eq!((areas[0].bytes(), areas[0].resident_bytes), (3368 << 10, 3104 << 10));
+        assert_eq!((areas[0].proportional_bytes, areas[0].anonymous_bytes), (1552 << 10, 8 << 10));
         assert_eq!(areas[0].permissions, "r--p");
         assert!(areas[0].has_flag("me") && !areas[0].has_flag("nr"));
         assert_eq!((areas[1].name.as_str(), areas[1].start), ("", 0x7f18_a57f_f000));

@@ -10,6 +10,7 @@ use analysis::ssl_object_share::SslObjectShare;
 use capture::json::interval::of_any_bytes;
 use capture::machine::Machine;
 use capture::records::counts::CountsRecord;
+use capture::records::memory::MemoryRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
     BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord, PerSslObject,
@@ -20,6 +21,7 @@ use ledger::{Coverage, Snapshot};
 use profile::{Profile, Symbols, merge};
 
 use crate::looks::Cost;
+use crate::memory::{Memory, Seen};
 use crate::moments::Moment;
 use crate::observer::Observed;
 use crate::processes::Processes;
@@ -93,6 +95,7 @@ pub(crate) fn gather(
             openssl: totals(&moment.ledgers),
             ssl_objects: closed_profile.as_ref().map_or(0, live_ssl_objects),
         }),
+        memory: memory(&observed.memory),
         objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
         series: observed.captures,
         tlsheap: options.made_by.version.clone(),
@@ -107,6 +110,11 @@ pub(crate) fn gather(
     };
     let moments = Moments { closed: closed_profile, timeline: Some(timeline), processes };
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
+}
+
+fn memory(memory: &Memory) -> Option<MemoryRecord> {
+    let Seen { footprint, openssl_bytes } = memory.at_capture()?;
+    Some(MemoryRecord::new(footprint, openssl_bytes, memory.most()?, memory.growth()))
 }
 
 /// SSL objects that are live.

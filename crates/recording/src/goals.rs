@@ -51,6 +51,8 @@ pub enum Reached {
     Idle(Duration),
     /// The time is over.
     Time,
+    /// SSL objects were to be waited for, and none would be recognised.
+    Unrecognisable,
 }
 
 impl Reached {
@@ -63,6 +65,7 @@ impl Reached {
             }
             Reached::Idle(time) => format!("with no allocation for {} s", time.as_secs_f64()),
             Reached::Time => "as --for says".to_owned(),
+            Reached::Unrecognisable => "for SSL objects cannot be recognised in it".to_owned(),
         }
     }
 }
@@ -128,6 +131,9 @@ impl Waiting {
                 return Some(Reached::Restless { live });
             }
         }
+        if self.goals.at_rest.is_some() && sight.unrecognisable {
+            return Some(Reached::Unrecognisable);
+        }
         let begun = sight.totals.alloc_blocks > 0;
         if let Some(idle) = self.goals.idle
             && begun
@@ -184,6 +190,17 @@ mod tests {
         let start = Instant::now();
         let goals = Goals { time: Some(Duration::from_secs(9)), at_rest: Some(5), idle: None };
         assert_eq!(first_reached(goals, start, &[(4, 1, 1); 20]), Some((9, Reached::Time)));
+    }
+
+    #[test]
+    fn objects_that_are_never_recognised_are_not_waited_for() {
+        let start = Instant::now();
+        let sight = Sight { unrecognisable: true, ..Sight::default() };
+        let reached = |goals| Waiting::new(goals, start).reached(&sight, Duration::ZERO, start);
+        let at_rest = Goals { at_rest: Some(5), ..Goals::default() };
+        assert_eq!(reached(at_rest), Some(Reached::Unrecognisable));
+        let time = Goals { time: Some(Duration::from_secs(9)), ..Goals::default() };
+        assert_eq!(reached(time), None);
     }
 
     #[test]

@@ -22,8 +22,9 @@ enum Line {
 impl Line {
     fn of(site: &Site) -> Line {
         match &site.file {
-            Some(file) => Line::Of(site.source, Arc::clone(file), site.line),
-            None => Line::At(site.source, site.stack.first().copied().unwrap_or_default()),
+            Some(file) if !file.is_empty() => Line::Of(site.source, Arc::clone(file), site.line),
+            // NULL, or a library that was built without the names of its files.
+            _ => Line::At(site.source, site.stack.first().copied().unwrap_or_default()),
         }
     }
 }

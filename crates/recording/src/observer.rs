@@ -12,6 +12,7 @@ use crate::descendants::{Descendants, Lost};
 use crate::error::sentence;
 use crate::goals::{Reached, Since, Waiting};
 use crate::looks::Gathered;
+use crate::memory::Memory;
 use crate::moments::{Moment, Moments};
 use crate::over_time::OverTime;
 use crate::place::Place;
@@ -41,6 +42,7 @@ pub struct Observer<'a> {
     rest: Since<(i64, u64)>,
     seen: u64,
     over_time: OverTime,
+    memory: Memory,
     descendants: Descendants,
     /// Whether SSL objects are counted; a sample does not say how many there are.
     counts_objects: bool,
@@ -59,6 +61,8 @@ pub struct Observed {
     /// What every look up to the capture has seen, for what a connection costs.
     pub looks: Gathered,
     pub over_time: OverTime,
+    /// What memory the processes had beside OpenSSL's.
+    pub memory: Memory,
     /// Captures of the series.
     pub captures: usize,
     /// Processes that were not recorded, the certain ones first.
@@ -95,6 +99,7 @@ impl<'a> Observer<'a> {
             rest: Since::new((0, 0), now),
             seen: 0,
             over_time: OverTime::start(),
+            memory: Memory::beside(place.secret()),
             descendants: Descendants::of(program, place.secret()),
             counts_objects: options.sample.is_none(),
             reached: None,
@@ -156,7 +161,9 @@ impl<'a> Observer<'a> {
         }
         let began = Instant::now();
         if self.over_time.is_due(elapsed) || !capture.is_empty() {
-            self.over_time.add(elapsed, &sight, &capture);
+            let memory =
+                if reached { self.memory.capture(&sight) } else { self.memory.read(&sight) };
+            self.over_time.add(elapsed, &sight, memory.map(|it| it.total()), &capture);
             self.descendants.look();
         }
         looking += began.elapsed();
@@ -195,7 +202,8 @@ impl<'a> Observer<'a> {
                 self.looks.mark();
             }
             self.moments.capture(&sight, elapsed, how);
-            self.over_time.add(elapsed, &sight, folder::HEAP);
+            let memory = self.memory.capture(&sight).map(|it| it.total());
+            self.over_time.add(elapsed, &sight, memory, folder::HEAP);
             self.tell(&sight, Instant::now());
         }
     }
@@ -207,7 +215,8 @@ impl<'a> Observer<'a> {
             self.looks.add(&sight);
         }
         self.gathers = false;
-        self.over_time.add(elapsed, &sight, folder::CLOSED);
+        let memory = self.memory.read(&sight).map(|it| it.total());
+        self.over_time.add(elapsed, &sight, memory, folder::CLOSED);
         self.moments.closed = Some(Moment::new(&sight, elapsed, ""));
     }
 
@@ -238,6 +247,7 @@ impl<'a> Observer<'a> {
             moments: self.moments.clone(),
             looks: self.looks.clone(),
             over_time: self.over_time.clone(),
+            memory: self.memory.clone(),
             captures: self.series.as_ref().map_or(0, Series::captures),
             lost: self.descendants.lost().into_iter().cloned().collect(),
             symbols: std::mem::take(&mut self.watch.symbols),
@@ -255,11 +265,14 @@ impl<'a> Observer<'a> {
     /// The end: nothing is recorded any more.
     pub fn finish(mut self) -> Observed {
         let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
-        self.over_time.add(elapsed, &sight, "");
+        let memory = self.memory.read(&sight).map(|it| it.total());
+        self.over_time.add(elapsed, &sight, memory, "");
         let rested = matches!(self.reached, Some(Reached::Rest { .. } | Reached::Restless { .. }));
         if let Some(wanted) = self.waiting.goals().at_rest.filter(|_| !rested) {
             let most = self.most;
-            self.problems.push(if u64::try_from(most).is_ok_and(|most| most >= wanted) {
+            self.problems.push(if self.reached == Some(Reached::Unrecognisable) {
+                UNRECOGNISABLE.to_owned()
+            } else if u64::try_from(most).is_ok_and(|most| most >= wanted) {
                 format!(
                     "there were up to {most} SSL objects, but never {wanted} or more whose number \
                      stayed the same for long enough to be called at rest"
@@ -272,6 +285,7 @@ impl<'a> Observer<'a> {
             moments: self.moments,
             looks: self.looks,
             over_time: self.over_time,
+            memory: self.memory,
             captures: self.series.map_or(0, |series| series.captures()),
             lost: self.descendants.lost().into_iter().cloned().collect(),
             refused: self.watch.refused,
@@ -281,6 +295,11 @@ impl<'a> Observer<'a> {
         }
     }
 }
+
+/// Why SSL objects were not waited for.
+pub const UNRECOGNISABLE: &str = "--at-rest waits for SSL objects, and none would be recognised here: this OpenSSL was built \
+     without the names of its files, and its functions have no names; --for and --until-idle do \
+     not ask for them, and neither does a capture by SIGINT";
 
 impl Moment {
     /// When and how it was, in words.

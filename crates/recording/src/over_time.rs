@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::kernel;
 use crate::watch::{Ledgers, Sight};
 use analysis::over_time::Groups;
 use analysis::timeline::Timeline;
@@ -56,8 +55,9 @@ impl OverTime {
         elapsed >= self.next
     }
 
-    /// Adds a line. `capture` names the capture that was made of this sight, if there was one.
-    pub fn add(&mut self, elapsed: Duration, sight: &Sight, capture: &str) {
+    /// Adds a line. `rss` is the processes' resident memory, where it was read; `capture` names the
+    /// capture that was made of this sight, if there was one.
+    pub fn add(&mut self, elapsed: Duration, sight: &Sight, rss: Option<u64>, capture: &str) {
         while self.next <= elapsed {
             self.next += self.every;
         }
@@ -71,7 +71,7 @@ impl OverTime {
             seconds: elapsed.as_secs_f64(),
             processes: sight.running.len(),
             connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
-            rss: resident(&sight.running),
+            rss,
             capture: capture.to_owned(),
             changes,
         });
@@ -217,12 +217,6 @@ impl Changes {
     }
 }
 
-/// The resident memory of processes; `None` where one may not be looked into, or there is none.
-fn resident(running: &[u32]) -> Option<u64> {
-    let each = running.iter().map(|pid| kernel::proportional_bytes(*pid));
-    each.sum::<Option<u64>>().filter(|_| !running.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -273,7 +267,7 @@ mod tests {
         ];
         for (at, sight) in seen.iter().enumerate() {
             let capture = if at == 1 { "baseline" } else { "" };
-            over_time.add(EVERY * at as u32, sight, capture);
+            over_time.add(EVERY * at as u32, sight, None, capture);
         }
         assert_eq!(
             table_of(&over_time, &seen[2]),
@@ -287,8 +281,8 @@ mod tests {
         let mut over_time = OverTime::start();
         let running = sampled(sight(&[("a", &[1_051, 0])]));
         let ended = Sight { running: Vec::new(), ..sampled(sight(&[("a", &[0, 0])])) };
-        over_time.add(EVERY, &running, "");
-        over_time.add(2 * EVERY, &ended, "");
+        over_time.add(EVERY, &running, Some(7), "");
+        over_time.add(2 * EVERY, &ended, None, "");
         let table = table_of(&over_time, &ended);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(
@@ -300,7 +294,7 @@ mod tests {
         // 1.96 √((1,051 + 105.08) 95.08); where blocks may be smaller, 1.96 √(1,051 · 95.08 +
         // 10,000).
         assert_eq!(fields[..3], ["0.250", "1", ""]);
-        assert_eq!(fields[4..], ["", "1051", "650", "650"]);
+        assert_eq!(fields[3..], ["7", "", "1051", "650", "650"]);
         assert_eq!(lines[2], "0.500,0,,,,0,0,0", "nothing runs, nothing is held");
     }
 
@@ -312,7 +306,7 @@ mod tests {
         for at in 0..5_000_u32 {
             if over_time.is_due(EVERY * at) {
                 let bytes = if at == 4_999 { 7_777 } else { u64::from(at) };
-                over_time.add(EVERY * at, &sight(&[("a", &[bytes])]), "");
+                over_time.add(EVERY * at, &sight(&[("a", &[bytes])]), None, "");
                 lines += 1;
             }
         }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use analysis::objects::{self, Object};
-use ledger::{Counts, Snapshot};
+use ledger::{Counts, Site, Snapshot};
 use profile::{Symbols, from_ledger};
 
 use crate::descendants::Descendants;
 use crate::ledger_folder::{self, Files, forged, is_mapped};
+use crate::recognisable::has_recognisable_objects;
 
 /// Ledgers by their paths, as they were at one moment.
 pub type Ledgers = BTreeMap<PathBuf, Arc<Snapshot>>;
@@ -38,6 +39,8 @@ pub struct Sight {
     pub ssl: SslObjects,
     /// In each process that is running, by its ledger.
     pub ssl_of_running: BTreeMap<PathBuf, SslObjects>,
+    /// SSL objects would not be recognised in any of the processes that run and ask for memory.
+    pub unrecognisable: bool,
 }
 
 /// The folder of ledgers, and what is known of them.
@@ -55,6 +58,8 @@ struct Watched {
     snapshot: Arc<Snapshot>,
     ssl: SslObjects,
     ended: bool,
+    /// Whether its SSL objects would be recognised; `None` where that is not known yet.
+    recognisable: Option<bool>,
 }
 
 impl Watch {
@@ -78,6 +83,7 @@ impl Watch {
             }
         }
         let mut sight = Sight::default();
+        let mut recognisable = Vec::new();
         for (path, watched) in &self.watched {
             sight.totals.add(&watched.snapshot.totals());
             sight.ssl.live += watched.ssl.live;
@@ -85,9 +91,11 @@ impl Watch {
             if !watched.ended {
                 sight.running.push(watched.snapshot.pid);
                 sight.ssl_of_running.insert(path.clone(), watched.ssl);
+                recognisable.extend(watched.recognisable);
             }
             sight.ledgers.insert(path.clone(), Arc::clone(&watched.snapshot));
         }
+        sight.unrecognisable = !recognisable.is_empty() && !recognisable.contains(&true);
         sight
     }
 
@@ -111,11 +119,16 @@ impl Watch {
             Some(watched) => watched.ssl,
             None => ssl_objects(&snapshot, &mut self.symbols),
         };
+        let recognisable = match before.and_then(|watched| watched.recognisable) {
+            None => has_recognisable_objects(&snapshot, &mut self.symbols),
+            known => known,
+        };
         if ended {
             ssl.live = 0;
             bury(&mut snapshot);
         }
-        self.watched.insert(path, Watched { snapshot: Arc::new(snapshot), ssl, ended });
+        let watched = Watched { snapshot: Arc::new(snapshot), ssl, ended, recognisable };
+        self.watched.insert(path, watched);
     }
 }
 
@@ -128,16 +141,18 @@ fn bury(snapshot: &mut Snapshot) {
     }
 }
 
-/// Only the sites of one source file need names.
+/// Only the sites of one source file need names; where the library tells no file, those whose
+/// blocks are as large as an SSL object.
 fn ssl_objects(snapshot: &Snapshot, symbols: &mut Symbols) -> SslObjects {
     let name = objects::SSL_SOURCE.rsplit('/').next().unwrap_or_default();
-    let of_file = |file: &str| file.ends_with(name);
-    let sites: Vec<_> = snapshot
-        .sites
-        .iter()
-        .filter(|site| site.file.as_deref().is_some_and(of_file))
-        .cloned()
-        .collect();
+    let may_be = |site: &Site| match site.file.as_deref() {
+        Some(file) if !file.is_empty() => file.ends_with(name),
+        _ => {
+            let Counts { alloc_bytes, alloc_blocks, .. } = site.counts;
+            alloc_bytes / alloc_blocks.max(1) >= objects::LEAST_SSL_BYTES
+        }
+    };
+    let sites: Vec<_> = snapshot.sites.iter().filter(|site| may_be(site)).cloned().collect();
     if sites.is_empty() {
         return SslObjects::default();
     }

@@ -6,10 +6,13 @@ use analysis::diagnosis::finding::{Fact, Finding};
 use analysis::diagnosis::held_at::HeldAt;
 use analysis::notation::{human, one_decimal, percent, rounded};
 use anstyle::{AnsiColor, Style};
+use capture::records::recording::Recording;
 use profile::harmless::harmless;
 
 use crate::fit::{join_story, shorten, width};
+use crate::memory;
 use crate::table::{COLUMNS, Colour};
+use crate::wrapping;
 
 /// Sites shown as evidence.
 const SITES: usize = 5;
@@ -31,6 +34,8 @@ pub struct Subject<'a> {
     pub projected_to: Option<u64>,
     /// What connections agreed on.
     pub negotiated: Option<&'a Negotiated>,
+    /// The recording that is looked at, if it is one.
+    pub recording: Option<&'a Recording>,
 }
 
 /// The whole diagnosis: a heading, each finding with its evidence and remedies, and the floor.
@@ -46,6 +51,10 @@ pub fn diagnosis(diagnosis: &Diagnosis, subject: &Subject<'_>, colour: Colour) -
     }
     text += &rest(diagnosis);
     text += &floor(diagnosis, subject);
+    for sentence in subject.recording.map(memory::sentences).unwrap_or_default() {
+        text += &wrapping::wrapped(&sentence, 0);
+        text.push('\n');
+    }
     if diagnosis.unknown_share > 0.0 {
         let share = percent(diagnosis.unknown_share);
         text += &format!("{share} of all bytes are of sites that nothing is known of (unknown)\n");

@@ -18,6 +18,7 @@ mod frame_tree;
 pub mod html;
 pub mod junit;
 pub mod losses;
+pub mod memory;
 pub mod page;
 pub mod palette;
 pub mod review;

@@ -105,6 +105,11 @@ pub fn reading(calls: &[Call]) -> Option<Reading> {
     Some(if by_peer { Reading::Peer } else { Reading::Program { entry } })
 }
 
+/// Whether certificates are read by one of these calls.
+pub fn reads_certificates(calls: &[Call]) -> bool {
+    outermost_reader(calls).is_some()
+}
+
 /// Functions that read what they have written, or a part of a certificate that was read before:
 /// what they call reads no certificate.
 const PARTS: [&str; 7] = [

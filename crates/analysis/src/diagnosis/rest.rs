@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::diagnosis::holding::Holding;
 use crate::diagnosis::unclaimed::Unclaimed;
 use crate::telling::asked_by;
 
@@ -27,11 +28,15 @@ pub struct Holder {
 
 /// What no finding has taken.
 pub(super) fn rest(unclaimed: &Unclaimed<'_>) -> Rest {
-    let holders = unclaimed.holdings().filter(|(_, held)| held.all_bytes != 0).map(|(_, held)| {
+    held_by(unclaimed.holdings().map(|(_, held)| held))
+}
+
+/// Who has what these stacks hold.
+pub(super) fn held_by<'a>(holdings: impl Iterator<Item = &'a Holding>) -> Rest {
+    of(holdings.filter(|held| held.all_bytes != 0).map(|held| {
         let frames: Vec<_> = held.calls.iter().map(|call| call.frame()).collect();
         Holder { path: asked_by(&frames), bytes: held.all_bytes, blocks: held.all_blocks }
-    });
-    of(holders)
+    }))
 }
 
 /// Everything that these hold, each path once.

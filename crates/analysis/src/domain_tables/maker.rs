@@ -29,6 +29,9 @@ pub(crate) enum Asked {
     Anybody,
     /// This function, so many calls away from the leaf at most.
     Near(&'static str, usize),
+    /// The same; or anybody where none of these calls has a name, as in a stripped program that the
+    /// library is linked into: nothing else in that file is as large.
+    NearIfNamed(&'static str, usize),
     /// Nobody who fills a field of a larger struct: the first name that is not in the table of what
     /// decodes does not begin with this one.
     NoneOf(&'static str),

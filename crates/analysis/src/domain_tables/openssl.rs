@@ -61,14 +61,17 @@ const ASN1: &str = "crypto/asn1/tasn_new.c";
 const ASN1_MAKERS: &[&str] =
     &["ASN1_item_ex_new", "asn1_item_embed_new", "asn1_item_ex_combine_new"];
 
+/// No SSL object is smaller, in any version.
+pub const LEAST_SSL_BYTES: u64 = 3_000;
+
 const STRUCTS: &[Struct] = &[
     // From 3.2 on, where SSL_new does not allocate by itself.
     Struct {
         object: Object::Ssl,
         file: SSL_SOURCE,
         functions: &[],
-        bytes: 3_000..=LARGE,
-        asked: Asked::Near("SSL_new", 3),
+        bytes: LEAST_SSL_BYTES as i64..=LARGE,
+        asked: Asked::NearIfNamed("SSL_new", 3),
     },
     Struct {
         object: Object::SslSession,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::examined::Examined;
 use crate::json::objects::ObjectsJson;
+use crate::records::memory::MemoryRecord;
 
 /// Sites of a finding's evidence.
 const SITES: usize = 5;
@@ -36,6 +37,8 @@ pub struct DiagnosisJson<'a> {
     /// Who holds that.
     rest: Vec<HolderJson<'a>>,
     notes: Vec<NoteJson<'a>>,
+    /// What memory the processes have beside OpenSSL's, where a recording knows it.
+    memory: Option<&'a MemoryRecord>,
     objects: ObjectsJson,
     findings: Vec<FindingJson<'a>>,
 }
@@ -100,7 +103,7 @@ struct RemedyJson<'a> {
 impl<'a> DiagnosisJson<'a> {
     /// Everything that was found.
     pub fn new(examined: &'a Examined, projected_to: Option<u64>) -> DiagnosisJson<'a> {
-        let Examined { name, case, diagnosis } = examined;
+        let Examined { name, case, diagnosis, recording } = examined;
         DiagnosisJson {
             schema: SCHEMA,
             name,
@@ -131,6 +134,7 @@ impl<'a> DiagnosisJson<'a> {
                 .iter()
                 .map(|note| NoteJson { id: note.rule, text: &note.text })
                 .collect(),
+            memory: recording.as_ref().and_then(|recording| recording.memory.as_ref()),
             objects: ObjectsJson::new(&case.all_objects, &case.objects, case.connections),
             findings: diagnosis
                 .findings

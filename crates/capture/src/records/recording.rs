@@ -13,6 +13,7 @@ use crate::CaptureError;
 use crate::json::interval::Ends;
 use crate::machine::Machine;
 use crate::records::counts::CountsRecord;
+use crate::records::memory::MemoryRecord;
 use crate::records::recorder::RecorderRecord;
 use crate::records::run::SymbolsRecord;
 use crate::records::{parse_json, read_json};
@@ -54,6 +55,9 @@ pub struct Recording {
     /// The moment at which the connections of the capture were closed; `null` without one.
     #[serde(default)]
     pub closed: Option<ClosedRecord>,
+    /// What memory the processes have beside OpenSSL's; `null` where that could not be read.
+    #[serde(default)]
+    pub memory: Option<MemoryRecord>,
     /// Live OpenSSL objects by kind at the capture.
     pub objects: BTreeMap<String, i64>,
     /// How many captures are in `series`.

@@ -40,6 +40,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         connections: examined.case.connections.map(NonZeroU64::get),
         projected_to,
         negotiated: examined.case.negotiated.as_ref(),
+        recording: examined.recording.as_ref(),
     };
     output::print(&findings::diagnosis(&examined.diagnosis, &subject, output::colour()))
 }

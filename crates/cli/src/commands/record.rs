@@ -15,7 +15,7 @@ use capture::timeline::EVERY;
 use capture::{Capture, Fault};
 use clap::Args;
 use ledger::Sampling;
-use recording::{Arguments, Keep, Recorded, RecordingError, name_of};
+use recording::{Arguments, Keep, Reached, Recorded, RecordingError, UNRECOGNISABLE, name_of};
 use report::folder::FolderError;
 use trial::loaded::{self, Load};
 
@@ -119,6 +119,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         Err(error) => elsewhere(&recorded, &path, error)?,
     };
     telling::tell(&answer::of_recording(&recorded, &path));
+    if recorded.reached == Some(Reached::Unrecognisable) {
+        return Err(Failure::program(UNRECOGNISABLE));
+    }
     match recorded.ended.exit_code() {
         0 => Ok(()),
         code => Err(Failure::PassedOn(code)),

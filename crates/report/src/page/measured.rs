@@ -11,6 +11,7 @@ use capture::{Capture, Known};
 
 use crate::html::{Fact, Subject};
 use crate::losses::losses;
+use crate::memory;
 
 /// What is known of how a capture was made.
 pub fn of(capture: &Capture) -> Vec<Fact> {
@@ -127,6 +128,10 @@ fn of_recording(recording: &Recording) -> Vec<Fact> {
             format!("process {}", process.pid),
             format!("{}: {}", process.program, openssls.join("; ")),
         ));
+    }
+    let memory = memory::sentences(recording);
+    if !memory.is_empty() {
+        facts.push(Fact::new("beside OpenSSL's memory", memory.join(" ")));
     }
     if !recording.problems.is_empty() {
         facts.push(Fact::new("not seen", recording.problems.join("; ")));

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use analysis::footprint::RecorderParts;
 use echo_server::HeapStatistics;
 use ledger::Snapshot;
 use recording::kernel::resident_bytes;
+use recording::memory::of_process;
 
 use crate::TrialError;
 
@@ -13,6 +15,8 @@ use crate::TrialError;
 pub struct Moment {
     pub snapshot: Snapshot,
     pub rss_bytes: Option<u64>,
+    /// The recorder's part of that.
+    pub recorder_bytes: Option<u64>,
     pub heap: Option<Heap>,
 }
 
@@ -33,6 +37,14 @@ impl Moment {
     /// What can be seen from outside.
     pub fn look(ledger: &Path, server: u32) -> Result<Moment, TrialError> {
         let snapshot = Snapshot::read_file(ledger)?;
-        Ok(Moment { snapshot, rss_bytes: resident_bytes(server), heap: None })
+        let folder = ledger.parent().and_then(Path::to_str).unwrap_or_default();
+        let recorder = RecorderParts::new(folder, snapshot.tables.iter().cloned());
+        let recorder_bytes = of_process(server, &recorder).map(|it| it.recorder);
+        Ok(Moment { snapshot, rss_bytes: resident_bytes(server), recorder_bytes, heap: None })
+    }
+
+    /// Resident memory that is not the recorder's.
+    pub fn without_recorder(&self) -> Option<u64> {
+        Some(self.rss_bytes?.saturating_sub(self.recorder_bytes?))
     }
 }

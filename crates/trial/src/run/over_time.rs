@@ -43,7 +43,8 @@ impl Phase {
 pub struct Sight<'a> {
     pub phase: Phase,
     pub connections: usize,
-    pub rss: u64,
+    /// Resident memory without the recorder's.
+    pub rss: Option<u64>,
     pub snapshot: &'a Snapshot,
     pub statistics: HeapStatistics,
 }
@@ -60,7 +61,7 @@ struct Tick {
     seconds: f64,
     phase: Phase,
     connections: usize,
-    rss: u64,
+    rss: Option<u64>,
     statistics: HeapStatistics,
     /// What OpenSSL had in use, as the allocator serves it.
     rounded: Rounded,
@@ -111,7 +112,7 @@ impl OverTime {
         let timeline = Timeline {
             seconds: ticks.iter().map(|tick| in_thousandths(tick.seconds)).collect(),
             connections: Some(ticks.iter().map(|tick| tick.connections as u64).collect()),
-            rss: ticks.iter().map(|tick| Some(tick.rss)).collect(),
+            rss: ticks.iter().map(|tick| tick.rss).collect(),
             series,
             openssl_margins: groups.margins(),
             phases,
@@ -161,7 +162,7 @@ mod tests {
         let mut over_time = OverTime::start();
         for (phase, connections) in [(Phase::Baseline, 0), (Phase::Hold, 3)] {
             let statistics = HeapStatistics { allocated: 1_000, ..HeapStatistics::default() };
-            over_time.add(&Sight { phase, connections, rss: 9_000, snapshot, statistics });
+            over_time.add(&Sight { phase, connections, rss: Some(9_000), snapshot, statistics });
         }
         let table = over_time.table(snapshot, &mut Symbols::new(), correction);
         let csv = String::from_utf8(table.csv()).expect("text");

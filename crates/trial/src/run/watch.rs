@@ -141,7 +141,7 @@ impl<'a> Watch<'a> {
             self.over_time.add(&Sight {
                 phase: self.phase,
                 connections,
-                rss: moment.rss_bytes.unwrap_or_default(),
+                rss: moment.without_recorder(),
                 snapshot: &moment.snapshot,
                 statistics,
             });

@@ -18,7 +18,7 @@ const CONFIGURATION: [&str; 8] = [
 ];
 
 /// Functions that read a private key from a file.
-const KEYS: [&str; 5] = [
+pub(super) const KEYS: [&str; 5] = [
     "OSSL_DECODER_from_bio",
     "OSSL_STORE_load",
     "PEM_read_PrivateKey*",

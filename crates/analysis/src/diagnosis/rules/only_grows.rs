@@ -6,6 +6,7 @@ use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Finding, Rule, sites_of};
 use crate::diagnosis::growth::{Growth, growth};
 use crate::diagnosis::holding::Holding;
+use crate::diagnosis::rest::{Rest, held_by};
 use crate::diagnosis::unclaimed::Unclaimed;
 use crate::group::Call;
 use crate::notation::{exact, human};
@@ -97,18 +98,30 @@ fn connections_grow(case: &Case, growth: Growth) -> String {
     let Growth { ups, downs, grown } = growth;
     let ever = case.ever_made(Object::Ssl);
     let live = case.live(Object::Ssl);
-    let bytes =
-        case.amount(|held| held.calls.iter().any(|call| is_of_connection(&call.function))).bytes;
+    let of_connections = case
+        .holdings
+        .iter()
+        .filter(|held| held.calls.iter().any(|call| is_of_connection(&call.function)));
+    let Rest { bytes, holders } = held_by(of_connections);
+    let most: Vec<String> = holders
+        .iter()
+        .take(HOLDERS)
+        .map(|holder| format!("{} by {}", human(holder.bytes as f64), holder.path))
+        .collect();
     format!(
         "SSL only grow over the captures: {} more, in {ups} steps up and {downs} down; of {} ever \
-         made {} are live, and {} are held under SSL_new and handshakes: a load that grows, or \
+         made {} are live, and {} are held under SSL_new and handshakes ({}): a load that grows, or \
          connections that nobody frees",
         exact(grown),
         exact(ever),
         exact(live),
-        human(bytes as f64)
+        human(bytes as f64),
+        most.join(", ")
     )
 }
+
+/// Those that are named in a sentence.
+const HOLDERS: usize = 2;
 
 fn is_of_connection(function: &str) -> bool {
     matches!(function, "SSL_new" | "SSL_accept" | "SSL_connect" | "SSL_do_handshake")

@@ -1,6 +1,6 @@
 //! Certificates of peers are live whose connections and sessions are gone.
 
-use super::session_cache_filling::is_of_handshake;
+use super::sessions::is_of_handshake;
 use crate::diagnosis::finding::{Finding, Rule};
 use crate::diagnosis::reading::Reading;
 use crate::diagnosis::unclaimed::Unclaimed;

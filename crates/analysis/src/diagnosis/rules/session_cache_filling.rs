@@ -1,9 +1,9 @@
 //! Sessions stay in the context's cache when their connections are gone.
 
+use super::sessions::{are_told_apart, is_of_client, is_of_session, with_peers};
 use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Finding, Rule};
 use crate::diagnosis::holding::Holding;
-use crate::diagnosis::reading::{Reading, is_in_handshake};
 use crate::diagnosis::unclaimed::Unclaimed;
 use crate::objects::Object;
 
@@ -38,11 +38,7 @@ fn in_caches(unclaimed: &Unclaimed<'_>) -> Option<Finding> {
     if cached < MANY || cached < 2 * connections || sessions < 1 {
         return None;
     }
-    // A session has its peer's chain: it goes with the session, unless there are more of them.
-    let peers = unclaimed.count(Object::X509, |held| held.reading == Some(Reading::Peer));
-    let with_peers = connections < cached && peers * 2 >= cached && peers <= sessions;
-    let places =
-        unclaimed.pick(|held| is_of_session(held) || (with_peers && is_of_handshake(held)));
+    let places = with_peers(unclaimed, cached);
     let of_client = places.iter().any(|at| is_of_client(&case.holdings[*at]));
     let bytes = unclaimed.amount_at(&places).bytes;
     // Each live connection has a session too.
@@ -75,15 +71,20 @@ fn left_behind(unclaimed: &Unclaimed<'_>) -> Option<Finding> {
     let extra_bytes = if live > 0.0 { at_rest as f64 * extra / live } else { 0.0 };
 
     // After the last connection was closed, every session is.
-    let (left, bytes, held): (f64, i64, Vec<&Holding>) = if let Some(closed) = &case.closed {
-        let left = closed.objects.live(Object::SslSession).count as f64;
-        let sessions = || closed.holdings.iter().filter(|held| is_of_session(held));
-        (left, sum(sessions()), sessions().collect())
-    } else {
-        let sessions = case.holdings.iter().filter(|held| is_of_session(held));
-        (extra, extra_bytes as i64, sessions.collect())
+    let (objects, left, bytes, held): (_, f64, i64, Vec<&Holding>) = match &case.closed {
+        Some(closed) => {
+            let left = closed.objects.live(Object::SslSession).count as f64;
+            let sessions = || closed.holdings.iter().filter(|held| is_of_session(held));
+            (&closed.objects, left, sum(sessions()), sessions().collect())
+        }
+        None => {
+            let sessions = case.holdings.iter().filter(|held| is_of_session(held));
+            (&case.objects, extra, extra_bytes as i64, sessions.collect())
+        }
     };
-    if left < 2.0 || left / connections < 0.5 {
+    // Who keeps sessions outside of a cache is another finding.
+    let cached = objects.live(Object::CachedSession).count as f64;
+    if left < 2.0 || left / connections < 0.5 || (are_told_apart(case) && cached * 2.0 < left) {
         return None;
     }
     let each = bytes as f64 / left;
@@ -111,44 +112,4 @@ fn sum<'a>(holdings: impl Iterator<Item = &'a Holding>) -> i64 {
 fn most(case: &Case, each_session: f64) -> Option<f64> {
     let contexts = case.live(Object::SslCtx).max(1);
     (case.each(Object::SslCtx) < 0.5).then_some(each_session * USUAL_SIZE * contexts as f64)
-}
-
-fn is_of_session(held: &Holding) -> bool {
-    held.category == "tls.session"
-        || held.object == Some(Object::CachedSession)
-        || held.leaf().file == "ssl/ssl_sess.c"
-        || held.passes_function(&["SSL_CTX_add_session", "SSL_SESSION_*", "ssl_session_dup*"])
-}
-
-/// What a handshake has made and its connection has not: certificates and keys of the peer, and
-/// what of its messages was kept.
-pub(super) fn is_of_handshake(held: &Holding) -> bool {
-    /// Where certificates, keys and the containers of both are made.
-    const FILES: [&str; 11] = [
-        "crypto/asn1",
-        "crypto/bn",
-        "crypto/buffer",
-        "crypto/ec",
-        "crypto/evp/p_lib.c",
-        "crypto/ex_data.c",
-        "crypto/rsa",
-        "crypto/stack",
-        "crypto/threads",
-        "crypto/x509",
-        "ssl/statem/statem_",
-    ];
-    let leaf = held.leaf();
-    held.reading == Some(Reading::Peer)
-        || (held.reading.is_none()
-            && FILES.iter().any(|file| leaf.file.starts_with(file))
-            && is_in_handshake(&held.calls)
-            && !held.passes_function(&["SSL_CTX_*", "SSL_new"]))
-}
-
-fn is_of_client(held: &Holding) -> bool {
-    held.calls.iter().any(|call| {
-        call.file.ends_with("statem_clnt.c")
-            || call.function == "SSL_connect"
-            || call.function.starts_with("tls_process_new_session_ticket")
-    })
 }

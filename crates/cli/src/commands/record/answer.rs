@@ -16,6 +16,7 @@ use profile::{Metric, Profile};
 use recording::found::describe;
 use recording::{Recorded, coverage};
 use report::losses::losses;
+use report::memory;
 use report::table::{self, Colour, TableOptions};
 use report::wrapping::wrapped;
 
@@ -76,8 +77,8 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     for line in headline(recording, shown) {
         say(&line);
     }
-    for line in steps::stays(capture, recording) {
-        say(&line);
+    for line in memory::sentences(recording).iter().chain(&steps::stays(capture, recording)) {
+        say(line);
     }
     for line in processes(recording) {
         say(&line);
