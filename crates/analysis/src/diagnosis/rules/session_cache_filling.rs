@@ -71,17 +71,15 @@ fn left_behind(unclaimed: &Unclaimed<'_>) -> Option<Finding> {
     let extra_bytes = if live > 0.0 { at_rest as f64 * extra / live } else { 0.0 };
 
     // After the last connection was closed, every session is.
-    let (objects, left, bytes, held): (_, f64, i64, Vec<&Holding>) = match &case.closed {
-        Some(closed) => {
+    let (objects, left, bytes, held): (_, f64, i64, Vec<&Holding>) =
+        if let Some(closed) = &case.closed {
             let left = closed.objects.live(Object::SslSession).count as f64;
             let sessions = || closed.holdings.iter().filter(|held| is_of_session(held));
             (&closed.objects, left, sum(sessions()), sessions().collect())
-        }
-        None => {
+        } else {
             let sessions = case.holdings.iter().filter(|held| is_of_session(held));
             (&case.objects, extra, extra_bytes as i64, sessions.collect())
-        }
-    };
+        };
     // Who keeps sessions outside of a cache is another finding.
     let cached = objects.live(Object::CachedSession).count as f64;
     if left < 2.0 || left / connections < 0.5 || (are_told_apart(case) && cached * 2.0 < left) {
