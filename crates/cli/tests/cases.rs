@@ -169,6 +169,25 @@ fn each_fault_is_found_and_is_as_large_as_what_mending_it_saves() {
 }
 
 #[test]
+fn what_is_not_openssls_is_told_with_its_share() {
+    let Some(place) = workplace() else { return };
+    // Lists of megabytes were read and given back: what the C library has kept is none of
+    // OpenSSL's.
+    let freed = kept(place.path(), &["freed", "60"]);
+    let memory = &freed.diagnosis["memory"];
+    let [own, openssl] =
+        ["anonymous_bytes", "openssl_bytes"].map(|it| memory[it].as_f64().unwrap());
+    assert!(openssl * 4.0 < own, "{memory:#}");
+    assert!(freed.told.contains("that the process ha"), "{}", freed.told);
+    let shared = kept(place.path(), &["shared", "40"]);
+    let memory = &shared.diagnosis["memory"];
+    let bytes = memory["shared_bytes"].as_f64().unwrap();
+    assert!((40e6..45e6).contains(&bytes), "{memory:#}");
+    assert!(shared.told.contains(" MB of it are shared memory"), "{}", shared.told);
+    assert!(shared.findings().is_empty(), "{}", shared.told);
+}
+
+#[test]
 fn a_server_of_many_names_is_told_who_holds_its_memory_and_nothing_else() {
     let Some(place) = workplace() else { return };
     let healthy = kept(place.path(), &["hosts", "100"]);

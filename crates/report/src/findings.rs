@@ -75,13 +75,14 @@ fn heading(diagnosis: &Diagnosis, subject: &Subject<'_>) -> String {
     };
     let name = harmless(subject.name);
     let among = format!("{name}: {found} in OpenSSL's {looked_at}{moment}");
-    match (diagnosis.bytes_per_connection, subject.connections) {
+    let line = match (diagnosis.bytes_per_connection, subject.connections) {
         (Some(bytes), Some(connections)) => {
             let bytes = rounded(bytes);
-            format!("{among}; {bytes} bytes for each of {connections} connections\n")
+            format!("{among}; {bytes} bytes for each of {connections} connections")
         }
-        _ => format!("{among}; no SSL object was live\n"),
-    }
+        _ => format!("{among}; no SSL object was live"),
+    };
+    wrapping::wrapped(&line, 0) + "\n"
 }
 
 /// What lies in no finding, and who holds it, where it is more than a fifth.

@@ -21,10 +21,11 @@ fn share(memory: &MemoryRecord, recording: &Recording) -> String {
         let whose = if one { "process has of its own" } else { "processes have of their own" };
         return format!(
             "OpenSSL holds {}, {} the {} that the {whose}: resident, without files, and without \
-             {recorder} of the recorder's.",
+             {recorder} of the recorder's{}.",
             human(bytes as f64),
             part(bytes, own),
             human(own as f64),
+            shared(memory),
         );
     }
     let (most, last) = (memory.most_own_bytes, memory.own_bytes());
@@ -39,6 +40,14 @@ fn share(memory: &MemoryRecord, recording: &Recording) -> String {
         human(memory.openssl_bytes as f64),
         human(last as f64),
     )
+}
+
+/// Memory that is shared with others, where it is more than a tenth.
+fn shared(memory: &MemoryRecord) -> String {
+    if memory.shared_bytes.saturating_mul(10) < memory.own_bytes() || memory.shared_bytes == 0 {
+        return String::new();
+    }
+    format!("; {} of it are shared memory", human(memory.shared_bytes as f64))
 }
 
 fn part(bytes: u64, own: u64) -> String {

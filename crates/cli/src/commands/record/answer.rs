@@ -77,6 +77,12 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     for line in headline(recording, shown) {
         say(&line);
     }
+    if recording.per_connection.is_some() && has_both_ends(&capture.profile) {
+        say(
+            "It is a client as well as a server: a connection that goes through it, or that it has \
+             with itself, has two SSL objects.",
+        );
+    }
     for line in memory::sentences(recording).iter().chain(&steps::stays(capture, recording)) {
         say(line);
     }
@@ -112,6 +118,15 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     }
     text += &next_steps(recording, folder);
     text
+}
+
+/// Whether handshakes were made on both sides: as a client, and as a server.
+fn has_both_ends(profile: &Profile) -> bool {
+    let has = |file: &str| {
+        let mut leaves = profile.samples().iter().filter_map(|it| profile.frames(it).next());
+        leaves.any(|leaf| leaf.file.ends_with(file))
+    };
+    has("ssl/statem/statem_clnt.c") && has("ssl/statem/statem_srvr.c")
 }
 
 /// What one SSL object costs, where that can be said.
