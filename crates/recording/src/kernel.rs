@@ -61,6 +61,17 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     Some(statm.resident * rustix::param::page_size() as u64)
 }
 
+/// The part of resident memory in bytes that is charged to a process: pages that several share are
+/// divided among them. `None` once it is gone, or when it may not be looked into.
+pub fn proportional_bytes(pid: u32) -> Option<u64> {
+    // Not through procfs, which reads names and values of every line into a map: this is asked for
+    // each process four times a second.
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// The processor time that a process has used, user and system, to a hundredth of a second;
 /// `None` once it is gone.
 pub fn processor_time(pid: u32) -> Option<Duration> {
@@ -143,6 +154,7 @@ mod tests {
         let (all, available) = machine_memory().expect("this is Linux");
         assert!(available > 0 && available <= all);
         assert!(resident_bytes(own).is_some_and(|bytes| bytes > 0 && bytes < all));
+        assert!(proportional_bytes(own).is_some_and(|bytes| bytes > 0));
         assert!(processor_time(own).is_some() && resident_bytes(u32::MAX).is_none());
         assert!(open_files(own).is_some_and(|files| files >= 3) && open_files(u32::MAX).is_none());
         assert!(threads(own).is_some_and(|threads| threads >= 1) && threads(u32::MAX).is_none());

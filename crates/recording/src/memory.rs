@@ -11,8 +11,9 @@ use profile::smaps;
 use crate::kernel;
 use crate::watch::Sight;
 
-/// Reading takes at most one part in so many of the time: the kernel walks through all pages.
-const SHARE: u32 = 20;
+/// Reading all areas takes at most one part in so many of the time, but for the moments that
+/// growth is told from.
+const SHARE: u32 = 100;
 
 /// What is kept of the readings.
 #[derive(Clone, Debug)]
@@ -20,6 +21,10 @@ pub struct Memory {
     /// Of the recording: its library and its ledgers lie in it.
     folder: PathBuf,
     next: Option<Instant>,
+    /// Live SSL objects and OpenSSL's bytes at the last look.
+    at_last_look: (i64, u64),
+    /// The most SSL objects that were live while nothing moved.
+    still_with: i64,
     last: Option<Seen>,
     captured: Option<Seen>,
     most: Option<Footprint>,
@@ -41,6 +46,8 @@ impl Memory {
         Memory {
             folder: folder.to_owned(),
             next: None,
+            at_last_look: (0, 0),
+            still_with: 0,
             last: None,
             captured: None,
             most: None,
@@ -48,15 +55,42 @@ impl Memory {
         }
     }
 
-    /// What the processes have now; `None` where it is not time to read that again, no process
-    /// runs, or one may not be looked into.
-    pub fn read(&mut self, sight: &Sight) -> Option<Footprint> {
-        let now = Instant::now();
-        if self.next.is_some_and(|next| now < next) {
-            return None;
+    /// Takes note of what is seen at every look: where there are more connections than ever before
+    /// and nothing moves, memory is read.
+    pub fn look(&mut self, sight: &Sight) {
+        let now = (sight.ssl.live, sight.totals.inuse_bytes);
+        let is_still = std::mem::replace(&mut self.at_last_look, now) == now;
+        if is_still && sight.ssl.live > self.still_with {
+            self.still_with = sight.ssl.live;
+            self.read(sight);
         }
+    }
+
+    /// What the processes have now but for the recorder's, for a line of the time line; `None`
+    /// where no process runs, or one may not be looked into. What is the recorder's changes little:
+    /// it may be that of a reading before.
+    pub fn line(&mut self, sight: &Sight) -> Option<u64> {
+        match self.last.filter(|_| self.next.is_some_and(|next| Instant::now() < next)) {
+            Some(last) => {
+                let all = sight.running.iter().map(|pid| kernel::proportional_bytes(*pid));
+                let all = all.sum::<Option<u64>>().filter(|_| !sight.running.is_empty())?;
+                Some(all.saturating_sub(last.footprint.recorder))
+            }
+            None => self.read(sight).map(|it| it.total()),
+        }
+    }
+
+    /// Reads at the capture, whether it is time or not.
+    pub fn capture(&mut self, sight: &Sight) -> Option<u64> {
+        let read = self.read(sight)?;
+        self.captured = self.last;
+        Some(read.total())
+    }
+
+    fn read(&mut self, sight: &Sight) -> Option<Footprint> {
+        let began = Instant::now();
         let read = self.footprint(sight);
-        self.next = now.checked_add((SHARE * now.elapsed()).min(MOST_BETWEEN));
+        self.next = began.checked_add((SHARE * began.elapsed()).min(MOST_BETWEEN));
         let read = read?;
         let openssl_bytes = sight.totals.inuse_bytes;
         self.last = Some(Seen { footprint: read, openssl_bytes });
@@ -68,14 +102,6 @@ impl Memory {
             own_bytes: read.own(),
             openssl_bytes,
         });
-        Some(read)
-    }
-
-    /// Reads at the capture, whether it is time or not.
-    pub fn capture(&mut self, sight: &Sight) -> Option<Footprint> {
-        self.next = None;
-        let read = self.read(sight)?;
-        self.captured = self.last;
         Some(read)
     }
 
@@ -130,16 +156,29 @@ mod tests {
             ledgers: [(path.clone(), Arc::new(snapshot))].into(),
             ssl_of_running: [(path, SslObjects { live, made: live })].into(),
             ssl: SslObjects { live, made: live },
+            running: vec![std::process::id()],
             ..Sight::default()
         }
     }
 
     #[test]
+    fn more_connections_than_ever_are_a_moment_to_read_where_nothing_moves() {
+        let mut memory = Memory::beside(Path::new("/nowhere"));
+        memory.look(&sight(12, Vec::new()));
+        assert_eq!(memory.at_capture(), None, "it may be in motion");
+        memory.look(&sight(12, Vec::new()));
+        assert!(memory.at_capture().is_some());
+        memory.next = None;
+        memory.look(&sight(12, Vec::new()));
+        assert!(memory.next.is_none(), "it was read before");
+    }
+
+    #[test]
     fn this_process_grows_with_its_connections_by_what_it_touches() {
         let mut memory = Memory::beside(Path::new("/nowhere"));
-        let before = memory.capture(&sight(0, Vec::new())).expect("it runs");
+        let before = memory.read(&sight(0, Vec::new())).expect("it runs");
         let block = vec![1_u8; 64 << 20];
-        let after = memory.capture(&sight(16, Vec::new())).expect("it runs");
+        let after = memory.read(&sight(16, Vec::new())).expect("it runs");
         let grown = after.own() - before.own();
         // Other tests of this process have memory too.
         assert!((60 << 20..100 << 20).contains(&grown), "{grown}");
@@ -153,8 +192,11 @@ mod tests {
         let area = areas.iter().find(|area| (area.start..area.end).contains(&start));
         let area = area.expect("the block lies somewhere");
         let table = area.start..area.end;
-        let without = memory.capture(&sight(16, vec![table])).expect("it runs");
+        let without = memory.read(&sight(16, vec![table])).expect("it runs");
         assert!(without.recorder >= 60 << 20, "{without:?}");
+        // Between two readings the recorder's part is that of the last.
+        let line = memory.line(&sight(16, Vec::new())).expect("it runs");
+        assert!(line.abs_diff(without.total()) < 30 << 20, "{line}, {without:?}");
         drop(block);
     }
 
@@ -163,7 +205,7 @@ mod tests {
         let mut memory = Memory::beside(Path::new("/nowhere"));
         let mut gone = sight(0, Vec::new());
         gone.ledgers.values_mut().for_each(|it| Arc::make_mut(it).pid = u32::MAX);
-        assert_eq!(memory.read(&gone), None);
+        assert_eq!((memory.read(&gone), memory.line(&gone)), (None, None));
         assert_eq!(memory.capture(&Sight::default()), None);
         assert_eq!((memory.at_capture(), memory.growth()), (None, None));
     }

@@ -131,6 +131,7 @@ impl<'a> Observer<'a> {
         if self.counts_objects {
             self.moments.consider(&sight, elapsed);
         }
+        self.memory.look(&sight);
         if self.gathers {
             self.looks.add(&sight);
         }
@@ -162,8 +163,8 @@ impl<'a> Observer<'a> {
         let began = Instant::now();
         if self.over_time.is_due(elapsed) || !capture.is_empty() {
             let memory =
-                if reached { self.memory.capture(&sight) } else { self.memory.read(&sight) };
-            self.over_time.add(elapsed, &sight, memory.map(|it| it.total()), &capture);
+                if reached { self.memory.capture(&sight) } else { self.memory.line(&sight) };
+            self.over_time.add(elapsed, &sight, memory, &capture);
             self.descendants.look();
         }
         looking += began.elapsed();
@@ -202,7 +203,7 @@ impl<'a> Observer<'a> {
                 self.looks.mark();
             }
             self.moments.capture(&sight, elapsed, how);
-            let memory = self.memory.capture(&sight).map(|it| it.total());
+            let memory = self.memory.capture(&sight);
             self.over_time.add(elapsed, &sight, memory, folder::HEAP);
             self.tell(&sight, Instant::now());
         }
@@ -215,7 +216,7 @@ impl<'a> Observer<'a> {
             self.looks.add(&sight);
         }
         self.gathers = false;
-        let memory = self.memory.read(&sight).map(|it| it.total());
+        let memory = self.memory.line(&sight);
         self.over_time.add(elapsed, &sight, memory, folder::CLOSED);
         self.moments.closed = Some(Moment::new(&sight, elapsed, ""));
     }
@@ -265,7 +266,7 @@ impl<'a> Observer<'a> {
     /// The end: nothing is recorded any more.
     pub fn finish(mut self) -> Observed {
         let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
-        let memory = self.memory.read(&sight).map(|it| it.total());
+        let memory = self.memory.line(&sight);
         self.over_time.add(elapsed, &sight, memory, "");
         let rested = matches!(self.reached, Some(Reached::Rest { .. } | Reached::Restless { .. }));
         if let Some(wanted) = self.waiting.goals().at_rest.filter(|_| !rested) {
