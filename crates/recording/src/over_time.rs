@@ -11,7 +11,8 @@ use capture::timeline::{Column, EVERY, Table, add_ledger_from, in_thousandths};
 use ledger::Snapshot;
 use profile::Symbols;
 
-/// So many lines at most: when there are more, every second one is left out from then on.
+/// So many lines at most, besides those of captures: when there are more, every second one is left
+/// out from then on.
 const MOST: usize = 1_200;
 
 /// The lines, each with what has changed since the one before: a recording of a day has as many
@@ -21,6 +22,8 @@ pub struct OverTime {
     every: Duration,
     next: Duration,
     lines: Vec<Line>,
+    /// How many of them may be left out.
+    plain: usize,
     /// Bytes in use by site at the last line.
     last: BTreeMap<PathBuf, Vec<u64>>,
 }
@@ -47,7 +50,7 @@ impl OverTime {
     /// No lines yet.
     pub fn start() -> OverTime {
         let next = Duration::ZERO;
-        OverTime { every: EVERY, next, lines: Vec::new(), last: BTreeMap::new() }
+        OverTime { every: EVERY, next, lines: Vec::new(), plain: 0, last: BTreeMap::new() }
     }
 
     /// Whether it is time for a line.
@@ -59,8 +62,9 @@ impl OverTime {
     /// capture that was made of this sight, if there was one.
     pub fn add(&mut self, elapsed: Duration, sight: &Sight, rss: Option<u64>, capture: &str) {
         while self.next <= elapsed {
-            self.next += self.every;
+            self.next = self.next.saturating_add(self.every);
         }
+        self.plain += usize::from(capture.is_empty());
         let changes = sight
             .ledgers
             .iter()
@@ -75,7 +79,7 @@ impl OverTime {
             capture: capture.to_owned(),
             changes,
         });
-        if self.lines.len() > MOST {
+        if self.plain > MOST {
             self.thin_out();
         }
     }
@@ -94,21 +98,27 @@ impl OverTime {
         changes
     }
 
-    /// Leaves out every second line, and hands its changes to the one after it.
+    /// Leaves out every second line that is no capture's, and hands its changes to the one after
+    /// it.
     fn thin_out(&mut self) {
-        self.every *= 2;
-        let mut kept: Vec<Line> = Vec::with_capacity(MOST);
+        self.every = self.every.saturating_mul(2);
+        let mut kept: Vec<Line> = Vec::with_capacity(self.lines.len());
         let mut waiting = Vec::new();
         let newest = self.lines.len() - 1;
+        let (mut plain, mut seen) = (0, 0);
         for (at, mut line) in std::mem::take(&mut self.lines).into_iter().enumerate() {
-            if at % 2 == 1 && at < newest && line.capture.is_empty() {
+            let may_go = line.capture.is_empty();
+            seen += usize::from(may_go);
+            if may_go && seen % 2 == 0 && at < newest {
                 waiting = line.changes;
             } else {
                 waiting.append(&mut line.changes);
                 line.changes = std::mem::take(&mut waiting);
+                plain += usize::from(may_go);
                 kept.push(line);
             }
         }
+        self.plain = plain;
         self.lines = kept;
     }
 
@@ -311,6 +321,31 @@ mod tests {
             }
         }
         assert!(lines < 5_000 && over_time.lines.len() <= MOST);
+        for line in table_of(&over_time, &last).lines().skip(1) {
+            let fields: Vec<&str> = line.split(',').collect();
+            let seconds: f64 = fields[0].parse().expect("seconds");
+            let expected = format!("{:.0}", seconds / EVERY.as_secs_f64());
+            assert_eq!(fields[5], expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_series_of_any_length_keeps_its_lines_and_those_between() {
+        let mut over_time = OverTime::start();
+        let last = sight(&[("a", &[7_777])]);
+        // Each second line is a capture's.
+        for at in 0..4 * MOST as u32 {
+            let elapsed = EVERY * at;
+            let capture = if at % 2 == 1 { "series/001.pb.gz" } else { "" };
+            if over_time.is_due(elapsed) || !capture.is_empty() {
+                over_time.add(elapsed, &sight(&[("a", &[u64::from(at)])]), capture);
+            }
+        }
+        let captures = over_time.lines.iter().filter(|line| !line.capture.is_empty());
+        assert_eq!(captures.count(), 2 * MOST);
+        assert!((MOST / 2..=MOST).contains(&over_time.plain), "{}", over_time.plain);
+        assert_eq!(over_time.lines.len(), 2 * MOST + over_time.plain);
+        assert_eq!(over_time.every, 2 * EVERY, "as often as there is a need for it");
         for line in table_of(&over_time, &last).lines().skip(1) {
             let fields: Vec<&str> = line.split(',').collect();
             let seconds: f64 = fields[0].parse().expect("seconds");
