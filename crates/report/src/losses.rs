@@ -18,6 +18,10 @@ pub fn losses(recorder: &RecorderRecord) -> String {
         some(recorder.stale_blocks, "blocks freed behind OpenSSL's back"),
         some(recorder.nested_calls, "calls from within the hook, not counted"),
         some(recorder.truncated_stacks, "stacks cut at 128 frames"),
+        some(
+            recorder.unsettled_events,
+            "events not in the highest total, which may be wrong by their bytes",
+        ),
     ]
     .into_iter()
     .flatten()
@@ -66,4 +70,20 @@ fn untracked(recorder: &RecorderRecord) -> Option<String> {
         ends => give_or_take(bytes as f64, margin(bytes as f64, ends), human),
     };
     (blocks > 0).then(|| format!("{what} not tracked, missing from all figures"))
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::Statistics;
+
+    use super::*;
+
+    #[test]
+    fn events_that_the_peak_does_not_know_of_are_said() {
+        let exact = losses(&RecorderRecord::new(&Statistics::default(), None));
+        assert!(exact.starts_with("recorded exactly"), "{exact}");
+        let statistics = Statistics { unsettled_events: 3, ..Statistics::default() };
+        let said = losses(&RecorderRecord::new(&statistics, None));
+        assert!(said.contains("; 3 events not in the highest total"), "{said}");
+    }
 }

@@ -40,6 +40,9 @@ pub struct RecorderRecord {
     /// Processes that it forked, that used OpenSSL and could not be recorded.
     #[serde(default)]
     pub unrecorded_children: u64,
+    /// Allocations and frees that the highest total does not know of; all other figures do.
+    #[serde(default)]
+    pub unsettled_events: u64,
     /// How far samples lie apart, where a part of the blocks was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampled_every_bytes: Option<u64>,
@@ -85,6 +88,7 @@ impl RecorderRecord {
             hook_replaced: statistics.hook_replaced,
             sandboxed: statistics.sandboxed,
             unrecorded_children: statistics.unrecorded_children,
+            unsettled_events: statistics.unsettled_events,
             sampled_every_bytes: sampling.map(Sampling::interval),
             ledger_bytes: statistics.ledger_bytes,
             private_bytes: statistics.private_bytes,
