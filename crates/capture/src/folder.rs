@@ -90,8 +90,8 @@ impl NewFolder {
         self.temporary.join(name)
     }
 
-    /// Gives the folder its name, and returns it.
-    pub fn finish(mut self) -> Result<PathBuf, CaptureError> {
+    /// Gives the folder its name, and returns it. When that fails, it is still being filled.
+    pub fn finish(&mut self) -> Result<PathBuf, CaptureError> {
         // An empty folder may be in the place; rename replaces it.
         fs::rename(&self.temporary, &self.destination).map_err(|source| {
             CaptureError::FolderNotNamed { path: self.destination.clone(), source }
@@ -137,7 +137,7 @@ mod tests {
         let elsewhere = TempDir::new().unwrap();
         let guessed = place.path().join(format!(".run.{}", std::process::id()));
         symlink(elsewhere.path(), &guessed).unwrap();
-        let folder = NewFolder::prepare(&place.path().join("run")).unwrap();
+        let mut folder = NewFolder::prepare(&place.path().join("run")).unwrap();
         let name = folder.path().file_name().unwrap().to_string_lossy().into_owned();
         assert!(name.starts_with(".run.tlsheap-"), "{name}");
         fs::write(folder.file(RUN), "{}").unwrap();

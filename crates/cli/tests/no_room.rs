@@ -142,6 +142,73 @@ fn an_output_without_room_keeps_the_capture_beside_the_ledgers() {
     assert!(words.contains("its ledgers are kept in "), "{words}");
 }
 
+/// A shell's line: waits until there is such a file.
+fn wait_for(pattern: &str) -> String {
+    format!("until ls {pattern} > /dev/null 2>&1; do sleep 0.05; done; ")
+}
+
+/// A shell's line: a program that OpenSSL is busy in, for minutes.
+const BUSY: &str = "openssl genrsa 16384 > /dev/null 2>&1 & ";
+
+/// Where captures of a series go that cannot be written to the folder, as the shell has it.
+const SPARE: &str = "\"$TLSHEAP_LEDGER_DIR\"/../series/*.pb.gz";
+
+/// Records the line with a series of captures until it has ended `openssl`.
+fn record_series(temporary: &Path, run: &Path, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tlsheap"))
+        .args(["record", "--every=250ms", "--out", path(run), "--", "sh", "-c"])
+        .arg(format!("{BUSY}{line}kill $!; exit 4"))
+        .env("TMPDIR", temporary)
+        .output()
+        .unwrap()
+}
+
+/// The series in the folder of the recording is what `run.json` says it is, and can be read.
+fn assert_whole_series(run: &Path, words: &str) {
+    let record: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
+    let captures = entries(&run.join("series"));
+    assert!(captures.len() >= 2, "{captures:?}: {words}");
+    assert_eq!(record["series"], captures.len(), "{captures:?}: {words}");
+    for number in 1..=captures.len() {
+        let capture = run.join(format!("series/{number:03}.pb.gz"));
+        program::printed(&["top", path(&capture)]);
+    }
+}
+
+#[test]
+fn a_series_without_room_goes_on_beside_the_ledgers_and_is_put_together_in_the_end() {
+    if !installed("openssl") {
+        return;
+    }
+    let Some(disk) = Disk::of("4m") else { return };
+    let temporary = TempDir::new().unwrap();
+    fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let at = path(disk.path()).to_owned();
+    let filled = wait_for(&format!("{at}/.run*/series/001.pb.gz"))
+        + &fill(disk.path(), 0)
+        + &wait_for(SPARE);
+
+    // There is room again before the end.
+    let run = disk.path().join("run");
+    let output = record_series(temporary.path(), &run, &format!("{filled}rm {at}/filled; "));
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{words}");
+    assert_whole_series(&run, &words);
+    assert_eq!(entries(temporary.path()), [] as [PathBuf; 0], "{words}");
+    fs::remove_dir_all(&run).unwrap();
+
+    // There is none.
+    let output = record_series(temporary.path(), &run, &filled);
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{words}");
+    let kept = entries(temporary.path());
+    let [kept] = &kept[..] else { panic!("{kept:?}: {words}") };
+    assert_whole_series(&kept.join("run"), &words);
+    assert!(!kept.join("series").exists() && !run.exists(), "{words}");
+    assert!(words.contains(path(&kept.join("run"))), "{words}");
+}
+
 fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }

@@ -56,3 +56,4 @@ pub use observer::UNRECOGNISABLE;
 pub use options::{Arguments, AtInterrupt, Keep, Options, Streams};
 pub use place::Place;
 pub use recording::{Recorded, record};
+pub use series::move_all as move_series;

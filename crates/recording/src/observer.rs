@@ -9,7 +9,6 @@ use profile::Symbols;
 
 use crate::control::{Control, Seen};
 use crate::descendants::{Descendants, Lost};
-use crate::error::sentence;
 use crate::goals::{Reached, Since, Waiting};
 use crate::looks::Gathered;
 use crate::memory::Memory;
@@ -91,7 +90,10 @@ impl<'a> Observer<'a> {
             next: now + BETWEEN,
             watch: Watch::on(place.ledgers()),
             waiting: Waiting::new(options.goals, now),
-            series: options.every.map(|every| Series::start(every, folder)).transpose()?,
+            series: options
+                .every
+                .map(|every| Series::start(every, folder, place.series()))
+                .transpose()?,
             moments: Moments::default(),
             looks: Gathered::default(),
             gathers: options.sample.is_none(),
@@ -152,13 +154,8 @@ impl<'a> Observer<'a> {
             && !sight.running.is_empty()
             && series.is_due(elapsed)
         {
-            match series.add(elapsed, &sight, &mut self.watch.symbols) {
-                Ok(name) => capture = name,
-                // The program and the rest of the recording go on.
-                Err(error) => {
-                    self.problems.push(format!("a capture of the series: {}", sentence(&error)));
-                }
-            }
+            // Without it, the program and the rest of the recording go on.
+            capture = series.add(elapsed, &sight, &mut self.watch.symbols).unwrap_or_default();
         }
         let began = Instant::now();
         if self.over_time.is_due(elapsed) || !capture.is_empty() {
@@ -253,9 +250,13 @@ impl<'a> Observer<'a> {
             lost: self.descendants.lost().into_iter().cloned().collect(),
             symbols: std::mem::take(&mut self.watch.symbols),
             refused: self.watch.refused.clone(),
-            problems: self.problems.clone(),
+            problems: self.problems.iter().cloned().chain(self.lost_captures()).collect(),
             reached: self.reached,
         }
+    }
+
+    fn lost_captures(&self) -> Option<String> {
+        self.series.as_ref().and_then(Series::lost)
     }
 
     /// Takes the names back that [`Observer::so_far`] gave away.
@@ -282,6 +283,7 @@ impl<'a> Observer<'a> {
                 format!("there never were {wanted} SSL objects: at most {most} were seen")
             });
         }
+        self.problems.extend(self.lost_captures());
         Observed {
             moments: self.moments,
             looks: self.looks,

@@ -38,6 +38,10 @@ pub const NAME: &str = "libtlsheap_preload.so";
 /// Ledgers, below the secret name.
 const LEDGERS: &str = "ledgers";
 
+/// Captures of a series that could not be written where they should be, below the secret name and
+/// in folders of kept ledgers.
+const SERIES: &str = "series";
+
 /// How the names of folders begin, before 16 hexadecimal digits.
 const FOLDER: &str = "tlsheap-";
 
@@ -149,6 +153,12 @@ impl Place {
         &self.ledgers
     }
 
+    /// The folder for captures of a series that cannot be written where they should be; made by
+    /// whoever has one.
+    pub fn series(&self) -> PathBuf {
+        self.secret.join(SERIES)
+    }
+
     /// There is no room left where the ledgers are: what recorded processes count is lost.
     pub fn is_full(&self) -> bool {
         /// As much as a ledger grows by at once.
@@ -168,13 +178,16 @@ impl Place {
     }
 
     /// Moves the ledgers to a folder beside this one that nothing clears away, and that is the
-    /// user's alone. Returns its path.
+    /// user's alone, and captures of a series that lie here to `series` in it. Returns its path.
     pub fn keep_ledgers(&self) -> io::Result<PathBuf> {
         let parent = self.folder.parent().unwrap_or(Path::new("/"));
         let kept = parent.join(format!("{KEPT}{:016x}", random()? as u64));
         fs::set_permissions(&self.ledgers, Permissions::from_mode(0o700))?;
         fs::rename(&self.ledgers, &kept)?;
-        Ok(kept)
+        match fs::rename(self.series(), kept.join(SERIES)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(kept),
+        }
     }
 }
 

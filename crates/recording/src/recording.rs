@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use capture::Capture;
+use capture::folder::SERIES;
 
 use crate::descendants::Lost;
 use crate::gathering::gather;
@@ -12,7 +13,7 @@ use crate::options::Options;
 use crate::place::Place;
 use crate::processes::Processes;
 use crate::running::Ended;
-use crate::{RecordingError, coverage, processes, program_file, running};
+use crate::{RecordingError, coverage, processes, program_file, running, series};
 
 /// A recording that has come to its end.
 #[derive(Debug)]
@@ -61,8 +62,15 @@ pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingErr
 }
 
 impl Recorded {
+    /// Moves captures of the series that could not be written where they should be, and are removed
+    /// with this value, to the series of the recording's folder, where there is room now.
+    pub fn complete_series(&self, folder: &Path) -> io::Result<()> {
+        series::move_all(&self.place.series(), &folder.join(SERIES))
+    }
+
     /// Moves the ledgers, which are removed with this value, to a folder of the user's that stays,
-    /// and returns its path: for when the capture cannot be written where it should be.
+    /// and returns its path: for when the capture cannot be written where it should be. Captures
+    /// that [`Recorded::complete_series`] has left are in `series` there.
     pub fn keep_ledgers(&self) -> io::Result<PathBuf> {
         self.place.keep_ledgers()
     }

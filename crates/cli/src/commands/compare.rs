@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     compare::check(&configurations)?;
     scale::check(&options.scale)?;
     let path = options.out.clone().unwrap_or_else(|| folder::default_path("compare"));
-    let folder = NewFolder::prepare(&path)?;
+    let mut folder = NewFolder::prepare(&path)?;
     let (helper, bar) = (helper()?, Bar::of_steps());
     let compared = trial::compare(
         &configurations,

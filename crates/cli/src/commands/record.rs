@@ -4,18 +4,22 @@
 mod answer;
 
 use std::ffi::OsString;
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::anyhow;
-use capture::folder::{self, NewFolder};
+use anyhow::{Context, anyhow};
+use capture::folder::{self, NewFolder, SERIES};
 use capture::timeline::EVERY;
 use capture::{Capture, Fault};
 use clap::Args;
 use ledger::Sampling;
-use recording::{Arguments, Keep, Reached, Recorded, RecordingError, UNRECOGNISABLE, name_of};
+use recording::{
+    Arguments, Keep, Reached, Recorded, RecordingError, UNRECOGNISABLE, move_series, name_of,
+};
 use report::folder::FolderError;
 use trial::loaded::{self, Load};
 
@@ -114,9 +118,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     // What goes wrong now does so again at the end, where it is said.
     plain.keep = Keep::with(move |capture| drop(early.write(capture)));
     let recorded = options.recorded(&plain, &filling)?;
+    let left_out = recorded.complete_series(&output.filling());
     let path = match output.write(&recorded.capture) {
-        Ok(()) => path,
-        Err(error) => elsewhere(&recorded, &path, error)?,
+        Ok(()) => {
+            left_out.or_else(|error| series_elsewhere(&recorded, &path, error))?;
+            path
+        }
+        Err(error) => elsewhere(&recorded, &output, error)?,
     };
     telling::tell(&answer::of_recording(&recorded, &path));
     if recorded.reached == Some(Reached::Unrecognisable) {
@@ -128,23 +136,40 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
+/// Says where captures of the series are that cannot be written to the folder at `path`.
+fn series_elsewhere(recorded: &Recorded, path: &Path, error: io::Error) -> Result<(), Failure> {
+    let (path, error) = (path.display(), anyhow!(error));
+    let kept = recorded.keep_ledgers().context("captures of the series are lost")?;
+    telling::tell(&format!(
+        "tlsheap: captures of the series could not be written to {path}, and are kept in {}: \
+         {error:#}",
+        kept.join(SERIES).display()
+    ));
+    Ok(())
+}
+
 /// Writes what cannot be written where it should be beside the ledgers, which are kept. Returns its
 /// folder; what cannot be written there either is the user's to read out of the ledgers.
-fn elsewhere(recorded: &Recorded, path: &Path, error: FolderError) -> Result<PathBuf, Failure> {
+fn elsewhere(recorded: &Recorded, output: &Output, error: FolderError) -> Result<PathBuf, Failure> {
     let error = anyhow!(error);
     let Ok(kept) = recorded.keep_ledgers() else { return Err(error.into()) };
     let run = kept.join("run");
-    let written = std::fs::create_dir(&run)
+    let written = fs::create_dir(&run)
         .map_err(anyhow::Error::from)
-        .and_then(|()| Ok(report::folder::write(&recorded.capture, &run)?));
-    let (path, kept) = (path.display(), kept.display());
+        .and_then(|()| Ok(report::folder::write(&recorded.capture, &run)?))
+        .and_then(|()| Ok(output.move_series(&kept, &run)?));
+    let (path, kept) = (output.path.display(), kept.display());
     if written.is_ok() {
         telling::tell(&format!("tlsheap: {path} could not be written: {error:#}"));
         return Ok(run);
     }
+    let series = match output.leave_series() {
+        Some(left) => format!(", captures of the series in {}", left.display()),
+        None => String::new(),
+    };
     let sentence = format!(
         "{path} could not be written; the program {}, and its ledgers are kept in {kept}, for \
-         `tlsheap top` to read one by one",
+         `tlsheap top` to read one by one{series}",
         recorded.ended.in_words()
     );
     Err(Failure::Because(Fault::User, error.context(sentence)))
@@ -159,13 +184,46 @@ struct Output {
 }
 
 impl Output {
+    /// The folder, which nobody panics with.
+    fn folder(&self) -> MutexGuard<'_, Option<NewFolder>> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the folder is now.
+    fn filling(&self) -> PathBuf {
+        self.folder().as_ref().map_or(self.path.as_path(), NewFolder::path).to_owned()
+    }
+
     fn write(&self, capture: &Capture) -> Result<(), FolderError> {
-        // Nobody panics with it.
-        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
-        let filling = folder.as_ref().map_or(self.path.as_path(), NewFolder::path);
-        report::folder::write(capture, filling)?;
-        folder.take().map(NewFolder::finish).transpose()?;
+        report::folder::write(capture, &self.filling())?;
+        let mut folder = self.folder();
+        if let Some(filled) = folder.as_mut() {
+            filled.finish()?;
+        }
+        *folder = None;
         Ok(())
+    }
+
+    /// Moves the captures of the series to `run`: those that were written to the folder, and those
+    /// that lie in `kept` because they could not be.
+    fn move_series(&self, kept: &Path, run: &Path) -> io::Result<()> {
+        for from in [kept, &self.filling()] {
+            move_series(&from.join(SERIES), &run.join(SERIES))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the folder its name although it has no more in it than captures of the series, if it
+    /// has those, and returns where they are.
+    fn leave_series(&self) -> Option<PathBuf> {
+        let mut captures = fs::read_dir(self.filling().join(SERIES)).ok()?;
+        captures.next()?.ok()?;
+        let mut folder = self.folder();
+        if let Some(filled) = folder.as_mut() {
+            filled.finish().ok()?;
+        }
+        *folder = None;
+        Some(self.path.join(SERIES))
     }
 }
 

@@ -85,7 +85,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         ));
     }
     let plain = options.plain(configuration);
-    let folder = NewFolder::prepare(&path)?;
+    let mut folder = NewFolder::prepare(&path)?;
     let helper = helper()?;
     let bar = Bar::of_connections(options.connections);
     let run = run::run(&plain, &front_end(&helper, &bar), folder.path());

@@ -77,7 +77,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     // Before the folder is made: it may not exist.
     let of_server = options.command.is_empty();
     let configuration = of_server.then(|| Configuration::find(&options.config)).transpose()?;
-    let folder = NewFolder::prepare(&path)?;
+    let mut folder = NewFolder::prepare(&path)?;
     let (helper, bar) = (helper()?, Bar::of_steps());
     let (fixes, workload) = (options.wanted(), (&options.workload).into());
     let front_end = front_end(&helper, &bar);
