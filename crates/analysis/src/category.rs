@@ -5,6 +5,7 @@
 //! not known.
 
 mod functions;
+mod judged;
 mod paths;
 mod table;
 
@@ -18,6 +19,7 @@ use crate::ratio::Estimated;
 use crate::short_name::is_named;
 
 use functions::of_function_in;
+pub use judged::Judged;
 pub use paths::of_source;
 use paths::of_source_in;
 use table::known;
@@ -73,13 +75,28 @@ fn of_frame(domain: Domain, frame: &Frame<'_>) -> Option<&'static Category> {
 /// The category of a sample: that of its domain where there is only one, such as `rust`, else that
 /// of its stack.
 pub fn of_sample(profile: &Profile, sample: &Sample) -> &'static Category {
+    of_sample_by(profile, sample, |domain| of_frames(profile, sample, domain))
+}
+
+fn of_frames(profile: &Profile, sample: &Sample, domain: Domain) -> &'static Category {
+    let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
+    of_stack(domain, &frames)
+}
+
+/// As [`of_sample`], where `of_stack` says what the stack is for in a domain.
+fn of_sample_by(
+    profile: &Profile,
+    sample: &Sample,
+    of_stack: impl FnOnce(Domain) -> &'static Category,
+) -> &'static Category {
     let domain = domain::of_sample(sample);
     if let Some(category) = domain_tables::of(domain).category {
         return known(category);
     }
-    let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
-    let category = of_stack(domain, &frames);
-    if category.name == "tls.record_buffers" && is_record_layer(&frames[0], profile, sample) {
+    let category = of_stack(domain);
+    if category.name == "tls.record_buffers"
+        && profile.frames(sample).next().is_some_and(|leaf| is_record_layer(&leaf, profile, sample))
+    {
         return known("tls.record_layer");
     }
     category
@@ -130,11 +147,7 @@ pub fn unknown_share(profile: &Profile) -> Estimated {
 
 /// Sets the label [`LABEL`] on every sample.
 pub fn label_categories(profile: &mut Profile) {
-    let categories: Vec<_> =
-        profile.samples().iter().map(|sample| of_sample(profile, sample)).collect();
-    for (sample, category) in profile.samples_mut().iter_mut().zip(categories) {
-        sample.set_label(LABEL, category.name);
-    }
+    Judged::default().label(profile);
 }
 
 #[cfg(test)]

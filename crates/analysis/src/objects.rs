@@ -1,8 +1,9 @@
 //! Live OpenSSL objects, counted from the sites that allocate their structs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use profile::{Frame, Metric, Profile, Sample};
+use contract::Domain;
+use profile::{Frame, LocationId, Metric, Profile, Sample};
 
 use crate::category;
 use crate::domain;
@@ -39,8 +40,14 @@ pub fn objects_in(profile: &Profile, metric: Metric) -> Option<BTreeMap<Object, 
 
 /// Which object the blocks of each sample are the structs of, in the order of the samples.
 pub fn objects_of_samples(profile: &Profile) -> Vec<Option<Object>> {
-    let made: Vec<Option<Made>> =
-        profile.samples().iter().map(|sample| made_at(profile, sample)).collect();
+    // Most leaves make no object, whoever calls them and whatever its size.
+    let mut makes: HashMap<(Domain, LocationId), bool> = HashMap::new();
+    let made = |sample: &Sample| {
+        let (domain, leaf) = (domain::of_sample(sample), sample.stack.first()?);
+        let may = makes.entry((domain, *leaf)).or_insert_with(|| may_make(profile, sample));
+        if *may { made_at(profile, sample) } else { None }
+    };
+    let made: Vec<Option<Made>> = profile.samples().iter().map(made).collect();
     // A maker allocates its struct first and the struct's members after it, so the first line is
     // the struct's. (Size would mislead: a ticket may be larger than the session that holds it.)
     let mut first: BTreeMap<(Object, &str), u32> = BTreeMap::new();
@@ -66,27 +73,43 @@ struct Made {
     by: Option<(&'static str, u32)>,
 }
 
-fn made_at(profile: &Profile, sample: &Sample) -> Option<Made> {
+/// Whether the leaf of a sample's stack makes objects at all.
+fn may_make(profile: &Profile, sample: &Sample) -> bool {
     let tables = domain_tables::of(domain::of_sample(sample));
-    let leaf = profile.frames(sample).next()?;
+    let leaf = profile.frames(sample).next();
+    leaf.is_some_and(|leaf| {
+        maker(tables, &leaf).is_some() || structs(tables, &leaf).next().is_some()
+    })
+}
+
+fn maker(tables: &'static DomainTables, leaf: &Frame<'_>) -> Option<&'static Maker> {
     let function = c_name(leaf.function);
-    let makes = |maker: &&Maker| maker.file == leaf.file && maker.function == function;
-    if let Some(maker) = tables.makers.iter().find(makes) {
-        return Some(Made { object: maker.object, by: Some((maker.function, leaf.line)) });
-    }
-    let named = is_named(leaf.function);
+    tables.makers.iter().find(|maker| maker.file == leaf.file && maker.function == function)
+}
+
+/// The structs that a leaf may allocate.
+fn structs<'a>(
+    tables: &'static DomainTables,
+    leaf: &'a Frame<'_>,
+) -> impl Iterator<Item = &'static Struct> + use<'a> {
+    let (named, function) = (is_named(leaf.function), c_name(leaf.function));
     // A library that was built without file names tells who asked, and how large it is.
     let of_file = |one: &Struct| {
         one.file == leaf.file || (leaf.file.is_empty() && one.asked.names_somebody())
     };
-    let may_be = |one: &&Struct| of_file(one) && (!named || one.functions.contains(&function));
-    // Most leaves make no object, whoever calls them: the rest of their stacks is not looked at.
-    let mut candidates = tables.structs.iter().filter(may_be).peekable();
-    candidates.peek()?;
+    let may_be = move |one: &&Struct| of_file(one) && (!named || one.functions.contains(&function));
+    tables.structs.iter().filter(may_be)
+}
+
+fn made_at(profile: &Profile, sample: &Sample) -> Option<Made> {
+    let tables = domain_tables::of(domain::of_sample(sample));
+    let leaf = profile.frames(sample).next()?;
+    if let Some(maker) = maker(tables, &leaf) {
+        return Some(Made { object: maker.object, by: Some((maker.function, leaf.line)) });
+    }
     let bytes = category::size_of_blocks(profile, sample)?;
-    let frames: Vec<Frame<'_>> = profile.frames(sample).skip(1).collect();
-    candidates
-        .find(|one| one.bytes.contains(&bytes) && one.asked.by(&frames, &leaf, tables))
+    structs(tables, &leaf)
+        .find(|one| one.bytes.contains(&bytes) && one.asked.of(profile, sample, tables))
         .map(|one| Made { object: one.object, by: None })
 }
 
@@ -96,20 +119,21 @@ impl Asked {
         matches!(self, Asked::Near(..) | Asked::NearIfNamed(..))
     }
 
-    /// Whether `frames`, which have called the leaf, are those of somebody who may ask.
-    fn by(&self, frames: &[Frame<'_>], leaf: &Frame<'_>, tables: &DomainTables) -> bool {
+    /// Whether the sample's leaf was called by somebody who may ask.
+    fn of(&self, profile: &Profile, sample: &Sample, tables: &DomainTables) -> bool {
+        let callers = || profile.frames(sample).skip(1);
         let near = |function: &str, calls: usize| {
-            frames.iter().take(calls).any(|frame| c_name(frame.function) == function)
+            callers().take(calls).any(|frame| c_name(frame.function) == function)
         };
         match self {
             Asked::Anybody => true,
             Asked::Near(function, calls) => near(function, *calls),
             Asked::NearIfNamed(function, calls) => {
-                let nameless = || !frames.iter().take(*calls).any(|it| is_named(it.function));
-                near(function, *calls) || (!leaf.file.is_empty() && nameless())
+                let nameless = || !callers().take(*calls).any(|frame| is_named(frame.function));
+                let has_file = profile.frames(sample).next().is_some_and(|it| !it.file.is_empty());
+                near(function, *calls) || (has_file && nameless())
             }
-            Asked::NoneOf(beginning) => !frames
-                .iter()
+            Asked::NoneOf(beginning) => !callers()
                 .filter(|frame| is_named(frame.function))
                 .map(|frame| c_name(frame.function))
                 .find(|name| !tables.decoding.contains(name))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use profile::{Profile, Uncertainty};
 
-use crate::category;
+use crate::category::Judged;
 
 /// One group of memory over time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +47,7 @@ pub struct Groups {
     sums: BTreeMap<&'static str, Vec<Sum>>,
     /// How far off all groups together may be; `None` where all are exact.
     off: Option<Vec<Uncertainty>>,
+    judged: Judged,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +59,7 @@ struct Sum {
 impl Groups {
     /// Nothing at all of those moments.
     pub fn of(moments: usize) -> Groups {
-        Groups { moments, sums: BTreeMap::new(), off: None }
+        Groups { moments, sums: BTreeMap::new(), off: None, judged: Judged::default() }
     }
 
     /// How many moments there are.
@@ -86,8 +87,9 @@ impl Groups {
             }
         }
         let mut own: BTreeMap<&'static str, Vec<Sum>> = BTreeMap::new();
-        for sample in profile.samples() {
-            let group = category::of_sample(profile, sample).group();
+        let categories = self.judged.of_samples(profile);
+        for (sample, category) in profile.samples().iter().zip(categories) {
+            let group = category.group();
             let sums = own.entry(group).or_insert_with(|| vec![Sum::default(); moments.len()]);
             for (sum, value) in sums.iter_mut().zip(&sample.values) {
                 sum.bytes = sum.bytes.saturating_add_signed(*value);

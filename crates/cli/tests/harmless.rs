@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use profile::harmless::is_harmful;
-use profile::{Function, Line, Location, Mapping, Profile, Sample, pprof};
+use profile::{Function, LabelValue, Line, Location, Mapping, Profile, Sample, pprof};
 use program::{path, text, tlsheap, tlsheap_in};
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -42,10 +42,11 @@ fn capture(folder: &Path, bytes: i64) -> PathBuf {
             labels: vec![],
         };
         let tail = if domain == "openssl" { "" } else { ORDERS };
-        sample.set_label("domain", &format!("{domain}{tail}"));
-        sample.set_label("category", &format!("{category}{ORDERS}"));
-        sample.set_label("process", &format!("nginx{ORDERS}/17"));
-        sample.set_label(&format!("key{ORDERS}"), ORDERS);
+        sample.set_label("domain", format!("{domain}{tail}"));
+        sample.set_label("category", format!("{category}{ORDERS}"));
+        sample.set_label("process", format!("nginx{ORDERS}/17"));
+        let key = format!("key{ORDERS}").into();
+        sample.labels.push((key, LabelValue::Text(ORDERS.into())));
         profile.push(sample);
     }
     profile.comments.push(format!("comment{ORDERS}"));

@@ -1,5 +1,7 @@
 //! Profiles for property tests.
 
+use std::borrow::Cow;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -46,7 +48,7 @@ pub(crate) fn profile() -> impl Strategy<Value = Profile> {
 type MappingParts = (u32, u32, String, String);
 type LocationParts = (Option<u8>, u64, Vec<(u8, u32)>);
 type TableParts = (Vec<MappingParts>, Vec<(String, String, String)>, Vec<LocationParts>);
-type SampleParts = (Vec<u8>, Vec<i64>, Vec<(String, LabelValue)>);
+type SampleParts = (Vec<u8>, Vec<i64>, Vec<(Cow<'static, str>, LabelValue)>);
 
 fn add_samples(profile: &mut Profile, tables: TableParts, samples: Vec<SampleParts>) {
     let (mappings, functions, locations) = tables;
@@ -84,12 +86,12 @@ fn add_samples(profile: &mut Profile, tables: TableParts, samples: Vec<SamplePar
     }
 }
 
-fn label() -> impl Strategy<Value = (String, LabelValue)> {
+fn label() -> impl Strategy<Value = (Cow<'static, str>, LabelValue)> {
     let value = prop_oneof![
-        "[a-z.]{1,8}".prop_map(LabelValue::Text),
+        "[a-z.]{1,8}".prop_map(|text| LabelValue::Text(text.into())),
         (any::<i64>(), name()).prop_map(|(number, unit)| LabelValue::Number(number, unit)),
     ];
-    ("[a-z]{1,4}", value)
+    ("[a-z]{1,4}".prop_map(Cow::Owned), value)
 }
 
 /// All that a profile says, with every handle resolved: equal exactly when two profiles say the

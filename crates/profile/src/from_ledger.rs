@@ -1,12 +1,14 @@
 //! A profile of what a recorder counted in its ledger.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use contract::{Domain, Source, labels};
 use ledger::{Counts, Sampling, Site, Snapshot};
 
 use crate::domain_tables;
+use crate::named::{Named, NamedStack};
 use crate::symbols::{AddressKind, AddressSpace, Symbols};
 use crate::{Frame, Function, FunctionId, Line, Location, LocationId, Metric, Profile, Sample};
 
@@ -71,11 +73,15 @@ struct Kind<'a> {
 }
 
 struct Builder<'a> {
+    /// What is known of this process's stacks, and the tables of the profile.
+    named: Named,
     profile: Profile,
     space: AddressSpace<'a>,
     /// Where in `samples` a stack is, of a kind.
-    by_stack: HashMap<(Kind<'a>, Vec<LocationId>), usize>,
-    samples: Vec<Sample>,
+    by_stack: HashMap<(Kind<'a>, NamedStack), usize>,
+    samples: Vec<(NamedStack, Sample)>,
+    /// The texts of labels.
+    words: HashMap<&'a str, Arc<str>>,
     /// What OpenSSLs are called in labels.
     openssls: &'a [(Source, String)],
 }
@@ -85,8 +91,17 @@ impl<'a> Builder<'a> {
         profile.time_nanos = i64::try_from(snapshot.started_nanos).unwrap_or(0);
         profile.sampling = snapshot.sampling;
         profile.comments.extend(snapshot.sampling.map(how_sampled));
-        let space = symbols.address_space(Some(snapshot.pid), &snapshot.modules);
-        Builder { profile, space, by_stack: HashMap::new(), samples: Vec::new(), openssls: &[] }
+        let pid = snapshot.pid;
+        // Code that a process has compiled is its own.
+        let mut named = if symbols.has_perf_map(pid) {
+            Named::default()
+        } else {
+            symbols.alike.take(&snapshot.modules)
+        };
+        let found = std::mem::take(&mut named.found);
+        let space = symbols.address_space_with(Some(pid), &snapshot.modules, found);
+        let (by_stack, samples, words) = (HashMap::new(), Vec::new(), HashMap::new());
+        Builder { named, profile, space, by_stack, samples, words, openssls: &[] }
     }
 
     fn build(mut self, snapshot: &Snapshot) -> Profile {
@@ -97,13 +112,21 @@ impl<'a> Builder<'a> {
             let frame = self.named_frame(DROPPED_SITES);
             // Which source they had was dropped with them.
             let kind = Kind { domain: Domain::Openssl, openssl: None, block_bytes: 0 };
-            self.add(kind, vec![frame], values_of(&snapshot.statistics.dropped).to_vec());
+            let stack = self.named.stack(vec![frame]);
+            self.add(kind, stack, values_of(&snapshot.statistics.dropped).to_vec());
         }
         self.finish()
     }
 
     fn add_site(&mut self, site: &Site, values: Vec<i64>) {
-        let stack = self.stack(site);
+        let stack = self.named.of_site(site).unwrap_or_else(|| {
+            let stack = self.stack(site);
+            if site.stack.iter().all(|address| self.space.is_code(*address)) {
+                self.named.name_site(site, stack)
+            } else {
+                self.named.stack(stack)
+            }
+        });
         let openssl = self.openssls.iter().find(|(source, _)| *source == site.source);
         let kind = Kind {
             domain: site.source.domain,
@@ -113,24 +136,26 @@ impl<'a> Builder<'a> {
         self.add(kind, stack, values);
     }
 
-    fn add(&mut self, kind: Kind<'a>, stack: Vec<LocationId>, values: Vec<i64>) {
+    fn add(&mut self, kind: Kind<'a>, stack: NamedStack, values: Vec<i64>) {
         let key = (kind, stack);
         if let Some(at) = self.by_stack.get(&key) {
-            for (sum, value) in self.samples[*at].values.iter_mut().zip(values) {
+            for (sum, value) in self.samples[*at].1.values.iter_mut().zip(values) {
                 *sum = sum.saturating_add(value);
             }
             return;
         }
-        let mut sample = Sample { stack: key.1.clone(), values, labels: Vec::new() };
+        let locations = self.named.locations(stack).to_vec();
+        let mut sample = Sample { stack: locations, values, labels: Vec::with_capacity(4) };
         if self.profile.sampling.is_some() && kind.block_bytes != 0 {
             sample.set_block_bytes(kind.block_bytes);
         }
-        sample.set_label(labels::DOMAIN, kind.domain.word());
+        let mut word = |text| Arc::clone(self.words.entry(text).or_insert_with(|| text.into()));
+        sample.set_label(labels::DOMAIN, word(kind.domain.word()));
         if let Some(openssl) = kind.openssl {
-            sample.set_label(labels::OPENSSL, openssl);
+            sample.set_label(labels::OPENSSL, word(openssl));
         }
         self.by_stack.insert(key, self.samples.len());
-        self.samples.push(sample);
+        self.samples.push((stack, sample));
     }
 
     /// The stack of a site: wrappers off, OpenSSL's own line at its leaf.
@@ -138,14 +163,14 @@ impl<'a> Builder<'a> {
         let mut addresses = site.stack.iter();
         let mut stack = Vec::with_capacity(site.stack.len() + 1);
         for address in addresses.by_ref() {
-            let id = self.space.location(&mut self.profile, *address, AddressKind::Return);
+            let id = self.space.location(&mut self.named.profile, *address, AddressKind::Return);
             if let Some(leaf) = self.without_wrappers(id, site.source.domain) {
                 stack.push(self.with_own_line(leaf, site));
                 break;
             }
         }
         for address in addresses {
-            stack.push(self.space.location(&mut self.profile, *address, AddressKind::Return));
+            stack.push(self.space.location(&mut self.named.profile, *address, AddressKind::Return));
         }
         if stack.is_empty() {
             let function = self.named_function(NO_STACK);
@@ -160,9 +185,10 @@ impl<'a> Builder<'a> {
 
     /// The location without the wrappers in it; `None` when nothing else is in it.
     fn without_wrappers(&self, id: LocationId, domain: Domain) -> Option<Location> {
-        let location = self.profile.location_of(id);
+        let location = self.named.profile.location_of(id);
         let is_wrapper = |line: &&Line| {
-            let Function { name: function, file, .. } = self.profile.function_of(line.function);
+            let Function { name: function, file, .. } =
+                self.named.profile.function_of(line.function);
             let frame = Frame { function, file, line: line.line, address: location.address };
             (domain_tables::of(domain).is_wrapper)(&frame)
         };
@@ -177,22 +203,22 @@ impl<'a> Builder<'a> {
     fn with_own_line(&mut self, mut location: Location, site: &Site) -> LocationId {
         if let Some(file) = &site.file {
             let innermost = location.lines.first().map(|line| line.function);
-            let mut function =
-                innermost.map_or_else(Function::default, |id| self.profile.function_of(id).clone());
+            let mut function = innermost
+                .map_or_else(Function::default, |id| self.named.profile.function_of(id).clone());
             function.file = (domain_tables::of(site.source.domain).source_path)(file);
             // A build without file names passes an empty one, and then the line means nothing.
             let line = if file.is_empty() { 0 } else { site.line };
-            let line = Line { function: self.profile.function(function), line };
+            let line = Line { function: self.named.profile.function(function), line };
             match location.lines.first_mut() {
                 Some(first) => *first = line,
                 None => location.lines.push(line),
             }
         }
-        self.profile.location(location)
+        self.named.profile.location(location)
     }
 
     fn named_function(&mut self, name: &str) -> FunctionId {
-        self.profile.function(Function {
+        self.named.profile.function(Function {
             name: name.to_owned(),
             system_name: name.to_owned(),
             file: String::new(),
@@ -202,20 +228,25 @@ impl<'a> Builder<'a> {
     fn named_frame(&mut self, name: &str) -> LocationId {
         let function = self.named_function(name);
         let lines = vec![Line { function, line: 0 }];
-        self.profile.location(Location { lines, ..Location::default() })
+        self.named.profile.location(Location { lines, ..Location::default() })
     }
 
     fn finish(self) -> Profile {
-        let Builder { mut profile, samples, .. } = self;
+        let Builder { mut named, mut profile, space, samples, .. } = self;
+        let (symbols, found) = space.leave();
+        named.found = found;
+        profile.tables = named.tables();
+        named.put_in_order(compare_frames);
         let heaviest_first = profile.column(Metric::InuseSpace);
         let mut samples = samples;
-        samples.sort_by(|a, b| {
-            let weight = |sample: &Sample| heaviest_first.map(|column| sample.values[column]);
-            weight(b).cmp(&weight(a)).then_with(|| compare_frames(&profile, a, b))
+        samples.sort_by_key(|(stack, sample)| {
+            let weight = heaviest_first.map(|column| sample.values[column]);
+            (Reverse(weight), named.place(*stack))
         });
-        for sample in samples {
+        for (_, sample) in samples {
             profile.push(sample);
         }
+        symbols.alike.give_back(named);
         profile
     }
 }
@@ -247,11 +278,11 @@ fn values_of(counts: &Counts) -> [i64; 6] {
 
 /// How samples of equal weight are ordered. The module offsets in unnamed frames and the lines do
 /// not depend on where the process was loaded; the address only comes last.
-fn compare_frames(profile: &Profile, one: &Sample, other: &Sample) -> Ordering {
-    let pairs = one.stack.iter().zip(&other.stack);
+fn compare_frames(profile: &Profile, one: &[LocationId], other: &[LocationId]) -> Ordering {
+    let pairs = one.iter().zip(other);
     // What is the same location in both has the same frames.
     let same = pairs.take_while(|(one, other)| one == other).count();
-    frame_keys(profile, &one.stack[same..]).cmp(frame_keys(profile, &other.stack[same..]))
+    frame_keys(profile, &one[same..]).cmp(frame_keys(profile, &other[same..]))
 }
 
 fn frame_keys<'a>(

@@ -37,6 +37,7 @@ pub mod harmless;
 pub mod jemalloc_heap;
 mod merge;
 mod model;
+mod named;
 pub mod openssl_wrappers;
 pub mod pprof;
 mod read_any;
@@ -45,6 +46,7 @@ pub mod smaps;
 pub mod source_path;
 pub mod speedscope;
 pub mod symbols;
+mod tables;
 mod text_lines;
 mod uncertainty;
 
@@ -52,7 +54,7 @@ pub use error::{Position, ReadError};
 pub use ledger::{Sampling, Uncertainty};
 
 pub use from_ledger::{DROPPED_SITES, TRUNCATED, from_ledger, from_ledger_with, from_recording};
-pub use merge::merge;
+pub use merge::{Merged, merge};
 pub use model::*;
 pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any};
 pub use symbols::{Symbolisation, Symbols};

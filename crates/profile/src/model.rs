@@ -3,8 +3,12 @@
 //! The shape is that of pprof's protobuf, our native format, with handles instead of ids: a
 //! [`Sample`] names its frames through [`LocationId`]s of the same [`Profile`].
 
-use indexmap::IndexSet;
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use ledger::Sampling;
+
+use crate::tables::Tables;
 
 /// What one value column counts, in pprof's spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,8 +143,8 @@ pub struct Location {
 /// A label's value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LabelValue {
-    /// A word.
-    Text(String),
+    /// A word, which thousands of samples have in common.
+    Text(Arc<str>),
     /// A number with its unit, which may be empty.
     Number(i64, String),
 }
@@ -157,27 +161,27 @@ pub struct Sample {
     /// One value per sample type of the profile.
     pub values: Vec<i64>,
     /// Labels such as `domain` and `category`, in order of their keys.
-    pub labels: Vec<(String, LabelValue)>,
+    pub labels: Vec<(Cow<'static, str>, LabelValue)>,
 }
 
 impl Sample {
     /// The text of the label `key`.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.iter().find_map(|(k, v)| match v {
-            LabelValue::Text(text) if k == key => Some(text.as_str()),
+            LabelValue::Text(text) if k == key => Some(&**text),
             _ => None,
         })
     }
 
     /// Sets the text label `key`, replacing what it held.
-    pub fn set_label(&mut self, key: &str, text: &str) {
-        self.put_label(key, LabelValue::Text(text.to_owned()));
+    pub fn set_label(&mut self, key: &'static str, text: impl Into<Arc<str>>) {
+        self.put_label(key, LabelValue::Text(text.into()));
     }
 
-    fn put_label(&mut self, key: &str, value: LabelValue) {
-        self.labels.retain(|(k, _)| k != key);
-        let at = self.labels.partition_point(|(k, _)| k.as_str() < key);
-        self.labels.insert(at, (key.to_owned(), value));
+    fn put_label(&mut self, key: &'static str, value: LabelValue) {
+        let at = self.labels.partition_point(|(k, _)| &**k < key);
+        let end = self.labels[at..].iter().take_while(|(k, _)| k == key).count() + at;
+        self.labels.splice(at..end, [(Cow::Borrowed(key), value)]);
     }
 
     /// The size of each block, in a sample whose values are estimates: see [`Profile::sampling`].
@@ -215,9 +219,7 @@ pub struct Frame<'a> {
 pub struct Profile {
     sample_types: Vec<ValueType>,
     default_sample_type: Option<usize>,
-    mappings: IndexSet<Mapping>,
-    functions: IndexSet<Function>,
-    locations: IndexSet<Location>,
+    pub(crate) tables: Tables,
     samples: Vec<Sample>,
     /// How blocks were chosen to be counted: the values of samples that know the size of their
     /// blocks are estimates then. `None` where nothing was chosen by the recorder.
@@ -287,49 +289,55 @@ impl Profile {
         self.samples.iter().fold(0, |sum: i64, sample| sum.saturating_add(sample.values[column]))
     }
 
+    /// Profiles with the same number have the same handles: what is known of one's stack holds for
+    /// the same stack of the other. `None` where nothing is known of others.
+    pub fn kin(&self) -> Option<u64> {
+        self.tables.kin()
+    }
+
     /// Interns a mapping.
     pub fn mapping(&mut self, mapping: Mapping) -> MappingId {
-        MappingId(self.mappings.insert_full(mapping).0 as u32)
+        self.tables.add_mapping(mapping)
     }
 
     /// Interns a function.
     pub fn function(&mut self, function: Function) -> FunctionId {
-        FunctionId(self.functions.insert_full(function).0 as u32)
+        self.tables.add_function(function)
     }
 
     /// Interns a location.
     pub fn location(&mut self, location: Location) -> LocationId {
-        LocationId(self.locations.insert_full(location).0 as u32)
+        self.tables.add_location(location)
     }
 
     /// The mapping behind a handle.
     pub fn mapping_of(&self, id: MappingId) -> &Mapping {
-        &self.mappings[id.0 as usize]
+        &self.tables.mappings()[id.0 as usize]
     }
 
     /// The function behind a handle.
     pub fn function_of(&self, id: FunctionId) -> &Function {
-        &self.functions[id.0 as usize]
+        &self.tables.functions()[id.0 as usize]
     }
 
     /// The location behind a handle.
     pub fn location_of(&self, id: LocationId) -> &Location {
-        &self.locations[id.0 as usize]
+        &self.tables.locations()[id.0 as usize]
     }
 
     /// All mappings, in the order of their handles.
     pub fn mappings(&self) -> impl ExactSizeIterator<Item = &Mapping> {
-        self.mappings.iter()
+        self.tables.mappings().iter()
     }
 
     /// All functions, in the order of their handles.
     pub fn functions(&self) -> impl ExactSizeIterator<Item = &Function> {
-        self.functions.iter()
+        self.tables.functions().iter()
     }
 
     /// All locations, in the order of their handles.
     pub fn locations(&self) -> impl ExactSizeIterator<Item = &Location> {
-        self.locations.iter()
+        self.tables.locations().iter()
     }
 
     /// The frames of a sample, innermost first, inlined functions as frames of their own. A

@@ -20,7 +20,6 @@ const EXPECTED: &str =
 
 /// What a file holds.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for a whole file")]
 pub enum Content {
     /// A profile, from whatever format.
     Profile(Profile),

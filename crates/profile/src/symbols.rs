@@ -21,6 +21,7 @@ mod readable_name;
 mod rust_module;
 
 pub use self::address_space::{AddressKind, AddressSpace};
+pub(crate) use self::address_space::{Found, code};
 pub use self::elf::{Elf, ElfError, MAX_MODULE_BYTES};
 pub use self::frame::SymbolFrame;
 pub use self::lookup::{Symbolisation, Symbols};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 
 use contract::NO_LEDGER;
 use ledger::{Coverage, Found, Snapshot};
@@ -83,7 +84,9 @@ fn sandboxes(processes: &Processes) -> Option<String> {
 }
 
 /// Children that had no way to make a ledger.
-fn unrecorded_children((_, ledger, coverage): (&Path, &Snapshot, &Coverage)) -> Option<String> {
+fn unrecorded_children(
+    (_, ledger, coverage): (&Path, &Arc<Snapshot>, &Coverage),
+) -> Option<String> {
     let children = match ledger.statistics.unrecorded_children {
         0 => return None,
         1 => "1 process".to_owned(),
@@ -97,7 +100,7 @@ fn unrecorded_children((_, ledger, coverage): (&Path, &Snapshot, &Coverage)) -> 
 }
 
 /// A process whose ledger has taken nothing of what there was to count.
-fn uncounted((_, ledger, coverage): (&Path, &Snapshot, &Coverage)) -> Option<String> {
+fn uncounted((_, ledger, coverage): (&Path, &Arc<Snapshot>, &Coverage)) -> Option<String> {
     let lost = ledger.statistics.untracked_blocks;
     (lost > 0 && ledger.totals().alloc_blocks == 0).then(|| {
         format!(

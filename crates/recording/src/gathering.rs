@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
+use analysis::category::Judged;
 use analysis::objects::{Object, objects};
 use analysis::ssl_object_share::SslObjectShare;
 use capture::json::interval::of_any_bytes;
@@ -18,7 +19,7 @@ use capture::records::recording::{
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
-use profile::{Profile, Symbols, merge};
+use profile::{Merged, Profile, Symbols};
 
 use crate::looks::Cost;
 use crate::memory::{Memory, Seen};
@@ -39,7 +40,7 @@ pub(crate) fn gather(
 ) -> Capture {
     let last: Ledgers = at_end
         .recorded()
-        .map(|(path, snapshot, _)| (path.to_owned(), Arc::new(snapshot.clone())))
+        .map(|(path, snapshot, _)| (path.to_owned(), Arc::clone(snapshot)))
         .collect();
     let captured = observed.moments.captured.as_ref();
     let ledgers = captured.map_or(&last, |moment| &moment.ledgers);
@@ -151,11 +152,11 @@ struct Gathered {
 }
 
 fn processes(ledgers: &Ledgers, at_end: &Processes, symbols: &mut Symbols) -> Gathered {
-    let mut gathered =
-        Gathered { whole: Profile::of_heap(), records: Vec::new(), profiles: Vec::new() };
+    let (mut records, mut profiles) = (Vec::new(), Vec::new());
+    let (mut whole, mut judged) = (Merged::new(Profile::of_heap()), Judged::default());
     let mut names = Names::default();
     let ends: HashMap<&Path, (&Snapshot, &Coverage)> =
-        at_end.recorded().map(|(path, end, coverage)| (path, (end, coverage))).collect();
+        at_end.recorded().map(|(path, end, coverage)| (path, (&**end, coverage))).collect();
     for (path, snapshot) in profiles::in_order(ledgers) {
         // A ledger that could be read before can be read at the end; if not, that is a problem
         // that has been said, and the process has no name.
@@ -164,13 +165,13 @@ fn processes(ledgers: &Ledgers, at_end: &Processes, symbols: &mut Symbols) -> Ga
             Some((end, coverage)) => (*end, (*coverage).clone()),
             None => (snapshot, Coverage::default()),
         };
-        let profile = profiles::of_process(snapshot, &coverage, symbols);
+        let profile = profiles::of_process(snapshot, &coverage, symbols, &mut judged);
         let name = names.of_process(snapshot.pid);
-        merge(&mut gathered.whole, &profile);
-        gathered.records.push(process_record(name.clone(), snapshot, &coverage, end));
-        gathered.profiles.push((name, profile));
+        whole.add(&profile);
+        records.push(process_record(name.clone(), snapshot, &coverage, end));
+        profiles.push((name, profile));
     }
-    gathered
+    Gathered { whole: whole.finish(), records, profiles }
 }
 
 /// A name for each process's profile: a process that calls exec keeps its id.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use contract::NO_LEDGER;
 use ledger::{Coverage, Snapshot};
@@ -13,7 +14,7 @@ use crate::ledger_folder::{self, Files};
 #[derive(Clone, Debug)]
 pub struct Process {
     /// What it counted; `None` when it never allocated in an OpenSSL.
-    pub ledger: Option<(PathBuf, Snapshot)>,
+    pub ledger: Option<(PathBuf, Arc<Snapshot>)>,
     /// The user it was when it made its ledger.
     pub user: Option<u32>,
     /// What was found in it, and how it was got into.
@@ -31,7 +32,7 @@ pub struct Processes {
 
 impl Processes {
     /// Processes that counted something, in order of their beginnings.
-    pub fn recorded(&self) -> impl Iterator<Item = (&Path, &Snapshot, &Coverage)> {
+    pub fn recorded(&self) -> impl Iterator<Item = (&Path, &Arc<Snapshot>, &Coverage)> {
         self.all.iter().filter_map(|process| {
             let (path, snapshot) = process.ledger.as_ref()?;
             Some((path.as_path(), snapshot, &process.coverage))
@@ -54,7 +55,7 @@ pub(crate) fn read(
             Ok((snapshot, owner)) => processes.all.push(Process {
                 coverage: coverage_beside(path, snapshot.pid, &mut processes.problems),
                 user: Some(owner),
-                ledger: Some((path.clone(), snapshot)),
+                ledger: Some((path.clone(), Arc::new(snapshot))),
             }),
             // The file is no ledger until its header is complete: a process that was killed, or is
             // read, at that very moment has counted nothing.

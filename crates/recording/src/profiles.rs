@@ -1,37 +1,44 @@
 //! Profiles of recorded processes, with names and categories.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use analysis::category::label_categories;
+use analysis::category::Judged;
 use analysis::process;
 use ledger::{Coverage, Snapshot};
-use profile::{Profile, Symbols, from_recording, merge};
+use profile::{Merged, Profile, Symbols, from_recording};
 
 use crate::ledger_folder;
 use crate::watch::Ledgers;
 
-/// The profile of one process. Each sample says which process it is of.
-pub fn of_process(snapshot: &Snapshot, coverage: &Coverage, symbols: &mut Symbols) -> Profile {
+/// The profile of one process. Each sample says which process it is of. `judged` knows the stacks
+/// of the processes before.
+pub fn of_process(
+    snapshot: &Snapshot,
+    coverage: &Coverage,
+    symbols: &mut Symbols,
+    judged: &mut Judged,
+) -> Profile {
     let mut profile = from_recording(snapshot, symbols, &coverage.openssl_names());
-    label_categories(&mut profile);
+    judged.label(&mut profile);
     let program = coverage.program.rsplit('/').next().unwrap_or_default();
-    let label = format!("{} {program}", snapshot.pid);
+    let label: Arc<str> = format!("{} {program}", snapshot.pid).into();
     for sample in profile.samples_mut() {
-        sample.set_label(process::LABEL, &label);
+        sample.set_label(process::LABEL, Arc::clone(&label));
     }
     profile
 }
 
 /// The profile of all processes.
 pub fn merged(ledgers: &Ledgers, symbols: &mut Symbols) -> Profile {
-    let mut whole = Profile::of_heap();
+    let (mut whole, mut judged) = (Merged::new(Profile::of_heap()), Judged::default());
     for (path, snapshot) in in_order(ledgers) {
         // Without the file, a process has an id and no name.
         let coverage =
             ledger_folder::coverage(&path.with_extension("coverage")).unwrap_or_default();
-        merge(&mut whole, &of_process(snapshot, &coverage, symbols));
+        whole.add(&of_process(snapshot, &coverage, symbols, &mut judged));
     }
-    whole
+    whole.finish()
 }
 
 /// The processes in order of their beginnings.

@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::path::Path;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use capture::records::recording::Recording;
 use capture::records::run::RunRecord;
@@ -36,29 +37,35 @@ pub enum FolderError {
 /// there: profiles, memory over time, `run.json`, and pictures of the first two.
 pub fn write(capture: &Capture, path: &Path) -> Result<(), FolderError> {
     let put = |name: &str, bytes: &[u8]| whole_file::write(&path.join(name), bytes);
-    let (picture, title) = match &capture.known {
-        Known::Run(record) => (flame_of_run(capture, record)?, title_of_run(capture, record)),
-        Known::Recording(record) => {
-            (flame_of_recording(capture, record)?, title_of_recording(capture, record))
+    let moments = capture.moments();
+    let processes = moments.map_or(&[][..], |moments| &moments.processes);
+    std::thread::scope(|scope| {
+        let picture = scope.spawn(|| {
+            let picture = match &capture.known {
+                Known::Run(record) => flame_of_run(capture, record)?,
+                Known::Recording(record) => flame_of_recording(capture, record)?,
+                _ => None,
+            };
+            Ok(picture.map_or(Ok(()), |svg| put(folder::FLAME, &svg))?)
+        });
+        let profiles = [
+            (folder::BASELINE, capture.baseline.as_ref()),
+            (folder::HEAP, Some(&capture.profile)),
+            (folder::CLOSED, moments.and_then(|moments| moments.closed.as_ref())),
+        ];
+        let write = |name: &str, profile: &Profile| put(name, &pprof::write(profile));
+        let profiles = profiles.map(|(name, profile)| {
+            scope.spawn(move || Ok(profile.map_or(Ok(()), |profile| write(name, profile))?))
+        });
+        let each = write_each(scope, processes, write);
+        if let Some(table) = moments.and_then(|moments| moments.timeline.as_ref()) {
+            write_timeline(table, path, &title_of(capture))?;
         }
-        _ => (None, capture.name.clone()),
-    };
-    if let Some(baseline) = &capture.baseline {
-        put(folder::BASELINE, &pprof::write(baseline))?;
-    }
-    put(folder::HEAP, &pprof::write(&capture.profile))?;
-    if let Some(moments) = capture.moments() {
-        write_each(&moments.processes, |name, profile| put(name, &pprof::write(profile)))?;
-        if let Some(closed) = &moments.closed {
-            put(folder::CLOSED, &pprof::write(closed))?;
-        }
-        if let Some(table) = &moments.timeline {
-            write_timeline(table, path, &title)?;
-        }
-    }
-    if let Some(svg) = picture {
-        put(folder::FLAME, &svg)?;
-    }
+        [picture].into_iter().chain(profiles).chain(each).try_for_each(|part| match part.join() {
+            Ok(written) => written,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })?;
     let record = path.join(folder::RUN);
     match &capture.known {
         Known::Run(run) => whole_file::write_json(&record, run)?,
@@ -75,25 +82,19 @@ pub fn write(capture: &Capture, path: &Path) -> Result<(), FolderError> {
 /// Writers at least: most of their time they wait for the disk.
 const WRITERS: usize = 4;
 
-/// Calls `write` for each profile, on several threads: a program may have had thousands of
+/// Has `write` called for each profile, on several threads: a program may have had thousands of
 /// processes. Of several errors it is the first one's in the profiles' order.
-fn write_each(
-    profiles: &[(String, Profile)],
-    write: impl Fn(&str, &Profile) -> Result<(), CaptureError> + Sync,
-) -> Result<(), CaptureError> {
+fn write_each<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    profiles: &'env [(String, Profile)],
+    write: impl Fn(&str, &Profile) -> Result<(), CaptureError> + Copy + Send + 'scope,
+) -> Vec<ScopedJoinHandle<'scope, Result<(), FolderError>>> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).max(WRITERS);
     let part = profiles.len().div_ceil(threads).max(1);
-    let write = &write;
-    std::thread::scope(|scope| {
-        let parts = profiles.chunks(part).map(|part| {
-            scope.spawn(move || part.iter().try_for_each(|(name, profile)| write(name, profile)))
-        });
-        let parts: Vec<_> = parts.collect();
-        parts.into_iter().try_for_each(|part| match part.join() {
-            Ok(written) => written,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
-    })
+    let parts = profiles.chunks(part).map(|part| {
+        scope.spawn(move || Ok(part.iter().try_for_each(|(name, profile)| write(name, profile))?))
+    });
+    parts.collect()
 }
 
 /// Writes `timeline.csv`, and the picture unless there is too little to draw.
@@ -104,6 +105,14 @@ fn write_timeline(table: &Table, path: &Path, title: &str) -> Result<(), FolderE
         whole_file::write(&path.join(folder::TIMELINE_PICTURE), svg.as_bytes())?;
     }
     Ok(())
+}
+
+fn title_of(capture: &Capture) -> String {
+    match &capture.known {
+        Known::Run(record) => title_of_run(capture, record),
+        Known::Recording(record) => title_of_recording(capture, record),
+        _ => capture.name.clone(),
+    }
 }
 
 fn title_of_run(capture: &Capture, record: &RunRecord) -> String {

@@ -26,12 +26,13 @@ impl Colours {
         // What stacks have in common is looked at once.
         let mut of_locations: HashMap<LocationId, u64> = HashMap::new();
         let mut of_leaves: HashMap<(LocationId, &str), u64> = HashMap::new();
-        for sample in profile.samples() {
+        let categories = category::Judged::default().of_samples(profile);
+        for (sample, category) in profile.samples().iter().zip(categories) {
             let value = u64::try_from(sample.values[column]).unwrap_or_default();
             if value == 0 {
                 continue;
             }
-            let group = category::of_sample(profile, sample).group();
+            let group = category.group();
             let add = |sum: &mut u64| *sum = sum.saturating_add(value);
             add(colours.groups.entry(group).or_default());
             for id in &sample.stack {

@@ -58,10 +58,10 @@ fn with_named_addresses(snapshot: &Snapshot) -> Profile {
                     system_name: (*name).to_owned(),
                     file: "from/symbols.c".to_owned(),
                 };
-                Line { function: builder.profile.function(function), line: 5 }
+                Line { function: builder.named.profile.function(function), line: 5 }
             })
             .collect();
-        let id = builder.profile.location(Location { mapping: None, address, lines });
+        let id = builder.named.profile.location(Location { mapping: None, address, lines });
         builder.space.remember(address, AddressKind::Return, id);
     }
     builder.build(snapshot)
@@ -169,6 +169,49 @@ fn what_was_dropped_is_a_sample_of_its_own() {
     assert_eq!(profile.samples()[0].values, [1, 1_000, 2, 2_000, 1, 1_001]);
 }
 
+#[test]
+fn processes_with_the_same_files_share_what_was_named() {
+    let module = |start| ledger::Module {
+        start,
+        end: start + 100,
+        file_offset: 0,
+        executable: true,
+        path: "/no/such/file".to_owned(),
+    };
+    // Each has a file of its own as well, without code.
+    let own = |start| ledger::Module { executable: false, ..module(start) };
+    let process = |pid: u32, start, sites| {
+        let modules = vec![module(start), own(9_000 + 100 * u64::from(pid))];
+        Snapshot { pid, modules, ..snapshot(sites) }
+    };
+    let one = site(Some("ssl/a.c"), 7, &[1_001, 1_002], 5);
+    let other = site(Some("ssl/b.c"), 8, &[1_003], 9);
+    let mut symbols = Symbols::new();
+    let mut of = |snapshot: &Snapshot| from_ledger(snapshot, &mut symbols);
+    let first = of(&process(1, 1_000, vec![one.clone()]));
+    let second = of(&process(2, 1_000, vec![other.clone(), one.clone()]));
+    let moved = of(&process(3, 2_000, vec![one.clone()]));
+    assert!(first.kin().is_some());
+    assert_eq!(first.kin(), second.kin());
+    assert_ne!(first.kin(), moved.kin());
+    assert_eq!(first.samples()[0].stack, second.samples()[1].stack);
+    // As if each had been alone.
+    for (profile, sites) in [(&first, vec![one.clone()]), (&second, vec![one, other])] {
+        let alone = from_ledger(&process(9, 1_000, sites), &mut Symbols::new());
+        assert_eq!(stacks(profile), stacks(&alone));
+        assert_eq!(crate::pprof::write(profile), crate::pprof::write(&alone));
+    }
+    // A perf map is one process's own.
+    let map = crate::symbols::PerfMap::parse("map", b"3eb 1 compiled\n").expect("sound");
+    symbols.add_perf_map(2, map);
+    let compiled =
+        Snapshot { modules: Vec::new(), ..process(2, 1_000, vec![site(None, 0, &[1_004], 1)]) };
+    let named = from_ledger(&compiled, &mut symbols);
+    assert_eq!((stacks(&named), named.kin()), (vec![vec!["compiled :0".to_owned()]], None));
+    let unnamed = from_ledger(&Snapshot { pid: 1, ..compiled }, &mut symbols);
+    assert_eq!(stacks(&unnamed), [["[JIT] :0"]]);
+}
+
 fn any_counts() -> impl Strategy<Value = Counts> {
     vec(0..1_u64 << 40, 6).prop_map(|n| Counts {
         inuse_blocks: n[0],
@@ -227,7 +270,7 @@ proptest! {
         let profile = with_named_addresses(&snapshot);
         let totals: Vec<i64> = (0..6).map(|column| profile.total(column)).collect();
         prop_assert_eq!(totals, values_of(&snapshot.totals()).to_vec());
-        prop_assert!(profile.samples().is_sorted_by_key(|s| std::cmp::Reverse(s.values[1])));
+        prop_assert!(profile.samples().is_sorted_by_key(|s| Reverse(s.values[1])));
     }
 
     #[test]

@@ -368,7 +368,7 @@ impl Reader<'_> {
             .ok_or_else(|| source.malformed(at, SUMS_IN_RANGE, "a larger one"))?;
         let lists = size_of::<LocationId>() * sample.location_id.len()
             + size_of::<i64>() * sample.value.len()
-            + size_of::<(String, LabelValue)>() * sample.label.len();
+            + size_of::<(Cow<'static, str>, LabelValue)>() * sample.label.len();
         self.tables.room.take(lists as u64 + ENTRY, source.name)?;
         let mut stack = Vec::with_capacity(sample.location_id.len());
         for id in &sample.location_id {
@@ -386,7 +386,7 @@ impl Reader<'_> {
             self.tables.make_room_for_texts(at, texts)?;
             labels.push(self.label(at, label)?);
         }
-        labels.sort_by(|(a, _): &(String, _), (b, _)| a.cmp(b)); // stable: equal keys keep order
+        labels.sort_by(|(a, _): &(Cow<'static, str>, _), (b, _)| a.cmp(b)); // stable: equal keys keep order
         let mut values = sample.value;
         // It has grown as it was decoded.
         values.shrink_to_fit();
@@ -394,7 +394,11 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn label(&self, at: u64, label: &proto::Label) -> Result<(String, LabelValue), ReadError> {
+    fn label(
+        &self,
+        at: u64,
+        label: &proto::Label,
+    ) -> Result<(Cow<'static, str>, LabelValue), ReadError> {
         let key = self.tables.string(at, label.key)?;
         if key.is_empty() {
             return Err(self.tables.source.malformed(at, "a label with a key", "one without"));
@@ -403,8 +407,8 @@ impl Reader<'_> {
             let unit = self.tables.string(at, label.number_unit)?;
             LabelValue::Number(label.number, unit.to_owned())
         } else {
-            LabelValue::Text(self.tables.string(at, label.text)?.to_owned())
+            LabelValue::Text(self.tables.string(at, label.text)?.into())
         };
-        Ok((key.to_owned(), value))
+        Ok((Cow::Owned(key.to_owned()), value))
     }
 }

@@ -248,8 +248,8 @@ fn what_is_written_satisfies_the_strictest_stores() {
     let used = profile.function(Function { name: "used".into(), ..Function::default() });
     let used = profile.location(location(Line { function: used, line: 2 }));
     let labels = vec![
-        (String::new(), LabelValue::Text("keyless".into())),
-        ("empty".into(), LabelValue::Text(String::new())),
+        ("".into(), LabelValue::Text("keyless".into())),
+        ("empty".into(), LabelValue::Text("".into())),
     ];
     profile.push(Sample { stack: vec![used], values: vec![1; 6], labels });
 

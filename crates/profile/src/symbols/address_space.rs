@@ -14,7 +14,15 @@ pub struct AddressSpace<'a> {
     pid: Option<u32>,
     /// In order of their start addresses.
     modules: Vec<&'a Module>,
-    /// Answers for the profile that is being built.
+    found: Found,
+    /// Answers that hold for this process alone.
+    own: HashMap<(u64, AddressKind), LocationId>,
+}
+
+/// Answers for the profile that is being built: of addresses in code, for which every process gets
+/// the same that has the same [`code`].
+#[derive(Debug, Default)]
+pub(crate) struct Found {
     locations: HashMap<(u64, AddressKind), LocationId>,
     mappings: HashMap<u64, MappingId>,
 }
@@ -37,17 +45,36 @@ impl Symbols {
         pid: Option<u32>,
         modules: &'a [Module],
     ) -> AddressSpace<'a> {
-        AddressSpace::new(self, pid, modules)
+        AddressSpace::new(self, pid, modules, Found::default())
+    }
+
+    /// The same, with answers of another process that has the same [`code`], for the same profile.
+    pub(crate) fn address_space_with<'a>(
+        &'a mut self,
+        pid: Option<u32>,
+        modules: &'a [Module],
+        found: Found,
+    ) -> AddressSpace<'a> {
+        AddressSpace::new(self, pid, modules, found)
     }
 }
 
 impl<'a> AddressSpace<'a> {
-    fn new(symbols: &'a mut Symbols, pid: Option<u32>, modules: &'a [Module]) -> AddressSpace<'a> {
+    fn new(
+        symbols: &'a mut Symbols,
+        pid: Option<u32>,
+        modules: &'a [Module],
+        found: Found,
+    ) -> AddressSpace<'a> {
         let mut modules: Vec<&Module> =
             modules.iter().filter(|module| module.start < module.end).collect();
         modules.sort_by_key(|module| (module.start, module.end));
-        let (locations, mappings) = (HashMap::new(), HashMap::new());
-        AddressSpace { symbols, pid, modules, locations, mappings }
+        AddressSpace { symbols, pid, modules, found, own: HashMap::new() }
+    }
+
+    /// The symbols, and the answers for the next process with the same code.
+    pub(crate) fn leave(self) -> (&'a mut Symbols, Found) {
+        (self.symbols, self.found)
     }
 
     /// The location of `address` in `profile`, named as far as the modules allow. All calls on
@@ -58,19 +85,29 @@ impl<'a> AddressSpace<'a> {
         address: u64,
         kind: AddressKind,
     ) -> LocationId {
-        if let Some(id) = self.locations.get(&(address, kind)) {
+        let key = (address, kind);
+        if let Some(id) = self.found.locations.get(&key).or_else(|| self.own.get(&key)) {
             return *id;
         }
         let location = self.look_up(profile, address, kind);
         let id = profile.location(location);
-        self.locations.insert((address, kind), id);
+        let answers = if self.is_code(address) { &mut self.found.locations } else { &mut self.own };
+        answers.insert(key, id);
         id
+    }
+
+    /// Whether every process with the same [`code`] gets the same answer.
+    pub(crate) fn is_code(&self, address: u64) -> bool {
+        [address, address.saturating_sub(1)].into_iter().all(|address| {
+            let module = self.module_at(address);
+            module.is_some_and(|module| module.executable && !is_memory(&module.path))
+        })
     }
 
     /// Answers `id` for `address` from now on.
     #[cfg(test)]
     pub(crate) fn remember(&mut self, address: u64, kind: AddressKind, id: LocationId) {
-        self.locations.insert((address, kind), id);
+        self.own.insert((address, kind), id);
     }
 
     fn look_up(&mut self, profile: &mut Profile, address: u64, kind: AddressKind) -> Location {
@@ -96,7 +133,7 @@ impl<'a> AddressSpace<'a> {
     }
 
     fn mapping(&mut self, profile: &mut Profile, module: &Module) -> MappingId {
-        if let Some(id) = self.mappings.get(&module.start) {
+        if let Some(id) = self.found.mappings.get(&module.start) {
             return *id;
         }
         // The file's name without its folder: profiles are passed on, and a folder tells of the
@@ -109,9 +146,15 @@ impl<'a> AddressSpace<'a> {
             file,
             build_id: self.symbols.build_id(&module.path),
         });
-        self.mappings.insert(module.start, id);
+        self.found.mappings.insert(module.start, id);
         id
     }
+}
+
+/// The modules with code in them. Others differ between a process and its children: each has a
+/// ledger of its own.
+pub(crate) fn code(modules: &[Module]) -> impl Iterator<Item = &Module> {
+    modules.iter().filter(|module| module.executable)
 }
 
 /// What has the form of a file and is none that could be read: a compiler of the program's own has

@@ -9,6 +9,7 @@ use super::elf::{Elf, ElfError};
 use super::frame::SymbolFrame;
 use super::module_file::read_module;
 use super::perf_map::PerfMap;
+use crate::named::Alike;
 
 /// The symbols of every file that was asked for so far, and every answer given. One value serves
 /// any number of snapshots and processes.
@@ -21,6 +22,8 @@ pub struct Symbols {
     answers: HashMap<(usize, u64), Arc<[SymbolFrame]>>,
     /// By process.
     perf_maps: HashMap<u32, PerfMap>,
+    /// Stacks that were named already.
+    pub(crate) alike: Alike,
     summary: Symbolisation,
 }
 
@@ -32,7 +35,8 @@ pub struct Symbolisation {
     pub resolved: u64,
     /// Distinct addresses in a module that got none.
     pub unresolved: u64,
-    /// Lookups of addresses that lie in no module and no perf map.
+    /// Lookups of addresses that lie in no module and no perf map. Processes that have the same
+    /// files at the same places may ask once for all of them.
     pub outside: u64,
     /// The modules that could not be used, with the reason, by path.
     pub unusable_modules: BTreeMap<String, String>,
@@ -56,6 +60,11 @@ impl Symbols {
     /// Names the code that the process `pid` has compiled.
     pub fn add_perf_map(&mut self, pid: u32, map: PerfMap) {
         self.perf_maps.insert(pid, map);
+    }
+
+    /// Whether the process has compiled code that has names.
+    pub(crate) fn has_perf_map(&self, pid: u32) -> bool {
+        self.perf_maps.contains_key(&pid)
     }
 
     /// What could be named up to now, and what could not.

@@ -177,7 +177,7 @@ fn profile(domains: &[(&str, &[&[Site]])]) -> Profile {
             let (blocks, bytes) = (blocks * connections, bytes * connections);
             let values = vec![blocks, bytes, 3 * blocks, 3 * bytes, blocks, bytes];
             let mut sample = Sample { stack, values, labels: Vec::new() };
-            sample.set_label(DOMAIN_LABEL, domain);
+            sample.set_label(DOMAIN_LABEL, *domain);
             profile.push(sample);
         }
     }
