@@ -1,6 +1,9 @@
 //! Environment variables that the tool sets for a program, and that the preloaded library reads
 //! when the program starts.
 
+/// What the dynamic loader is to load first: the library.
+pub const PRELOAD: &str = "LD_PRELOAD";
+
 /// The folder for ledgers, an absolute path. Without it nothing is recorded.
 pub const LEDGER_FOLDER: &str = "TLSHEAP_LEDGER_DIR";
 
@@ -18,6 +21,3 @@ pub const SAMPLE_SEED: &str = "TLSHEAP_SAMPLE_SEED";
 /// [Names](crate::Fix::name) of the fixes to apply, with commas between. Without it the program's
 /// settings are left alone.
 pub const FIXES: &str = "TLSHEAP_FIXES";
-
-/// A file to which a [`FixLine`](crate::FixLine) is added for whatever became of a fix.
-pub const FIXES_REPORT: &str = "TLSHEAP_FIXES_REPORT";

@@ -1,11 +1,11 @@
-//! The report of the fixes: a text file to which each process adds a line for what became of one.
+//! The report of the fixes: a text file to which a process adds a line for what became of one.
 
 use std::fmt::{self, Display};
 
 use crate::Fix;
 
-/// One line of the report that [`FIXES_REPORT`](crate::environment::FIXES_REPORT) names: what
-/// became of a fix in one OpenSSL of one process.
+/// One line of a process's report of the fixes, a file in the folder for ledgers: what became of a
+/// fix in one OpenSSL of that process.
 ///
 /// Five fields with tabs between: the process's id, the fix's name or `-`, the object, the way,
 /// and `applied` or why not.

@@ -6,11 +6,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use contract::FixLine;
 use ledger::{Coverage, LedgerError, Snapshot};
 use thiserror::Error;
 
 use crate::kernel;
-use crate::opening::{self, NotOpened};
+use crate::opening::{self, NotOpened, Opened};
 
 /// The longest ledger that is read; most of it is unused and takes no room.
 const MOST_LEDGER_BYTES: u64 = 1 << 30;
@@ -28,6 +29,8 @@ pub struct Files {
     pub ledgers: Vec<PathBuf>,
     /// Of coverage files.
     pub coverages: Vec<PathBuf>,
+    /// Of reports of the fixes that were applied.
+    pub fixes: Vec<PathBuf>,
     /// How many others there are, which no recorder has made.
     pub strange: usize,
     /// There are so many files that some were not looked at.
@@ -47,17 +50,23 @@ impl Files {
             match (process_of(&path), path.extension().and_then(OsStr::to_str)) {
                 (Some(_), Some(LEDGER)) => files.ledgers.push(path),
                 (Some(_), Some(COVERAGE)) => files.coverages.push(path),
+                (Some(_), Some(FIXES)) => files.fixes.push(path),
                 _ => files.strange += 1,
             }
         }
         files.ledgers.sort();
         files.coverages.sort();
+        files.fixes.sort();
         Ok(files)
     }
 }
 
 const LEDGER: &str = "ledger";
 const COVERAGE: &str = "coverage";
+const FIXES: &str = "fixes";
+
+/// The longest report of fixes: some hundred libraries.
+const MOST_FIXES_BYTES: u64 = 1 << 16;
 
 /// The process that a file's name says it is of: `PID-TIME-NUMBER`, as recorders name files.
 /// Nothing else is looked at, so that no name has to be made harmless where it is shown.
@@ -128,6 +137,24 @@ pub fn coverage(path: &Path) -> Result<Coverage, Refused> {
     Ok(coverage)
 }
 
+/// What the processes report of fixes, in lines: each of itself alone.
+pub fn fixes(folder: &Path) -> String {
+    let mut lines = String::new();
+    for path in Files::of(folder).unwrap_or_default().fixes {
+        let Ok(text) = opening::open(&path, MOST_FIXES_BYTES).and_then(Opened::read) else {
+            continue;
+        };
+        for line in String::from_utf8_lossy(&text).lines() {
+            let process = FixLine::parse(line).map(|line| line.process);
+            if process.is_some() && process == process_of(&path) {
+                lines += line;
+                lines.push('\n');
+            }
+        }
+    }
+    lines
+}
+
 fn check_process(path: &Path, claimed: u32) -> Result<(), Refused> {
     if process_of(path) == Some(claimed) {
         return Ok(());
@@ -181,6 +208,7 @@ mod tests {
             "77-1234-0.ledger",
             "77-1234-0.coverage",
             "78-99.coverage",
+            "78-0.fixes",
             "\u{1b}]0;owned\u{7}-1.ledger",
             "-1.ledger",
             "77.ledger",
@@ -196,7 +224,22 @@ mod tests {
         };
         assert_eq!(files.ledgers, of(&["77-1234-0.ledger"]));
         assert_eq!(files.coverages, of(&["77-1234-0.coverage", "78-99.coverage"]));
+        assert_eq!(files.fixes, of(&["78-0.fixes"]));
         assert_eq!((files.strange, files.cut), (6, false));
+    }
+
+    #[test]
+    fn a_process_reports_of_fixes_in_itself_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let write = |name: &str, lines: &str| {
+            fs::write(folder.path().join(name), lines).expect("a writable folder");
+        };
+        write("77-0.fixes", "77\t-\t/lib/libssl.so.3\tslots\tapplied\n77\thalf a");
+        write("78-0.fixes", "77\t-\t/lib/forged.so\tslots\tapplied\n");
+        write("79-0.fixes", &"79\t-\t/lib/endless.so\tslots\tapplied\n".repeat(9_999));
+        let pipe = folder.path().join("80-0.fixes");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).expect("a pipe");
+        assert_eq!(fixes(folder.path()), "77\t-\t/lib/libssl.so.3\tslots\tapplied\n");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::options::Options;
 use crate::place::Place;
 use crate::processes::Processes;
 use crate::running::Ended;
-use crate::{RecordingError, coverage, processes, program_file, running, series};
+use crate::{RecordingError, coverage, ledger_folder, processes, program_file, running, series};
 
 /// A recording that has come to its end.
 #[derive(Debug)]
@@ -27,6 +27,9 @@ pub struct Recorded {
     pub reached: Option<Reached>,
     /// The processes when all was over.
     pub at_end: Processes,
+    /// What the processes report of fixes that were applied to them: lines as
+    /// [`contract::FixLine`] has them.
+    pub fixes: String,
     /// Processes that have the recorder in them and go on.
     pub going_on: Vec<u32>,
     /// The ledgers are in it.
@@ -57,8 +60,9 @@ pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingErr
     }
     let reached = observed.reached.take();
     let capture = gather(options, &ended, &mut observed, &at_end);
+    let fixes = ledger_folder::fixes(place.ledgers());
     let going_on = place.leave();
-    Ok(Recorded { capture, ended, reached, at_end, going_on, place })
+    Ok(Recorded { capture, ended, reached, at_end, fixes, going_on, place })
 }
 
 impl Recorded {

@@ -1,7 +1,9 @@
-//! What became of the fixes: lines in a file that whoever asked for them reads.
+//! What became of the fixes: lines in a file of each process, in the folder for ledgers, where a
+//! process can write whatever user it has become.
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -10,15 +12,15 @@ use contract::{Fix, FixLine, environment};
 use crate::fixes::openssl::{Openssl, Way};
 use crate::object::Object;
 
-/// The file, if one is wanted.
+/// The folder of the files, if they are wanted.
 pub(super) struct Report {
-    file: Option<PathBuf>,
+    folder: Option<PathBuf>,
 }
 
 impl Report {
-    /// The report that the variable asks for.
+    /// Beside the ledgers.
     pub(super) fn from_environment() -> Report {
-        Report { file: std::env::var_os(environment::FIXES_REPORT).map(PathBuf::from) }
+        Report { folder: std::env::var_os(environment::LEDGER_FOLDER).map(PathBuf::from) }
     }
 
     /// The fix was given to a connection or context, or was not; the first time counts.
@@ -35,10 +37,14 @@ impl Report {
     }
 
     fn add(&self, fix: Option<Fix>, object: &str, way: Way, result: Result<(), &str>) {
-        let Some(path) = &self.file else { return };
+        let Some(folder) = &self.folder else { return };
         let (process, way) = (std::process::id(), way.in_words());
         let line = FixLine { process, fix, object, way, result }.to_string();
-        let open = File::options().append(true).create(true).open(path);
+        // Others may put something there under this name: no link is followed, no pipe waited for.
+        let careful = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let path = folder.join(format!("{process}-0.fixes"));
+        let mut options = File::options();
+        let open = options.append(true).create(true).mode(0o600).custom_flags(careful).open(path);
         // Who asked for the fixes sees that the line is missing.
         let _ = open.and_then(|mut file| file.write_all(line.as_bytes()));
     }

@@ -1,7 +1,6 @@
 //! What the preloaded library reports of the fixes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use capture::records::what_if::ReachedOpenssl;
 use contract::{Fix, FixLine};
@@ -20,15 +19,8 @@ const NOTHING: &str = "no connection was made through an SSL_new or SSL_CTX_new 
                        in any OpenSSL of the program";
 
 impl Reached {
-    /// Reads the report, and removes it: it is of no use to anybody else. One that is not there
-    /// says that nothing was reached.
-    pub fn read(report: &Path, fix: Fix) -> Reached {
-        let lines = std::fs::read_to_string(report).unwrap_or_default();
-        let _ = std::fs::remove_file(report);
-        Reached::parse(&lines, fix)
-    }
-
-    fn parse(lines: &str, fix: Fix) -> Reached {
+    /// Reads what processes have reported. No line says that nothing was reached.
+    pub fn parse(lines: &str, fix: Fix) -> Reached {
         let mut places: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let mut missed = Vec::new();
         for line in lines.lines() {

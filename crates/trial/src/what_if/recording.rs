@@ -56,7 +56,6 @@ pub fn record(
 ) -> Result<Recorded, TrialError> {
     let name = fix.map_or(AS_IT_IS, Fix::name);
     let words = folder.join(format!("{name}.log"));
-    let report = folder.join(format!(".{name}.applied"));
     // Of an earlier start; a link in its place would not be followed.
     let _ = fs::remove_file(&words);
     let log = File::create_new(&words).map_err(CaptureError::writing(&words))?;
@@ -66,11 +65,7 @@ pub fn record(
     options.at_interrupt = AtInterrupt::GiveUp;
     options.made_by = front_end.made_by.clone();
     if let Some(fix) = fix {
-        let variables = [
-            (environment::FIXES, fix.name().into()),
-            (environment::FIXES_REPORT, report.clone().into()),
-        ];
-        options.environment.extend(variables.map(|(name, value)| (name.into(), value)));
+        options.environment.push((environment::FIXES.into(), fix.name().into()));
     }
     let control = options.control.clone();
     let (recorded, warmed) = thread::scope(|scope| {
@@ -93,7 +88,7 @@ pub fn record(
             Err(error) => Err(error.into()),
         }
     })?;
-    let reached = fix.map(|fix| Reached::read(&report, fix)).unwrap_or_default();
+    let reached = fix.map(|fix| Reached::parse(&recorded.fixes, fix)).unwrap_or_default();
     let mut capture = recorded.capture;
     name.clone_into(&mut capture.name);
     let record = capture.recording().expect("the capture was made by a recording");
