@@ -103,7 +103,7 @@ fn a_child_with_another_environment_is_said_to_be_lost() {
     let output = tlsheap_record(&place.path().join("run"), &[], &alone);
     let words = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{words}");
-    assert!(words.contains("was started with another environment"), "{words}");
+    assert!(words.contains("was started without LD_PRELOAD and TLSHEAP_LEDGER_DIR"), "{words}");
 }
 
 #[test]

@@ -4,6 +4,10 @@
 mod program;
 mod workshop;
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
 use serde_json::Value;
 use workshop::{Workshop, number};
 
@@ -51,6 +55,29 @@ fn where_another_thread_may_hold_a_lock_the_child_is_said_to_be_missing() {
         assert_eq!(number(parent, "/recorder/unrecorded_children"), 3);
         assert!(record["problems"].to_string().contains("3 processes"), "{record:#}");
     }
+}
+
+#[test]
+fn variables_that_a_child_lacks_are_named_at_once_where_its_connections_are_waited_for() {
+    let workshop = Workshop::new();
+    let program = workshop.build("unseen", &["unseen.c", "library.c"], &["-pthread"]);
+    let run = workshop.0.path().join("run");
+    let line = format!("{} fork alone; exec env -i sleep 60", program::path(&program));
+    // Only a hang is cut short.
+    let mut recording = Command::new("timeout")
+        .args(["100", env!("CARGO_BIN_EXE_tlsheap"), "record", "--at-rest=5", "--out"])
+        .args([program::path(&run), "--", "sh", "-c", &line])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let words = BufReader::new(recording.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let said = words.into_iter().find(|line| line.contains("was started without")).unwrap();
+    assert!(said.contains("(sleep) is not recorded if it uses OpenSSL"), "{said}");
+    assert!(said.contains("let LD_PRELOAD, TLSHEAP_LEDGER_DIR through"), "{said}");
+    assert!(recording.try_wait().unwrap().is_none(), "it is told before the end");
+    program::signal(recording.id(), Signal::TERM);
+    recording.wait().unwrap();
 }
 
 #[test]

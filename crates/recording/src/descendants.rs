@@ -18,8 +18,12 @@ type Key = (u32, u64);
 pub struct Descendants {
     /// The folder of what is preloaded.
     place: PathBuf,
+    /// Variables that a process needs to be recorded.
+    variables: Vec<&'static str>,
     known: BTreeSet<Key>,
     lost: BTreeMap<Key, Lost>,
+    /// Processes that nothing is known of, by why: a program may start thousands.
+    unknown: BTreeMap<String, BTreeMap<Key, String>>,
 }
 
 /// A process that is not recorded, in a sentence.
@@ -33,10 +37,12 @@ pub enum Lost {
 
 impl Descendants {
     /// Descendants of the process `program`, itself included, which was started to preload what
-    /// lies in the folder `place`.
-    pub fn of(program: u32, place: &Path) -> Descendants {
+    /// lies in the folder `place`, by these variables.
+    pub fn of(program: u32, place: &Path, variables: &[&'static str]) -> Descendants {
         let known = kernel::process(program).as_ref().map(key).into_iter().collect();
-        Descendants { place: place.to_owned(), known, lost: BTreeMap::new() }
+        let (place, variables) = (place.to_owned(), variables.to_vec());
+        let (lost, unknown) = (BTreeMap::new(), BTreeMap::new());
+        Descendants { place, variables, known, lost, unknown }
     }
 
     /// Looks for new ones, and for those that use OpenSSL without the library.
@@ -56,10 +62,8 @@ impl Descendants {
         }
         for process in running.iter().filter(|process| found.contains(&process.pid)) {
             self.known.insert(key(process));
-            if !self.lost.contains_key(&key(process))
-                && let Some(lost) = look_into(process, &self.place)
-            {
-                self.lost.insert(key(process), lost);
+            if !self.lost.contains_key(&key(process)) {
+                self.look_into(process);
             }
         }
     }
@@ -73,8 +77,29 @@ impl Descendants {
     }
 
     /// Processes that are not recorded, the certain ones first.
-    pub fn lost(&self) -> BTreeSet<&Lost> {
-        self.lost.values().collect()
+    pub fn lost(&self) -> BTreeSet<Lost> {
+        self.lost.values().cloned().chain(self.unknown()).collect()
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = Lost> {
+        self.unknown.iter().filter_map(|(why, processes)| {
+            let ((pid, _), name) = processes.first_key_value()?;
+            let whole = match processes.len() - 1 {
+                0 => format!("process {pid} ({name}) is not recorded if it uses OpenSSL: it {why}"),
+                more => format!(
+                    "process {pid} ({name}) and {more} more are not recorded if they use OpenSSL: \
+                     each {why}"
+                ),
+            };
+            Some(Lost::Perhaps(whole))
+        })
+    }
+
+    /// A process that was started without the variables that it needs, in a sentence.
+    pub fn cut_off(&self) -> Option<String> {
+        let lost = self.lost();
+        let mut sentences = lost.iter().map(Lost::sentence);
+        sentences.find(|sentence| sentence.contains(LET_THROUGH)).map(str::to_owned)
     }
 
     /// A process with this id is one of them, or was.
@@ -98,10 +123,77 @@ impl Descendants {
         }
     }
 
+    /// Whether a process is lost: it has not the library, and either OpenSSL's, or an environment
+    /// with which it cannot get it. Of an OpenSSL that is linked into the program nothing is seen.
+    fn look_into(&mut self, process: &ProcessNow) {
+        let ProcessNow { pid, name, .. } = process;
+        // It may be another program by now, or have loaded OpenSSL.
+        for processes in self.unknown.values_mut() {
+            processes.remove(&key(process));
+        }
+        let maps = match kernel::memory_map(*pid) {
+            Ok(maps) => maps,
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let sentence = format!(
+                    "process {pid} ({name}) cannot be looked into: if it is set-user-ID or runs \
+                     as another user, nothing is preloaded into it"
+                );
+                self.lost.insert(key(process), Lost::Perhaps(sentence));
+                return;
+            }
+            Err(_) => return,
+        };
+        let maps = String::from_utf8_lossy(&maps);
+        let has = |wanted: &dyn Fn(&str) -> bool| {
+            maps.lines().filter_map(|line| line.split_once('/')).any(|(_, path)| wanted(path))
+        };
+        let ours = self.place.join("");
+        let ours = ours.to_string_lossy();
+        if has(&|path| path.starts_with(ours.trim_start_matches('/'))) {
+            return;
+        }
+        let is_openssl = |path: &str| {
+            let file = path.rsplit('/').next().unwrap_or_default();
+            file.starts_with("libcrypto") || file.starts_with("libssl")
+        };
+        let missing = self.missing(*pid);
+        if !has(&is_openssl) {
+            if let Some(why) = missing {
+                self.unknown.entry(why).or_default().insert(key(process), name.clone());
+            }
+            return;
+        }
+        let why = match missing {
+            _ if program_file::has_other_loader(&maps) => "has another C library than GNU's",
+            Some(ref why) => why,
+            None => "was started with another environment or behind another root",
+        };
+        let sentence =
+            format!("process {pid} ({name}) uses OpenSSL without the recorder: it {why}");
+        self.lost.insert(key(process), Lost::Certainly(sentence));
+    }
+
+    /// Which variables the process was started without, and who could help; `None` when it has them
+    /// all, or does not say.
+    fn missing(&self, pid: u32) -> Option<String> {
+        let environment = kernel::environment(pid)?;
+        let has = |variable: &&&str| {
+            environment.iter().any(|it| it.starts_with(format!("{variable}=").as_bytes()))
+        };
+        let (there, missing): (Vec<&str>, Vec<&str>) = self.variables.iter().partition(has);
+        let all = [&missing[..], &there[..]].concat().join(", ");
+        let missing = missing.join(" and ");
+        (!missing.is_empty())
+            .then(|| format!("it was started without {missing}. {LET_THROUGH} {all} through"))
+    }
+
     fn running_of<'a>(&self, running: &'a [ProcessNow]) -> impl Iterator<Item = &'a ProcessNow> {
         running.iter().filter(move |process| self.known.contains(&key(process)))
     }
 }
+
+/// How the advice begins for a process that was started without the variables it needs.
+const LET_THROUGH: &str = "Have whoever starts it let";
 
 /// Processes that have a file below `folder` mapped, or the path of one in their environment.
 pub fn users_of(folder: &Path) -> Vec<u32> {
@@ -133,44 +225,6 @@ fn key(process: &ProcessNow) -> Key {
     (process.pid, process.started)
 }
 
-/// Whether a process is lost: it has OpenSSL's libraries, but not ours. An OpenSSL that is linked
-/// into the program cannot be seen in this way.
-fn look_into(process: &ProcessNow, place: &Path) -> Option<Lost> {
-    let ProcessNow { pid, name, .. } = process;
-    match kernel::memory_map(*pid) {
-        Ok(maps) => {
-            let maps = String::from_utf8_lossy(&maps);
-            let has = |wanted: &dyn Fn(&str) -> bool| {
-                maps.lines().filter_map(|line| line.split_once('/')).any(|(_, path)| wanted(path))
-            };
-            let ours = place.join("");
-            let ours = ours.to_string_lossy();
-            let is_openssl = |path: &str| {
-                let file = path.rsplit('/').next().unwrap_or_default();
-                file.starts_with("libcrypto") || file.starts_with("libssl")
-            };
-            let lost =
-                has(&is_openssl) && !has(&|path| path.starts_with(ours.trim_start_matches('/')));
-            lost.then(|| {
-                let why = if program_file::has_other_loader(&maps) {
-                    "has another C library than GNU's"
-                } else {
-                    "was started with another environment or behind another root"
-                };
-                let uses = "uses OpenSSL without the recorder";
-                Lost::Certainly(format!("process {pid} ({name}) {uses}: it {why}"))
-            })
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Some(Lost::Perhaps(format!(
-                "process {pid} ({name}) cannot be looked into: if it is set-user-ID or runs as \
-             another user, nothing is preloaded into it"
-            )))
-        }
-        Err(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +235,7 @@ mod tests {
             .args(["-c", "sleep 60 & wait"])
             .spawn()
             .expect("sh is everywhere");
-        let mut descendants = Descendants::of(child.id(), Path::new("/no/such/place"));
+        let mut descendants = Descendants::of(child.id(), Path::new("/no/such/place"), &[]);
         while descendants.running() < 2 {
             descendants.look();
             std::thread::yield_now();
@@ -193,5 +247,30 @@ mod tests {
         while descendants.running() > 0 {
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn what_a_process_was_started_without_is_told_with_all_that_it_needs() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .env_clear()
+            .env("LD_PRELOAD", "")
+            .spawn()
+            .expect("sleep is everywhere");
+        let place = Path::new("/no/such/place");
+        let needed = ["LD_PRELOAD", "TLSHEAP_LEDGER_DIR", "PATH"];
+        let mut descendants = Descendants::of(child.id(), place, &needed);
+        // Until it is another program than this one.
+        while descendants.cut_off().is_none() {
+            descendants.look();
+            std::thread::yield_now();
+        }
+        let said = descendants.cut_off().expect("it was told");
+        let mut whole = Descendants::of(child.id(), place, &needed[..1]);
+        whole.look();
+        child.kill().and_then(|()| child.wait()).expect("it was running");
+        assert!(said.contains("without TLSHEAP_LEDGER_DIR and PATH. Have whoever"), "{said}");
+        assert!(said.ends_with("let TLSHEAP_LEDGER_DIR, PATH, LD_PRELOAD through"), "{said}");
+        assert_eq!(whole.cut_off(), None);
     }
 }

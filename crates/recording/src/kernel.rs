@@ -99,6 +99,13 @@ pub fn memory_map(pid: u32) -> io::Result<Vec<u8>> {
     fs::read(format!("/proc/{pid}/maps"))
 }
 
+/// The variables that a process was started with, or what it has written over them; `None` where
+/// they cannot be read. One that is just being started has none yet.
+pub fn environment(pid: u32) -> Option<Vec<Vec<u8>>> {
+    let text = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    Some(text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
+}
+
 /// The memory areas of a process with what is resident of each, as the kernel writes them; `None`
 /// once it is gone.
 pub fn memory_areas(pid: u32) -> Option<String> {

@@ -53,7 +53,7 @@ pub use error::{RecordingError, sentence};
 pub use gathering::name_of;
 pub use goals::{Goals, Reached};
 pub use observer::UNRECOGNISABLE;
-pub use options::{Arguments, AtInterrupt, Keep, Options, Streams};
+pub use options::{Arguments, AtInterrupt, Keep, Notice, Options, Streams};
 pub use place::Place;
 pub use recording::{Recorded, record};
 pub use series::move_all as move_series;

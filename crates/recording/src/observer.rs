@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use capture::folder;
+use contract::environment;
 use profile::Symbols;
 
 use crate::control::{Control, Seen};
@@ -13,6 +14,7 @@ use crate::goals::{Reached, Since, Waiting};
 use crate::looks::Gathered;
 use crate::memory::Memory;
 use crate::moments::{Moment, Moments};
+use crate::options::Notice;
 use crate::over_time::OverTime;
 use crate::place::Place;
 use crate::series::Series;
@@ -43,6 +45,8 @@ pub struct Observer<'a> {
     over_time: OverTime,
     memory: Memory,
     descendants: Descendants,
+    /// Told while the program runs, once.
+    notice: Notice,
     /// Whether SSL objects are counted; a sample does not say how many there are.
     counts_objects: bool,
     reached: Option<Reached>,
@@ -102,7 +106,8 @@ impl<'a> Observer<'a> {
             seen: 0,
             over_time: OverTime::start(),
             memory: Memory::beside(place.secret()),
-            descendants: Descendants::of(program, place.secret()),
+            descendants: Descendants::of(program, place.secret(), &needed(options)),
+            notice: options.notice.clone(),
             counts_objects: options.sample.is_none(),
             reached: None,
             most: 0,
@@ -163,6 +168,7 @@ impl<'a> Observer<'a> {
                 if reached { self.memory.capture(&sight) } else { self.memory.line(&sight) };
             self.over_time.add(elapsed, &sight, memory, &capture);
             self.descendants.look();
+            self.tell_what_is_waited_for_in_vain();
         }
         looking += began.elapsed();
         // A look at which many names are needed for the first time takes long once.
@@ -170,6 +176,16 @@ impl<'a> Observer<'a> {
         self.looking = looking;
         self.tell(&sight, looked);
         reached
+    }
+
+    /// Connections of a process that is not recorded are never seen.
+    fn tell_what_is_waited_for_in_vain(&mut self) {
+        if self.waiting.goals().at_rest.is_some()
+            && self.moments.captured.is_none()
+            && let Some(sentence) = self.descendants.cut_off()
+        {
+            self.notice.tell(&format!("{sentence}; until then, its connections do not count"));
+        }
     }
 
     /// Tells whoever steers the recording.
@@ -247,7 +263,7 @@ impl<'a> Observer<'a> {
             over_time: self.over_time.clone(),
             memory: self.memory.clone(),
             captures: self.series.as_ref().map_or(0, Series::captures),
-            lost: self.descendants.lost().into_iter().cloned().collect(),
+            lost: self.descendants.lost().into_iter().collect(),
             symbols: std::mem::take(&mut self.watch.symbols),
             refused: self.watch.refused.clone(),
             problems: self.problems.iter().cloned().chain(self.lost_captures()).collect(),
@@ -290,7 +306,7 @@ impl<'a> Observer<'a> {
             over_time: self.over_time,
             memory: self.memory,
             captures: self.series.map_or(0, |series| series.captures()),
-            lost: self.descendants.lost().into_iter().cloned().collect(),
+            lost: self.descendants.lost().into_iter().collect(),
             refused: self.watch.refused,
             symbols: self.watch.symbols,
             problems: self.problems,
@@ -303,6 +319,17 @@ impl<'a> Observer<'a> {
 pub const UNRECOGNISABLE: &str = "--at-rest waits for SSL objects, and none would be recognised here: this OpenSSL was built \
      without the names of its files, and its functions have no names; --for and --until-idle do \
      not ask for them, and neither does a capture by SIGINT";
+
+/// The variables that a process needs to be recorded.
+fn needed(options: &Options) -> Vec<&'static str> {
+    let sample = options.sample.map(|_| environment::SAMPLE);
+    let all = [environment::SAMPLE_SEED, environment::FIXES];
+    let given = all
+        .into_iter()
+        .filter(|name| options.environment.iter().any(|(given, _)| given.as_os_str() == *name));
+    let always = [environment::PRELOAD, environment::LEDGER_FOLDER];
+    always.into_iter().chain(sample).chain(given).collect()
+}
 
 impl Moment {
     /// When and how it was, in words.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use capture::Capture;
@@ -35,6 +35,8 @@ pub struct Options {
     pub at_interrupt: AtInterrupt,
     /// Is handed the capture while the program goes on, where that takes its time to end.
     pub keep: Keep,
+    /// Is told what cannot wait until the program has ended.
+    pub notice: Notice,
     /// Steers the recording from elsewhere.
     pub control: Control,
     /// What is said of the program that records.
@@ -97,6 +99,34 @@ impl fmt::Debug for Keep {
     }
 }
 
+/// Is told, once at most, while the program runs, why what is waited for cannot come.
+#[derive(Clone, Default)]
+pub struct Notice(Option<Arc<Noticed>>);
+
+struct Noticed {
+    tell: Box<dyn Fn(&str) + Send + Sync>,
+    once: Once,
+}
+
+impl Notice {
+    /// Tells it with `tell`, in a sentence.
+    pub fn with(tell: impl Fn(&str) + Send + Sync + 'static) -> Notice {
+        Notice(Some(Arc::new(Noticed { tell: Box::new(tell), once: Once::new() })))
+    }
+
+    pub(crate) fn tell(&self, sentence: &str) {
+        if let Some(noticed) = &self.0 {
+            noticed.once.call_once(|| (noticed.tell)(sentence));
+        }
+    }
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(if self.0.is_some() { "Notice(..)" } else { "Notice(nobody)" })
+    }
+}
+
 impl Options {
     /// Records this command until it has ended, every block, with this process's streams.
     pub fn of(command: Vec<OsString>) -> Options {
@@ -110,6 +140,7 @@ impl Options {
             streams: Streams::Own,
             at_interrupt: AtInterrupt::Capture,
             keep: Keep::default(),
+            notice: Notice::default(),
             control: Control::default(),
             made_by: MadeBy::this(None),
         }

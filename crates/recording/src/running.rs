@@ -252,7 +252,7 @@ fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
         .args(&options.command[1..])
         .env(sanitizers::ADDRESS_OPTIONS, address_options)
         .envs(options.environment.iter().map(|(name, value)| (name, value)))
-        .env("LD_PRELOAD", place.preload())
+        .env(environment::PRELOAD, place.preload())
         .env(environment::LEDGER_FOLDER, place.ledgers())
         .env(environment::MAIN_PARENT, std::process::id().to_string())
         .spawn()

@@ -18,7 +18,8 @@ use capture::{Capture, Fault};
 use clap::Args;
 use ledger::Sampling;
 use recording::{
-    Arguments, Keep, Reached, Recorded, RecordingError, UNRECOGNISABLE, move_series, name_of,
+    Arguments, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE, move_series,
+    name_of,
 };
 use report::folder::FolderError;
 use trial::loaded::{self, Load};
@@ -32,7 +33,7 @@ use crate::values::{address, connections, duration, sampling};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The program's own input, output and exit code are left alone; what tlsheap has to say comes on \
-standard error after the program has ended. With --load tlsheap connects to the program itself, \
+standard error after the program has ended, but for why --at-rest waits in vain. With --load tlsheap connects to the program itself, \
 and one command does it all. Otherwise a capture is made when the first of --for, --at-rest \
 and --until-idle is reached, and the program is then ended with SIGTERM, and so is what it \
 started; without them at Ctrl-C or SIGTERM, or else when the program has ended. A program that has \
@@ -251,6 +252,7 @@ impl Options {
         if self.no_arguments {
             plain.arguments = Arguments::LeftOut;
         }
+        plain.notice = Notice::with(|sentence| telling::tell(&format!("tlsheap: {sentence}")));
         plain.made_by = made_by();
         plain
     }
