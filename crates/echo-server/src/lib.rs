@@ -28,6 +28,7 @@ mod heap_statistics;
 mod negotiation;
 mod serve_error;
 mod server;
+pub mod thread_state;
 mod trust_store;
 
 pub mod configuration;

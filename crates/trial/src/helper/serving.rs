@@ -7,6 +7,7 @@ use capture::whole_file;
 use echo_server::profiling::SampleOptions;
 use echo_server::{
     CertificateSource, Event, Options, Server, Totals, heap_profile, profiling, signal,
+    thread_state,
 };
 use ledger::Sampling;
 
@@ -47,7 +48,12 @@ fn serve_with(
         requests::answer_in_background(server.counters())
             .map_err(TrialError::system("start a thread for requests"))?;
     }
-    let runtime = tokio::runtime::Runtime::new().map_err(TrialError::system("start a runtime"))?;
+    // A warm-up may miss a thread.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_start(thread_state::prepare)
+        .build()
+        .map_err(TrialError::system("start a runtime"))?;
     let stopped = runtime.block_on(async {
         let stop = signal::stop_requested().map_err(TrialError::system("listen for signals"))?;
         let tell = move |event: Event<'_>| {
