@@ -74,6 +74,8 @@ pub enum Group {
     Rust,
     /// What the allocator needs on top.
     Allocator,
+    /// What is in these and was never touched: below zero, for there is no memory behind it.
+    NeverTouched,
     /// Code and data from files.
     Program,
     /// Stacks.
@@ -86,10 +88,11 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order in which they are shown.
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 8] = [
         Group::OpenSsl,
         Group::Rust,
         Group::Allocator,
+        Group::NeverTouched,
         Group::Program,
         Group::Stacks,
         Group::Recorder,
@@ -102,6 +105,7 @@ impl Group {
             Group::OpenSsl => "openssl",
             Group::Rust => "rust",
             Group::Allocator => "allocator",
+            Group::NeverTouched => "never_touched",
             Group::Program => "program",
             Group::Stacks => "stacks",
             Group::Recorder => "recorder",
@@ -115,6 +119,7 @@ impl Group {
             Group::OpenSsl => "OpenSSL in use",
             Group::Rust => "Rust in use",
             Group::Allocator => "the allocator's overhead",
+            Group::NeverTouched => "of these never touched",
             Group::Program => "program and libraries",
             Group::Stacks => "thread stacks",
             Group::Recorder => "the recorder's own pages",
@@ -212,7 +217,12 @@ pub fn account(figures: &Figures) -> Account {
         ),
         heap("dirty_pages", "free pages not yet given back", dirty),
         heap("metadata", "jemalloc's bookkeeping", resident - active - dirty + internal),
-        heap("never_touched", "pages of all these never touched", -never_touched(figures)),
+        part(
+            Group::NeverTouched,
+            "never_touched",
+            "pages of all these never touched",
+            -never_touched(figures),
+        ),
         whole(Group::Program, "files", signed(owners.files)),
         whole(Group::Stacks, "stacks", signed(owners.stacks)),
         whole(Group::Recorder, "recorder", signed(owners.ledger + owners.tables)),
@@ -296,10 +306,25 @@ mod tests {
         assert_eq!(account.not_explained(), 100);
         assert!((account.explained() - 7_000.0 / 7_100.0).abs() < 1e-9);
         let groups = Group::ALL.map(|group| account.of_group(group));
-        assert_eq!(groups, [500, 250, 3_250, 2_000, 300, 600, 100]);
+        assert_eq!(groups, [500, 250, 3_950, -700, 2_000, 300, 600, 100]);
         assert_eq!(account.part("stacks"), Some(300));
         assert_eq!(account.part("heap"), None);
         assert!(account.parts.iter().all(|part| part.margin.is_none()), "all is exact");
+    }
+
+    #[test]
+    fn buffers_that_were_never_touched_do_not_make_the_overhead_less_than_nothing() {
+        let mut untouched = figures();
+        // Rust holds 8,000 bytes more, of which the kernel has never given any.
+        untouched.allocated += 8_000;
+        untouched.active += 8_000;
+        untouched.resident += 8_000;
+        let account = account(&untouched);
+        let overhead = super::account(&figures()).of_group(Group::Allocator);
+        assert_eq!(account.of_group(Group::Allocator), overhead);
+        assert_eq!(account.of_group(Group::NeverTouched), -8_700);
+        assert_eq!(account.of_group(Group::Rust), 8_250);
+        assert_eq!(account.not_explained(), 100);
     }
 
     #[test]
