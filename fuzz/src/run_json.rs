@@ -28,7 +28,7 @@ pub fn read(bytes: &[u8]) -> Answer {
         Capture::of_run(record, empty(), empty(), moments)
     };
     let told = Told::new(capture, None, &|_| None).expect("the whole of it is there");
-    assert!(!page(vec![told]).expect("there are columns").is_empty());
+    assert!(!page(vec![told], None).expect("there are columns").is_empty());
     Answer::Read
 }
 

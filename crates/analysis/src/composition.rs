@@ -1,7 +1,5 @@
 //! What a figure is made of: its parts by top-level group of categories.
 
-use profile::Metric;
-
 use crate::category;
 use crate::group::Counts;
 use crate::per_connection::margin;
@@ -62,14 +60,14 @@ struct Sum {
 impl Sum {
     fn part(self, group: &str, top: &Top) -> Part {
         let margin = |metric| margin(&self.growth, metric, top.connections());
-        let bytes = Estimated { figure: self.bytes, margin: margin(Metric::InuseSpace) };
+        let bytes = Estimated { figure: self.bytes, margin: margin(top.column.bytes()) };
         let share = top.whole().and_then(|whole| bytes.part_of(whole));
         Part {
             group: group.to_owned(),
             bytes: self.bytes,
             bytes_margin: bytes.margin,
             blocks: self.blocks,
-            blocks_margin: margin(Metric::InuseObjects),
+            blocks_margin: margin(top.column.blocks()),
             share: share.map(|share| share.figure),
             share_margin: share.and_then(|share| share.margin),
         }
@@ -84,7 +82,7 @@ mod tests {
 
     #[test]
     fn parts_add_up_to_the_whole_and_stand_in_the_order_of_the_table() {
-        let top = Top::in_use(&group(&sample_profile::echo_server(), By::Site));
+        let top = Top::of_process(&group(&sample_profile::echo_server(), By::Site));
         let parts = composition(&top);
         let groups: Vec<&str> = parts.iter().map(|part| part.group.as_str()).collect();
         let mut sorted = groups.clone();
@@ -102,11 +100,11 @@ mod tests {
         // Two sites of one group.
         let name = sample_profile::stack(&[("x509_name_canon", "crypto/x509/x_name.c")]);
         sample_profile::push(&mut profile, "openssl", &name, 90, 9_000);
-        let exact = composition(&Top::in_use(&group(&profile, By::Site)));
+        let exact = composition(&Top::of_process(&group(&profile, By::Site)));
         assert!(exact.iter().all(|part| part.bytes_margin.or(part.share_margin).is_none()));
         profile.sampling = profile::Sampling::every(1_000);
         profile.samples_mut().iter_mut().for_each(|sample| sample.set_block_bytes(100));
-        let top = Top::in_use(&group(&profile, By::Site));
+        let top = Top::of_process(&group(&profile, By::Site));
         let parts = composition(&top);
         let mut variances = 0.0;
         for part in &parts {
@@ -128,6 +126,6 @@ mod tests {
 
     #[test]
     fn nothing_has_no_parts() {
-        assert_eq!(composition(&Top::in_use(&[])), []);
+        assert_eq!(composition(&Top::of_process(&[])), []);
     }
 }

@@ -3,6 +3,8 @@
 use ledger::Snapshot;
 use profile::{Metric, Profile, Sample, Sampling, Uncertainty};
 
+use crate::column::Column;
+
 /// The six figures of a heap profile; `None` where the profile has no such column.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
@@ -119,17 +121,9 @@ impl Counts {
         Some(self.off?.0[place(metric)].margin())
     }
 
-    /// What was in use at the highest total, in place of what is in use now.
-    #[must_use]
-    pub fn at_peak(self) -> Counts {
-        let mut counts = self;
-        counts.inuse_bytes = self.peak_bytes;
-        counts.inuse_blocks = self.peak_blocks;
-        if let Some(Off(off)) = &mut counts.off {
-            off[place(Metric::InuseSpace)] = off[place(Metric::PeakSpace)];
-            off[place(Metric::InuseObjects)] = off[place(Metric::PeakObjects)];
-        }
-        counts
+    /// What makes one the heavier of two: the bytes of the column, then bytes ever, then at peak.
+    pub(crate) fn weight(&self, column: Column) -> [Option<i64>; 3] {
+        [self.of(column.bytes()), self.alloc_bytes, self.peak_bytes]
     }
 
     /// Zero wherever `self` has a figure.
@@ -219,10 +213,9 @@ impl Columns {
         }
     }
 
-    /// What makes a sample the heaviest of its row: bytes in use, then bytes ever, then at peak.
-    pub(crate) fn weight(&self, sample: &Sample) -> (Option<i64>, Option<i64>, Option<i64>) {
-        let counts = self.read(sample);
-        (counts.inuse_bytes, counts.alloc_bytes, counts.peak_bytes)
+    /// What makes a sample the heaviest of its row.
+    pub(crate) fn weight(&self, sample: &Sample, column: Column) -> [Option<i64>; 3] {
+        self.map(|column| sample.values[column]).weight(column)
     }
 }
 
@@ -255,8 +248,6 @@ mod tests {
         assert_eq!(rows[1].counts.margin(Metric::InuseSpace), Some(0.0), "jemalloc's is its own");
         let total = Counts::total(&profile).margin(Metric::InuseSpace).expect("an estimate");
         assert!((total / expected - 1.0).abs() < 1e-9);
-        let peak = rows[0].counts.at_peak();
-        assert_eq!(peak.margin(Metric::InuseSpace), rows[0].counts.margin(Metric::PeakSpace));
         let grown = rows[0].counts.minus(rows[0].counts);
         assert!(grown.margin(Metric::InuseSpace) > Some(margin), "it is not known to be the same");
         assert_eq!(rows[0].counts.zeroed().margin(Metric::InuseSpace), Some(0.0));

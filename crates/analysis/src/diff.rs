@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use profile::{Metric, Profile};
 
+use crate::column::Column;
 use crate::group::{By, Call, Counts, Key, Row, group, telling_of};
 use crate::moved::{Followed, Versions, follow};
 use crate::per_connection::{divide, margin};
@@ -49,17 +50,13 @@ impl Change {
 pub struct DiffRow {
     /// What the row stands for.
     pub key: Key,
-    /// Bytes in use.
-    pub inuse_bytes: Option<Change>,
-    /// Blocks in use.
-    pub inuse_blocks: Option<Change>,
-    /// Bytes ever allocated.
-    pub alloc_bytes: Option<Change>,
-    /// Blocks ever allocated.
-    pub alloc_blocks: Option<Change>,
-    /// How far off bytes in use may be.
+    /// Bytes of the column.
+    pub bytes: Option<Change>,
+    /// Blocks of the column.
+    pub blocks: Option<Change>,
+    /// How far off the bytes may be.
     pub bytes_margins: Margins,
-    /// How far off blocks in use may be.
+    /// How far off the blocks may be.
     pub blocks_margins: Margins,
     /// Which profiles have the row.
     pub side: Side,
@@ -145,7 +142,7 @@ pub fn diff_versions(
 pub fn by_category(rows: &[DiffRow]) -> Vec<(String, Change)> {
     let mut changes: BTreeMap<&str, Change> = BTreeMap::new();
     for row in rows {
-        let change = row.inuse_bytes.unwrap_or_default();
+        let change = row.bytes.unwrap_or_default();
         let sum = changes.entry(row.key.category.as_str()).or_default();
         *sum = Change { before: sum.before + change.before, after: sum.after + change.after };
     }
@@ -174,6 +171,7 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
     for row in after {
         pairs.entry(&row.key).or_default().1 = Some(row);
     }
+    let column = column_of(before, after);
     // A side without the row has zero in the columns of that side's other rows.
     let none = (none_of(before, after), none_of(after, before));
     let mut rows: Vec<DiffRow> = pairs
@@ -183,8 +181,8 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
                 old.map_or_else(|| none_beside(none.0, new), |row| row.counts),
                 new.map_or_else(|| none_beside(none.1, old), |row| row.counts),
             );
-            let change = |figure: fn(&Counts) -> Option<i64>| {
-                let (old, new) = figure(&counts.0).zip(figure(&counts.1))?;
+            let change = |metric: Metric| {
+                let (old, new) = counts.0.of(metric).zip(counts.1.of(metric))?;
                 Some(match connections {
                     None => Change { before: old as f64, after: new as f64 },
                     Some((m, n)) => Change { before: divide(old, m), after: divide(new, n) },
@@ -192,12 +190,10 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
             };
             DiffRow {
                 key: key.clone(),
-                inuse_bytes: change(|counts| counts.inuse_bytes),
-                inuse_blocks: change(|counts| counts.inuse_blocks),
-                alloc_bytes: change(|counts| counts.alloc_bytes),
-                alloc_blocks: change(|counts| counts.alloc_blocks),
-                bytes_margins: margins_of(counts, Metric::InuseSpace, connections),
-                blocks_margins: margins_of(counts, Metric::InuseObjects, connections),
+                bytes: change(column.bytes()),
+                blocks: change(column.blocks()),
+                bytes_margins: margins_of(counts, column.bytes(), connections),
+                blocks_margins: margins_of(counts, column.blocks(), connections),
                 side: match (old, new) {
                     (Some(_), Some(_)) => Side::Both,
                     (Some(_), None) => Side::OnlyBefore,
@@ -214,20 +210,19 @@ pub fn diff_rows(before: &[Row], after: &[Row], connections: Option<Connections>
 }
 
 impl DiffRow {
-    /// Whether the change of bytes in use is more than chance may have made. Always where both
+    /// Whether the change of bytes is more than chance may have made. Always where both
     /// sides are exact.
     pub fn is_significant(&self) -> bool {
-        self.inuse_bytes.is_none_or(|change| change.is_significant(self.bytes_margins))
+        self.bytes.is_none_or(|change| change.is_significant(self.bytes_margins))
     }
 
     /// By how much the row matters, whatever the direction.
     fn magnitude(&self) -> f64 {
-        let size = |change: Option<Change>| change.map(|change| change.delta().abs());
-        size(self.inuse_bytes).or(size(self.alloc_bytes)).unwrap_or_default()
+        self.bytes.map(|change| change.delta().abs()).unwrap_or_default()
     }
 }
 
-/// How far off all bytes in use may be.
+/// How far off all bytes of the column may be.
 pub fn margins_of_totals(
     before: &[Row],
     after: &[Row],
@@ -237,7 +232,7 @@ pub fn margins_of_totals(
         rows.iter().fold(zero_of(rows, other), |sum, row| sum.plus(row.counts))
     };
     let sides = (total(before, after), total(after, before));
-    margins_of(sides, Metric::InuseSpace, connections)
+    margins_of(sides, column_of(before, after).bytes(), connections)
 }
 
 /// The margins of both sides, each of its own connections.
@@ -251,9 +246,14 @@ fn margins_of(
     Margins::of(before, after)
 }
 
+/// The figures that rows are looked at by: those of both sides are the same.
+fn column_of(before: &[Row], after: &[Row]) -> Column {
+    before.first().or(after.first()).map_or_else(Column::default, |row| row.column)
+}
+
 /// The row that holds more bytes: its stack tells what went away, or what is new.
 fn heavier<'a>(old: Option<&'a Row>, new: Option<&'a Row>) -> Option<&'a Row> {
-    let bytes = |row: &Row| row.counts.inuse_bytes.unwrap_or_default();
+    let bytes = |row: &Row| row.bytes().unwrap_or_default();
     match (old, new) {
         (Some(old), Some(new)) if bytes(old) > bytes(new) => Some(old),
         (old, new) => new.or(old),
@@ -335,7 +335,7 @@ mod tests {
         let sites = [("ssl/a.c", 100_000), ("ssl/b.c", 100_000)];
         for before in [sampled(&sites), profile(&sites)] {
             let gone = &diff(&before, &after, By::Site, None)[0];
-            assert_eq!((gone.side, gone.inuse_bytes.unwrap().after), (Side::OnlyBefore, 0.0));
+            assert_eq!((gone.side, gone.bytes.unwrap().after), (Side::OnlyBefore, 0.0));
             assert_eq!(gone.bytes_margins.after, Some(one_block.margin()));
             assert!(gone.bytes_margins.change >= gone.bytes_margins.after);
         }
@@ -345,7 +345,7 @@ mod tests {
     }
 
     fn deltas(rows: &[DiffRow]) -> Vec<(&str, f64, Side)> {
-        let delta = |row: &DiffRow| row.inuse_bytes.unwrap().delta();
+        let delta = |row: &DiffRow| row.bytes.unwrap().delta();
         rows.iter().map(|row| (row.key.file.as_str(), delta(row), row.side)).collect()
     }
 
@@ -389,7 +389,7 @@ mod tests {
             By::Site,
             connections,
         );
-        assert_eq!(rows[0].inuse_bytes, Some(Change { before: 100.0, after: 100.0 }));
+        assert_eq!(rows[0].bytes, Some(Change { before: 100.0, after: 100.0 }));
     }
 
     #[test]
@@ -402,8 +402,8 @@ mod tests {
         #[test]
         fn nothing_changes_against_itself(profile in sample_profile::any()) {
             for row in diff(&profile, &profile, By::Site, None) {
-                prop_assert_eq!(row.inuse_bytes.map(Change::delta), Some(0.0));
-                prop_assert_eq!(row.alloc_blocks.map(Change::delta), Some(0.0));
+                prop_assert_eq!(row.bytes.map(Change::delta), Some(0.0));
+                prop_assert_eq!(row.blocks.map(Change::delta), Some(0.0));
                 prop_assert_eq!(row.side, Side::Both);
             }
         }
@@ -414,7 +414,7 @@ mod tests {
         ) {
             for by in [By::Site, By::Function, By::File, By::Category] {
                 let rows = diff(&before, &after, by, None);
-                let sum: f64 = rows.iter().map(|row| row.inuse_bytes.unwrap().delta()).sum();
+                let sum: f64 = rows.iter().map(|row| row.bytes.unwrap().delta()).sum();
                 let bytes = |profile| Counts::total(profile).inuse_bytes.unwrap();
                 // The figures are whole and small, so their sum is exact in any order.
                 prop_assert_eq!(sum as i64, bytes(&after) - bytes(&before));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use profile::{Frame, LocationId, Profile, Sample};
 
 use crate::category::{self, DOMAIN_LABEL};
+use crate::column::Column;
 use crate::counts::Columns;
 pub use crate::counts::Counts;
 use crate::telling::telling;
@@ -55,6 +56,8 @@ pub struct Call {
 pub struct Row {
     /// What the row stands for.
     pub key: Key,
+    /// The figures that it is looked at by.
+    pub column: Column,
     /// The sums of its samples.
     pub counts: Counts,
     /// The stack of its heaviest sample, innermost first. Rows share the calls that they have in
@@ -63,6 +66,16 @@ pub struct Row {
 }
 
 impl Row {
+    /// The bytes of its column.
+    pub fn bytes(&self) -> Option<i64> {
+        self.counts.of(self.column.bytes())
+    }
+
+    /// The blocks of its column.
+    pub fn blocks(&self) -> Option<i64> {
+        self.counts.of(self.column.blocks())
+    }
+
     /// The few functions of the heaviest stack that tell its story, outermost first.
     pub fn telling(&self) -> Vec<String> {
         telling_of(&self.stack)
@@ -75,9 +88,14 @@ pub fn telling_of(stack: &[impl Borrow<Call>]) -> Vec<String> {
     telling(&frames)
 }
 
-/// The rows of a profile, most bytes in use first; rows of equal figures in order of their keys.
-/// The sums of the rows are the totals of the profile.
+/// The rows of a profile by what is in use: [`group_in`].
 pub fn group(profile: &Profile, by: By) -> Vec<Row> {
+    group_in(profile, by, Column::InUse)
+}
+
+/// The rows of a profile, most bytes of the column first; rows of equal figures in order of their
+/// keys. The sums of the rows are the totals of the profile.
+pub fn group_in(profile: &Profile, by: By, column: Column) -> Vec<Row> {
     let columns = Columns::of(profile);
     let mut sums: BTreeMap<Key, Sum<'_>> = BTreeMap::new();
     for sample in profile.samples() {
@@ -85,19 +103,20 @@ pub fn group(profile: &Profile, by: By) -> Vec<Row> {
             .entry(key(profile, sample, by))
             .or_insert(Sum { counts: columns.zero(), heaviest: sample });
         sum.counts = sum.counts.plus(columns.read(sample));
-        if columns.weight(sample) > columns.weight(sum.heaviest) {
+        if columns.weight(sample, column) > columns.weight(sum.heaviest, column) {
             sum.heaviest = sample;
         }
     }
     let mut calls = Calls { profile, known: HashMap::new() };
     let mut rows: Vec<Row> = sums
         .into_iter()
-        .map(|(key, sum)| Row { key, counts: sum.counts, stack: calls.of(sum.heaviest) })
+        .map(|(key, sum)| {
+            let stack = calls.of(sum.heaviest);
+            Row { key, column, counts: sum.counts, stack }
+        })
         .collect();
     // The sort is stable: equal figures stay in the order of their keys.
-    rows.sort_by_key(|row| {
-        std::cmp::Reverse((row.counts.inuse_bytes, row.counts.alloc_bytes, row.counts.peak_bytes))
-    });
+    rows.sort_by_key(|row| std::cmp::Reverse(row.counts.weight(column)));
     rows
 }
 
@@ -225,6 +244,27 @@ mod tests {
         let rows = group(&profile, By::Site);
         assert_eq!(rows[0].key.category, "unknown");
         assert_eq!(rows[0].counts.inuse_bytes, Some(30));
+    }
+
+    #[test]
+    fn rows_are_told_and_ordered_by_the_column_that_is_looked_at() {
+        let mut profile = Profile::of_heap();
+        let leaf = ("BUF_MEM_grow", "crypto/buffer/buffer.c");
+        let one = stack(&[leaf, ("parse", "")]);
+        let other = stack(&[leaf, ("serve", "")]);
+        let kept = stack(&[("SSL_new", "ssl/ssl_lib.c")]);
+        sample_profile::push_values(&mut profile, "openssl", &one, vec![0, 0, 1, 900, 1, 900]);
+        sample_profile::push_values(&mut profile, "openssl", &other, vec![1, 50, 1, 50, 1, 50]);
+        sample_profile::push_values(&mut profile, "openssl", &kept, vec![2, 60, 2, 60, 2, 60]);
+        let first = |column| {
+            let row = group_in(&profile, By::Site, column).swap_remove(0);
+            (row.key.function.clone(), row.bytes(), row.blocks(), row.stack.len())
+        };
+        assert_eq!(first(Column::InUse), ("SSL_new".to_owned(), Some(60), Some(2), 1));
+        assert_eq!(first(Column::Peak), ("BUF_MEM_grow".to_owned(), Some(950), Some(2), 2));
+        let row = &group_in(&profile, By::Site, Column::Peak)[0];
+        assert_eq!(row.stack[1].function, "parse", "the heaviest at the peak");
+        assert_eq!(row.counts.inuse_bytes, Some(50), "all figures are kept");
     }
 
     proptest! {

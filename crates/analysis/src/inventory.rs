@@ -53,7 +53,7 @@ impl Inventory {
 
     /// Counts what was live at that moment; `None` as for [`crate::objects::objects`].
     pub fn at(profile: &Profile, at: HeldAt) -> Option<Inventory> {
-        let (blocks, bytes) = at.metrics();
+        let (blocks, bytes) = (at.column().blocks(), at.column().bytes());
         let counts = objects_in(profile, blocks)?;
         let mut live: BTreeMap<Object, Live> =
             counts.into_iter().map(|(object, count)| (object, Live { count, bytes: 0 })).collect();

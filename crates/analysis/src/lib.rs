@@ -5,8 +5,9 @@
 //! up by group and [`stacks`] samples by stack, [`per_connection`] and [`diff`] compare rows,
 //! [`ratio`] divides estimates, [`objects`] counts OpenSSL's objects, [`rss_account`] explains
 //! resident memory, [`footprint`] and [`memory_growth`] have what processes have to themselves,
-//! [`timeline`] has memory over time, and [`telling`] picks the few functions of a
-//! stack that explain it. [`cost`] and [`ssl_object_share`] say what a connection costs altogether,
+//! [`timeline`] has memory over time, and [`telling`] picks the few functions of a stack that
+//! explain it. [`column`] says which of a profile's figures are looked at, [`cost`] and
+//! [`ssl_object_share`] what a connection costs altogether,
 //! [`rust_in_use`] and [`recorder_memory`] what is not OpenSSL's, [`repetition`] what came of
 //! measuring several times, and [`notation`] how figures are written.
 //!
@@ -33,6 +34,7 @@
 
 pub mod budget;
 pub mod category;
+pub mod column;
 pub mod column_estimate;
 pub mod composition;
 pub mod cost;

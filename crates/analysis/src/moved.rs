@@ -66,7 +66,7 @@ pub fn follow(before: &[Row], after: &[Row], versions: Versions) -> Followed {
         // A site without a partner may stand at a line that is another's now.
         let counts = merged.get(key).map_or(row.counts, |other| other.counts.plus(row.counts));
         let stack = row.stack.clone();
-        merged.insert(key, Row { key: key.clone(), counts, stack });
+        merged.insert(key, Row { key: key.clone(), column: row.column, counts, stack });
     }
     Followed { rows: merged.into_values().collect(), was }
 }
@@ -167,7 +167,7 @@ impl Partners {
         mut new: Vec<usize>,
         tolerance: f64,
     ) {
-        old.sort_by_key(|at| std::cmp::Reverse(before[*at].counts.inuse_bytes));
+        old.sort_by_key(|at| std::cmp::Reverse(before[*at].bytes()));
         for at in old {
             let Some(size) = block_size(&before[at]) else { continue };
             let factor = |other: &usize| {
@@ -205,17 +205,16 @@ enum Alike {
 
 /// The row has anything in it that could be compared.
 fn holds(row: &Row) -> bool {
-    row.counts.inuse_bytes.is_some_and(|bytes| bytes != 0)
+    row.bytes().is_some_and(|bytes| bytes != 0)
         || row.counts.alloc_bytes.is_some_and(|bytes| bytes != 0)
 }
 
-/// Bytes of a block, in use or ever; small ones are all alike and say nothing.
+/// Bytes of a block, of the column or ever; small ones are all alike and say nothing.
 fn block_size(row: &Row) -> Option<f64> {
     const LEAST: i64 = 64;
     let size = |bytes: Option<i64>, blocks: Option<i64>| bytes?.checked_div(blocks?);
-    let counts = &row.counts;
-    size(counts.inuse_bytes, counts.inuse_blocks)
-        .or_else(|| size(counts.alloc_bytes, counts.alloc_blocks))
+    size(row.bytes(), row.blocks())
+        .or_else(|| size(row.counts.alloc_bytes, row.counts.alloc_blocks))
         .filter(|size| *size >= LEAST)
         .map(|size| size as f64)
 }
@@ -252,7 +251,7 @@ mod tests {
                     Side::OnlyAfter => (0, row.key.line),
                     Side::Both => (row.was.as_ref().unwrap_or(&row.key).line, row.key.line),
                 };
-                (row.key.function.clone(), old, new, row.inuse_bytes.unwrap().delta())
+                (row.key.function.clone(), old, new, row.bytes.unwrap().delta())
             })
             .collect()
     }

@@ -14,10 +14,10 @@ use crate::group::{Call, Counts, Key, Row, telling_of};
 pub struct ConnectionRow {
     /// What the row stands for.
     pub key: Key,
-    /// Bytes in use for each connection; negative where the baseline held more. `None` when a
+    /// Bytes of the column for each connection; negative where the baseline held more. `None` when a
     /// profile has no such column.
     pub bytes: Option<f64>,
-    /// Blocks in use for each connection, like `bytes`.
+    /// Blocks of the column for each connection, like `bytes`.
     pub blocks: Option<f64>,
     /// Half the width of the 95 % interval of `bytes`; `None` where that is exact.
     pub bytes_margin: Option<f64>,
@@ -37,7 +37,7 @@ impl ConnectionRow {
 }
 
 /// Rows at rest less the rows of the baseline, both grouped in the same way. Rows that only the
-/// baseline has are kept, negative. Most bytes in use first.
+/// baseline has are kept, negative. Most bytes first.
 pub fn growth(at_rest: &[Row], baseline: &[Row]) -> Vec<Row> {
     let mut before: BTreeMap<&Key, &Row> = baseline.iter().map(|row| (&row.key, row)).collect();
     let mut rows: Vec<Row> = at_rest
@@ -52,7 +52,7 @@ pub fn growth(at_rest: &[Row], baseline: &[Row]) -> Vec<Row> {
         Row { counts, ..row.clone() }
     }));
     rows.sort_by(|a, b| {
-        let size = |row: &Row| (row.counts.inuse_bytes, row.counts.alloc_bytes);
+        let size = |row: &Row| (row.bytes(), row.counts.alloc_bytes);
         size(b).cmp(&size(a)).then_with(|| a.key.cmp(&b.key))
     });
     rows
@@ -69,10 +69,10 @@ pub fn per_connection(
     growth(at_rest, baseline.unwrap_or_default())
         .into_iter()
         .map(|row| ConnectionRow {
-            bytes: share(row.counts.inuse_bytes),
-            blocks: share(row.counts.inuse_blocks),
-            bytes_margin: margin(&row.counts, Metric::InuseSpace, connections),
-            blocks_margin: margin(&row.counts, Metric::InuseObjects, connections),
+            bytes: share(row.bytes()),
+            blocks: share(row.blocks()),
+            bytes_margin: margin(&row.counts, row.column.bytes(), connections),
+            blocks_margin: margin(&row.counts, row.column.blocks(), connections),
             growth: row.counts,
             key: row.key,
             stack: row.stack,
@@ -101,7 +101,7 @@ mod tests {
     fn row(file: &str, blocks: i64, bytes: i64) -> Row {
         let counts =
             Counts { inuse_blocks: Some(blocks), inuse_bytes: Some(bytes), ..Counts::default() };
-        Row { key: Key { file: file.to_owned(), ..Key::default() }, counts, stack: Vec::new() }
+        Row { key: Key { file: file.to_owned(), ..Key::default() }, counts, ..Row::default() }
     }
 
     fn figures(rows: &[ConnectionRow]) -> Vec<(&str, f64, f64)> {

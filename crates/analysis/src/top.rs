@@ -2,8 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use profile::Metric;
-
+use crate::column::Column;
 use crate::group::{Counts, Key, Row};
 use crate::per_connection::{ConnectionRow, divide, growth, margin, per_connection};
 use crate::ratio::Estimated;
@@ -11,9 +10,9 @@ use crate::ratio::Estimated;
 /// What the figures of a [`Top`] mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figures {
-    /// In use in the whole process.
-    InUse,
-    /// In use for one of so many connections, less what was there before the first.
+    /// The column's, in the whole process.
+    Process,
+    /// The column's for one of so many connections, less what was there before the first.
     PerConnection(NonZeroU64),
 }
 
@@ -22,6 +21,8 @@ pub enum Figures {
 pub struct Top {
     /// What the figures mean.
     pub figures: Figures,
+    /// Which figures they are.
+    pub column: Column,
     /// All bytes; `None` when the profile has no such column.
     pub bytes: Option<f64>,
     /// All blocks; `None` when the profile has no such column.
@@ -59,10 +60,10 @@ pub struct TopRow {
 }
 
 impl Top {
-    /// What is in use in the whole process.
-    pub fn in_use(rows: &[Row]) -> Top {
+    /// What is in the whole process.
+    pub fn of_process(rows: &[Row]) -> Top {
         let mut top = Top::per_connection(rows, None, NonZeroU64::MIN);
-        top.figures = Figures::InUse;
+        top.figures = Figures::Process;
         top
     }
 
@@ -72,18 +73,22 @@ impl Top {
         baseline: Option<&[Row]>,
         connections: NonZeroU64,
     ) -> Top {
-        let total = total(&growth(at_rest, baseline.unwrap_or_default()));
-        let share = |figure: Option<i64>| figure.map(|figure| divide(figure, connections));
-        let (bytes, blocks) = (share(total.inuse_bytes), share(total.inuse_blocks));
-        let bytes_margin = margin(&total, Metric::InuseSpace, connections);
+        let baseline_rows = baseline.unwrap_or_default();
+        let first = at_rest.first().or(baseline_rows.first());
+        let column = first.map_or_else(Column::default, |row| row.column);
+        let total = total(&growth(at_rest, baseline_rows));
+        let share = |metric| total.of(metric).map(|figure| divide(figure, connections));
+        let (bytes, blocks) = (share(column.bytes()), share(column.blocks()));
+        let bytes_margin = margin(&total, column.bytes(), connections);
         let whole = whole(bytes, bytes_margin);
         let rows = per_connection(at_rest, baseline, connections);
         Top {
             figures: Figures::PerConnection(connections),
+            column,
             bytes,
             blocks,
             bytes_margin,
-            blocks_margin: margin(&total, Metric::InuseObjects, connections),
+            blocks_margin: margin(&total, column.blocks(), connections),
             rows: rows.into_iter().map(|row| TopRow::new(row, whole)).collect(),
         }
     }
@@ -96,7 +101,7 @@ impl Top {
     /// How many connections figures are shared by.
     pub(crate) fn connections(&self) -> NonZeroU64 {
         match self.figures {
-            Figures::InUse => NonZeroU64::MIN,
+            Figures::Process => NonZeroU64::MIN,
             Figures::PerConnection(connections) => connections,
         }
     }
@@ -106,7 +111,7 @@ impl Top {
     pub fn rest_margin(&self, shown: usize) -> Option<f64> {
         let rest = self.rows.get(shown..).unwrap_or_default();
         let sum = rest.iter().map(|row| row.growth).reduce(Counts::plus)?;
-        margin(&sum, Metric::InuseSpace, self.connections())
+        margin(&sum, self.column.bytes(), self.connections())
     }
 
     /// How many rows come after the first `shown`, and the bytes they hold together.
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn shares_are_parts_of_the_total_and_the_rest_is_what_is_not_shown() {
         let rows = group(&sample_profile::echo_server(), By::Site);
-        let top = Top::in_use(&rows);
+        let top = Top::of_process(&rows);
         assert_eq!(top.bytes, Some(589_248.0));
         assert_eq!(top.blocks, Some(24.0));
         let shares: f64 = top.rows.iter().filter_map(|row| row.share).sum();
@@ -172,7 +177,7 @@ mod tests {
 
     #[test]
     fn an_empty_profile_has_no_shares() {
-        assert_eq!(Top::in_use(&[]).rows, []);
-        assert_eq!(Top::in_use(&[]).bytes, None);
+        assert_eq!(Top::of_process(&[]).rows, []);
+        assert_eq!(Top::of_process(&[]).bytes, None);
     }
 }

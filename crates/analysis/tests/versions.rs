@@ -34,7 +34,7 @@ fn changes(versions: Versions) -> Vec<DiffRow> {
 }
 
 fn sum(rows: &[DiffRow], of: fn(&Change) -> f64) -> f64 {
-    rows.iter().filter_map(|row| row.inuse_bytes.as_ref()).map(of).sum()
+    rows.iter().filter_map(|row| row.bytes.as_ref()).map(of).sum()
 }
 
 fn row<'a>(rows: &'a [DiffRow], function: &str) -> &'a DiffRow {
@@ -67,11 +67,11 @@ fn sites_are_followed_to_their_new_lines_files_and_functions() {
     // Another function in another file, told by the size of the buffer.
     let read = row(&rows, "tls_setup_read_buffer");
     assert_eq!(read.was.as_ref().unwrap().file, "ssl/record/ssl3_buffer.c");
-    assert!(read.inuse_bytes.unwrap().delta().abs() < 100.0);
+    assert!(read.bytes.unwrap().delta().abs() < 100.0);
     // Another function of the same file, whose struct has become smaller.
     let connection = row(&rows, "ossl_ssl_connection_new_int");
     assert_eq!(connection.was.as_ref().unwrap().function, "SSL_new");
-    assert_eq!(connection.inuse_bytes, Some(Change { before: 7_608.0, after: 6_016.0 }));
+    assert_eq!(connection.bytes, Some(Change { before: 7_608.0, after: 6_016.0 }));
     // What is new is new.
     assert_eq!(row(&rows, "tls_int_new_record_layer").side, Side::OnlyAfter);
 }

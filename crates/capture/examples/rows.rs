@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 fn rows(path: &Path) -> Result<(), CaptureError> {
     // OpenSSL's part where there is one; per connection where their number is known.
     let capture = Capture::open(path)?;
-    for row in capture.top(By::Category).rows.iter().take(10) {
+    for row in capture.top(By::Category, capture.usual_column()).rows.iter().take(10) {
         println!("{:>14.0}  {}", row.bytes.unwrap_or_default(), row.key.category);
     }
     Ok(())

@@ -6,8 +6,10 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use analysis::category::label_categories;
+use analysis::column::Column;
+use analysis::diagnosis::case::Ending;
 use analysis::domain;
-use analysis::group::{By, Row, group};
+use analysis::group::{By, Row, group_in};
 use analysis::inventory::Inventory;
 use analysis::objects::{Object, objects};
 use analysis::per_connection::growth;
@@ -273,27 +275,81 @@ impl Capture {
         }
     }
 
+    /// Whether the recorded program has ended, and how.
+    pub fn ending(&self) -> Ending {
+        match self.recording() {
+            Some(record) if record.is_at_peak() => match record.exit_code {
+                Some(_) => Ending::ByItself,
+                None => Ending::Killed,
+            },
+            _ => Ending::Unknown,
+        }
+    }
+
+    /// The column to look at where nobody has chosen: the moment that a diagnosis judges.
+    pub fn usual_column(&self) -> Column {
+        Column::usual(&self.profile, self.ending())
+    }
+
+    /// The column that was chosen, or else the usual one. One that is chosen has to be there.
+    pub fn chosen_column(&self, chosen: Option<Column>) -> Result<Column, CaptureError> {
+        let Some(column) = chosen else { return Ok(self.usual_column()) };
+        match self.profile.column(column.bytes()) {
+            Some(_) => Ok(column),
+            None => Err(self.no_column(column.word())),
+        }
+    }
+
+    /// The column in which several captures are compared: the one that was chosen, which all of
+    /// them have to have, or else what they have in common ([`Column::in_common`]).
+    pub fn common_column(
+        captures: &[&Capture],
+        chosen: Option<Column>,
+    ) -> Result<Column, CaptureError> {
+        if let Some(column) = chosen {
+            for capture in captures {
+                capture.chosen_column(chosen)?;
+            }
+            return Ok(column);
+        }
+        let sides = captures.iter().map(|capture| (capture.usual_column(), &capture.profile));
+        Ok(Column::in_common(&sides.collect::<Vec<_>>()))
+    }
+
+    /// Connections to which figures of a column can be put down: those at the capture had no hand
+    /// in what was there at the peak, and of those that came and went only a load knows.
+    pub fn connections_of(&self, column: Column) -> Option<NonZeroU64> {
+        match column {
+            Column::InUse => self.connections,
+            Column::Allocated => self.connections.filter(|_| self.is_told()),
+            Column::Peak => None,
+        }
+    }
+
     /// The rows of the profile.
-    pub fn rows(&self, by: By) -> Vec<Row> {
-        group(&self.profile, by)
+    pub fn rows(&self, by: By, column: Column) -> Vec<Row> {
+        group_in(&self.profile, by, column)
     }
 
     /// The rows of the profile less those of the baseline, if there is one.
-    pub fn grown_rows(&self, by: By) -> Vec<Row> {
-        let baseline = self.baseline.as_ref().map_or(Vec::new(), |baseline| group(baseline, by));
-        growth(&self.rows(by), &baseline)
+    pub fn grown_rows(&self, by: By, column: Column) -> Vec<Row> {
+        growth(&self.rows(by, column), &self.baseline_rows(by, column).unwrap_or_default())
     }
 
     /// The rows with their shares: of one connection where the number of connections is known.
-    pub fn top(&self, by: By) -> Top {
-        let rows = self.rows(by);
-        match self.connections {
+    pub fn top(&self, by: By, column: Column) -> Top {
+        let rows = self.rows(by, column);
+        match self.connections_of(column) {
             Some(connections) => {
-                let baseline = self.baseline.as_ref().map(|baseline| group(baseline, by));
+                let baseline = self.baseline_rows(by, column);
                 Top::per_connection(&rows, baseline.as_deref(), connections)
             }
-            None => Top::in_use(&rows),
+            None => Top::of_process(&rows),
         }
+    }
+
+    fn baseline_rows(&self, by: By, column: Column) -> Option<Vec<Row>> {
+        self.baseline.as_ref().map(|baseline| group_in(baseline, by, column))
     }
 
     /// The objects of the profile, and those that the baseline did not have. `None` when the
@@ -307,22 +363,32 @@ impl Capture {
         Some((all, grown))
     }
 
-    /// The column to draw: the one asked for, else the file's own default.
+    /// The column to draw: the one asked for, else the bytes of the usual one, else the file's own
+    /// default.
     pub fn column(&self, wanted: Option<Metric>) -> Result<usize, CaptureError> {
         let types = self.profile.sample_types();
         match wanted {
-            Some(metric) => self.profile.column(metric).ok_or_else(|| CaptureError::NoColumn {
-                capture: self.name.clone(),
-                column: metric.kind(),
-                present: types.iter().map(|one| one.kind.clone()).collect(),
-            }),
+            Some(metric) => {
+                self.profile.column(metric).ok_or_else(|| self.no_column(metric.kind()))
+            }
             None => self
                 .profile
-                .column(Metric::InuseSpace)
+                .column(self.usual_column().bytes())
                 .or(self.profile.default_sample_type())
                 .or((!types.is_empty()).then_some(0))
                 .ok_or_else(|| CaptureError::NoValues(self.name.clone())),
         }
+    }
+
+    fn no_column(&self, column: &'static str) -> CaptureError {
+        let own: Vec<&str> = Column::of(&self.profile).map(Column::word).collect();
+        let present = if own.is_empty() {
+            // Of another profiler: what it calls them.
+            self.profile.sample_types().iter().map(|one| one.kind.clone()).collect()
+        } else {
+            own.into_iter().map(str::to_owned).collect()
+        };
+        CaptureError::NoColumn { capture: self.name.clone(), column, present }
     }
 
     /// The folder that the capture was read from, if it was one.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use analysis::diagnosis::case::{Case, Ending, Negotiated, Profiles};
+use analysis::diagnosis::case::{Case, Negotiated, Profiles};
 use analysis::diagnosis::held_at::HeldAt;
 use analysis::diagnosis::holding::holdings;
 use analysis::diagnosis::series::{self, Series};
@@ -42,21 +42,32 @@ impl Examined {
         for path in &earlier {
             series.push(Capture::open(path)?);
         }
-        examine(&capture, &series)
+        examine(&capture, &series, None)
     }
 
     /// Looks through one capture, of which the usual part was kept.
     pub fn of(capture: &Capture) -> Result<Examined, CaptureError> {
-        examine(capture, &[])
+        examine(capture, &[], None)
+    }
+
+    /// Looks through one capture, as [`Examined::of`] does, at a moment of the caller's choice.
+    pub fn at(capture: &Capture, moment: HeldAt) -> Result<Examined, CaptureError> {
+        examine(capture, &[], Some(moment))
     }
 }
 
-fn examine(capture: &Capture, earlier: &[Capture]) -> Result<Examined, CaptureError> {
+/// Looks at the moment `at`, or at the one that each process's figures speak for.
+fn examine(
+    capture: &Capture,
+    earlier: &[Capture],
+    at: Option<HeldAt>,
+) -> Result<Examined, CaptureError> {
     capture.counted_exactly("a diagnosis")?;
     let moments = Moments {
         baseline: capture.baseline.clone().filter(|_| !is_baseline_of_capture(capture)),
         closed: capture.closed()?,
         earlier,
+        at,
     };
     let judged = judged_processes(&capture.profile);
     let mut case = case_of(capture, &moments, None)?;
@@ -77,6 +88,8 @@ struct Moments<'a> {
     closed: Option<Profile>,
     /// Those before it, oldest first.
     earlier: &'a [Capture],
+    /// The one to look at, where it was chosen.
+    at: Option<HeldAt>,
 }
 
 /// The processes to judge for themselves; none where there is only one.
@@ -111,11 +124,11 @@ fn case_of(
     let closed = moments.closed.as_ref().map(|profile| part_of(profile, process));
     let profiles =
         Profiles { at_rest: &at_rest, baseline: baseline.as_ref(), closed: closed.as_ref() };
-    let ending = ending(capture);
+    let ending = capture.ending();
     // How many connections there are was said of all processes together.
     let told = capture.connections.filter(|_| process.is_none() && capture.is_told());
-    let mut case = Case::new(profiles, told, HeldAt::of(&at_rest, ending))
-        .ok_or_else(|| lacks_columns(capture))?;
+    let at = moments.at.unwrap_or_else(|| HeldAt::of(&at_rest, ending));
+    let mut case = Case::new(profiles, told, at).ok_or_else(|| lacks_columns(capture))?;
     case.ending = ending;
     case.by_steps = capture.recording().is_some_and(Recording::has_baseline_by_steps);
     case.program = program(capture, process);
@@ -161,17 +174,6 @@ fn is_baseline_of_capture(capture: &Capture) -> bool {
         Some(captured - record.baseline?.after_seconds < YOUNGEST_BASELINE)
     };
     of_recording().unwrap_or(false)
-}
-
-/// Whether the recorded program has ended, and how.
-fn ending(capture: &Capture) -> Ending {
-    match capture.recording() {
-        Some(record) if record.is_at_peak() => match record.exit_code {
-            Some(_) => Ending::ByItself,
-            None => Ending::Killed,
-        },
-        _ => Ending::Unknown,
-    }
 }
 
 /// The program of a recorded process; of all of them together, the one that was started.

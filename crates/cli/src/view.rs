@@ -1,7 +1,9 @@
 //! How captures are looked at: options of every command that does.
 
+use analysis::column::Column;
 use analysis::group::By;
 use capture::Part;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use profile::Metric;
 
@@ -24,6 +26,10 @@ pub struct ViewOptions {
     /// Whose memory; without it, OpenSSL's, where the capture has any, so that totals are exact
     #[arg(long, value_name = "DOMAIN")]
     pub domain: Option<Domain>,
+    /// What rows are ordered and compared by; without it, in-use, or peak where a program has freed
+    /// what it had when it ended
+    #[arg(long, value_name = "COLUMN", value_parser = columns())]
+    pub column: Option<Column>,
     /// Print everything as JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
@@ -75,38 +81,34 @@ impl From<Domain> for Part {
     }
 }
 
-/// A value column, by pprof's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Column {
-    /// Bytes live at the capture
-    #[value(name = "inuse_space")]
-    InuseSpace,
-    /// Blocks live at the capture
-    #[value(name = "inuse_objects")]
-    InuseObjects,
-    /// Bytes ever allocated
-    #[value(name = "alloc_space")]
-    AllocSpace,
-    /// Blocks ever allocated
-    #[value(name = "alloc_objects")]
-    AllocObjects,
-    /// Bytes live at the process's highest total
-    #[value(name = "peak_space")]
-    PeakSpace,
-    /// Blocks live at the process's highest total
-    #[value(name = "peak_objects")]
-    PeakObjects,
+/// The words of the columns, for an option that takes one.
+pub fn columns() -> impl TypedValueParser<Value = Column> {
+    // A help for each would spread the help of whole commands out.
+    PossibleValuesParser::new(Column::ALL.map(Column::word))
+        .map(|word| Column::from_word(&word).expect("one of the possible values"))
 }
 
-impl From<Column> for Metric {
-    fn from(column: Column) -> Metric {
-        match column {
-            Column::InuseSpace => Metric::InuseSpace,
-            Column::InuseObjects => Metric::InuseObjects,
-            Column::AllocSpace => Metric::AllocSpace,
-            Column::AllocObjects => Metric::AllocObjects,
-            Column::PeakSpace => Metric::PeakSpace,
-            Column::PeakObjects => Metric::PeakObjects,
-        }
+fn help_of(column: Column) -> &'static str {
+    match column {
+        Column::InUse => "What is live at the capture",
+        Column::Peak => "What was live at the process's highest total",
+        Column::Allocated => "What was ever allocated",
     }
+}
+
+/// The words of the columns for their bytes, and pprof's names, for an option that takes one.
+pub fn metrics() -> impl TypedValueParser<Value = Metric> {
+    let bytes = Column::ALL.map(|column| {
+        let value = PossibleValue::new(column.word()).alias(column.bytes().kind());
+        value.help(format!("{}, in bytes", help_of(column)))
+    });
+    let blocks = Column::ALL.map(|column| {
+        let value = PossibleValue::new(column.blocks().kind());
+        value.help(format!("{}, in blocks", help_of(column)))
+    });
+    PossibleValuesParser::new(bytes.into_iter().chain(blocks)).map(|word| {
+        let of_column = Column::from_word(&word).map(Column::bytes);
+        let of_pprof = || Metric::ALL.into_iter().find(|metric| metric.kind() == word);
+        of_column.or_else(of_pprof).expect("one of the possible values")
+    })
 }

@@ -178,15 +178,17 @@ pub fn draw_step(before: &Capture, after: &Capture, path: &Path) -> Result<(), F
         _ => Ratio::ONE,
     };
     let (old, new) = (before.clone().part(None)?, after.clone().part(None)?);
+    let shown = Capture::common_column(&[&old, &new], None)?;
     let [old, new] = [(&old, scale), (&new, Ratio::ONE)].map(|(capture, scale)| {
-        capture.column(None).map(|column| SideOf {
+        capture.column(Some(shown.bytes())).map(|column| SideOf {
             profile: &capture.profile,
             column,
             name: &capture.name,
             scale,
         })
     });
-    let svg = differential(&old?, &new?, &DifferentialOptions::titled("OpenSSL bytes in use"))?;
+    let title = format!("OpenSSL bytes {}", shown.phrase());
+    let svg = differential(&old?, &new?, &DifferentialOptions::titled(&title))?;
     whole_file::write(&path.join(folder::step_name(&before.name, &after.name)), &svg)?;
     Ok(())
 }

@@ -66,6 +66,7 @@ pub fn junit(review: &Review, reviewed: &Reviewed<'_>) -> std::io::Result<Vec<u8
 #[cfg(test)]
 mod tests {
     use analysis::budget::{Figure, Limit, Most, Scope, Verdict};
+    use analysis::column::Column;
 
     use super::*;
 
@@ -88,7 +89,7 @@ mod tests {
             unwanted: Vec::new(),
             explanations: Vec::new(),
         };
-        let reviewed = Reviewed { capture: "run", budget: "budget.toml" };
+        let reviewed = Reviewed { capture: "run", budget: "budget.toml", column: Column::InUse };
         let xml = String::from_utf8(junit(&review, &reviewed).unwrap()).unwrap();
         assert_eq!(
             xml,

@@ -5,9 +5,11 @@ mod subject;
 
 use std::path::{Path, PathBuf};
 
+use analysis::column::Column;
 use capture::records::comparison::{Comparison, Figures};
 use capture::{Capture, CaptureError, folder};
 
+use crate::column_note::column_note;
 use crate::html::{self, Page, Subject};
 
 pub use subject::Told;
@@ -34,16 +36,34 @@ pub fn read(
     Ok(told)
 }
 
-/// The page of these captures, in this order; the same captures give the same bytes.
-pub fn page(mut told: Vec<Told>) -> Result<String, CaptureError> {
+/// The page of these captures, in this order; the same captures give the same bytes. Without a
+/// choice it shows what is in use, or the peaks where a program has given that back.
+pub fn page(mut told: Vec<Told>, chosen: Option<Column>) -> Result<String, CaptureError> {
+    let captures: Vec<&Capture> = told.iter().map(|one| &one.capture).collect();
+    let shown = Shown::of(&captures, chosen)?;
     subject::name_apart(&mut told);
     let mut subjects: Vec<Subject> = Vec::new();
     for (at, one) in told.iter().enumerate() {
         let before = at.checked_sub(1).map(|before| &told[before]);
-        subjects.push(subject::subject(one, before)?);
+        subjects.push(subject::subject(one, before, &shown)?);
     }
     let measured = measured::take_common(&mut subjects);
     Ok(html::page(&Page { subjects, measured }))
+}
+
+/// Which figures a page shows, and why.
+struct Shown {
+    column: Column,
+    /// As [`Subject::moment`].
+    moment: String,
+}
+
+impl Shown {
+    fn of(captures: &[&Capture], chosen: Option<Column>) -> Result<Shown, CaptureError> {
+        let column = Capture::common_column(captures, chosen)?;
+        let moment = column_note(captures, column, chosen).unwrap_or_default();
+        Ok(Shown { column, moment })
+    }
 }
 
 /// The run folder of a comparison's configuration, which has its name.

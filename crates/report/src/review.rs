@@ -2,6 +2,7 @@
 
 pub use analysis::budget::Reviewed;
 use analysis::budget::{Cause, Figure, Most, Review, Verdict};
+use analysis::column::Column;
 use analysis::diagnosis::finding::Finding;
 use analysis::notation::{one_decimal, rounded, signed};
 use anstyle::AnsiColor;
@@ -107,6 +108,10 @@ pub fn breaches(review: &Review) -> Vec<(String, String)> {
 /// One sentence about the whole, without its full stop.
 pub fn outcome(review: &Review, reviewed: &Reviewed<'_>) -> String {
     let [capture, budget] = [reviewed.capture, reviewed.budget].map(harmless);
+    let capture = match reviewed.column {
+        Column::InUse => capture.into_owned(),
+        column => format!("{capture}, {},", column.phrase()),
+    };
     let limits = review.verdicts.len();
     let over = review.verdicts.iter().filter(|verdict| verdict.is_breach()).count();
     if review.passes() {

@@ -68,7 +68,7 @@ impl TableOptions {
 /// The table of `top`: bytes, blocks, share, and what holds them.
 pub fn top(top: &Top, options: &TableOptions) -> String {
     let (bytes, blocks) = match top.figures {
-        Figures::InUse => ("bytes", "blocks"),
+        Figures::Process => ("bytes", "blocks"),
         Figures::PerConnection(_) => ("bytes/conn", "blocks/conn"),
     };
     let shown: Vec<&TopRow> = top.rows.iter().take(options.rows).collect();
@@ -84,7 +84,7 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
             shown.iter().map(|row| {
                 figure(row.blocks, |blocks| {
                     give_or_take(blocks, row.blocks_margin, |blocks| match top.figures {
-                        Figures::InUse => rounded(blocks),
+                        Figures::Process => rounded(blocks),
                         Figures::PerConnection(_) => one_decimal(blocks),
                     })
                 })
@@ -114,7 +114,7 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
 pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     let shown: Vec<&DiffRow> = rows_of_diff.iter().take(options.rows).collect();
     let delta = |row: &DiffRow| {
-        figure(row.inuse_bytes.map(Change::delta), |delta| {
+        figure(row.bytes.map(Change::delta), |delta| {
             let margin = row.bytes_margins.change.map(|margin| format!(" ± {}", rounded(margin)));
             signed(delta) + &margin.unwrap_or_default()
         })
@@ -128,11 +128,11 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
         Side::OnlyAfter => "new",
     };
     let before = |row: &DiffRow| {
-        let bytes = row.inuse_bytes.map(|bytes| bytes.before);
+        let bytes = row.bytes.map(|bytes| bytes.before);
         figure(bytes, |bytes| give_or_take(bytes, row.bytes_margins.before, rounded))
     };
     let after = |row: &DiffRow| {
-        let bytes = row.inuse_bytes.map(|bytes| bytes.after);
+        let bytes = row.bytes.map(|bytes| bytes.after);
         figure(bytes, |bytes| give_or_take(bytes, row.bytes_margins.after, rounded))
     };
     let mut columns = vec![
@@ -142,7 +142,7 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
         Column::number(
             "blocks",
             shown.iter().map(|row| {
-                figure(row.inuse_blocks.map(Change::delta), |blocks| {
+                figure(row.blocks.map(Change::delta), |blocks| {
                     let text = one_decimal(blocks);
                     let text = text.strip_suffix(".0").unwrap_or(&text);
                     let margin = row.blocks_margins.change;
@@ -157,7 +157,7 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
     columns.extend(key_columns(options.by, &shown.iter().map(|row| &row.key).collect::<Vec<_>>()));
     let stories: Vec<Vec<String>> = shown.iter().map(|row| row.telling()).collect();
     let lines = shown.iter().zip(&stories).map(|(row, story)| {
-        let delta = row.inuse_bytes.map_or(0.0, Change::delta);
+        let delta = row.bytes.map_or(0.0, Change::delta);
         let style = match delta {
             _ if !row.is_significant() => Style::new(),
             grown if grown >= 0.5 => AnsiColor::Red.on_default(),

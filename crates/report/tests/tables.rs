@@ -64,7 +64,7 @@ fn the_functions_in_use_in_the_whole_process() {
     let mut options = TableOptions::by(By::Function);
     options.stories = Stories::Hidden;
     options.rows = 5;
-    let top = Top::in_use(&group(&synthetic::old(), By::Function));
+    let top = Top::of_process(&group(&synthetic::old(), By::Function));
     insta::assert_snapshot!(table::top(&top, &options), @r"
           bytes   blocks   share  function             file
     ─────────────────────────────────────────────────────────────────────────
@@ -153,7 +153,7 @@ fn any_columns_can_be_laid_out() {
 #[test]
 fn an_empty_table_is_its_heading() {
     let options = TableOptions::by(By::Site);
-    insta::assert_snapshot!(table::top(&Top::in_use(&[]), &options), @r"
+    insta::assert_snapshot!(table::top(&Top::of_process(&[]), &options), @r"
     bytes  blocks  share  category  site
     ────────────────────────────────────
     ");

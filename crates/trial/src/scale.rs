@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::Path;
 
+use analysis::column::Column;
 use analysis::group::By;
 use analysis::slope::slopes;
 use capture::records::scale::Scale;
@@ -42,7 +43,10 @@ pub fn measure(
         let quiet = OneStep(front_end.progress);
         let run = run::run(&options, &front_end.telling(&quiet), folder)?;
         let capture = run.ended_well(front_end)?.part(None)?;
-        captures.push((capture.connections.map_or(0, NonZeroU64::get), capture.rows(By::Site)));
+        captures.push((
+            capture.connections.map_or(0, NonZeroU64::get),
+            capture.rows(By::Site, Column::InUse),
+        ));
         front_end.progress.step_done();
     }
     let connections = captures.iter().map(|(connections, _)| *connections).collect();

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use analysis::column::Column;
 use analysis::group::By;
 use capture::machine::MadeBy;
 use echo_server::Configuration;
@@ -97,7 +98,7 @@ fn a_run_is_measured_by_whoever_lends_a_helper() {
     let cost = record.per_connection.as_ref().expect("connections came to rest");
     assert!((30_000.0..100_000.0).contains(&cost.bytes), "{cost:?}");
     // The rows say what the ledger's totals say.
-    let top = run.capture.clone().part(None).expect("OpenSSL's part").top(By::Site);
+    let top = run.capture.clone().part(None).expect("OpenSSL's part").top(By::Site, Column::InUse);
     assert_eq!(top.bytes, Some(cost.bytes));
     let closed = record.closed.as_ref().expect("all were closed");
     assert_eq!(closed.openssl.inuse_bytes, record.baseline.openssl.inuse_bytes);

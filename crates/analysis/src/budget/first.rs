@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::limit::{Figure, Limit, Most, Scope};
 use super::verdict::{Measured, Unmeasurable};
 use crate::category;
+use crate::column::Column;
 use crate::diagnosis::Diagnosis;
 use crate::objects::Object;
 
@@ -43,30 +44,41 @@ pub fn first_budget(
 
     text += "\n[total]\n";
     let connections = measured.connections.map_or(1.0, |connections| connections.get() as f64);
+    // A program that has ended may have had no connection that is known of.
+    let at_peak = measured.column == Column::Peak;
+    let [bytes, blocks] = match measured.connections {
+        None if at_peak => [Figure::Bytes, Figure::Blocks],
+        _ => [Figure::BytesPerConnection, Figure::BlocksPerConnection],
+    };
     for (kind, room, thread) in [
-        (Figure::BytesPerConnection, BYTES, THREAD_BYTES),
-        (Figure::BlocksPerConnection, BYTES, THREAD_BLOCKS),
+        (bytes, BYTES, THREAD_BYTES),
+        (blocks, BYTES, THREAD_BLOCKS),
         (Figure::AllocationsPerHandshake, ALLOCATIONS, THREAD_BLOCKS),
     ] {
+        if at_peak && kind == Figure::AllocationsPerHandshake {
+            continue;
+        }
         let is = figure(Scope::Total, kind)?;
         line(&mut text, kind.key(), whole(is * room + thread / connections), is);
     }
-    let total = figure(Scope::Total, Figure::BytesPerConnection)?;
+    let total = figure(Scope::Total, bytes)?;
     for category in category::all() {
         let scope = Scope::Category(category.name.to_owned());
-        let is = figure(scope, Figure::BytesPerConnection)?;
+        let is = figure(scope, bytes)?;
         // A group is the sum of its categories, which have limits of their own.
         if is < total * LEAST_SHARE || !is_finest(category.name) {
             continue;
         }
         text += &format!("\n[category.\"{}\"]\n", category.name);
-        line(&mut text, Figure::BytesPerConnection.key(), whole(is * BYTES), is);
+        line(&mut text, bytes.key(), whole(is * BYTES), is);
     }
-    text += "\n[objects] # that came with each connection\n";
-    for object in [Object::SslCtx, Object::X509Store, Object::X509, Object::SslSession] {
-        let is = figure(Scope::Objects(object), Figure::ObjectsPerConnection)?;
-        // A context that is made anew for the first connections is no context for each.
-        line(&mut text, object.name(), two_decimals(is.max(0.0) * BYTES + 0.1), is);
+    if bytes == Figure::BytesPerConnection {
+        text += "\n[objects] # that came with each connection\n";
+        for object in [Object::SslCtx, Object::X509Store, Object::X509, Object::SslSession] {
+            let is = figure(Scope::Objects(object), Figure::ObjectsPerConnection)?;
+            // A context that is made anew for the first connections is no context for each.
+            line(&mut text, object.name(), two_decimals(is.max(0.0) * BYTES + 0.1), is);
+        }
     }
     text += "\n[findings] # of `tlsheap diagnose`; every other one is a breach\n";
     let ids: Vec<String> =
@@ -100,8 +112,8 @@ mod tests {
     use crate::diagnosis::case::{Case, Profiles};
     use crate::diagnosis::diagnose;
     use crate::diagnosis::held_at::HeldAt;
-    use crate::group::{By, group};
-    use crate::sample_profile::{DEFLATE, push, stack};
+    use crate::group::{By, group, group_in};
+    use crate::sample_profile::{DEFLATE, push, push_values, stack};
 
     #[test]
     fn a_capture_keeps_to_the_budget_that_was_made_of_it() {
@@ -112,6 +124,7 @@ mod tests {
         let case = Case::new(profiles, None, HeldAt::Capture).unwrap();
         let measured = Measured {
             name: "run".to_owned(),
+            column: Column::InUse,
             rows: group(&profile, By::Site),
             grown: group(&profile, By::Site),
             connections: case.connections,
@@ -124,5 +137,34 @@ mod tests {
         let budget = Budget::parse(&text, "budget.toml").unwrap_or_else(|e| panic!("{e}\n{text}"));
         let review = review(&budget, &measured, None, &diagnosis).unwrap();
         assert!(review.passes(), "{review:?}");
+    }
+
+    #[test]
+    fn of_a_program_that_has_ended_without_connections_the_whole_process_is_limited() {
+        let mut profile = Profile::of_heap();
+        let frames = stack(&[("sk_reserve", "crypto/stack/stack.c")]);
+        push_values(&mut profile, "openssl", &frames, vec![0, 0, 9, 9_000, 5, 5_000]);
+        let profiles = Profiles { at_rest: &profile, baseline: None, closed: None };
+        let case = Case::new(profiles, None, HeldAt::Peak).unwrap();
+        let rows = || group_in(&profile, By::Site, Column::Peak);
+        let measured = Measured {
+            name: "run".to_owned(),
+            column: Column::Peak,
+            rows: rows(),
+            grown: rows(),
+            connections: case.connections,
+            objects: Some(case.objects.clone()),
+        };
+        let diagnosis = diagnose(&case);
+        let text = first_budget(&measured, &diagnosis, "tlsheap check --init run").unwrap();
+        assert!(text.contains("\nbytes = 17100 # measured: 5000\n"), "{text}");
+        assert!(!text.contains("per_connection") && !text.contains("handshake"), "{text}");
+        let budget = Budget::parse(&text, "budget.toml").unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert!(review(&budget, &measured, None, &diagnosis).unwrap().passes(), "{text}");
+
+        let allocations = "[total]\nallocations_per_handshake = 1\n";
+        let budget = Budget::parse(allocations, "b").unwrap();
+        let error = review(&budget, &measured, None, &diagnosis).unwrap_err().to_string();
+        assert!(error.contains("choose --column in-use"), "{error}");
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 use super::limit::{Budget, Figure, Limit, Most, Scope};
+use crate::column::Column;
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::finding::Finding;
 use crate::group::{Key, Row};
@@ -19,11 +20,13 @@ const CAUSES: usize = 4;
 pub struct Measured {
     /// Its name, for errors.
     pub name: String,
+    /// Which of its figures are held against the limits.
+    pub column: Column,
     /// Its rows by site, in the whole process.
     pub rows: Vec<Row>,
     /// The rows by site, less those before the first connection.
     pub grown: Vec<Row>,
-    /// Connections open at the capture.
+    /// Connections open at that moment.
     pub connections: Option<NonZeroU64>,
     /// Objects that came with the connections; `None` where the profile knows no blocks.
     pub objects: Option<Inventory>,
@@ -82,6 +85,8 @@ pub struct Reviewed<'a> {
     pub capture: &'a str,
     /// The budget's file.
     pub budget: &'a str,
+    /// Which figures of the capture are held against it.
+    pub column: Column,
 }
 
 /// A whole budget, held against a capture.
@@ -165,6 +170,9 @@ impl Measured {
             let each = self.share(objects.live(object).count as f64);
             return each.ok_or_else(|| missing(NO_CONNECTIONS));
         }
+        if limit.figure == Figure::AllocationsPerHandshake && self.column == Column::Peak {
+            return Err(missing(NO_HANDSHAKES));
+        }
         let mut sum = 0.0;
         for row in self.rows_of(limit.figure).iter().filter(|row| limit.scope.has(&row.key)) {
             sum += figure_of(row, limit.figure).ok_or_else(|| missing("it has no such column"))?;
@@ -195,12 +203,14 @@ impl Measured {
 const NO_CONNECTIONS: &str = "it is not known how many connections were open; say it with \
                               --connections";
 
+const NO_HANDSHAKES: &str = "its peak is that of the whole program, whose handshakes are not \
+                             counted; leave the limit out, or choose --column in-use";
+
 fn figure_of(row: &Row, figure: Figure) -> Option<f64> {
-    let counts = &row.counts;
     match figure {
-        Figure::BytesPerConnection | Figure::Bytes => counts.inuse_bytes,
-        Figure::BlocksPerConnection | Figure::Blocks => counts.inuse_blocks,
-        Figure::AllocationsPerHandshake => counts.alloc_blocks,
+        Figure::BytesPerConnection | Figure::Bytes => row.bytes(),
+        Figure::BlocksPerConnection | Figure::Blocks => row.blocks(),
+        Figure::AllocationsPerHandshake => row.counts.alloc_blocks,
         Figure::ObjectsPerConnection => None,
     }
     .map(|figure| figure as f64)
@@ -298,6 +308,7 @@ mod tests {
         let case = Case::new(profiles, NonZeroU64::new(10), HeldAt::Capture).unwrap();
         let measured = Measured {
             name: "run".to_owned(),
+            column: Column::InUse,
             rows: group(&profile, By::Site),
             grown: group(&profile, By::Site),
             connections: case.connections,

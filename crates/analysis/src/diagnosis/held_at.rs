@@ -2,6 +2,7 @@
 
 use profile::{Metric, Profile};
 
+use crate::column::Column;
 use crate::diagnosis::case::Ending;
 
 /// Which moment of a process is judged.
@@ -29,11 +30,11 @@ impl HeldAt {
         if now.saturating_mul(part) < most { HeldAt::Peak } else { HeldAt::Capture }
     }
 
-    /// The columns of blocks and of bytes.
-    pub fn metrics(self) -> (Metric, Metric) {
+    /// The column of what was held then.
+    pub fn column(self) -> Column {
         match self {
-            HeldAt::Capture => (Metric::InuseObjects, Metric::InuseSpace),
-            HeldAt::Peak => (Metric::PeakObjects, Metric::PeakSpace),
+            HeldAt::Capture => Column::InUse,
+            HeldAt::Peak => Column::Peak,
         }
     }
 }

@@ -142,7 +142,7 @@ fn add(
     at: HeldAt,
     mut put: impl FnMut(&mut Sums, [i64; 3]),
 ) -> Option<()> {
-    let (blocks, bytes) = at.metrics();
+    let (blocks, bytes) = (at.column().blocks(), at.column().bytes());
     let (blocks, bytes) = (profile.column(blocks)?, profile.column(bytes)?);
     let made = profile.column(Metric::AllocObjects).unwrap_or(blocks);
     for (sample, object) in profile.samples().iter().zip(objects_of_samples(profile)) {

@@ -1,6 +1,6 @@
 //! `check --json`: stable field names, documented in docs/json.md.
 
-use analysis::budget::{Cause, Review, Verdict};
+use analysis::budget::{Cause, Review, Reviewed, Verdict};
 use serde::Serialize;
 
 use crate::json::diagnosis::FindingJson;
@@ -14,6 +14,8 @@ pub struct ReviewJson<'a> {
     schema: u32,
     capture: &'a str,
     budget: &'a str,
+    /// Which figures of the capture are held against it.
+    column: &'static str,
     passes: bool,
     limits: Vec<LimitJson<'a>>,
     /// Findings that the budget does not allow.
@@ -46,13 +48,14 @@ struct CauseJson<'a> {
 
 impl<'a> ReviewJson<'a> {
     /// The whole review of a capture by the budget in a file.
-    pub fn new(review: &'a Review, capture: &'a str, budget: &'a str) -> ReviewJson<'a> {
+    pub fn new(review: &'a Review, reviewed: &Reviewed<'a>) -> ReviewJson<'a> {
         let findings =
             |all: &'a [_]| all.iter().map(|finding| FindingJson::new(finding, None)).collect();
         ReviewJson {
             schema: SCHEMA,
-            capture,
-            budget,
+            capture: reviewed.capture,
+            budget: reviewed.budget,
+            column: reviewed.column.word(),
             passes: review.passes(),
             limits: review.verdicts.iter().map(LimitJson::new).collect(),
             unwanted: findings(&review.unwanted),

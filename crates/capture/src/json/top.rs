@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use analysis::category::unknown_share;
+use analysis::column::Column;
 use analysis::diff::{Change, DiffRow, Side};
 use analysis::group::{By, Counts, Key, Row};
 use analysis::top::{Figures, Top, TopRow};
@@ -21,6 +22,8 @@ const SCHEMA: u32 = 1;
 pub struct TopJson<'a> {
     schema: u32,
     by: &'static str,
+    /// What rows are ordered by and connections are given their shares of.
+    column: &'static str,
     connections: Option<u64>,
     connections_from: Option<&'static str>,
     /// How far samples lie apart, where figures are estimates.
@@ -86,6 +89,8 @@ struct SiteJson<'a> {
 pub struct DiffJson<'a> {
     schema: u32,
     by: &'static str,
+    /// What is compared.
+    column: &'static str,
     /// Whether the figures of the rows are per connection.
     per_connection: bool,
     before: SideJson<'a>,
@@ -140,7 +145,7 @@ fn name(by: By) -> &'static str {
 }
 
 impl<'a> TopJson<'a> {
-    /// The capture's rows with their shares of one connection, most bytes in use first.
+    /// The capture's rows with their shares of one connection, most bytes first.
     pub fn new(capture: &Capture, by: By, rows: &'a [Row], top: &'a Top) -> TopJson<'a> {
         let per_connection = matches!(top.figures, Figures::PerConnection(_));
         let shares: HashMap<&Key, &TopRow> =
@@ -169,6 +174,7 @@ impl<'a> TopJson<'a> {
         TopJson {
             schema: SCHEMA,
             by: name(by),
+            column: top.column.word(),
             connections: capture.connections.map(std::num::NonZeroU64::get),
             connections_from: capture.connections.map(|_| match capture.counted {
                 Counted::Told => "told",
@@ -200,13 +206,14 @@ impl<'a> DiffJson<'a> {
     pub fn new(
         before: &'a Capture,
         after: &'a Capture,
-        by: By,
+        (by, column): (By, Column),
         rows: &'a [DiffRow],
         per_connection: bool,
     ) -> DiffJson<'a> {
         DiffJson {
             schema: SCHEMA,
             by: name(by),
+            column: column.word(),
             per_connection,
             before: SideJson::new(before),
             after: SideJson::new(after),
@@ -229,7 +236,7 @@ impl SideJson<'_> {
 
 impl<'a> ChangeJson<'a> {
     fn new(row: &'a DiffRow, by: By) -> ChangeJson<'a> {
-        let (bytes, blocks) = (row.inuse_bytes, row.inuse_blocks);
+        let (bytes, blocks) = (row.bytes, row.blocks);
         ChangeJson {
             key: KeyJson::new(&row.key, by),
             side: match row.side {

@@ -6,16 +6,21 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use analysis::budget::{Budget, Measured, Review, first_budget, review};
+use analysis::column::Column;
+use analysis::diagnosis::held_at::HeldAt;
 use analysis::group::By;
 use anyhow::Context;
 use capture::json::review::ReviewJson;
 use capture::{Capture, Examined, whole_file};
 use clap::Args;
+use report::column_note::column_note;
 use report::junit::junit;
 use report::review::{Reviewed, annotations, markdown, terminal};
+use report::wrapping::wrapped;
 
 use crate::failure::Failure;
 use crate::output;
+use crate::view::columns;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -44,6 +49,10 @@ pub struct Options {
     /// GITHUB_STEP_SUMMARY names, if it does)
     #[arg(long)]
     pub github: bool,
+    /// What is held against the budget; without it, in-use, or peak where the program has freed what
+    /// it had when it ended
+    #[arg(long, value_name = "COLUMN", value_parser = columns())]
+    pub column: Option<Column>,
     /// Print the result as JSON (docs/json.md)
     #[arg(long, conflicts_with = "github")]
     pub json: bool,
@@ -63,14 +72,22 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         return Err(Failure::usage(sentence));
     }
     let budget = Budget::parse(&text, &file)?;
-    let subject = Subject::open(&options.capture, options.connections)?;
+    let capture = open(&options.capture, options.connections)?;
     let baseline = match baseline_path(options, &budget) {
-        Some(path) => Some(Subject::open(&path, options.connections)?.measured),
+        Some(path) => Some(open(&path, options.connections)?),
+        None => None,
+    };
+    let captures: Vec<&Capture> = [&capture].into_iter().chain(&baseline).collect();
+    let column = Capture::common_column(&captures, options.column)?;
+    let subject = Subject::of(&capture, column)?;
+    let baseline = match &baseline {
+        Some(baseline) => Some(Subject::of(baseline, column)?.measured),
         None => None,
     };
     let review =
         review(&budget, &subject.measured, baseline.as_ref(), &subject.examined.diagnosis)?;
-    tell(options, &review, &subject.examined.name)?;
+    let note = column_note(&captures, column, options.column);
+    tell(options, &review, &subject.measured, note.as_deref())?;
     if review.passes() { Ok(()) } else { Err(Failure::Breach) }
 }
 
@@ -85,17 +102,23 @@ fn read_budget(path: &Path) -> io::Result<String> {
 }
 
 /// Says what came of it in every form that is asked for.
-fn tell(options: &Options, review: &Review, capture: &str) -> Result<(), Failure> {
+fn tell(
+    options: &Options,
+    review: &Review,
+    measured: &Measured,
+    note: Option<&str>,
+) -> Result<(), Failure> {
     let file = options.budget.display().to_string();
-    let reviewed = Reviewed { capture, budget: &file };
+    let reviewed = Reviewed { capture: &measured.name, budget: &file, column: measured.column };
     if let Some(path) = &options.junit {
         let report = junit(review, &reviewed).context("cannot write the JUnit report")?;
         whole_file::write(path, &report)?;
     }
     if options.json {
-        return output::print_json(&ReviewJson::new(review, capture, &file));
+        return output::print_json(&ReviewJson::new(review, &reviewed));
     }
-    let mut text = terminal(review, &reviewed, output::colour());
+    let mut text = note.map_or_else(String::new, |note| wrapped(note, 0) + "\n\n");
+    text += &terminal(review, &reviewed, output::colour());
     if options.github {
         text += &annotations(review, &reviewed);
         add_to_summary(&markdown(review, &reviewed))?;
@@ -132,8 +155,10 @@ fn init(options: &Options) -> Result<(), Failure> {
             path.display()
         )));
     }
-    let subject = Subject::open(&options.capture, options.connections)?;
-    let command = format!("tlsheap check --init {}", subject.examined.name);
+    let capture = open(&options.capture, options.connections)?;
+    let subject = Subject::of(&capture, capture.chosen_column(options.column)?)?;
+    let column = options.column.map_or_else(String::new, |it| format!(" --column {}", it.word()));
+    let command = format!("tlsheap check --init {}{column}", subject.examined.name);
     let text = first_budget(&subject.measured, &subject.examined.diagnosis, &command)?;
     whole_file::write(path, text.as_bytes())?;
     output::print(&format!(
@@ -143,6 +168,13 @@ fn init(options: &Options) -> Result<(), Failure> {
     ))
 }
 
+/// Reads what is to be held against a budget, whose rows and objects have to be exact.
+fn open(path: &Path, connections: Option<NonZeroU64>) -> Result<Capture, Failure> {
+    let capture = Capture::open(path)?.or_connections(connections);
+    capture.counted_exactly("a budget")?;
+    Ok(capture)
+}
+
 /// A capture, measured and looked through.
 struct Subject {
     measured: Measured,
@@ -150,15 +182,25 @@ struct Subject {
 }
 
 impl Subject {
-    fn open(path: &Path, connections: Option<NonZeroU64>) -> Result<Subject, Failure> {
-        let capture = Capture::open(path)?.or_connections(connections);
-        capture.counted_exactly("a budget")?;
-        let examined = Examined::of(&capture)?;
+    fn of(capture: &Capture, column: Column) -> Result<Subject, Failure> {
+        let examined = match column {
+            _ if column == capture.usual_column() => Examined::of(capture)?,
+            Column::Peak => Examined::at(capture, HeldAt::Peak)?,
+            Column::InUse | Column::Allocated => Examined::at(capture, HeldAt::Capture)?,
+        };
         let measured = Measured {
             name: capture.name.clone(),
-            rows: capture.rows(By::Site),
-            grown: capture.grown_rows(By::Site),
-            connections: examined.case.connections,
+            column,
+            rows: capture.rows(By::Site, column),
+            grown: match column {
+                // What there was before the first connection may have been gone by then.
+                Column::Peak => capture.rows(By::Site, column),
+                Column::InUse | Column::Allocated => capture.grown_rows(By::Site, column),
+            },
+            connections: match column {
+                Column::Allocated => capture.connections_of(column),
+                Column::InUse | Column::Peak => examined.case.connections,
+            },
             objects: Some(examined.case.objects.clone()),
         };
         Ok(Subject { measured, examined })

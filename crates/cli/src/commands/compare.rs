@@ -107,7 +107,7 @@ fn write_all(compared: &Compared, path: &Path) -> Result<(), Failure> {
         .map(|(capture, figures)| Told::new(capture.clone(), Some(figures.clone()), &summary_of))
         .collect::<Result<_, _>>()?;
     // As `tlsheap report` makes it of the finished folder, byte for byte.
-    let page = page::page(told)?;
+    let page = page::page(told, None)?;
     Ok(whole_file::write(&path.join(REPORT), page.as_bytes())?)
 }
 

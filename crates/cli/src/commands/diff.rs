@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
+use analysis::column::Column;
 use analysis::diff::{
     Change, DiffRow, Margins, by_category, diff_rows, diff_versions, margin_of_category,
     margins_of_totals,
@@ -15,6 +16,7 @@ use capture::json::top::DiffJson;
 use capture::{Capture, Part, whole_file};
 use clap::Args;
 use profile::harmless::harmless;
+use report::column_note::column_note;
 use report::differential::{DifferentialOptions, Ratio, SideOf, differential};
 use report::exactness::{Exactness, exactness};
 use report::table;
@@ -51,13 +53,15 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             .under(&options.view.under))
     };
     let (before, after) = (open(&options.before)?, open(&options.after)?);
-    let connections = before.connections.zip(after.connections).filter(|_| !options.whole);
+    let column = Capture::common_column(&[&before, &after], options.view.column)?;
+    let connections = before.connections_of(column).zip(after.connections_of(column));
+    let connections = connections.filter(|_| !options.whole);
     let by = options.view.by.by();
     // Per connection, what was there before the first one is nobody's.
     let sides = |by: By| {
         [&before, &after].map(|capture| match connections {
-            Some(_) => capture.grown_rows(by),
-            None => capture.rows(by),
+            Some(_) => capture.grown_rows(by, column),
+            None => capture.rows(by, column),
         })
     };
     let [old, new] = sides(by);
@@ -66,14 +70,29 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         _ => diff_rows(&old, &new, connections),
     };
     if let Some(path) = &options.flame {
-        whole_file::write(path, &draw(&before, &after, connections)?)?;
+        whole_file::write(path, &draw(&before, &after, connections, column)?)?;
     }
     if options.view.json {
         let per_connection = connections.is_some();
-        return output::print_json(&DiffJson::new(&before, &after, by, &rows, per_connection));
+        return output::print_json(&DiffJson::new(
+            &before,
+            &after,
+            (by, column),
+            &rows,
+            per_connection,
+        ));
     }
     let margins = margins_of_totals(&old, &new, connections);
-    let mut text = heading(&before, &after, &rows, connections.is_some(), margins);
+    let what = match (connections, column) {
+        (Some(_), Column::Allocated) => "ever allocated for a connection",
+        (Some(_), _) => "a connection",
+        (None, column) => column.phrase(),
+    };
+    let mut text = heading(&before, &after, &rows, what, margins);
+    if let Some(note) = column_note(&[&before, &after], column, options.view.column) {
+        text += &wrapped(&note, 0);
+        text += "\n";
+    }
     if matches!(by, By::Site | By::Category) {
         // Of their own rows: margins of many sites do not add up to that of what they hold.
         let [old, new] = sides(By::Category);
@@ -81,7 +100,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     text += "\n";
     let changed: Vec<DiffRow> =
-        rows.into_iter().filter(|row| row.inuse_bytes.is_none_or(|c| c.delta() != 0.0)).collect();
+        rows.into_iter().filter(|row| row.bytes.is_none_or(|c| c.delta() != 0.0)).collect();
     if changed.is_empty() {
         text += "nothing changed\n";
     } else {
@@ -97,16 +116,15 @@ fn heading(
     before: &Capture,
     after: &Capture,
     rows: &[DiffRow],
-    per_connection: bool,
+    what: &str,
     margins: Margins,
 ) -> String {
     let sum = |of: fn(&Change) -> f64| -> f64 {
-        rows.iter().filter_map(|row| row.inuse_bytes.as_ref().map(of)).sum()
+        rows.iter().filter_map(|row| row.bytes.as_ref().map(of)).sum()
     };
     let (old, new) = (sum(|change| change.before), sum(|change| change.after));
     let bytes = Change { before: old, after: new };
     let change = bytes.relative_within(margins).map_or_else(String::new, in_percent);
-    let what = if per_connection { "a connection" } else { "in use" };
     let [from, to] = [before, after].map(|capture| match &capture.openssl {
         // The versions explain a change where they differ.
         Some(version) if before.openssl != after.openssl => {
@@ -179,6 +197,7 @@ fn draw(
     before: &Capture,
     after: &Capture,
     connections: Option<(NonZeroU64, NonZeroU64)>,
+    column: Column,
 ) -> Result<Vec<u8>, Failure> {
     // Both sides as of the side after's number of connections.
     let scale = match connections {
@@ -189,15 +208,19 @@ fn draw(
         let capture: &Capture = capture;
         Ok(SideOf {
             profile: &capture.profile,
-            column: capture.column(None)?,
+            column: match capture.profile.column(column.bytes()) {
+                Some(column) => column,
+                None => capture.column(None)?,
+            },
             name: &capture.name,
             scale,
         })
     };
     let after_side = side(after, Ratio::ONE)?;
-    let options = DifferentialOptions::titled(match exactness(&after.profile, after_side.column) {
-        Exactness::Exact | Exactness::Estimated { with_rust: false, .. } => "OpenSSL bytes in use",
-        _ => "bytes in use",
-    });
+    let whose = match exactness(&after.profile, after_side.column) {
+        Exactness::Exact | Exactness::Estimated { with_rust: false, .. } => "OpenSSL bytes",
+        _ => "bytes",
+    };
+    let options = DifferentialOptions::titled(&format!("{whose} {}", column.phrase()));
     Ok(differential(&side(before, scale)?, &after_side, &options)?)
 }

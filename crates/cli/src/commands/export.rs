@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use profile::{Metric, folded, pprof, speedscope};
 
 use crate::failure::Failure;
-use crate::view::{Column, Domain};
+use crate::view::{Domain, metrics};
 use crate::{output, telling};
 
 #[derive(Debug, Args)]
@@ -23,10 +23,10 @@ pub struct Options {
     /// Where to write it; without it, or with `-`, to standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// What to write, of formats that hold one column; without it, inuse_space or the file's own
-    /// default
-    #[arg(long, value_name = "COLUMN")]
-    pub column: Option<Column>,
+    /// What to write, of formats that hold one column; without it, in-use, or peak where a program
+    /// has freed what it had when it ended, or the file's own default
+    #[arg(long, value_name = "COLUMN", value_parser = metrics())]
+    pub column: Option<Metric>,
     /// Whose memory
     #[arg(long, value_name = "DOMAIN", default_value = "all")]
     pub domain: Domain,
@@ -80,7 +80,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             write(to_file, |to| to.write_all(&bytes))?;
         }
         Format::Folded => {
-            let column = capture.column(options.column.map(Metric::from))?;
+            let column = capture.column(options.column)?;
             write(to_file, |to| folded::write_to(to, &capture.profile, column))?;
         }
         Format::Speedscope => {

@@ -10,7 +10,7 @@ use report::flamegraph::{Direction, FlameOptions, flamegraph};
 
 use crate::failure::Failure;
 use crate::output;
-use crate::view::{Column, Domain};
+use crate::view::{Domain, metrics};
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -21,9 +21,10 @@ pub struct Options {
     /// or the capture's name with .svg here
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// What to draw; without it, inuse_space or the file's own default
-    #[arg(long, value_name = "COLUMN")]
-    pub column: Option<Column>,
+    /// What to draw; without it, in-use, or peak where a program has freed what it had when it
+    /// ended, or the file's own default
+    #[arg(long, value_name = "COLUMN", value_parser = metrics())]
+    pub column: Option<Metric>,
     /// Whose memory
     #[arg(long, value_name = "DOMAIN", default_value = "all")]
     pub domain: Domain,
@@ -56,7 +57,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
-    let column = capture.column(options.column.map(Metric::from))?;
+    let column = capture.column(options.column)?;
     let title = options.title.clone().unwrap_or_else(|| capture.name.clone());
     let mut flame = FlameOptions::titled(&title);
     flame.subtitle = Some(subtitle(capture, column));

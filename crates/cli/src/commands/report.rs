@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use analysis::column::Column;
 use capture::{folder, whole_file};
 use clap::Args;
 use echo_server::Configuration;
@@ -10,6 +11,7 @@ use report::page;
 
 use crate::failure::Failure;
 use crate::output;
+use crate::view::columns;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -21,11 +23,15 @@ pub struct Options {
     /// here for several captures and for files
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// What is shown and compared; without it, in-use, or peak where a program has freed what it
+    /// had when it ended
+    #[arg(long, value_name = "COLUMN", value_parser = columns())]
+    pub column: Option<Column>,
 }
 
 /// Writes the page, and says where.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let page = page::page(page::read(&options.captures, &summary_of)?)?;
+    let page = page::page(page::read(&options.captures, &summary_of)?, options.column)?;
     let path = match (&options.output, options.captures.as_slice()) {
         (Some(path), _) => path.clone(),
         (None, [folder]) if folder.is_dir() => folder.join(folder::REPORT),

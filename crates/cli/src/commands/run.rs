@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use analysis::column::Column;
 use analysis::group::By;
 use capture::folder::{self, NewFolder};
 use capture::{Capture, whole_file};
@@ -112,7 +113,7 @@ fn tell(options: &Options, capture: &Capture, path: &Path) -> Result<(), Failure
     if options.json {
         return output::print_json(record);
     }
-    let top = capture.clone().part(None)?.top(By::Site);
+    let top = capture.clone().part(None)?.top(By::Site, Column::InUse);
     output::print(&answer::of_run(record, &top, path, output::colour()))
 }
 

@@ -4,17 +4,19 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use analysis::category::unknown_share;
+use analysis::column::Column;
 use analysis::inventory::Inventory;
 use analysis::notation::{
     exact, give_or_take, human, interval, one_decimal, percent_give_or_take, rounded,
 };
 use analysis::objects::Object;
-use analysis::top::Top;
+use analysis::top::{Figures, Top};
 use capture::json::top::TopJson;
 use capture::records::recorder::RecorderRecord;
 use capture::{Capture, Counted, Part};
 use clap::Args;
 use profile::harmless::harmless;
+use report::column_note::column_note;
 use report::losses::losses;
 use report::table::{self, TableOptions};
 
@@ -41,12 +43,21 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         .or_connections(options.connections)
         .under(&options.view.under);
     let by = options.view.by.by();
-    let rows = capture.rows(by);
-    let top = capture.top(by);
+    let column = capture.chosen_column(options.view.column)?;
+    if options.connections.is_some() && column == Column::Peak {
+        return Err(Failure::usage(format!(
+            "{} is shown at its peak, which is not put down to connections: leave --connections \
+             out, or choose --column in-use",
+            capture.name
+        )));
+    }
+    let rows = capture.rows(by, column);
+    let top = capture.top(by, column);
     if options.view.json {
         return output::print_json(&TopJson::new(&capture, by, &rows, &top));
     }
-    let mut text = heading(&capture, &top);
+    let note = column_note(&[&capture], column, options.view.column);
+    let mut text = heading(&capture, &top, note.as_deref());
     text += &table::top(&top, &table_options(&options.view));
     let unknown = unknown_share(&capture.profile);
     if unknown.figure > 0.0 {
@@ -54,7 +65,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         text += &format!("unknown: {share} of all bytes have no source file\n");
     }
     // Of a part of the profile, objects would be a part of theirs.
-    if let Some((all, grown)) = capture.objects().filter(|_| options.view.under.is_empty()) {
+    let at_capture = options.view.under.is_empty() && column == Column::InUse;
+    if let Some((all, grown)) = capture.objects().filter(|_| at_capture) {
         text += &objects(&all, &grown, capture.connections);
     }
     if let Some(statistics) = &capture.statistics {
@@ -105,19 +117,25 @@ fn sampled(capture: &Capture) -> String {
     })
 }
 
-fn heading(capture: &Capture, top: &Top) -> String {
+fn heading(capture: &Capture, top: &Top, note: Option<&str>) -> String {
     let figure = |figure: Option<f64>, margin: Option<f64>, say: fn(f64) -> String| match figure {
         Some(figure) => give_or_take(figure, margin, say),
         None => "an unknown number of".to_owned(),
     };
     let name = harmless(&capture.name);
-    let Some(connections) = capture.connections else {
+    let note = note.map_or_else(String::new, |note| format!("{note}\n"));
+    let Figures::PerConnection(connections) = top.figures else {
         return format!(
-            "{name}: {} in use in {} blocks\n{}\n",
+            "{name}: {} {} in {} blocks\n{note}{}\n",
             figure(top.bytes, top.bytes_margin, human),
+            top.column.phrase(),
             figure(top.blocks, top.blocks_margin, rounded),
             sampled(capture),
         );
+    };
+    let allocated = match top.column {
+        Column::Allocated => " ever allocated",
+        _ => "",
     };
     let what = match capture.counted {
         Counted::Told => "connections",
@@ -130,7 +148,7 @@ fn heading(capture: &Capture, top: &Top) -> String {
         _ => "",
     };
     format!(
-        "{name}: {} in {} blocks for each of {connections} {what}{all}\n{}\n",
+        "{name}: {}{allocated} in {} blocks for each of {connections} {what}{all}\n{note}{}\n",
         figure(top.bytes, top.bytes_margin, human),
         figure(top.blocks, top.blocks_margin, one_decimal),
         sampled(capture),

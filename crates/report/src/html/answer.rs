@@ -1,5 +1,6 @@
 //! The answer: the sentence that a reader takes away.
 
+use analysis::column::Column;
 use analysis::composition::Part;
 use analysis::diff::{Change, Margins};
 use analysis::notation::{exact, give_or_take, human, one_decimal, percent_give_or_take};
@@ -39,10 +40,19 @@ fn one(subject: &Subject) -> Markup {
         h1 {
             @match subject.top.figures {
                 Figures::PerConnection(_) => {
-                    "One TLS connection of " (subject.name) " costs " b { (bytes(subject)) }
-                    " of OpenSSL memory."
+                    "One TLS connection of " (subject.name) " "
+                    @if subject.top.column == Column::Allocated { "allocates " }
+                    @else { "costs " }
+                    b { (bytes(subject)) } " of OpenSSL memory."
                 }
-                Figures::InUse => { (subject.name) " holds " b { (bytes(subject)) } "." }
+                Figures::Process => {
+                    (subject.name)
+                    @match subject.top.column {
+                        Column::InUse => { " holds " b { (bytes(subject)) } "." }
+                        Column::Peak => { " held " b { (bytes(subject)) } " at its peak." }
+                        Column::Allocated => { " has allocated " b { (bytes(subject)) } "." }
+                    }
+                }
             }
         }
         p.of-which {
@@ -53,7 +63,10 @@ fn one(subject: &Subject) -> Markup {
                     " blocks, measured with "
                     (exact(n.get() as i64)) " connections."
                 }
-                (Figures::InUse, _) => {
+                (Figures::Process, _) if !subject.moment.is_empty() => {
+                    " It is shown " (subject.moment) "."
+                }
+                (Figures::Process, _) => {
                     " Nothing is known of its connections, so the figures are those of the whole "
                     "process."
                 }
@@ -78,12 +91,13 @@ fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {
         .filter(|(.., step)| step.bytes.is_significant(step.bytes_margins))
         .min_by(|a, b| a.2.bytes.delta().total_cmp(&b.2.bytes.delta()))
         .filter(|(.., step)| step.bytes.delta() < 0.0 && page.subjects.len() > 2);
-    let process = matches!(first.top.figures, Figures::InUse);
+    let process = matches!(first.top.figures, Figures::Process);
     html! {
         h1 {
             "From " (first.name) " to " (last.name) ", "
             @if process { "the process" } @else { "one TLS connection" }
             " goes from " b { (bytes(first)) } " to " b { (bytes(last)) }
+            @if first.top.column != Column::InUse { " " (first.top.column.phrase()) }
             @if !process { " of OpenSSL memory" }
             @if let Some(change) = change { " (" (by_percent(change)) ")" }
             "."
@@ -95,6 +109,7 @@ fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {
                 (minus(&whole(bytes.delta(), bytes_margins.change))) "."
             }
             " At last: " (made_of(&last.parts))
+            @if !first.moment.is_empty() { " They are shown " (first.moment) "." }
         }
     }
 }

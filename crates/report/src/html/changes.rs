@@ -22,8 +22,7 @@ pub(super) fn section(page: &Page, at: usize, id: &str) -> Markup {
     let subject = &page.subjects[at];
     let before = at.checked_sub(1).and_then(|before| page.subjects.get(before));
     let (Some(step), Some(before)) = (&subject.step, before) else { return html! {} };
-    let changed: Vec<&DiffRow> =
-        step.rows.iter().filter(|row| delta(row.inuse_bytes) != 0.0).collect();
+    let changed: Vec<&DiffRow> = step.rows.iter().filter(|row| delta(row.bytes) != 0.0).collect();
     html! {
         h3 { "What changed from " (before.name) }
         @if changed.is_empty() {
@@ -72,11 +71,11 @@ fn place(key: &Key) -> String {
 }
 
 fn site(row: &DiffRow) -> Markup {
-    let (bytes, margins) = (row.inuse_bytes.unwrap_or_default(), row.bytes_margins);
-    let blocks = row.inuse_blocks.map(Change::delta);
+    let (bytes, margins) = (row.bytes.unwrap_or_default(), row.bytes_margins);
+    let blocks = row.blocks.map(Change::delta);
     let blocks = blocks.map(|blocks| by(blocks, row.blocks_margins.change, one_decimal));
     let side = |of: fn(Change) -> f64, margin| {
-        known(row.inuse_bytes.map(|change| estimate(of(change), margin, rounded)))
+        known(row.bytes.map(|change| estimate(of(change), margin, rounded)))
     };
     let group = row.key.category.split('.').next().unwrap_or_default();
     html! {

@@ -1,5 +1,6 @@
 //! One subject: its figures, its pictures, its sites.
 
+use analysis::column::Column;
 use analysis::notation::{exact, human, one_decimal, rounded};
 use analysis::top::Figures;
 use maud::{Markup, html};
@@ -28,7 +29,7 @@ pub(super) fn section(page: &Page, at: usize) -> Markup {
             h3 { "Flamegraph" }
             @match flame::picture(subject, &format!("{id}-flame")) {
                 Some(picture) => (picture),
-                None => p { "There is no picture: nothing is in use." },
+                None => p { "There is no picture: nothing is " (subject.top.column.phrase()) "." },
             }
             (changes::section(page, at, &id))
             h3 { "Sites: " (unit(subject)) }
@@ -52,10 +53,17 @@ fn key_figures(subject: &Subject) -> Markup {
             ("blocks per connection", estimated(top.blocks, top.blocks_margin, one_decimal)),
             ("connections", Some(html! { (exact(connections.get() as i64)) })),
         ],
-        Figures::InUse => vec![
-            ("bytes in use", estimated(top.bytes, top.bytes_margin, rounded)),
-            ("blocks in use", estimated(top.blocks, top.blocks_margin, rounded)),
-        ],
+        Figures::Process => {
+            let [bytes, blocks] = match top.column {
+                Column::InUse => ["bytes in use", "blocks in use"],
+                Column::Peak => ["bytes at the peak", "blocks at the peak"],
+                Column::Allocated => ["bytes ever allocated", "blocks ever allocated"],
+            };
+            vec![
+                (bytes, estimated(top.bytes, top.bytes_margin, rounded)),
+                (blocks, estimated(top.blocks, top.blocks_margin, rounded)),
+            ]
+        }
     };
     figures.extend([
         (

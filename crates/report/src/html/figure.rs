@@ -1,14 +1,18 @@
 //! A figure as text of the page: what it is of, how it is written, and what stands in its place
 //! where it is not known.
 
-use analysis::top::Figures;
+use analysis::column::Column;
+use analysis::top::{Figures, Top};
 use maud::{Markup, Render, html};
 
 /// What the figures of a subject are figures of.
-pub(super) fn per(figures: Figures) -> &'static str {
-    match figures {
-        Figures::PerConnection(_) => "per connection",
-        Figures::InUse => "in use",
+pub(super) fn per(top: &Top) -> &'static str {
+    match top.figures {
+        Figures::PerConnection(_) => match top.column {
+            Column::Allocated => "ever allocated per connection",
+            _ => "per connection",
+        },
+        Figures::Process => top.column.phrase(),
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
     let all: Vec<Stack> = subject.stacks.iter().chain(&subject.other_stacks).cloned().collect();
     let frames = flame_frames::frames(None, Side { stacks: &all, ..side(subject) });
     let root = frames.first()?;
-    let unit = per(subject.top.figures);
+    let unit = per(&subject.top);
     let whole = root.after;
     let estimate = estimate(subject);
     let rust = match subject.other_stacks.as_slice() {
@@ -78,7 +78,7 @@ pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<
     let moved = moved(before, after);
     let frames = flame_frames::frames(Some(Side { stacks: &moved, ..side(before) }), side(after));
     let root = frames.first()?;
-    let unit = per(after.top.figures);
+    let unit = per(&after.top);
     let describe = |frame: &Frame| {
         let delta = frame.after - frame.before;
         let relative = frame.estimated_after().change_from(frame.estimated_before());
@@ -142,7 +142,7 @@ fn moved(before: &Subject, after: &Subject) -> Vec<Stack> {
 fn side(subject: &Subject) -> Side<'_> {
     let connections = match subject.top.figures {
         Figures::PerConnection(connections) => connections.get(),
-        Figures::InUse => 1,
+        Figures::Process => 1,
     };
     Side { stacks: &subject.stacks, connections }
 }

@@ -26,6 +26,8 @@ pub struct Subject {
     pub name: String,
     /// What it is, in one line; empty when nothing is known.
     pub summary: String,
+    /// Why it is shown at another moment than the capture's, as `at the peak: …`; may be empty.
+    pub moment: String,
     /// Bytes and blocks by site.
     pub top: Top,
     /// How its blocks were sampled; `None` where each was counted.

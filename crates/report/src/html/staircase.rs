@@ -1,5 +1,6 @@
 //! The staircase: every subject as a bar, and the figures beside it.
 
+use analysis::column::Column;
 use analysis::composition::Part;
 use analysis::notation::{exact, human, one_decimal, rounded, signed};
 use analysis::top::Figures;
@@ -14,7 +15,7 @@ use super::parts::{self, bar, in_words, legend};
 /// Bars, the table, and live objects.
 pub(super) fn section(page: &Page) -> Markup {
     let most = page.subjects.iter().filter_map(|s| s.top.bytes).fold(0.0, f64::max);
-    let connections = page.subjects.iter().all(|s| s.top.figures != Figures::InUse);
+    let connections = page.subjects.iter().all(|s| s.top.figures != Figures::Process);
     let heading = if connections { "Bytes per connection, step by step" } else { "Step by step" };
     html! {
         section #staircase aria-labelledby="staircase-heading" {
@@ -80,8 +81,8 @@ fn table(page: &Page, connections: bool) -> Markup {
             table {
                 caption {
                     span {
-                        @if connections { "Bytes and blocks per connection" }
-                        @else { "Bytes and blocks in use" }
+                        "Bytes and blocks "
+                        @if connections { "per connection" } @else { (column(page).phrase()) }
                         @if rss || rate {
                             "; resident memory and handshakes are medians of a server without the "
                             "recorder, with the least and the most in brackets"
@@ -130,11 +131,16 @@ fn table(page: &Page, connections: bool) -> Markup {
     }
 }
 
+/// Which figures the subjects of a page have: all the same.
+fn column(page: &Page) -> Column {
+    page.subjects.first().map_or_else(Column::default, |subject| subject.top.column)
+}
+
 /// How blocks are written: of a whole process there are no parts of them.
 pub(super) fn blocks(subject: &Subject) -> fn(f64) -> String {
     match subject.top.figures {
         Figures::PerConnection(_) => one_decimal,
-        Figures::InUse => rounded,
+        Figures::Process => rounded,
     }
 }
 
@@ -201,7 +207,7 @@ fn objects(page: &Page) -> Markup {
                                 td.n {
                                     @match subject.top.figures {
                                         Figures::PerConnection(n) => (exact(n.get() as i64)),
-                                        Figures::InUse => (unknown("not measured")),
+                                        Figures::Process => (unknown("not measured")),
                                     }
                                 }
                                 @for name in &names {
@@ -218,5 +224,5 @@ fn objects(page: &Page) -> Markup {
 
 /// The words over a figure, e.g. `bytes per connection`.
 pub(super) fn unit(subject: &Subject) -> String {
-    format!("bytes {}", per(subject.top.figures))
+    format!("bytes {}", per(&subject.top))
 }

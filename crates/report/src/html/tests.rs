@@ -48,12 +48,13 @@ fn subject(name: &str, profile: &Profile, before: Option<&Profile>) -> Subject {
         let old = group(before, By::Site);
         let bytes_margins = margins_of_totals(&old, &rows, Some((connections, connections)));
         let rows = diff_rows(&old, &rows, Some((connections, connections)));
-        let before = rows.iter().map(|row| row.inuse_bytes.unwrap().before).sum();
+        let before = rows.iter().map(|row| row.bytes.unwrap().before).sum();
         Step { bytes: Change { before, after: top.bytes.unwrap() }, bytes_margins, rows }
     });
     Subject {
         name: name.to_owned(),
         summary: "as in a test".to_owned(),
+        moment: String::new(),
         parts: composition(&top),
         stacks: grown_stacks(ColumnOf { profile, column: 1 }, None),
         other_stacks: Vec::new(),

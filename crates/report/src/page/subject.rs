@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
 use analysis::category::{DOMAIN_LABEL, OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::column::Column;
 use analysis::composition::composition;
 use analysis::diff::{Change, diff_versions, margins_of_totals};
-use analysis::group::{By, Row, group};
+use analysis::group::{By, Row, group_in};
 use analysis::moved::Versions;
 use analysis::objects::objects;
 use analysis::per_connection::growth;
@@ -19,7 +20,7 @@ use capture::records::run::PerConnection;
 use capture::{Capture, CaptureError, Part};
 use profile::Profile;
 
-use super::measured;
+use super::{Shown, measured};
 use crate::drawable::drawable;
 use crate::html::{Account, AccountLine, Beside, Spread, Step, Subject};
 
@@ -59,21 +60,22 @@ impl Told {
     }
 
     /// The rows that the figures are made of: OpenSSL's, where the capture knows which those are.
-    fn rows(&self, profile: &Profile) -> Vec<Row> {
-        let mut rows = group(profile, By::Site);
+    fn rows(&self, profile: &Profile, column: Column) -> Vec<Row> {
+        let mut rows = group_in(profile, By::Site, column);
         if self.knows_openssl() {
             rows.retain(|row| row.key.domain == OPENSSL_DOMAIN);
         }
         rows
     }
 
-    fn baseline_rows(&self) -> Vec<Row> {
-        self.capture.baseline.as_ref().map(|baseline| self.rows(baseline)).unwrap_or_default()
+    fn baseline_rows(&self, column: Column) -> Vec<Row> {
+        let baseline = self.capture.baseline.as_ref();
+        baseline.map(|baseline| self.rows(baseline, column)).unwrap_or_default()
     }
 
     /// At rest less the baseline, which is empty where it is not known.
-    fn grown_rows(&self) -> Vec<Row> {
-        growth(&self.rows(&self.capture.profile), &self.baseline_rows())
+    fn grown_rows(&self, column: Column) -> Vec<Row> {
+        growth(&self.rows(&self.capture.profile, column), &self.baseline_rows(column))
     }
 
     fn knows_openssl(&self) -> bool {
@@ -81,22 +83,25 @@ impl Told {
         self.capture.profile.samples().iter().any(domain)
     }
 
-    fn top(&self) -> Top {
-        let rows = self.rows(&self.capture.profile);
-        match self.capture.connections {
+    fn top(&self, column: Column) -> Top {
+        let rows = self.rows(&self.capture.profile, column);
+        match self.capture.connections_of(column) {
             Some(connections) => {
-                Top::per_connection(&rows, Some(&self.baseline_rows()), connections)
+                Top::per_connection(&rows, Some(&self.baseline_rows(column)), connections)
             }
-            None => Top::in_use(&rows),
+            None => Top::of_process(&rows),
         }
     }
 
     /// The stacks of the figures, and those of other domains. Per connection they are less the
     /// baseline, as the figures are.
-    fn stacks(&self) -> Result<(Vec<Stack>, Vec<Stack>), CaptureError> {
-        let column = self.capture.column(None)?;
+    fn stacks(&self, shown: Column) -> Result<(Vec<Stack>, Vec<Stack>), CaptureError> {
+        let column = match self.capture.profile.column(shown.bytes()) {
+            Some(column) => column,
+            None => self.capture.column(None)?,
+        };
         let kind = &self.capture.profile.sample_types()[column].kind;
-        let baseline = match self.capture.connections {
+        let baseline = match self.capture.connections_of(shown) {
             Some(_) => self.capture.baseline.as_ref(),
             None => None,
         };
@@ -137,19 +142,20 @@ pub fn name_apart(told: &mut [Told]) {
 }
 
 /// What the page says of `told`, and of the step from `before` to it.
-pub fn subject(told: &Told, before: Option<&Told>) -> Result<Subject, CaptureError> {
-    let top = told.top();
-    let (stacks, other_stacks) = told.stacks()?;
+pub fn subject(told: &Told, before: Option<&Told>, shown: &Shown) -> Result<Subject, CaptureError> {
+    let top = told.top(shown.column);
+    let (stacks, other_stacks) = told.stacks(shown.column)?;
     let timeline = told.capture.timeline()?;
     Ok(Subject {
         name: told.name.clone(),
         summary: summary(told),
+        moment: shown.moment.clone(),
         parts: composition(&top),
         stacks,
         other_stacks,
         beside: beside(told),
         objects: live_objects(told),
-        step: before.and_then(|before| step(before, told, &top)),
+        step: before.and_then(|before| step(before, told, &top, shown.column)),
         accounts: accounts(told),
         timeline,
         measured: measured::of(&told.capture),
@@ -236,20 +242,20 @@ fn account_of(account: &AccountRecord, moment: &str) -> Account {
 
 /// Per connection where both sides know their connections; none between a figure per connection
 /// and one of a whole process.
-fn step(before: &Told, after: &Told, top: &Top) -> Option<Step> {
+fn step(before: &Told, after: &Told, top: &Top, column: Column) -> Option<Step> {
     let connections: Option<(NonZeroU64, NonZeroU64)> =
-        match (before.capture.connections, after.capture.connections) {
-            (Some(old), Some(new)) => Some((old, new)),
-            (None, None) => None,
+        match [before, after].map(|told| told.capture.connections_of(column)) {
+            [Some(old), Some(new)] => Some((old, new)),
+            [None, None] => None,
             _ => return None,
         };
     let [old, new] = [before, after].map(|told| match connections {
-        Some(_) => told.grown_rows(),
-        None => told.rows(&told.capture.profile),
+        Some(_) => told.grown_rows(column),
+        None => told.rows(&told.capture.profile, column),
     });
     let [was, is] = [before, after].map(|told| told.capture.openssl.as_deref());
     Some(Step {
-        bytes: Change { before: before.top().bytes?, after: top.bytes? },
+        bytes: Change { before: before.top(column).bytes?, after: top.bytes? },
         bytes_margins: margins_of_totals(&old, &new, connections),
         rows: diff_versions(&old, &new, connections, Versions::of(was, is)),
     })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use analysis::column::Column;
 use analysis::group::By;
 use analysis::repetition::{median, spread};
 use capture::Capture;
@@ -27,7 +28,7 @@ pub fn figures(
     let zlib = capture
         .clone()
         .part(None)?
-        .top(By::Site)
+        .top(By::Site, Column::InUse)
         .rows
         .iter()
         .filter(|row| row.key.category == ZLIB)

@@ -4,15 +4,16 @@ mod steps;
 
 use std::path::Path;
 
-use analysis::group::{By, group};
+use analysis::column::Column;
+use analysis::group::{By, group_in};
 use analysis::notation::{exact, give_or_take, human, one_decimal, rounded};
 use analysis::top::Top;
 use capture::Capture;
 use capture::json::interval::{Ends, margin};
 use capture::records::counts::CountsRecord;
 use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
+use profile::Profile;
 use profile::harmless::harmless;
-use profile::{Metric, Profile};
 use recording::found::describe;
 use recording::{Recorded, coverage};
 use report::losses::losses;
@@ -35,25 +36,22 @@ impl Shown {
     /// What there is to show of a capture, and its sites.
     fn of(capture: &Capture, record: &Recording) -> (Shown, Top) {
         if record.is_at_peak() {
-            return (Shown::AtPeak, top_of(&capture.profile, Metric::PeakSpace));
+            return (Shown::AtPeak, top_of(&capture.profile, Column::Peak));
         }
         match &record.per_connection {
-            Some(cost) if cost.less_baseline => (Shown::PerSslObject, capture.top(By::Site)),
-            _ => (Shown::AtCapture, top_of(&capture.profile, Metric::InuseSpace)),
+            Some(cost) if cost.less_baseline => {
+                (Shown::PerSslObject, capture.top(By::Site, Column::InUse))
+            }
+            _ => (Shown::AtCapture, top_of(&capture.profile, Column::InUse)),
         }
     }
 }
 
-/// The sites by one metric, as a table shows them.
-fn top_of(profile: &Profile, metric: Metric) -> Top {
-    let mut rows = group(profile, By::Site);
-    if metric == Metric::PeakSpace {
-        for row in &mut rows {
-            row.counts = row.counts.at_peak();
-        }
-    }
-    rows.retain(|row| row.counts.inuse_bytes != Some(0));
-    Top::in_use(&rows)
+/// The sites by one column, as a table shows them.
+fn top_of(profile: &Profile, column: Column) -> Top {
+    let mut rows = group_in(profile, By::Site, column);
+    rows.retain(|row| row.bytes() != Some(0));
+    Top::of_process(&rows)
 }
 
 /// Sites shown.
