@@ -11,7 +11,7 @@ pub fn read(bytes: &[u8]) -> Answer {
         finder::variables(&elf, &openssl);
     }
     finder::version(&elf);
-    finder::other_library(&elf);
+    finder::other_libraries(&elf);
     elf.needed();
     for address in finder::functions(&elf, ["CRYPTO_malloc", "OPENSSL_new"]).into_iter().flatten() {
         finder::room(&elf, address);

@@ -277,6 +277,10 @@ fn recording() -> Value {
     // What was not seen is seldom seen.
     assert_eq!(record["problems"], json!([]));
     record["problems"] = json!(["a sentence"]);
+    // Nor is another TLS library there.
+    let others = &mut record["processes"][0]["other_tls"];
+    assert_eq!(*others, json!([]));
+    *others = json!([{"object": "libgnutls.so.30", "library": "GnuTLS"}]);
     record
 }
 

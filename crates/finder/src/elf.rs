@@ -107,6 +107,14 @@ impl<'a> Elf<'a> {
         names::find(self, Table::Exported, [name])[0].is_some()
     }
 
+    /// Whether the file has a section of this name.
+    pub(crate) fn has_section(&self, name: &str) -> bool {
+        let Ok(sections) = self.file.elf_header().sections(LittleEndian, self.bytes) else {
+            return false;
+        };
+        sections.section_by_name(LittleEndian, name.as_bytes()).is_some()
+    }
+
     /// The bytes loaded at `address`, as many as asked for.
     pub fn at(&self, address: u64, bytes: usize) -> Option<&'a [u8]> {
         self.from(address)?.get(..bytes)

@@ -8,7 +8,8 @@
 //! Elf ─► names ────────► the setter, exported or in the symbol table; the three variables
 //!   ├──► setter_code ──► the setter by its instructions, and the variables that it writes
 //!   ├──► structure ────► the variables by what refers to what, where the setter was left out
-//!   ├──► texts ────────► versions, and TLS libraries that are not OpenSSL
+//!   ├──► libraries ────► TLS libraries that are not OpenSSL
+//!   ├──► texts ────────► versions, and what tells libraries apart
 //!   └──► functions ────► any function by its name, and how long it is
 //! ```
 //!
@@ -38,6 +39,7 @@
 mod elf;
 mod function_starts;
 mod functions;
+mod libraries;
 mod names;
 mod openssl;
 mod setter_code;
@@ -47,6 +49,7 @@ mod variables;
 
 pub use elf::{Elf, ElfError, Needed};
 pub use functions::{functions, room};
+pub use libraries::other_libraries;
 pub use openssl::{Openssl, find};
-pub use texts::{Library, other_library, version};
+pub use texts::version;
 pub use variables::{Variables, variables};

@@ -72,7 +72,7 @@ fn is_wanted(kind: SymbolType) -> bool {
     kind == elf::STT_FUNC || kind == elf::STT_OBJECT
 }
 
-fn symbols<'a>(
+pub(crate) fn symbols<'a>(
     elf: &Elf<'a>,
     table: Table,
 ) -> Option<object::read::elf::SymbolTable<'a, elf::FileHeader64<LittleEndian>>> {

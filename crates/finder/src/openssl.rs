@@ -2,9 +2,9 @@
 
 use contract::Way;
 
+use crate::libraries::is_fork;
 use crate::names::{self, Table};
-use crate::texts::{self, Library};
-use crate::{Elf, Variables, function_starts, setter_code, variables};
+use crate::{Elf, Variables, function_starts, setter_code, texts, variables};
 
 const SETTER: &str = "CRYPTO_set_mem_functions";
 const GETTER: &str = "CRYPTO_get_mem_functions";
@@ -42,14 +42,17 @@ pub struct Openssl {
 pub fn find(elf: &Elf) -> Option<Openssl> {
     let exported = Names::of(elf, Table::Exported);
     if exported.setter.is_some() {
-        return Some(exported.openssl(elf, Way::Exported));
+        return exported.unless_fork(elf, Way::Exported);
     }
     let names = Names::of(elf, Table::File);
     if names.setter.is_some() {
-        return Some(names.openssl(elf, Way::SymbolTable));
+        return names.unless_fork(elf, Way::SymbolTable);
     }
     // The code of an object is read only where there is reason to.
     if names.own.iter().all(Option::is_none) && !texts::has_openssl(elf) {
+        return None;
+    }
+    if is_fork(elf) {
         return None;
     }
     let unnamed = Openssl { since_1_1: true, ..names.openssl(elf, Way::Nowhere) };
@@ -66,14 +69,8 @@ pub fn find(elf: &Elf) -> Option<Openssl> {
     };
     match found {
         Some((way, variables)) => Some(Openssl { way, variables: Some(variables), ..unnamed }),
-        None if is_other(elf) => None,
         None => texts::version(elf).map(|_| unnamed),
     }
-}
-
-/// What looks like OpenSSL's own files is one of its relatives.
-fn is_other(elf: &Elf) -> bool {
-    texts::other_library(elf).is_some_and(|library| library != Library::Gnutls)
 }
 
 struct Names {
@@ -90,6 +87,13 @@ impl Names {
         let [setter, getter, version, since_1_1, malloc, realloc, free] =
             names::find(elf, table, names);
         Names { setter, getter, version, since_1_1, own: [malloc, realloc, free] }
+    }
+
+    /// None of the forks has the function that came with 1.1.0, nor had OpenSSL before: what is
+    /// without it is looked at more closely.
+    fn unless_fork(self, elf: &Elf, way: Way) -> Option<Openssl> {
+        let is_one = self.since_1_1.is_none() && is_fork(elf);
+        (!is_one).then(|| self.openssl(elf, way))
     }
 
     fn openssl(self, elf: &Elf, way: Way) -> Openssl {
@@ -148,7 +152,7 @@ mod tests {
         assert!(found.since_1_1 && found.imports_heap);
         assert!(found.own.iter().all(Option::is_some));
         assert_eq!(texts::version(&elf(&OWN_FILE)).as_deref(), Some(openssl::version::version()));
-        assert_eq!(texts::other_library(&elf(&OWN_FILE)), None);
+        assert_eq!(crate::other_libraries(&elf(&OWN_FILE)), []);
     }
 
     #[test]
@@ -213,7 +217,7 @@ mod tests {
                 let [new, _] = crate::functions(&elf, ["SSL_CTX_new", "SSL_new"]);
                 let _ = new.map(|new| crate::room(&elf, new));
                 let _ = found.map(|found| variables(&elf, &found));
-                let _ = (elf.needed(), texts::version(&elf), texts::other_library(&elf));
+                let _ = (elf.needed(), texts::version(&elf), crate::other_libraries(&elf));
             }
         }
     }

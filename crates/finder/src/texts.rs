@@ -1,49 +1,11 @@
 //! What the texts in an object tell: the version of its OpenSSL, and TLS libraries that are not
 //! OpenSSL.
 
+use contract::TlsLibrary;
 use memchr::memmem;
 
 use crate::Elf;
 use crate::elf::Segment;
-
-/// A TLS library whose memory cannot be recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Library {
-    /// Google's fork: it takes no memory functions.
-    Boringssl,
-    /// Amazon's fork: it takes memory functions once, and passes no places.
-    AwsLc,
-    /// OpenBSD's fork: its setter does nothing.
-    Libressl,
-    /// GNU's own: its setter does nothing.
-    Gnutls,
-    /// Mozilla's own.
-    Nss,
-}
-
-impl Library {
-    /// The library's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Library::Boringssl => "BoringSSL",
-            Library::AwsLc => "AWS-LC",
-            Library::Libressl => "LibreSSL",
-            Library::Gnutls => "GnuTLS",
-            Library::Nss => "NSS",
-        }
-    }
-
-    /// Why its memory cannot be recorded, as the end of a sentence about it.
-    pub fn obstacle(self) -> &'static str {
-        match self {
-            Library::Boringssl => "takes no memory functions",
-            Library::AwsLc => "takes memory functions, but does not tell them who calls",
-            Library::Libressl | Library::Gnutls => "takes memory functions without using them",
-            Library::Nss => "has allocators of its own",
-        }
-    }
-}
 
 /// Texts of OpenSSL's files that every build has: a name that it passes to its memory functions,
 /// or that of a variable in the environment, where names were left out.
@@ -55,29 +17,44 @@ pub(crate) fn has_openssl(elf: &Elf) -> bool {
     elf.may_call("malloc") && OPENSSL.iter().any(|text| has(elf, text))
 }
 
-/// The library other than OpenSSL that the object holds.
-pub fn other_library(elf: &Elf) -> Option<Library> {
-    if elf.exports("gnutls_global_init") {
-        return Some(Library::Gnutls);
+/// The libraries other than OpenSSL that give themselves away by a text.
+pub(crate) fn other_libraries(elf: &Elf) -> Vec<TlsLibrary> {
+    let mut found = Vec::new();
+    for text in texts_beginning(elf, "OpenSSL ") {
+        match text.split_once("(compatible; ") {
+            Some((_, of)) if of.starts_with("AWS-LC") => found.push(TlsLibrary::AwsLc),
+            Some((_, of)) if of.starts_with("BoringSSL") => found.push(TlsLibrary::Boringssl),
+            _ => {}
+        }
     }
-    if elf.exports("NSS_Initialize") || elf.exports("SSL_ImportFD") {
-        return Some(Library::Nss);
+    if texts_beginning(elf, "BoringSSL").any(|text| text == "BoringSSL") {
+        found.push(TlsLibrary::Boringssl);
     }
-    texts_beginning(elf, "OpenSSL ")
-        .find_map(|text| match text.split_once("(compatible; ")?.1 {
-            of if of.starts_with("AWS-LC") => Some(Library::AwsLc),
-            of if of.starts_with("BoringSSL") => Some(Library::Boringssl),
-            _ => None,
+    let numbered = |text: &str| text[9..].starts_with(|c: char| c.is_ascii_digit());
+    if texts_beginning(elf, "LibreSSL ").any(numbered) {
+        found.push(TlsLibrary::Libressl);
+    }
+    if has_rustls(elf) {
+        found.push(TlsLibrary::Rustls);
+    }
+    if elf.has_section(".gopclntab") && has(elf, b"crypto/tls.(*Conn)") {
+        found.push(TlsLibrary::Go);
+    }
+    found
+}
+
+/// Panics say in which source file they are, and messages of the log in which module. Texts of Rust
+/// end with nothing, so that another may stand before the name.
+fn has_rustls(elf: &Elf) -> bool {
+    const NAME: &[u8] = b"rustls";
+    const BEHIND: [&[u8]; 3] = [b"-0.", b"::", b"/src/"];
+    let finder = memmem::Finder::new(NAME);
+    constants(elf).any(|segment| {
+        finder.find_iter(segment.bytes).any(|at| {
+            let rest = &segment.bytes[at + NAME.len()..];
+            BEHIND.iter().any(|behind| rest.starts_with(behind))
         })
-        .or_else(|| {
-            let mut texts = texts_beginning(elf, "BoringSSL");
-            texts.any(|text| text == "BoringSSL").then_some(Library::Boringssl)
-        })
-        .or_else(|| {
-            let mut texts = texts_beginning(elf, "LibreSSL ");
-            let numbered = |text: &str| text[9..].starts_with(|c: char| c.is_ascii_digit());
-            texts.any(numbered).then_some(Library::Libressl)
-        })
+    })
 }
 
 /// The version of the OpenSSL that the object holds, as it says it: `OpenSSL 3.0.19 27 Jan 2026`.

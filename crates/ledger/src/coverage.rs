@@ -5,10 +5,11 @@
 //! process <TAB> pid <TAB> program
 //! forked <TAB> pid of the parent
 //! openssl <TAB> number <TAB> object <TAB> version <TAB> way <TAB> outcome
+//! other <TAB> object <TAB> library
 //! problem <TAB> sentence
 //! ```
 
-use contract::{Outcome, Source, Way};
+use contract::{Outcome, Source, TlsLibrary, Way};
 
 use crate::LedgerError;
 
@@ -35,6 +36,8 @@ pub struct Coverage {
     pub forked_from: Option<u32>,
     /// Every OpenSSL that was found, in the order in which they were loaded.
     pub openssls: Vec<Found>,
+    /// Every other TLS library that was found; none of them is recorded.
+    pub others: Vec<Other>,
     /// What went wrong, in sentences without their full stop.
     pub problems: Vec<String>,
 }
@@ -56,6 +59,15 @@ pub struct Found {
     pub outcome: Outcome,
 }
 
+/// A TLS library in a process that is not OpenSSL.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Other {
+    /// The file it lies in.
+    pub object: String,
+    /// Which it is.
+    pub library: TlsLibrary,
+}
+
 impl Coverage {
     /// The file's text.
     pub fn to_text(&self) -> String {
@@ -65,6 +77,9 @@ impl Coverage {
         }
         for found in &self.openssls {
             text += &found.line();
+        }
+        for other in &self.others {
+            text += &other.line();
         }
         for problem in &self.problems {
             text += &format!("problem\t{}\n", one_field(problem));
@@ -84,7 +99,8 @@ impl Coverage {
                     file: name.to_owned(),
                     offset,
                     what: "line of a coverage file",
-                    expected: "process, forked, openssl or problem with its fields".to_owned(),
+                    expected: "process, forked, openssl, other or problem with its fields"
+                        .to_owned(),
                     // Not the line itself: what is no coverage file may be somebody's secret.
                     found: format!("{} bytes of something else", whole.len()),
                 });
@@ -111,6 +127,10 @@ impl Coverage {
                 version: version.to_owned(),
                 way: Way::from_word(way)?,
                 outcome: Outcome::from_word(outcome)?,
+            }),
+            ["other", object, library] => self.others.push(Other {
+                object: object.to_owned(),
+                library: TlsLibrary::from_word(library)?,
             }),
             ["problem", sentence] => self.problems.push(sentence.to_owned()),
             _ => return None,
@@ -155,6 +175,13 @@ impl Found {
     }
 }
 
+impl Other {
+    /// The line of the file, to be added to it when the library is loaded later.
+    pub fn line(&self) -> String {
+        format!("other\t{}\t{}\n", one_field(&self.object), self.library.word())
+    }
+}
+
 /// A path may hold any byte; what would end the field is a blank here.
 fn one_field(text: &str) -> String {
     text.replace(['\t', '\n'], " ")
@@ -182,6 +209,10 @@ mod tests {
                 found(Some(2), "/usr/lib/wheel.so", Way::Instructions, Outcome::Replaced),
                 found(None, "/usr/lib/other.so", Way::Nowhere, Outcome::Unreachable),
             ],
+            others: vec![Other {
+                object: "/usr/lib/grpc.so".to_owned(),
+                library: TlsLibrary::Boringssl,
+            }],
             problems: vec!["no ledger".to_owned()],
         }
     }

@@ -87,8 +87,8 @@ mod sampling;
 mod snapshot;
 mod statistic;
 
-pub use contract::{Outcome, Way};
-pub use coverage::{Coverage, Found};
+pub use contract::{Outcome, TlsLibrary, Way};
+pub use coverage::{Coverage, Found, Other};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
 pub use sampling::{Estimate, Sampling, Uncertainty};

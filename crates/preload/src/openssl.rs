@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use contract::Way;
+use contract::{TlsLibrary, Way};
 use finder::{Elf, Variables};
 use recorder::{FreeFn, Getter, MallocFn, MemoryFunctions, ReallocFn, function_at};
 
@@ -47,12 +47,28 @@ pub(crate) struct LoadedVariables {
     pub has_allocated: Option<bool>,
 }
 
-impl Openssl {
-    /// The OpenSSL in `object`, if there is one.
-    pub(crate) fn of(object: &Object) -> Option<Openssl> {
-        exported(object).or_else(|| in_file(object))
-    }
+/// The TLS libraries in an object.
+#[derive(Default)]
+pub(crate) struct Libraries {
+    pub openssl: Option<Openssl>,
+    /// Those that are not OpenSSL, unless the object is OpenSSL's own.
+    pub others: Vec<TlsLibrary>,
+}
 
+impl Libraries {
+    /// What lies in `object`. One that exports an OpenSSL of our time is that library, and its file
+    /// need not be looked at.
+    pub(crate) fn of(object: &Object) -> Libraries {
+        match exported(object) {
+            Some(openssl) if openssl.since_1_1 => {
+                Libraries { openssl: Some(openssl), others: Vec::new() }
+            }
+            exported => in_file(object, exported),
+        }
+    }
+}
+
+impl Openssl {
     /// The variables, as long as they hold OpenSSL's own functions, and those took memory from the
     /// allocator that ours take it from: blocks of OpenSSL's own come back through ours.
     pub(crate) fn variables(&self, object: &Object) -> Option<LoadedVariables> {
@@ -149,27 +165,36 @@ fn exported(object: &Object) -> Option<Openssl> {
 
 /// What the object's file tells. It may have been replaced since it was loaded: what is not in
 /// memory as it is in the file is not found.
-fn in_file(object: &Object) -> Option<Openssl> {
-    let file = MappedFile::open(&object.path)?;
-    let elf = Elf::parse(file.bytes()).ok()?;
-    let found = finder::find(&elf)?;
-    let function = |address: Option<u64>| address.and_then(|it| function(object, &elf, it));
+fn in_file(object: &Object, exported: Option<Openssl>) -> Libraries {
+    let file = MappedFile::open(&object.path);
+    let Some(elf) = file.as_ref().and_then(|file| Elf::parse(file.bytes()).ok()) else {
+        return Libraries { openssl: exported, others: Vec::new() };
+    };
+    let others = finder::other_libraries(&elf);
+    let found = finder::find(&elf);
+    // What exports the names of a fork is no OpenSSL.
+    let openssl = found.map(|found| exported.unwrap_or_else(|| of_file(object, &elf, &found)));
+    Libraries { openssl, others }
+}
+
+fn of_file(object: &Object, elf: &Elf, found: &finder::Openssl) -> Openssl {
+    let function = |address: Option<u64>| address.and_then(|it| function(object, elf, it));
     let own = found.own.map(function);
-    let variables = found.variables.and_then(|it| loaded(object, &elf, &it, own));
+    let variables = found.variables.and_then(|it| loaded(object, elf, &it, own));
     // As in `Openssl::variables`: there may be no blocks of its own allocator.
     let variables = variables.filter(|it| found.imports_heap || it.has_allocated == Some(false));
     let setter = function(found.setter);
     let way = if setter.is_none() && variables.is_none() { Way::Nowhere } else { found.way };
-    Some(Openssl {
+    Openssl {
         way,
         setter,
         getter: function(found.getter),
         since_1_1: found.since_1_1,
         version_function: function(found.version_function),
-        version_text: finder::version(&elf),
+        version_text: finder::version(elf),
         own,
         variables,
-    })
+    }
 }
 
 /// The function at `address` of the file where it is loaded, if it is the same there.
@@ -234,6 +259,6 @@ mod tests {
     #[test]
     fn a_program_without_openssl_has_none() {
         let (objects, _) = object::loaded();
-        assert!(objects.iter().all(|object| Openssl::of(object).is_none()));
+        assert!(objects.iter().all(|object| Libraries::of(object).openssl.is_none()));
     }
 }

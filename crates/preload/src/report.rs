@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use contract::Outcome;
-use ledger::{Coverage, Found};
+use ledger::{Coverage, Found, Other};
 
 /// What is known of this process, and where that is written.
 pub(crate) struct Report {
@@ -40,6 +40,18 @@ impl Report {
         self.add(&found.line());
         self.coverage.openssls.push(found);
         if lost && self.file.is_none() {
+            self.write_alone();
+        }
+    }
+
+    /// Another TLS library was found, which no ledger will tell of.
+    pub(crate) fn other(&mut self, other: Other) {
+        if self.coverage.others.contains(&other) {
+            return;
+        }
+        self.add(&other.line());
+        self.coverage.others.push(other);
+        if self.file.is_none() {
             self.write_alone();
         }
     }

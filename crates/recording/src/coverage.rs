@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use contract::NO_LEDGER;
-use ledger::{Coverage, Found, Snapshot};
+use ledger::{Coverage, Found, Other, Snapshot};
 
-use crate::doctor;
-use crate::found::describe;
-use crate::processes::Processes;
+use crate::found::{describe, describe_other};
+use crate::processes::{Process, Processes};
 use crate::program_file;
 
 /// Some OpenSSL in some process was recorded, whether it allocated or not.
@@ -44,6 +43,20 @@ pub fn openssls(processes: &Processes) -> BTreeMap<Found, Vec<u32>> {
             let pids = found.entry(Found { number: None, ..openssl.clone() }).or_default();
             if !pids.contains(&process.coverage.pid) {
                 pids.push(process.coverage.pid);
+            }
+        }
+    }
+    found
+}
+
+/// Every other TLS library that was found, with the processes it was found in.
+pub fn others(processes: &Processes) -> BTreeMap<Other, Vec<u32>> {
+    let mut found: BTreeMap<Other, Vec<u32>> = BTreeMap::new();
+    for Process { coverage, .. } in &processes.all {
+        for other in &coverage.others {
+            let pids = found.entry(other.clone()).or_default();
+            if !pids.contains(&coverage.pid) {
+                pids.push(coverage.pid);
             }
         }
     }
@@ -117,6 +130,9 @@ fn is_uncounted(problem: &str) -> bool {
     problem.contains(UNCOUNTED)
 }
 
+/// Other TLS libraries that are named where nothing was recorded.
+const OTHERS: usize = 3;
+
 /// Why nothing was recorded, and what would help.
 pub fn why_nothing(processes: &Processes, pid: u32, program: &OsStr) -> String {
     let shown = program.display();
@@ -127,15 +143,15 @@ pub fn why_nothing(processes: &Processes, pid: u32, program: &OsStr) -> String {
     if let Some((found, _)) = openssls(processes).into_iter().next() {
         return format!("the OpenSSL in {}: {}", found.object, describe(&found));
     }
+    let others: Vec<String> = others(processes).keys().map(describe_other).take(OTHERS).collect();
+    if !others.is_empty() {
+        return others.join("; ");
+    }
     if processes.all.iter().any(|process| process.coverage.pid == pid) {
-        let path = program_file::on_path(program);
-        let other = path.as_deref().and_then(doctor::other_library);
-        return match other {
-            Some(tls) => {
-                format!("{} in {} cannot be recorded: {}", tls.library, tls.object, tls.why)
-            }
-            None => format!("no OpenSSL was found in {shown}, nor in what it loaded"),
-        };
+        return format!(
+            "no OpenSSL was found in {shown}, nor in what it loaded, and no other TLS library that \
+             tlsheap knows"
+        );
     }
     match program_file::on_path(program).as_deref().map(program_file::obstacle) {
         Some(Some(obstacle)) => format!("{shown} {obstacle}"),

@@ -7,7 +7,6 @@ mod offers;
 mod process;
 
 use std::ffi::OsStr;
-use std::path::Path;
 
 use crate::RecordingError;
 use crate::program_file::{self, ProgramFile};
@@ -28,11 +27,4 @@ pub fn examine_program(program: &OsStr) -> Result<Examined, RecordingError> {
         examined.is_run_by(script);
     }
     Ok(examined)
-}
-
-/// The TLS library that the program at `path` is loaded with and that cannot be recorded, if there
-/// is one.
-pub fn other_library(path: &Path) -> Option<Tls> {
-    let objects = loader::load(path).ok()?.objects;
-    objects.into_iter().filter_map(|object| object.tls).find(|tls| !tls.recordable)
 }

@@ -1,6 +1,6 @@
-//! How an OpenSSL was found in a process and what came of it, in words.
+//! How TLS libraries were found in a process and what came of it, in words.
 
-use ledger::{Found, Outcome, Way};
+use ledger::{Found, Other, Outcome, Way};
 
 /// The way into an OpenSSL, in words.
 pub fn way_in_words(way: Way) -> &'static str {
@@ -34,4 +34,10 @@ pub fn describe(found: &Found) -> String {
         }
         _ => format!("not recorded: {way}"),
     }
+}
+
+/// A TLS library that is not OpenSSL, in words.
+pub fn describe_other(other: &Other) -> String {
+    let Other { object, library } = other;
+    format!("{} in {object} is not recorded: it {}", library.name(), library.obstacle())
 }

@@ -14,8 +14,8 @@ use capture::records::counts::CountsRecord;
 use capture::records::memory::MemoryRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
-    BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord, PerSslObject,
-    ProcessRecord, Recording, SCHEMA, StepsRecord,
+    BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord, OtherTlsRecord,
+    PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord,
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
@@ -212,6 +212,7 @@ fn process_record(
             freed_bytes_interval95: of_any_bytes(inherited.freed_bytes, end.sampling),
         },
         openssls: coverage.openssls.iter().map(OpensslRecord::from).collect(),
+        other_tls: coverage.others.iter().map(OtherTlsRecord::from).collect(),
         recorder: RecorderRecord::new(&end.statistics, end.sampling),
         broken_stacks: end.statistics.broken_stacks,
     }

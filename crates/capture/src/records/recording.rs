@@ -6,7 +6,7 @@ use std::path::Path;
 
 use analysis::ssl_object_share::SslObjectShare;
 use analysis::steps::{Each, StepCost, Tier, is_told};
-use ledger::{Found, Outcome};
+use ledger::{Found, Other, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::CaptureError;
@@ -245,6 +245,9 @@ pub struct ProcessRecord {
     pub inherited: InheritedRecord,
     /// The OpenSSLs in it.
     pub openssls: Vec<OpensslRecord>,
+    /// The TLS libraries in it that are not OpenSSL: none of them is recorded.
+    #[serde(default)]
+    pub other_tls: Vec<OtherTlsRecord>,
     /// What the recorder says of itself.
     pub recorder: RecorderRecord,
     /// Sites whose stacks end before their root, for lack of unwind tables.
@@ -282,6 +285,15 @@ pub struct OpensslRecord {
     pub way: String,
     /// What came of it, in a word of [`ledger::Outcome`].
     pub outcome: String,
+}
+
+/// One TLS library in a process that is not OpenSSL.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OtherTlsRecord {
+    /// The file it lies in, without its folder.
+    pub object: String,
+    /// Its name, as [`ledger::TlsLibrary::name`] has it.
+    pub library: String,
 }
 
 impl Recording {
@@ -350,6 +362,15 @@ impl From<&Found> for OpensslRecord {
             version: found.version.clone(),
             way: found.way.word().to_owned(),
             outcome: found.outcome.word().to_owned(),
+        }
+    }
+}
+
+impl From<&Other> for OtherTlsRecord {
+    fn from(other: &Other) -> OtherTlsRecord {
+        OtherTlsRecord {
+            object: other.object.rsplit('/').next().unwrap_or_default().to_owned(),
+            library: other.library.name().to_owned(),
         }
     }
 }

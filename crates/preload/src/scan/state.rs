@@ -4,11 +4,11 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 
 use contract::Outcome;
-use ledger::Found;
+use ledger::{Found, Other};
 use recorder::OpensslNumber;
 
 use crate::object::{Changes, Object};
-use crate::openssl::{GETTER, Openssl, SETTER};
+use crate::openssl::{GETTER, Libraries, Openssl, SETTER};
 use crate::put_in::put_in;
 use crate::report::Report;
 
@@ -93,7 +93,11 @@ impl State {
         if object.is_own() {
             return;
         }
-        let Some(openssl) = Openssl::of(object) else { return };
+        let Libraries { openssl, others } = Libraries::of(object);
+        for library in others {
+            self.report.other(Other { object: object.name(), library });
+        }
+        let Some(openssl) = openssl else { return };
         let known = self.recorded.iter().position(|known| !known.gone && known.is_in(object));
         if let Some(known) = known {
             self.look_again(known, &openssl, object, objects);

@@ -62,7 +62,7 @@ impl Examined {
     fn new(path: &Path, objects: &[Object], obstacle: Option<&str>) -> Examined {
         let program = path.display().to_string();
         let mut libraries: Vec<Tls> =
-            objects.iter().filter_map(|object| object.tls.clone()).collect();
+            objects.iter().flat_map(|object| object.tls.clone()).collect();
         for tls in libraries.iter_mut().filter(|tls| obstacle.is_some() && tls.recordable) {
             tls.recordable = false;
             "nothing can be preloaded into the program".clone_into(&mut tls.why);
@@ -104,7 +104,9 @@ impl Examined {
         let recordable = self.libraries.iter().filter(|tls| tls.recordable).count();
         match (&self.obstacle, self.libraries.len()) {
             (Some(obstacle), _) => format!("nothing can be recorded: {obstacle}"),
-            (None, 0) => "nothing can be recorded so far: there is no TLS library in it".to_owned(),
+            (None, 0) => "nothing can be recorded so far: there is no TLS library in it that \
+                          tlsheap knows"
+                .to_owned(),
             (None, _) if recordable == 0 => "nothing can be recorded".to_owned(),
             (None, all) if recordable < all => {
                 format!("{recordable} of {all} TLS libraries can be recorded")

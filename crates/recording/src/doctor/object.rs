@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::found::way_in_words;
 
-/// A program or library, and the TLS library in it.
+/// A program or library, and the TLS libraries in it.
 #[derive(Debug)]
 pub struct Object {
     pub path: PathBuf,
-    pub tls: Option<Tls>,
+    pub tls: Vec<Tls>,
     /// Whether it can load further libraries while it runs.
     pub loads_later: bool,
 }
@@ -49,19 +49,21 @@ fn loads_later(path: &Path, elf: &Elf) -> bool {
     elf.imports(&["dlopen"]) && !LOADING.iter().any(|library| name.starts_with(library))
 }
 
-fn tls(path: &Path, elf: &Elf) -> Option<Tls> {
+fn tls(path: &Path, elf: &Elf) -> Vec<Tls> {
     let object = path.display().to_string();
-    let Some(openssl) = finder::find(elf) else {
-        let other = finder::other_library(elf)?;
-        return Some(Tls {
-            object,
-            library: other.name(),
-            version: None,
-            way: None,
-            recordable: false,
-            why: format!("it is not OpenSSL, and {}", other.obstacle()),
-        });
-    };
+    let openssl = finder::find(elf).map(|found| openssl(&object, elf, &found));
+    let others = finder::other_libraries(elf).into_iter().map(|other| Tls {
+        object: object.clone(),
+        library: other.name(),
+        version: None,
+        way: None,
+        recordable: false,
+        why: format!("it is not OpenSSL, and {}", other.obstacle()),
+    });
+    openssl.into_iter().chain(others).collect()
+}
+
+fn openssl(object: &str, elf: &Elf, openssl: &finder::Openssl) -> Tls {
     let (recordable, why) = match openssl.way {
         Way::Nowhere => (
             false,
@@ -77,12 +79,12 @@ fn tls(path: &Path, elf: &Elf) -> Option<Tls> {
         ),
         way => (true, way_in_words(way).to_owned()),
     };
-    Some(Tls {
-        object,
+    Tls {
+        object: object.to_owned(),
         library: "OpenSSL",
         version: finder::version(elf),
         way: Some(openssl.way.word()),
         recordable,
         why,
-    })
+    }
 }

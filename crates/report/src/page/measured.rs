@@ -128,6 +128,15 @@ fn of_recording(recording: &Recording) -> Vec<Fact> {
             format!("process {}", process.pid),
             format!("{}: {}", process.program, openssls.join("; ")),
         ));
+        let others: Vec<String> = process
+            .other_tls
+            .iter()
+            .map(|other| format!("{} in {}", other.library, other.object))
+            .collect();
+        if !others.is_empty() {
+            let name = format!("not recorded in process {}", process.pid);
+            facts.push(Fact::new(name, others.join("; ")));
+        }
     }
     let memory = memory::sentences(recording);
     if !memory.is_empty() {

@@ -14,7 +14,7 @@ use capture::records::counts::CountsRecord;
 use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
 use profile::Profile;
 use profile::harmless::harmless;
-use recording::found::describe;
+use recording::found::{describe, describe_other};
 use recording::{Recorded, coverage};
 use report::losses::losses;
 use report::memory;
@@ -89,12 +89,11 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     }
     for (found, pids) in coverage::openssls(at_end) {
         let version = if found.version.is_empty() { "OpenSSL" } else { &found.version };
-        let processes = match pids[..] {
-            [pid] => format!("process {pid}"),
-            [first, ..] => format!("process {first} and {} more", pids.len() - 1),
-            [] => String::new(),
-        };
+        let processes = in_processes(&pids);
         say(&format!("{version} in {}: {}; {processes}", found.object, describe(&found)));
+    }
+    for (other, pids) in coverage::others(at_end) {
+        say(&format!("{}; {}", describe_other(&other), in_processes(&pids)));
     }
     for problem in &recording.problems {
         say(&format!("not seen: {problem}"));
@@ -125,6 +124,15 @@ fn has_both_ends(profile: &Profile) -> bool {
         leaves.any(|leaf| leaf.file.ends_with(file))
     };
     has("ssl/statem/statem_clnt.c") && has("ssl/statem/statem_srvr.c")
+}
+
+/// The processes that something was found in.
+fn in_processes(pids: &[u32]) -> String {
+    match pids {
+        [pid] => format!("process {pid}"),
+        [first, more @ ..] => format!("process {first} and {} more", more.len()),
+        [] => String::new(),
+    }
 }
 
 /// What one SSL object costs, where that can be said.
