@@ -15,7 +15,8 @@ pub const MOST_FUNCTIONS: usize = 4;
 /// The leaf is among them if it has a name. Then come, as far as there is room: the program's
 /// function nearest to OpenSSL, OpenSSL's function that it called, the program's outermost
 /// function, and the owner of the leaf's memory. Runtimes, bindings and closures are left out, and
-/// so is what has no name while anything has one.
+/// so is what has no name while anything has one. A program without any name is told by the file
+/// that called OpenSSL.
 ///
 /// ```text
 /// serve_connection › build_trust_store › X509_STORE_add_cert › asn1_item_embed_new
@@ -29,6 +30,7 @@ pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
     let nearest = (0..frames.len()).find(program);
     let outermost = (0..frames.len()).rfind(program);
     let entry = entry(frames, nearest);
+    let nearest = nearest.or_else(|| unnamed_program(frames));
     let inner = nearest.unwrap_or(frames.len());
     let leaf = (0..frames.len()).find(has_name).filter(|at| *at == 0 || *at < inner);
     // A container's leaf is explained by the next owner, zlib's by the library's own function.
@@ -43,14 +45,14 @@ pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for at in [leaf, nearest, entry, outermost, owner] {
         let Some(at) = at.filter(|at| !chosen.contains(at)) else { continue };
-        let name = short_name(frames[at].function);
+        let name = name_or_file(&frames[at]);
         if chosen.len() < MOST_FUNCTIONS && !names.contains(&name) {
             chosen.push(at);
             names.push(name);
         }
     }
     if chosen.is_empty() {
-        return frames.first().map(|leaf| vec![short_name(leaf.function)]).unwrap_or_default();
+        return frames.first().map(|leaf| vec![name_or_file(leaf)]).unwrap_or_default();
     }
     let mut story: Vec<(usize, String)> = chosen.into_iter().zip(names).collect();
     story.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
@@ -60,21 +62,32 @@ pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
 /// Who asked for the memory of a stack: OpenSSL's function that was called from outside, and who
 /// called it, as `SSL_CTX_load_verify_locations ← load_roots`.
 pub fn asked_by(frames: &[Frame<'_>]) -> String {
-    let is_program = |at: &usize| Origin::of(&frames[*at]) == Origin::Program;
-    let program = |at: &usize| is_program(at) && is_telling(&frames[*at]);
+    let program =
+        |at: &usize| Origin::of(&frames[*at]) == Origin::Program && is_telling(&frames[*at]);
     let nearest = (0..frames.len()).find(program);
     let entry = entry(frames, nearest);
-    let caller = nearest.map(|at| short_name(frames[at].function)).or_else(|| {
-        // Without any name, the file that the code lies in.
-        let unnamed = (0..frames.len()).find(is_program)?;
-        let (file, _) = frames[unnamed].function.split_once("+0x")?;
-        Some(file.to_owned())
-    });
+    let caller = nearest.or_else(|| unnamed_program(frames)).map(|at| name_or_file(&frames[at]));
     let entry = entry.map(|at| short_name(frames[at].function));
     match (entry, caller) {
         (Some(entry), Some(caller)) => format!("{entry} ← {caller}"),
         (Some(name), None) | (None, Some(name)) => name,
         (None, None) => "[unknown]".to_owned(),
+    }
+}
+
+/// The innermost place in the program of which at least the file is known that it lies in.
+fn unnamed_program(frames: &[Frame<'_>]) -> Option<usize> {
+    (0..frames.len()).find(|at| {
+        let frame = &frames[*at];
+        frame.function.contains("+0x") && Origin::of(frame) == Origin::Program
+    })
+}
+
+/// The short name of a frame; of one without a name, the file that its code lies in.
+fn name_or_file(frame: &Frame<'_>) -> String {
+    match frame.function.split_once("+0x") {
+        Some((file, _)) => file.to_owned(),
+        None => short_name(frame.function),
     }
 }
 
@@ -94,8 +107,13 @@ fn entry(frames: &[Frame<'_>], nearest: Option<usize>) -> Option<usize> {
 
 /// Whether the name of the frame says anything.
 fn is_telling(frame: &Frame<'_>) -> bool {
-    is_named(frame.function) && !short_name(frame.function).is_empty()
+    is_named(frame.function)
+        && frame.function != ANONYMOUS
+        && !short_name(frame.function).is_empty()
 }
+
+/// How V8 calls functions without a name of their own.
+const ANONYMOUS: &str = "(anonymous)";
 
 /// A frame that says nothing about whose memory it is.
 fn is_generic(frame: &Frame<'_>) -> bool {
@@ -236,6 +254,50 @@ mod tests {
         assert_eq!(asked_by(&sample_profile::stack(&curl)), "SSL_CTX_new ← curl_easy_perform");
         let nobody = sample_profile::stack(&curl[..3]);
         assert_eq!(asked_by(&nobody), "SSL_CTX_new ← libcurl.so.4");
+        assert_eq!(story(&curl[..3]), "libcurl.so.4 › SSL_CTX_new");
+    }
+
+    #[test]
+    fn a_caller_without_a_name_is_told_by_its_file() {
+        let python = [
+            ("libcrypto.so.3+0xfe073", "crypto/asn1/tasn_new.c"),
+            ("ASN1_item_new_ex", ""),
+            ("X509_STORE_set_default_paths_ex", ""),
+            ("_ssl.cpython-311-x86_64-linux-gnu.so+0x1b747", ""),
+            ("python3.11+0x55cd9f", ""),
+            ("PyObject_Vectorcall", ""),
+        ];
+        let expected = "_ssl.cpython-311-x86_64-linux-gnu.so › X509_STORE_set_default_paths_ex › \
+                        ASN1_item_new_ex";
+        assert_eq!(story(&python), expected);
+        // Nothing has a name: a library with its version, which a name would lose.
+        assert_eq!(story(&python[..1]), "libcrypto.so.3");
+    }
+
+    #[test]
+    fn a_script_is_told_by_its_own_functions() {
+        let node = [
+            ("SSL_CTX_new_ex", "ssl/ssl_lib.c"),
+            ("node::crypto::SecureContext::Init(v8::FunctionCallbackInfo<v8::Value> const&)", ""),
+            ("SecureContext", "node:_tls_common"),
+            ("keepContexts", "/srv/contexts.js"),
+            ("(anonymous)", "/srv/contexts.js"),
+            ("Module._compile", "node:internal/modules/cjs/loader"),
+            ("node::Realm::ExecuteBootstrapper(char const*)", ""),
+        ];
+        assert_eq!(story(&node), "keepContexts › SecureContext::Init › SSL_CTX_new_ex");
+    }
+
+    #[test]
+    fn a_function_of_an_engine_is_no_program() {
+        let engine = [
+            ("CRYPTO_THREAD_run_once", ""),
+            ("ENGINE_pkey_asn1_find_str", ""),
+            ("EVP_PKEY_asn1_find_str", ""),
+            ("load", "src/keys.c"),
+        ];
+        let asked = asked_by(&stack(&engine));
+        assert_eq!(asked, "EVP_PKEY_asn1_find_str ← load");
     }
 
     #[test]
