@@ -62,6 +62,7 @@ pub mod repetition;
 pub mod resident;
 pub mod rss_account;
 pub mod rust_in_use;
+pub mod script_names;
 pub mod short_name;
 pub mod size_class;
 pub mod slope;

@@ -5,14 +5,14 @@ mod steps;
 use std::path::Path;
 
 use analysis::column::Column;
-use analysis::group::{By, group_in};
+use analysis::group::{By, Row};
 use analysis::notation::{exact, give_or_take, human, one_decimal, rounded};
+use analysis::script_names::{Interpreter, nameless};
 use analysis::top::Top;
 use capture::Capture;
 use capture::json::interval::{Ends, margin};
 use capture::records::counts::CountsRecord;
 use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
-use profile::Profile;
 use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
 use recording::{Recorded, coverage};
@@ -33,25 +33,30 @@ enum Shown {
 }
 
 impl Shown {
-    /// What there is to show of a capture, and its sites.
-    fn of(capture: &Capture, record: &Recording) -> (Shown, Top) {
-        if record.is_at_peak() {
-            return (Shown::AtPeak, top_of(&capture.profile, Column::Peak));
-        }
+    /// What there is to show of a capture.
+    fn of(record: &Recording) -> Shown {
         match &record.per_connection {
-            Some(cost) if cost.less_baseline => {
-                (Shown::PerSslObject, capture.top(By::Site, Column::InUse))
-            }
-            _ => (Shown::AtCapture, top_of(&capture.profile, Column::InUse)),
+            _ if record.is_at_peak() => Shown::AtPeak,
+            Some(cost) if cost.less_baseline => Shown::PerSslObject,
+            _ => Shown::AtCapture,
         }
     }
-}
 
-/// The sites by one column, as a table shows them.
-fn top_of(profile: &Profile, column: Column) -> Top {
-    let mut rows = group_in(profile, By::Site, column);
-    rows.retain(|row| row.bytes() != Some(0));
-    Top::of_process(&rows)
+    /// The sites, those that hold most first, and as a table shows them.
+    fn sites(self, capture: &Capture) -> (Vec<Row>, Top) {
+        let column = match self {
+            Shown::PerSslObject => {
+                let rows = capture.grown_rows(By::Site, Column::InUse);
+                return (rows, capture.top(By::Site, Column::InUse));
+            }
+            Shown::AtCapture => Column::InUse,
+            Shown::AtPeak => Column::Peak,
+        };
+        let mut rows = capture.rows(By::Site, column);
+        rows.retain(|row| row.bytes() != Some(0));
+        let top = Top::of_process(&rows);
+        (rows, top)
+    }
 }
 
 /// Sites shown.
@@ -67,7 +72,8 @@ const HANGING: usize = 2;
 pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     let Recorded { capture, at_end, going_on, .. } = recorded;
     let recording = capture.recording().expect("the capture was made by a recording");
-    let (shown, top) = Shown::of(capture, recording);
+    let shown = Shown::of(recording);
+    let (rows, top) = shown.sites(capture);
     let mut text = String::from("\n");
     let program = recording.program();
     let mut say = |line: &str| wrap(&mut text, line);
@@ -112,6 +118,10 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
         options.rows = SITES;
         options.colour = Colour::Never;
         text += &table::top(&top, &options);
+        for line in script_names(&rows, recording) {
+            text.push('\n');
+            wrap(&mut text, line);
+        }
     }
     text += &next_steps(recording, folder);
     text
@@ -182,6 +192,14 @@ fn headline(recording: &Recording, shown: Shown) -> Vec<String> {
             String::new(),
         ],
     }
+}
+
+/// How functions of scripts get names, where some of the sites that are shown lack them.
+fn script_names(rows: &[Row], recording: &Recording) -> Vec<&'static str> {
+    let stacks = rows.iter().take(SITES).map(|row| row.stack.as_slice());
+    let programs = recording.processes.iter().map(|process| process.program.as_str());
+    let nameless = nameless(stacks, &programs.collect::<Vec<_>>());
+    nameless.into_iter().map(Interpreter::advice).collect()
 }
 
 /// A line for each process, those that hold most first.
