@@ -338,7 +338,7 @@ mod tests {
             let elapsed = EVERY * at;
             let capture = if at % 2 == 1 { "series/001.pb.gz" } else { "" };
             if over_time.is_due(elapsed) || !capture.is_empty() {
-                over_time.add(elapsed, &sight(&[("a", &[u64::from(at)])]), capture);
+                over_time.add(elapsed, &sight(&[("a", &[u64::from(at)])]), None, capture);
             }
         }
         let captures = over_time.lines.iter().filter(|line| !line.capture.is_empty());

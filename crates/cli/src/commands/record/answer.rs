@@ -13,6 +13,7 @@ use capture::Capture;
 use capture::json::interval::{Ends, margin};
 use capture::records::counts::CountsRecord;
 use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
+use profile::Profile;
 use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
 use recording::{Recorded, coverage};
