@@ -14,8 +14,8 @@ use crate::group::{Call, Counts, Key, Row, telling_of};
 pub struct ConnectionRow {
     /// What the row stands for.
     pub key: Key,
-    /// Bytes of the column for each connection; negative where the baseline held more. `None` when a
-    /// profile has no such column.
+    /// Bytes of the column for each connection; negative where the baseline held more. `None` when
+    /// a profile has no such column.
     pub bytes: Option<f64>,
     /// Blocks of the column for each connection, like `bytes`.
     pub blocks: Option<f64>,

@@ -1,6 +1,6 @@
 //! The words that the tool and the code inside a profiled process must agree on: names of
-//! environment variables, of fixes, of ways into an OpenSSL, of other TLS libraries, of pprof labels
-//! and their values.
+//! environment variables, of fixes, of ways into an OpenSSL, of other TLS libraries, of pprof
+//! labels and their values.
 //!
 //! The two sides are different programs that may be built at different times, and meet in an
 //! environment, a ledger and two small text files. A word that one of them writes and the other

@@ -31,10 +31,14 @@ const TAKEN: [&str; 4] = [
 
 /// The TLS libraries other than OpenSSL that the object holds, each once.
 pub fn other_libraries(elf: &Elf) -> Vec<TlsLibrary> {
-    let mut found = by_symbols(elf);
+    let Symbols { mut found, may_allocate } = Symbols::of(elf);
     // What asks nobody for memory has no connections, and may be large: data of other libraries.
-    if elf.may_call("malloc") || elf.may_call("mmap") {
+    if may_allocate {
         found.extend(texts::other_libraries(elf));
+    }
+    // What tells both tells the one that is known by more.
+    if found.contains(&TlsLibrary::AwsLc) {
+        found.retain(|library| *library != TlsLibrary::Boringssl);
     }
     found.sort_unstable();
     found.dedup();
@@ -48,25 +52,38 @@ pub(crate) fn is_fork(elf: &Elf) -> bool {
     })
 }
 
-fn by_symbols(elf: &Elf) -> Vec<TlsLibrary> {
-    let mut found = Vec::new();
-    let Some(symbols) = names::symbols(elf, Table::Exported) else { return found };
-    let mut taken = [false; TAKEN.len()];
-    for symbol in symbols.iter() {
-        let Ok(name) = symbol.name(LittleEndian, symbols.strings()) else { continue };
-        if symbol.is_undefined(LittleEndian) {
-            if let Some(at) = TAKEN.iter().position(|wanted| wanted.as_bytes() == name) {
-                taken[at] = true;
+/// What the symbols tell that the loader sees.
+struct Symbols {
+    found: Vec<TlsLibrary>,
+    /// The object asks for memory, or does not say what it asks for.
+    may_allocate: bool,
+}
+
+impl Symbols {
+    /// Reads them once: it is asked of every object of every process that is recorded.
+    fn of(elf: &Elf) -> Symbols {
+        let Some(symbols) = names::symbols(elf, Table::Exported) else {
+            return Symbols { found: Vec::new(), may_allocate: true };
+        };
+        let mut own = Symbols { found: Vec::new(), may_allocate: false };
+        let mut taken = [false; TAKEN.len()];
+        for symbol in symbols.iter() {
+            let Ok(name) = symbol.name(LittleEndian, symbols.strings()) else { continue };
+            own.may_allocate |= name == b"malloc" || name == b"mmap";
+            if symbol.is_undefined(LittleEndian) {
+                if let Some(at) = TAKEN.iter().position(|wanted| wanted.as_bytes() == name) {
+                    taken[at] = true;
+                }
+            } else {
+                let known = EXPORTED.iter().find(|(wanted, _)| wanted.as_bytes() == name);
+                own.found.extend(known.map(|(_, library)| *library));
             }
-        } else {
-            let known = EXPORTED.iter().find(|(wanted, _)| wanted.as_bytes() == name);
-            found.extend(known.map(|(_, library)| *library));
         }
+        match taken {
+            [true, true, true, true] => own.found.push(TlsLibrary::AwsLc),
+            [true, true, true, false] => own.found.push(TlsLibrary::Boringssl),
+            _ => {}
+        }
+        own
     }
-    match taken {
-        [true, true, true, true] => found.push(TlsLibrary::AwsLc),
-        [true, true, true, false] => found.push(TlsLibrary::Boringssl),
-        _ => {}
-    }
-    found
 }

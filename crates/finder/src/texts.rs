@@ -27,14 +27,25 @@ pub(crate) fn other_libraries(elf: &Elf) -> Vec<TlsLibrary> {
             _ => {}
         }
     }
-    if texts_beginning(elf, "BoringSSL").any(|text| text == "BoringSSL") {
+    // How both call what an error says of itself; one of them has its name in another text, or asks
+    // for functions that the other does not know.
+    if has_text(elf, b":OPENSSL_", |rest| {
+        matches!(rest, [b'i', b'n', b't', b'e', b'r', b'n', b'a', b'l', b':', ..])
+    }) {
         found.push(TlsLibrary::Boringssl);
     }
     let numbered = |text: &str| text[9..].starts_with(|c: char| c.is_ascii_digit());
     if texts_beginning(elf, "LibreSSL ").any(numbered) {
         found.push(TlsLibrary::Libressl);
     }
-    if has_rustls(elf) {
+    // Panics say in which source file they are, and messages of the log in which module. Texts of
+    // Rust end with nothing, so that another may stand before the name.
+    if has_text(elf, b"rustls", |rest| {
+        matches!(
+            rest,
+            [b'-', b'0', b'.', ..] | [b':', b':', ..] | [b'/', b's', b'r', b'c', b'/', ..]
+        )
+    }) {
         found.push(TlsLibrary::Rustls);
     }
     if elf.has_section(".gopclntab") && has(elf, b"crypto/tls.(*Conn)") {
@@ -43,17 +54,12 @@ pub(crate) fn other_libraries(elf: &Elf) -> Vec<TlsLibrary> {
     found
 }
 
-/// Panics say in which source file they are, and messages of the log in which module. Texts of Rust
-/// end with nothing, so that another may stand before the name.
-fn has_rustls(elf: &Elf) -> bool {
-    const NAME: &[u8] = b"rustls";
-    const BEHIND: [&[u8]; 3] = [b"-0.", b"::", b"/src/"];
-    let finder = memmem::Finder::new(NAME);
+/// Some text has `name` in it, and goes on as it should. What looks for a text has it in its own
+/// file, and would find itself: of this one, its beginning stands there, and the rest in code.
+fn has_text(elf: &Elf, name: &[u8], goes_on: fn(&[u8]) -> bool) -> bool {
+    let finder = memmem::Finder::new(name);
     constants(elf).any(|segment| {
-        finder.find_iter(segment.bytes).any(|at| {
-            let rest = &segment.bytes[at + NAME.len()..];
-            BEHIND.iter().any(|behind| rest.starts_with(behind))
-        })
+        finder.find_iter(segment.bytes).any(|at| goes_on(&segment.bytes[at + name.len()..]))
     })
 }
 

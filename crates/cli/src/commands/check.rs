@@ -49,8 +49,8 @@ pub struct Options {
     /// GITHUB_STEP_SUMMARY names, if it does)
     #[arg(long)]
     pub github: bool,
-    /// What is held against the budget; without it, in-use, or peak where the program has freed what
-    /// it had when it ended
+    /// What is held against the budget; without it, in-use, or peak where the program has freed
+    /// what it had when it ended
     #[arg(long, value_name = "COLUMN", value_parser = columns())]
     pub column: Option<Column>,
     /// Print the result as JSON (docs/json.md)
