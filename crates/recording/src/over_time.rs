@@ -1,7 +1,8 @@
 //! Memory over time: gathered while the program runs, and made a table of at its end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::watch::{Ledgers, Sight};
@@ -24,8 +25,8 @@ pub struct OverTime {
     lines: Vec<Line>,
     /// How many of them may be left out.
     plain: usize,
-    /// Bytes in use by site at the last line.
-    last: BTreeMap<PathBuf, Vec<u64>>,
+    /// What was seen at the last line.
+    last: Ledgers,
 }
 
 #[derive(Clone)]
@@ -50,7 +51,7 @@ impl OverTime {
     /// No lines yet.
     pub fn start() -> OverTime {
         let next = Duration::ZERO;
-        OverTime { every: EVERY, next, lines: Vec::new(), plain: 0, last: BTreeMap::new() }
+        OverTime { every: EVERY, next, lines: Vec::new(), plain: 0, last: Ledgers::new() }
     }
 
     /// Whether it is time for a line.
@@ -84,17 +85,24 @@ impl OverTime {
         }
     }
 
-    fn changes(&mut self, path: &Path, snapshot: &Snapshot) -> Vec<Change> {
-        let last = self.last.entry(path.to_owned()).or_default();
-        last.resize(snapshot.sites.len().max(last.len()), 0);
+    fn changes(&mut self, path: &Path, now: &Arc<Snapshot>) -> Vec<Change> {
+        let last = self.last.get(path);
+        // As it is of every process that has ended: there may be thousands.
+        if last.is_some_and(|last| Arc::ptr_eq(last, now)) {
+            return Vec::new();
+        }
+        let bytes = |snapshot: &Snapshot, at: usize| {
+            snapshot.sites.get(at).map_or(0, |site| site.counts.inuse_bytes)
+        };
         let mut changes = Vec::new();
-        for (at, (last, site)) in last.iter_mut().zip(&snapshot.sites).enumerate() {
-            let now = site.counts.inuse_bytes;
-            if now != *last {
-                changes.push(Change { site: at as u32, bytes: now.wrapping_sub(*last) as i64 });
-                *last = now;
+        for at in 0..now.sites.len() {
+            let (before, now) = (last.map_or(0, |last| bytes(last, at)), bytes(now, at));
+            if now != before {
+                let bytes = now.wrapping_sub(before) as i64;
+                changes.push(Change { site: at as u32, bytes });
             }
         }
+        self.last.insert(path.to_owned(), Arc::clone(now));
         changes
     }
 
@@ -229,8 +237,6 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ledger::{Counts, Sampling, Site};
 
     use super::*;
