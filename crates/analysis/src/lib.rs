@@ -6,10 +6,10 @@
 //! [`ratio`] divides estimates, [`objects`] counts OpenSSL's objects, [`rss_account`] explains
 //! resident memory, [`footprint`] and [`memory_growth`] have what processes have to themselves,
 //! [`timeline`] has memory over time, and [`telling`] picks the few functions of a stack that
-//! explain it. [`column`] says which of a profile's figures are looked at, [`cost`] and
-//! [`ssl_object_share`] what a connection costs altogether,
-//! [`rust_in_use`] and [`recorder_memory`] what is not OpenSSL's, [`repetition`] what came of
-//! measuring several times, and [`notation`] how figures are written.
+//! explain it. [`mod@column`] says which of a profile's figures are looked at, [`script_names`]
+//! which functions lack a name, [`cost`] and [`ssl_object_share`] what a connection costs
+//! altogether, [`rust_in_use`] and [`recorder_memory`] what is not OpenSSL's, [`repetition`] what
+//! came of measuring several times, and [`notation`] how figures are written.
 //!
 //! ```
 //! use std::num::NonZeroU64;
