@@ -11,6 +11,7 @@
 //! ```
 //! use std::path::Path;
 //!
+//! use analysis::column::Column;
 //! use analysis::group::By;
 //! use capture::Capture;
 //!
@@ -19,7 +20,7 @@
 //! let capture = Capture::open(run)?;
 //! let record = capture.run().expect("it was made by a run");
 //! assert_eq!(record.configuration, "tls13");
-//! let top = capture.top(By::Category);
+//! let top = capture.top(By::Category, Column::InUse);
 //! assert_eq!(top.bytes, record.per_connection.as_ref().map(|cost| cost.bytes));
 //! # Ok::<(), capture::CaptureError>(())
 //! ```

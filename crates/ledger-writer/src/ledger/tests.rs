@@ -72,6 +72,8 @@ fn what_threads_count_is_what_a_reader_adds_up() {
     assert_eq!(site.counts.alloc_bytes, threads * EVENTS * (EVENTS + 1) / 2);
     assert_eq!(site.counts.inuse_blocks, threads * odd - 1);
     assert_eq!(site.counts.inuse_bytes, threads * odd * odd - 1);
-    // The last odd block is the highest of its thread, or the even one before the last free.
-    assert!(site.counts.peak_bytes > site.counts.inuse_bytes);
+    // The last odd block is the highest of its thread, or the even one before the last free. On a
+    // busy machine an event may be given up on, and is said to be unknown to the peak.
+    let unsettled = snapshot.statistics.unsettled_events;
+    assert!(site.counts.peak_bytes > site.counts.inuse_bytes || unsettled > 0);
 }
