@@ -99,7 +99,7 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
     axes(&mut svg, &bytes, connections.as_ref(), &time);
     phases(&mut svg, &timeline.phases, &time);
     let mut line_from = |first: usize, scale: &Scale, values: &[u64], style: &str, name: &str| {
-        let points = points(&timeline.seconds[first..], scale, values).join(" ");
+        let points = points(&time, &timeline.seconds[first..], scale, values).join(" ");
         let style = format!(r#"fill="none" {style} stroke-linejoin="round""#);
         let title = format!("<title>{name}</title>");
         let _ = writeln!(svg, r#"<polyline {style} points="{points}">{title}</polyline>"#);
@@ -137,8 +137,9 @@ fn known_stretches(values: &[Option<u64>]) -> Vec<(usize, Vec<u64>)> {
 
 /// The points of what lies between two lines.
 fn outline(timeline: &Timeline, scale: &Scale, below: &[u64], above: &[u64]) -> String {
-    let there = points(&timeline.seconds, scale, above);
-    let mut back = points(&timeline.seconds, scale, below);
+    let time = TimeScale::of(&timeline.seconds);
+    let there = points(&time, &timeline.seconds, scale, above);
+    let mut back = points(&time, &timeline.seconds, scale, below);
     back.reverse();
     format!("{} {}", there.join(" "), back.join(" "))
 }

@@ -51,9 +51,13 @@ impl TimeScale {
     }
 }
 
-/// A line of values.
-pub(super) fn points(seconds: &[f64], scale: &Scale, values: &[u64]) -> Vec<String> {
-    let time = TimeScale::of(seconds);
+/// A line of values, each at its second.
+pub(super) fn points(
+    time: &TimeScale,
+    seconds: &[f64],
+    scale: &Scale,
+    values: &[u64],
+) -> Vec<String> {
     let point =
         |(s, value): (&f64, &u64)| format!("{:.1},{:.1}", time.x(*s), scale.y(*value as f64));
     seconds.iter().zip(values).map(point).collect()

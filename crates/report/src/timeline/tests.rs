@@ -34,6 +34,21 @@ fn areas_stand_on_each_other_and_the_rest_of_resident_memory_on_top() {
 }
 
 #[test]
+fn a_line_that_is_known_later_begins_where_it_is_known() {
+    let mut later = two_moments();
+    later.seconds = vec![0.0, 5.0, 10.0];
+    later.rss = vec![None, Some(500), Some(1_000)];
+    later.connections = None;
+    for series in &mut later.series {
+        let bytes = series.bytes.len();
+        series.bytes.resize(bytes + 1, 0);
+    }
+    let svg = timeline(&later, "").unwrap();
+    let line = svg.lines().find(|line| line.contains("<title>resident memory</title>")).unwrap();
+    assert!(line.contains(r#"points="505.0,246.0 926.0,96.0""#), "{line}");
+}
+
+#[test]
 fn groups_that_cannot_be_seen_are_one_and_the_largest_lies_lowest() {
     let mut many = two_moments();
     many.series = vec![series("bio", 3), series("err", 2), series("tls", 300), series("x509", 600)];
