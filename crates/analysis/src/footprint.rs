@@ -59,8 +59,9 @@ pub struct RecorderParts<'a> {
 }
 
 impl<'a> RecorderParts<'a> {
-    /// Its files, the library and the ledgers, lie in `folder`, if that is not empty. A forked process has its parent's
-    /// tables at the same places, beside its own: `tables` are those of all processes.
+    /// Its files, the library and the ledgers, lie in `folder`, if that is not empty. A forked
+    /// process has its parent's tables at the same places, beside its own: `tables` are those of
+    /// all processes.
     pub fn new(folder: &'a str, tables: impl Iterator<Item = Range<u64>>) -> RecorderParts<'a> {
         let mut tables: Vec<Range<u64>> = tables.collect();
         tables.sort_by_key(|table| (table.start, table.end));

@@ -177,11 +177,11 @@ mod tests {
     fn this_process_grows_with_its_connections_by_what_it_touches() {
         let mut memory = Memory::beside(Path::new("/nowhere"));
         let before = memory.read(&sight(0, Vec::new())).expect("it runs");
-        let block = vec![1_u8; 64 << 20];
+        let block = vec![1_u8; 256 << 20];
         let after = memory.read(&sight(16, Vec::new())).expect("it runs");
         let grown = after.own() - before.own();
-        // Other tests of this process have memory too.
-        assert!((60 << 20..100 << 20).contains(&grown), "{grown}");
+        // Other tests of this process have memory too, and give it back.
+        assert!((160 << 20..400 << 20).contains(&grown), "{grown}");
         let growth = memory.growth().expect("connections came");
         assert_eq!((growth.to, growth.bytes as u64), (16, grown));
         assert!(memory.most().is_some_and(|most| most.own() >= after.own()));
@@ -193,10 +193,10 @@ mod tests {
         let area = area.expect("the block lies somewhere");
         let table = area.start..area.end;
         let without = memory.read(&sight(16, vec![table])).expect("it runs");
-        assert!(without.recorder >= 60 << 20, "{without:?}");
+        assert!(without.recorder >= 250 << 20, "{without:?}");
         // Between two readings the recorder's part is that of the last.
         let line = memory.line(&sight(16, Vec::new())).expect("it runs");
-        assert!(line.abs_diff(without.total()) < 30 << 20, "{line}, {without:?}");
+        assert!(line.abs_diff(without.total()) < 100 << 20, "{line}, {without:?}");
         drop(block);
     }
 
