@@ -55,6 +55,11 @@ pub enum Reached {
     Unrecognisable,
 }
 
+/// Why SSL objects were not waited for: [`Reached::Unrecognisable`] as a sentence.
+pub const UNRECOGNISABLE: &str = "--at-rest waits for SSL objects, and none would be recognised \
+    here: this OpenSSL was built without the names of its files, and its functions have no names; \
+    --for and --until-idle do not ask for them, and neither does a capture by SIGINT";
+
 impl Reached {
     /// To be read after "captured after 3 s,".
     pub fn in_words(self) -> String {

@@ -10,7 +10,7 @@ use profile::Symbols;
 
 use crate::control::{Control, Seen};
 use crate::descendants::{Descendants, Lost};
-use crate::goals::{Reached, Since, Waiting};
+use crate::goals::{Reached, Since, UNRECOGNISABLE, Waiting};
 use crate::looks::Gathered;
 use crate::memory::Memory;
 use crate::moments::{Moment, Moments};
@@ -314,11 +314,6 @@ impl<'a> Observer<'a> {
         }
     }
 }
-
-/// Why SSL objects were not waited for.
-pub const UNRECOGNISABLE: &str = "--at-rest waits for SSL objects, and none would be recognised here: this OpenSSL was built \
-     without the names of its files, and its functions have no names; --for and --until-idle do \
-     not ask for them, and neither does a capture by SIGINT";
 
 /// The variables that a process needs to be recorded.
 fn needed(options: &Options) -> Vec<&'static str> {
