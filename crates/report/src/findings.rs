@@ -76,6 +76,7 @@ fn heading(diagnosis: &Diagnosis, subject: &Subject<'_>) -> String {
     let name = harmless(subject.name);
     let among = format!("{name}: {found} in OpenSSL's {looked_at}{moment}");
     let line = match (diagnosis.bytes_per_connection, subject.connections) {
+        (Some(bytes), Some(1)) => format!("{among}; {} bytes with 1 connection", rounded(bytes)),
         (Some(bytes), Some(connections)) => {
             let bytes = rounded(bytes);
             format!("{among}; {bytes} bytes for each of {connections} connections")
