@@ -22,11 +22,13 @@ impl Bounds {
     #[inline(never)]
     pub(crate) fn of_this_thread() -> Bounds {
         let here = deep::frame_outside();
-        find_bounds()
-            .or_else(|| MAIN_STACK.get().copied())
-            .filter(|bounds| bounds.holds(here))
-            // On a stack that is not the thread's own (a coroutine's, say) nothing is followed.
-            .unwrap_or(Bounds::NOWHERE)
+        let main = MAIN_STACK.get();
+        let is_here = |bounds: &Bounds| bounds.holds(here);
+        if let Some(MainStack { bounds, .. }) = main.filter(|main| is_here(&main.bounds)) {
+            return *bounds;
+        }
+        // On a stack that is not the thread's own (a coroutine's, say) nothing is followed.
+        find_bounds(main).filter(is_here).unwrap_or(Bounds::NOWHERE)
     }
 
     /// Whether a frame record (two words) lies within, aligned.
@@ -45,23 +47,49 @@ impl Bounds {
     }
 }
 
-/// The main thread's bounds, from when the recorder came: later /proc, where the C library looks
-/// for them, may be out of reach.
-static MAIN_STACK: OnceLock<Bounds> = OnceLock::new();
+/// Where the main thread's stack lies, and in which process that is so.
+struct MainStack {
+    bounds: Bounds,
+    process: u32,
+}
+
+/// Of the process that the recorder came into: later /proc, where the C library looks for it, may be
+/// out of reach.
+static MAIN_STACK: OnceLock<MainStack> = OnceLock::new();
 
 /// Remembers where the main thread's stack is, if that is the calling thread.
 pub(crate) fn remember_main_stack() {
-    // SAFETY: no arguments, no effect.
-    let main = unsafe { libc::gettid() == libc::getpid() };
-    if let Some(bounds) = find_bounds().filter(|_| main) {
-        MAIN_STACK.get_or_init(|| bounds);
+    if is_first_thread()
+        && let Some(bounds) = ask()
+    {
+        MAIN_STACK.get_or_init(|| MainStack { bounds, process: std::process::id() });
     }
 }
 
-/// Asks the C library, which may allocate with the C library's malloc and read /proc: never on the
-/// recorded path, once a thread. `None` where it does not know, and in a sandbox.
-fn find_bounds() -> Option<Bounds> {
+/// The thread that came with the process. In a forked child it has the stack of any thread.
+fn is_first_thread() -> bool {
+    // SAFETY: no arguments, no effect.
+    unsafe { libc::gettid() == libc::getpid() }
+}
+
+/// `None` where it cannot be known: on another stack than the thread's own, and in a sandbox.
+fn find_bounds(main: Option<&MainStack>) -> Option<Bounds> {
     let _permit = Permit::ask()?;
+    if !is_first_thread() {
+        // Here: whoever jumps away from one of the recorder's stacks must not take a lock of the C
+        // library's along. Its malloc has just been called on this stack.
+        return ask();
+    }
+    // The main thread's own stack was tried.
+    if main.is_some_and(|main| main.process == std::process::id()) {
+        return None;
+    }
+    // For the first thread's the C library may read a file, which takes 3 KB of a stack.
+    deep::call(ask).unwrap_or_else(|ask| ask())
+}
+
+/// Asks the C library, which allocates with the C library's malloc: once a thread.
+fn ask() -> Option<Bounds> {
     let mut low = std::ptr::null_mut();
     let mut size = 0;
     // SAFETY: an all-zero pthread_attr_t is only storage for pthread_getattr_np to fill.

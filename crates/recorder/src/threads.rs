@@ -130,10 +130,11 @@ impl Threads {
     #[cold]
     #[inline(never)]
     fn claim_deep(&self, recorder: &'static Recorder) -> Option<NonNull<Desk>> {
-        deep::call(|| self.claim(recorder)).unwrap_or_else(|claim| claim())
+        let bounds = Bounds::of_this_thread();
+        deep::call(|| self.claim(recorder, bounds)).unwrap_or_else(|claim| claim())
     }
 
-    fn claim(&self, recorder: &'static Recorder) -> Option<NonNull<Desk>> {
+    fn claim(&self, recorder: &'static Recorder, bounds: Bounds) -> Option<NonNull<Desk>> {
         let thread = own_id();
         let desk = self
             .desks
@@ -144,7 +145,7 @@ impl Threads {
         // SAFETY: nobody but this thread touches what is its own from here on, and it is in the
         // hook for the first time.
         let habits = unsafe { &mut (*desk.as_ref().own.get()).habits };
-        habits.move_to(Bounds::of_this_thread());
+        habits.move_to(bounds);
         thread_word::set(desk.as_ptr() as usize | INSIDE);
         // SAFETY: a key of ours. Should it fail, the desk is found ownerless by `take_over`.
         unsafe { libc::pthread_setspecific(self.key, desk.as_ptr().cast()) };

@@ -4,10 +4,10 @@
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -21,12 +21,46 @@ pub fn tlsheap<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Output {
 
 /// Runs `tlsheap` to its end in another working directory.
 pub fn tlsheap_in<A: AsRef<std::ffi::OsStr>>(directory: &Path, arguments: &[A]) -> Output {
-    assert_cmd::Command::new(env!("CARGO_BIN_EXE_tlsheap"))
+    // Not to pipes: a recorded program that hangs would hold them open for ever.
+    let [mut out, mut errors] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
         .args(arguments)
         .current_dir(directory)
-        .timeout(PATIENCE)
-        .output()
-        .expect("the program can be started")
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(errors.try_clone().unwrap())
+        .spawn()
+        .expect("the program can be started");
+    let began = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            None if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
+            ended => break ended,
+        }
+    };
+    let written = |file: &mut fs::File| {
+        let mut bytes = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let (stdout, stderr) = (written(&mut out), written(&mut errors));
+    let Some(status) = status else {
+        kill_with_descendants(child.id());
+        child.wait().unwrap();
+        let words: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
+        panic!("{words:?} hangs: {}", String::from_utf8_lossy(&stderr));
+    };
+    Output { status, stdout, stderr }
+}
+
+/// Kills a process and all that it has started.
+fn kill_with_descendants(pid: u32) {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    signal(pid, rustix::process::Signal::KILL);
+    for child in children.unwrap_or_default().split_whitespace() {
+        kill_with_descendants(child.parse().unwrap());
+    }
 }
 
 /// What a command that has to succeed wrote to standard output.
