@@ -17,9 +17,13 @@ pub(crate) fn of(domain: Domain) -> &'static DomainTables {
     match domain {
         Domain::Openssl => &openssl::TABLES,
         Domain::Rust => &RUST,
+        Domain::Heap => &HEAP,
         _ => &tables::UNKNOWN,
     }
 }
+
+/// What a program asks malloc for is one category: whose it is, its functions say.
+static HEAP: DomainTables = DomainTables { category: Some("heap"), ..tables::UNKNOWN };
 
 /// Rust's memory is one category.
 static RUST: DomainTables = DomainTables { category: Some("rust"), ..tables::UNKNOWN };

@@ -1,6 +1,6 @@
 //! Memory over time as figures: what a time line shows and `timeline.csv` holds.
 
-use crate::category::RUST_DOMAIN;
+use crate::category::is_openssls;
 use crate::over_time::Series;
 
 /// What was measured, one value of every series for each moment.
@@ -41,7 +41,7 @@ impl Timeline {
     pub fn estimated_openssl(&self) -> Option<EstimatedBytes> {
         let margins = self.openssl_margins.clone()?;
         let openssl: Vec<&Series> =
-            self.series.iter().filter(|series| series.group != RUST_DOMAIN).collect();
+            self.series.iter().filter(|series| is_openssls(&series.group)).collect();
         let bytes = Series::together("", self.seconds.len(), &openssl).bytes;
         let ends = |end: fn(u64, u64) -> u64| {
             bytes.iter().zip(&margins).map(|(bytes, margin)| end(*bytes, *margin)).collect()

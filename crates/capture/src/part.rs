@@ -1,6 +1,6 @@
 //! Whose memory is looked at.
 
-use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{HEAP_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
 use analysis::domain;
 use profile::Profile;
 
@@ -10,6 +10,8 @@ use profile::Profile;
 pub enum Part {
     /// What OpenSSL asked for: exact.
     Openssl,
+    /// What everybody else asked the malloc family for: exact.
+    Heap,
     /// What Rust asked for: sampled by jemalloc, and scaled up.
     Rust,
     /// Everything.
@@ -21,6 +23,7 @@ impl Part {
     pub fn label(self) -> Option<&'static str> {
         match self {
             Part::Openssl => Some(OPENSSL_DOMAIN),
+            Part::Heap => Some(HEAP_DOMAIN),
             Part::Rust => Some(RUST_DOMAIN),
             Part::Whole => None,
         }

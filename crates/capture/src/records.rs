@@ -2,6 +2,7 @@
 
 pub mod comparison;
 pub mod counts;
+pub mod heap;
 pub mod memory;
 pub mod recorder;
 pub mod recording;

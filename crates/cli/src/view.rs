@@ -65,6 +65,9 @@ impl GroupBy {
 pub enum Domain {
     /// What OpenSSL asked for: exact
     Openssl,
+    /// What everybody else in the process asked malloc for, where `record --heap` has counted it:
+    /// exact
+    Heap,
     /// What Rust asked for: sampled by jemalloc, and scaled up
     Rust,
     /// Everything
@@ -75,6 +78,7 @@ impl From<Domain> for Part {
     fn from(domain: Domain) -> Part {
         match domain {
             Domain::Openssl => Part::Openssl,
+            Domain::Heap => Part::Heap,
             Domain::Rust => Part::Rust,
             Domain::All => Part::Whole,
         }

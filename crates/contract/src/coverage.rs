@@ -5,6 +5,10 @@
 /// reason is behind it.
 pub const NO_LEDGER: &str = "no ledger could be made: ";
 
+/// How the problem of a process begins in which OpenSSL's memory alone is recorded, though all of it
+/// was to be. The reason is behind it.
+pub const NO_HEAP: &str = "what the program asks malloc for is not recorded: ";
+
 /// How an OpenSSL was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

@@ -11,6 +11,10 @@ pub const LEDGER_FOLDER: &str = "TLSHEAP_LEDGER_DIR";
 /// found in it even when it never allocates.
 pub const MAIN_PARENT: &str = "TLSHEAP_MAIN_PARENT";
 
+/// With any value, all that the program asks the malloc family for is recorded, and not only what
+/// OpenSSL asks for.
+pub const HEAP: &str = "TLSHEAP_HEAP";
+
 /// How many bytes lie between samples on average, in decimal digits. Without it every block is
 /// counted.
 pub const SAMPLE: &str = "TLSHEAP_SAMPLE";

@@ -25,7 +25,7 @@ mod fix_line;
 mod source;
 mod tls_library;
 
-pub use coverage::{NO_LEDGER, Outcome, Way};
+pub use coverage::{NO_HEAP, NO_LEDGER, Outcome, Way};
 pub use fix::Fix;
 pub use fix_line::FixLine;
 pub use source::{Domain, Source};

@@ -17,8 +17,9 @@ pub const VERSION: u32 = 6;
 pub const OLDEST_VERSION: u32 = 5;
 
 /// Frames kept of one stack. Most have 32 to 45; parsing a certificate on a tokio task takes up to
-/// about 80, through OpenSSL 4.0's decoders. Unused room costs nothing: stacks lie end to end.
-pub const FRAMES_PER_SITE: usize = 128;
+/// about 80, through OpenSSL 4.0's decoders, and what an interpreter does may take 180. Unused room
+/// costs nothing: stacks lie end to end.
+pub const FRAMES_PER_SITE: usize = 512;
 
 /// Regions begin at multiples of this, so that each can be populated on its own.
 pub const PAGE: u64 = 4096;

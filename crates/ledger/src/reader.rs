@@ -301,6 +301,7 @@ impl Reader<'_> {
             sandboxed: statistic(Statistic::Sandboxed) != 0,
             unrecorded_children: statistic(Statistic::UnrecordedChildren),
             unsettled_events: statistic(Statistic::UnsettledEvents),
+            earlier_blocks: statistic(Statistic::EarlierBlocks),
             inherited: Inherited {
                 blocks: statistic(Statistic::InheritedBlocks),
                 bytes: statistic(Statistic::InheritedBytes),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use contract::Source;
+use contract::{Domain, Source};
 
 use crate::Sampling;
 
@@ -24,7 +24,8 @@ pub struct Counts {
     pub peak_bytes: u64,
 }
 
-/// One allocation site: OpenSSL's file and line with the stack that reached it.
+/// One allocation site: OpenSSL's file and line, where it is OpenSSL's, with the stack that reached
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
     /// The code that allocates here. An OpenSSL's instance is its
@@ -84,6 +85,9 @@ pub struct Statistics {
     /// Events that the peak does not know of, since other threads' came between too often: it may
     /// be wrong by their bytes.
     pub unsettled_events: u64,
+    /// Blocks of the malloc family that were freed or moved without having been seen allocated:
+    /// they are from before the recorder came, and in no other figure.
+    pub earlier_blocks: u64,
     /// What the process had from its parent, when it was forked.
     pub inherited: Inherited,
     /// Sites whose stack ends where the unwind tables could not be followed to its root.
@@ -154,7 +158,34 @@ impl Counts {
     }
 }
 
+impl Site {
+    /// Whether nothing is known of it: it was just being made, or is another's
+    /// ([`Snapshot::take_domain`]).
+    pub fn is_empty(&self) -> bool {
+        self.stack.is_empty() && self.file.is_none() && self.counts == Counts::default()
+    }
+}
+
 impl Snapshot {
+    /// Takes out what one domain asked for, as a snapshot of the same process. In both, every site
+    /// keeps its place; where it is the other's, there is an empty one. What the recorder says of
+    /// itself, and what was dropped, stays here: whose that was is not known.
+    pub fn take_domain(&mut self, domain: Domain) -> Snapshot {
+        let take = |site: &mut Site| {
+            if site.source.domain == domain { std::mem::take(site) } else { Site::default() }
+        };
+        let is_there = self.sites.iter().any(|site| site.source.domain == domain);
+        Snapshot {
+            pid: self.pid,
+            started_nanos: self.started_nanos,
+            sampling: self.sampling,
+            modules: self.modules.clone(),
+            tables: Vec::new(),
+            sites: self.sites.iter_mut().filter(|_| is_there).map(take).collect(),
+            statistics: Statistics::default(),
+        }
+    }
+
     /// All sites and the dropped allocations, added up.
     pub fn totals(&self) -> Counts {
         let mut totals = self.statistics.dropped;

@@ -42,6 +42,9 @@ pub enum Statistic {
     UnrecordedChildren = 16,
     /// Events that the peak could not be told of, because other threads' came between each time.
     UnsettledEvents = 17,
+    /// Blocks of the malloc family that were freed or moved without having been seen allocated:
+    /// they are from before the recorder came.
+    EarlierBlocks = 18,
 }
 
-const _: () = assert!((Statistic::UnsettledEvents as usize) < STATISTICS);
+const _: () = assert!((Statistic::EarlierBlocks as usize) < STATISTICS);

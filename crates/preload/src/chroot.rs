@@ -4,6 +4,8 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::catch_unwind;
 
+use recorder::own_work;
+
 /// The system call of this name, after what needs the files as they are.
 #[cfg(not(test))]
 #[unsafe(no_mangle)]
@@ -14,7 +16,7 @@ unsafe extern "C" fn chroot(path: *const c_char) -> c_int {
 
 #[cfg_attr(test, allow(dead_code))]
 unsafe fn change_root(path: *const c_char) -> c_int {
-    let _ = catch_unwind(recorder::begin_early);
+    let _ = catch_unwind(|| own_work(recorder::begin_early));
     // SAFETY: the caller's path; the kernel refuses one that is none.
     let result = unsafe { libc::syscall(libc::SYS_chroot, path) as c_int };
     if result == 0 && !is_there() {

@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::panic::catch_unwind;
 use std::sync::atomic::Ordering;
 
-use recorder::{AtomicFn, address_of, function_at};
+use recorder::{AtomicFn, address_of, function_at, own_work};
 
 use crate::openssl::{GETTER, SETTER};
 use crate::{next, scan, stand_ins};
@@ -50,8 +50,11 @@ unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_v
 extern "C" fn before(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     // SAFETY: the C library's own cell for the calling thread.
     let error = unsafe { *libc::__errno_location() };
-    let _ = catch_unwind(scan::look_for_new);
-    let stand_in = catch_unwind(|| stand_in(handle, name)).unwrap_or(None);
+    let look = || {
+        scan::look_for_new();
+        stand_in(handle, name)
+    };
+    let stand_in = catch_unwind(|| own_work(look)).unwrap_or(None);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = error };
     stand_in.unwrap_or_else(|| address_of(real()).cast())
@@ -73,10 +76,10 @@ fn stand_in(handle: *mut c_void, name: *const c_char) -> Option<*mut c_void> {
     stand_ins::answer(found as usize)
 }
 
-type Lookup = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
+pub(crate) type Lookup = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
 /// The real `dlsym`.
-fn real() -> Lookup {
+pub(crate) fn real() -> Lookup {
     if let Some(known) = REAL.load(Ordering::Relaxed) {
         return known;
     }

@@ -13,6 +13,9 @@
 //!                    └─► report: the coverage file beside the ledger   called by the program
 //! ```
 //!
+//! Stand-ins for the malloc family go on in the process's allocator, or, where the whole process is
+//! recorded, in the recorder's functions (`malloc_family`).
+//!
 //! Stand-ins for `prctl`, `syscall` and `chroot` notice when the process is about to shut itself in
 //! (`sandbox`) or to leave the ledgers' folder behind.
 //!
@@ -33,6 +36,7 @@ mod dynamic_symbols;
 mod exclusive;
 mod fixes;
 mod imports;
+mod malloc_family;
 mod mapped_file;
 mod next;
 mod object;

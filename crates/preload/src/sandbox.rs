@@ -9,6 +9,8 @@
 use std::ffi::{c_int, c_long, c_uint};
 use std::panic::catch_unwind;
 
+use recorder::own_work;
+
 use crate::scan;
 
 const SET_SECCOMP: c_int = libc::PR_SET_SECCOMP;
@@ -189,11 +191,12 @@ fn in_a_sandbox<T: Default + PartialOrd>(put_up: impl FnOnce() -> T) -> T {
     // Filters may be put up one over the other.
     let first = !recorder::is_sandboxed();
     if first {
-        let _ = catch_unwind(|| {
+        let prepare = || {
             scan::look_for_new();
             scan::check_in_place();
             recorder::prepare_for_sandbox();
-        });
+        };
+        let _ = catch_unwind(|| own_work(prepare));
     }
     let answer = put_up();
     if first && answer < T::default() {

@@ -3,11 +3,11 @@
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use contract::{NO_LEDGER, environment};
-use recorder::{Heap, InstallError, Options, SampleOptions, Sampling, StackSource};
+use contract::{NO_HEAP, NO_LEDGER, environment};
+use recorder::{InstallError, Options, SampleOptions, Sampling, StackSource, own_work};
 
 use crate::report::Report;
-use crate::{fixes, scan};
+use crate::{fixes, malloc_family, scan};
 
 #[cfg(not(test))]
 #[used]
@@ -22,40 +22,48 @@ static DESTRUCTOR: extern "C" fn() = destruct;
 /// A panic here would be the end of somebody's program; without recording it runs on.
 #[cfg_attr(test, allow(dead_code))]
 extern "C" fn construct() {
-    let _ = catch_unwind(|| {
-        // All are read now: programs overwrite their environment.
-        let fixes = fixes::begin();
-        let Some(folder) = std::env::var_os(environment::LEDGER_FOLDER) else {
-            if fixes {
-                scan::begin_for_fixes();
-            }
-            return;
-        };
-        let folder = Path::new(&folder);
-        if !folder.is_absolute() {
-            return;
+    let _ = catch_unwind(|| own_work(begin));
+}
+
+fn begin() {
+    // All are read now: programs overwrite their environment.
+    let fixes = fixes::begin();
+    let Some(folder) = std::env::var_os(environment::LEDGER_FOLDER) else {
+        if fixes {
+            scan::begin_for_fixes();
         }
-        let mut options = Options::in_folder(folder, StackSource::best());
-        options.begun = begun;
-        let sample = sample_options();
-        options.sample = sample.as_ref().ok().copied().flatten();
-        // SAFETY: the C library's allocator keeps its contract, and is what OpenSSL uses by itself.
-        if unsafe { recorder::install(options, Heap::libc(), None) }.is_err() {
-            return;
+        return;
+    };
+    let folder = Path::new(&folder);
+    if !folder.is_absolute() {
+        return;
+    }
+    let mut options = Options::in_folder(folder, StackSource::best());
+    options.begun = begun;
+    let sample = sample_options();
+    options.sample = sample.as_ref().ok().copied().flatten();
+    // SAFETY: the process's allocator keeps its contract, and is what OpenSSL uses by itself.
+    if unsafe { recorder::install(options, malloc_family::heap(), None) }.is_err() {
+        return;
+    }
+    // SAFETY: the handler only stores atomics.
+    unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
+    scan::begin(Report::of_this_process(folder, is_main()));
+    if let Err(sentence) = &sample {
+        scan::with_report(|report| report.problem(sentence.clone()));
+    }
+    if std::env::var_os(environment::HEAP).is_some() {
+        match malloc_family::obstacle(matches!(sample, Ok(None))) {
+            None => malloc_family::begin_counting(),
+            Some(why) => scan::with_report(|report| report.problem(format!("{NO_HEAP}{why}"))),
         }
-        // SAFETY: the handler only stores atomics.
-        unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
-        scan::begin(Report::of_this_process(folder, is_main()));
-        if let Err(sentence) = sample {
-            scan::with_report(|report| report.problem(sentence));
-        }
-    });
+    }
 }
 
 /// The last moment to see whether a program has replaced the recorder's functions.
 #[cfg_attr(test, allow(dead_code))]
 extern "C" fn destruct() {
-    let _ = catch_unwind(scan::check_in_place);
+    let _ = catch_unwind(|| own_work(scan::check_in_place));
 }
 
 fn is_main() -> bool {

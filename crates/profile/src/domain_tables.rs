@@ -5,6 +5,7 @@ use contract::Domain;
 
 use crate::Frame;
 use crate::allocator_frames::is_allocator;
+use crate::heap_wrappers::is_heap_wrapper;
 use crate::openssl_wrappers::is_allocation_wrapper;
 use crate::source_path;
 
@@ -21,6 +22,7 @@ pub(crate) fn of(domain: Domain) -> &'static DomainTables {
     match domain {
         Domain::Openssl => &OPENSSL,
         Domain::Rust => &RUST,
+        Domain::Heap => &HEAP,
         _ => &UNKNOWN,
     }
 }
@@ -29,6 +31,10 @@ static OPENSSL: DomainTables = DomainTables {
     is_wrapper: |frame| is_allocation_wrapper(frame.function),
     source_path: source_path::of_openssl,
 };
+
+/// Whatever a program calls malloc through.
+static HEAP: DomainTables =
+    DomainTables { is_wrapper: is_heap_wrapper, source_path: source_path::of_debug_information };
 
 static RUST: DomainTables =
     DomainTables { is_wrapper: is_allocator, source_path: source_path::of_debug_information };

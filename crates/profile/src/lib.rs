@@ -34,6 +34,7 @@ mod error;
 pub mod folded;
 mod from_ledger;
 pub mod harmless;
+mod heap_wrappers;
 pub mod jemalloc_heap;
 mod merge;
 mod model;

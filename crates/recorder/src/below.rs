@@ -6,7 +6,8 @@
 //!
 //! The heap is called as OpenSSL's own functions call malloc, realloc and free: size 0 gives NULL,
 //! realloc of NULL allocates, realloc to 0 frees, free of NULL does nothing. A function of the
-//! program's gets every call as it comes, as it does from OpenSSL.
+//! program's gets every call as it comes, as it does from OpenSSL; what it asks the malloc family
+//! for is OpenSSL's, and is counted once, as that.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::function::{AtomicFn, FunctionPointer, address_of};
 use crate::heap::{self, FreeFn, MallocFn, MemoryFunctions, ReallocFn};
+use crate::threads::own_work;
 
 /// What lies below one set of hooks.
 pub(crate) struct Below {
@@ -117,7 +119,7 @@ impl Below {
     ) -> *mut c_void {
         if let Some(malloc) = self.own.malloc.load(Ordering::Acquire) {
             // SAFETY: the caller's promise.
-            return unsafe { malloc(size, file, line) };
+            return own_work(|| unsafe { malloc(size, file, line) });
         }
         let Some(heap) = heap::current().filter(|_| size != 0) else { return null_mut() };
         if !self.closed.load(Ordering::Relaxed) {
@@ -140,7 +142,7 @@ impl Below {
     ) -> *mut c_void {
         if let Some(realloc) = self.own.realloc.load(Ordering::Acquire) {
             // SAFETY: the caller's promise.
-            return unsafe { realloc(block, size, file, line) };
+            return own_work(|| unsafe { realloc(block, size, file, line) });
         }
         if block.is_null() {
             // SAFETY: the caller's promise.
@@ -163,7 +165,7 @@ impl Below {
     pub(crate) unsafe fn free(&self, block: *mut c_void, file: *const c_char, line: c_int) {
         if let Some(free) = self.own.free.load(Ordering::Acquire) {
             // SAFETY: the caller's promise.
-            return unsafe { free(block, file, line) };
+            return own_work(|| unsafe { free(block, file, line) });
         }
         let Some(heap) = heap::current().filter(|_| !block.is_null()) else { return };
         // SAFETY: the heap's contract: the caller's block.

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::sync::atomic::Ordering;
 
+use contract::Domain;
 use ledger::Statistic;
 use ledger_writer::SiteId;
 
@@ -10,7 +11,7 @@ use crate::blocks::{Block, Inserted};
 use crate::caller::Caller;
 use crate::habits::Known;
 use crate::recorder::Recorder;
-use crate::threads::{Inside, Seat, Seated};
+use crate::threads::{Inside, Seat, Seated, is_at_own_work};
 use crate::{current, heritage, process, start};
 
 /// Counts a block that the heap has just given.
@@ -71,15 +72,20 @@ fn insert(seat: Seat, pointer: usize, block: Block) -> bool {
 /// process starts the recorder where [`LedgerPlace::Folder`](crate::LedgerPlace::Folder) says so.
 #[inline(never)]
 fn allocated_otherwise(pointer: usize, bytes: u64, file: *const c_char, line: u64, frame: usize) {
+    let caller = Caller { file, line, frame };
+    if caller.source().domain != Domain::Openssl && is_at_own_work() {
+        return;
+    }
     process::ask_if_needed();
     if let Some(recorder) = current::current().or_else(start::start) {
-        recorder.allocated(pointer, bytes, Caller { file, line, frame });
+        recorder.allocated(pointer, bytes, caller);
     }
 }
 
-/// Counts a block out that the heap is about to get back.
+/// Counts a block out that the heap is about to get back. `by` is who frees it, whoever allocated
+/// it.
 #[inline(always)]
-pub(crate) fn freed(pointer: usize) {
+pub(crate) fn freed(pointer: usize, by: Domain) {
     let counted = match Seated::enter() {
         Some(mut seated) => {
             let counted = freed_from_best(seated.seat(), pointer);
@@ -89,7 +95,7 @@ pub(crate) fn freed(pointer: usize) {
         None => false,
     };
     if !counted {
-        freed_otherwise(pointer);
+        freed_otherwise(pointer, by);
     }
 }
 
@@ -118,12 +124,12 @@ fn count_free(mut seat: Seat, block: Block) {
 }
 
 #[inline(never)]
-fn freed_otherwise(pointer: usize) {
+fn freed_otherwise(pointer: usize, by: Domain) {
     process::ask_if_needed();
     match current::current() {
-        Some(recorder) => recorder.freed(pointer),
+        Some(recorder) => recorder.freed(pointer, by),
         // Nothing to count in: a fork's ledger begins with its first allocation.
-        None => heritage::forget(pointer),
+        None => heritage::forget(pointer, by),
     }
 }
 
@@ -133,7 +139,7 @@ impl Recorder {
             return;
         }
         let Some(mut inside) = Inside::enter() else {
-            self.ledger.add(Statistic::NestedCalls, 1);
+            self.nested(caller.source().domain);
             return;
         };
         let Some(mut seat) = self.threads.desk(self, &mut inside) else {
@@ -162,26 +168,44 @@ impl Recorder {
         count_free(seat, old);
     }
 
-    fn freed(&'static self, pointer: usize) {
+    fn freed(&'static self, pointer: usize, by: Domain) {
         if self.detached.load(Ordering::Relaxed) {
             return;
         }
         let Some(mut inside) = Inside::enter() else {
-            self.ledger.add(Statistic::NestedCalls, 1);
+            self.nested(by);
             return;
         };
         match self.blocks.remove(pointer) {
             Some(block) => self.free_block(block, &mut inside),
-            None => self.foreign_free(pointer),
+            None => self.foreign_free(pointer, by),
+        }
+    }
+
+    /// Somebody calls a hook from within a hook: a signal handler, unless it is the recorder
+    /// itself that asks the malloc family.
+    pub(crate) fn nested(&self, domain: Domain) {
+        if domain == Domain::Openssl || !is_at_own_work() {
+            self.ledger.add(Statistic::NestedCalls, 1);
         }
     }
 
     /// A block is freed that is not in this process's table.
     #[cold]
-    fn foreign_free(&self, pointer: usize) {
+    fn foreign_free(&self, pointer: usize, by: Domain) {
         match heritage::take(self.inherited, pointer) {
             Some(taken) => self.free_inherited(taken.block),
-            None => self.ledger.add(Statistic::ForeignFrees, 1),
+            None => self.unseen(by),
+        }
+    }
+
+    /// A block is freed, or moved, of which nothing is known.
+    pub(crate) fn unseen(&self, by: Domain) {
+        match by {
+            Domain::Openssl => self.ledger.add(Statistic::ForeignFrees, 1),
+            // What the recorder has for itself is known to nobody.
+            _ if is_at_own_work() => {}
+            _ => self.ledger.add(Statistic::EarlierBlocks, 1),
         }
     }
 

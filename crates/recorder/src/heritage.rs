@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use contract::Domain;
 use ledger::Statistic;
 
 use crate::blocks::Block;
@@ -34,9 +35,10 @@ pub(crate) fn retired() -> Option<&'static Recorder> {
 
 /// A block is freed in a process that has no ledger yet: what it began with is counted when it
 /// gets one.
-pub(crate) fn forget(pointer: usize) {
+pub(crate) fn forget(pointer: usize, by: Domain) {
     if let Some(_inside) = Inside::enter()
         && take(retired(), pointer).is_none()
+        && by == Domain::Openssl
     {
         FOREIGN_FREES.fetch_add(1, Ordering::Relaxed);
     }

@@ -7,7 +7,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-use contract::Source;
+use contract::{Domain, Source};
 
 use crate::below::Below;
 use crate::caller::Caller;
@@ -72,7 +72,7 @@ unsafe extern "C" fn realloc<const N: usize>(
     let recorder = at_work();
     let old = recorder
         .filter(|_| !block.is_null())
-        .and_then(|recorder| recorder.about_to_move(block as usize));
+        .and_then(|recorder| recorder.about_to_move(block as usize, Domain::Openssl));
     // SAFETY: OpenSSL's call, passed on.
     let moved = unsafe { below.realloc(block, size, file, line) };
     let Some(recorder) = recorder else { return moved };
@@ -116,7 +116,7 @@ unsafe extern "C" fn free_block<const N: usize>(
     file: *const c_char,
     line: c_int,
 ) {
-    events::freed(block as usize);
+    events::freed(block as usize, Domain::Openssl);
     // SAFETY: OpenSSL's call, passed on.
     unsafe { BELOW[N].free(block, file, line) };
 }

@@ -22,6 +22,8 @@
 //!   ├────► blocks (pointer → cell, size)
 //!   └────► below (the heap, or the program's own functions)
 //!
+//! The malloc family as everybody else calls it comes the same way (family), where the host has it.
+//!
 //! sampling has hooks of its own: most blocks ─► below, the others to the same tables.
 //! ```
 
@@ -43,6 +45,7 @@ mod deep;
 mod early;
 mod error;
 mod events;
+mod family;
 mod frame_pointer;
 mod function;
 mod habits;
@@ -74,6 +77,7 @@ mod valgrind;
 
 pub use early::begin_early;
 pub use error::InstallError;
+pub use family::{MallocFamily, count_above, counted};
 pub use function::{AtomicFn, FunctionPointer, address_of, function_at};
 pub use heap::{
     FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,
@@ -88,3 +92,4 @@ pub use options::{Children, LedgerPlace, Options};
 pub use sampling::SampleOptions;
 pub use sandbox::{give_up_sandbox, is_sandboxed, prepare_for_sandbox};
 pub use stack::StackSource;
+pub use threads::own_work;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ledger::Statistic;
+use contract::Domain;
 
 use crate::blocks::Inserted;
 use crate::heritage::{self, Taken};
@@ -13,17 +13,17 @@ impl Recorder {
     /// Takes a block out of the table before the heap may move it, without counting: the heap may
     /// still refuse.
     #[inline]
-    pub(crate) fn about_to_move(&'static self, pointer: usize) -> Option<Taken> {
+    pub(crate) fn about_to_move(&'static self, pointer: usize, by: Domain) -> Option<Taken> {
         if self.detached.load(Ordering::Relaxed) {
             return None;
         }
         let Some(_inside) = Inside::enter() else {
-            self.ledger.add(Statistic::NestedCalls, 1);
+            self.nested(by);
             return None;
         };
         let taken = self.take(pointer);
         if taken.is_none() {
-            self.ledger.add(Statistic::ForeignFrees, 1);
+            self.unseen(by);
         }
         taken
     }

@@ -12,7 +12,7 @@ use crate::error::InstallError;
 use crate::options::{Children, LedgerPlace, Options};
 use crate::process::{self, Taken, Told};
 use crate::recorder::Recorder;
-use crate::threads::{self, Inside};
+use crate::threads::{self, Inside, own_work};
 use crate::{current, deep, heritage, sampling};
 
 /// What [`install()`](crate::install()) was told; NULL before that.
@@ -78,7 +78,7 @@ pub(crate) fn start() -> Option<&'static Recorder> {
         }
         if let Some(_starting) = Starting::alone() {
             let make = || current::published().or_else(|| begin_or_fail(options));
-            return deep::call(make).unwrap_or_else(|make| make());
+            return own_work(|| deep::call(make).unwrap_or_else(|make| make()));
         }
         if TOO_LONG.load(Ordering::Relaxed) || began.elapsed() > LONGEST {
             break;

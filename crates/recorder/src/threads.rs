@@ -23,10 +23,11 @@ use crate::recorder::Recorder;
 use crate::segments::Source;
 use crate::stack::StackSource;
 use crate::thread_word;
-use crate::threads::inside::INSIDE;
+use crate::threads::inside::{INSIDE, MARKS};
 use crate::trace::Trace;
 
-pub(crate) use inside::{Inside, Seated, stand_up};
+pub use inside::own_work;
+pub(crate) use inside::{Inside, Seated, is_at_own_work, stand_up};
 pub(crate) use seat::Seat;
 
 /// Threads that can record at one time.
@@ -130,8 +131,10 @@ impl Threads {
     #[cold]
     #[inline(never)]
     fn claim_deep(&self, recorder: &'static Recorder) -> Option<NonNull<Desk>> {
-        let bounds = Bounds::of_this_thread();
-        deep::call(|| self.claim(recorder, bounds)).unwrap_or_else(|claim| claim())
+        own_work(|| {
+            let bounds = Bounds::of_this_thread();
+            deep::call(|| self.claim(recorder, bounds)).unwrap_or_else(|claim| claim())
+        })
     }
 
     fn claim(&self, recorder: &'static Recorder, bounds: Bounds) -> Option<NonNull<Desk>> {
@@ -146,7 +149,8 @@ impl Threads {
         // hook for the first time.
         let habits = unsafe { &mut (*desk.as_ref().own.get()).habits };
         habits.move_to(bounds);
-        thread_word::set(desk.as_ptr() as usize | INSIDE);
+        let marks = thread_word::get() & MARKS;
+        thread_word::set(desk.as_ptr() as usize | marks | INSIDE);
         // SAFETY: a key of ours. Should it fail, the desk is found ownerless by `take_over`.
         unsafe { libc::pthread_setspecific(self.key, desk.as_ptr().cast()) };
         Some(desk)

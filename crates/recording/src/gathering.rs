@@ -19,13 +19,15 @@ use capture::records::recording::{
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
-use profile::{Merged, Profile, Symbols};
+use profile::{Merged, Profile, Symbols, merge};
 
+use crate::heap::Heap;
 use crate::looks::Cost;
 use crate::memory::{Memory, Seen};
 use crate::moments::Moment;
 use crate::observer::Observed;
 use crate::processes::Processes;
+use crate::profiles::totals;
 use crate::running::Ended;
 use crate::watch::Ledgers;
 use crate::{Arguments, Options, coverage, perf_maps, profiles, without_connections};
@@ -47,7 +49,9 @@ pub(crate) fn gather(
     let symbols = &mut observed.symbols;
     let unnamed = perf_maps::add(symbols, at_end);
 
-    let Gathered { whole, records, profiles: processes } = processes(ledgers, at_end, symbols);
+    let heap = Heap::of(&observed.moments, &observed.heap_looks, at_end, symbols);
+    let Gathered { mut whole, heap: whole_heap, records, profiles: processes } =
+        processes(ledgers, heap.as_ref(), at_end, symbols);
     let baseline = observed.moments.baseline.as_ref();
     let earlier = baseline.map(|moment| &moment.ledgers);
     let cost = observed.looks.cost();
@@ -97,6 +101,7 @@ pub(crate) fn gather(
             ssl_objects: closed_profile.as_ref().map_or(0, live_ssl_objects),
         }),
         memory: memory(&observed.memory),
+        heap: heap.as_ref().map(|heap| heap.record.clone()),
         objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
         series: observed.captures,
         tlsheap: options.made_by.version.clone(),
@@ -109,6 +114,15 @@ pub(crate) fn gather(
         problems,
         symbols: symbols.summary().into(),
     };
+    let mut before = before;
+    if let (Some(whole_heap), Some(heap)) = (&whole_heap, heap) {
+        merge(&mut whole, whole_heap);
+        // Without one of its own it would be all at most: then none is better.
+        before = before.zip(heap.baseline).map(|(mut before, heap)| {
+            merge(&mut before, &heap);
+            before
+        });
+    }
     let moments = Moments { closed: closed_profile, timeline: Some(timeline), processes };
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
 }
@@ -139,22 +153,26 @@ pub fn name_of(program: &OsStr) -> String {
     name.to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
 }
 
-fn totals(ledgers: &Ledgers) -> CountsRecord {
-    CountsRecord::of(ledgers.values().map(|snapshot| &**snapshot))
-}
-
 /// The processes of a recording, each for itself and all together.
 struct Gathered {
+    /// OpenSSL's.
     whole: Profile,
+    /// Everybody else's, where that is recorded.
+    heap: Option<Profile>,
     records: Vec<ProcessRecord>,
     /// Under the names of their files.
     profiles: Vec<(String, Profile)>,
 }
 
-fn processes(ledgers: &Ledgers, at_end: &Processes, symbols: &mut Symbols) -> Gathered {
+fn processes(
+    ledgers: &Ledgers,
+    heap: Option<&Heap>,
+    at_end: &Processes,
+    symbols: &mut Symbols,
+) -> Gathered {
     let (mut records, mut profiles) = (Vec::new(), Vec::new());
     let (mut whole, mut judged) = (Merged::new(Profile::of_heap()), Judged::default());
-    let mut names = Names::default();
+    let (mut names, mut with_heap) = (Names::default(), None);
     let ends: HashMap<&Path, (&Snapshot, &Coverage)> =
         at_end.recorded().map(|(path, end, coverage)| (path, (&**end, coverage))).collect();
     for (path, snapshot) in profiles::in_order(ledgers) {
@@ -165,13 +183,19 @@ fn processes(ledgers: &Ledgers, at_end: &Processes, symbols: &mut Symbols) -> Ga
             Some((end, coverage)) => (*end, (*coverage).clone()),
             None => (snapshot, Coverage::default()),
         };
-        let profile = profiles::of_process(snapshot, &coverage, symbols, &mut judged);
+        let mut profile = profiles::of_process(snapshot, &coverage, symbols, &mut judged);
         let name = names.of_process(snapshot.pid);
         whole.add(&profile);
+        if let Some(heap) = heap.and_then(|heap| heap.of_process(path)) {
+            let heap = profiles::of_process(heap, &coverage, symbols, &mut judged);
+            with_heap.get_or_insert_with(|| Merged::new(Profile::of_heap())).add(&heap);
+            merge(&mut profile, &heap);
+        }
         records.push(process_record(name.clone(), snapshot, &coverage, end));
         profiles.push((name, profile));
     }
-    Gathered { whole: whole.finish(), records, profiles }
+    let heap = with_heap.map(Merged::finish);
+    Gathered { whole: whole.finish(), heap, records, profiles }
 }
 
 /// A name for each process's profile: a process that calls exec keeps its id.

@@ -5,29 +5,45 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use analysis::steps::{Look, Looks, Numbers, StepCost, WARM, estimate};
-use contract::Source;
+use contract::{Domain, Source};
 use ledger::{Site, Snapshot};
 
 use crate::kernel;
-use crate::watch::{Sight, SslObjects};
+use crate::watch::{Ledgers, Sight, SslObjects};
 
 /// A line of a library's that allocates, or where the library passes none the address that calls
-/// the hook.
+/// the hook. Of other code, which passes none, what calls its functions for allocating: more frames
+/// than those have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Line {
     Of(Source, Arc<str>, u32),
     At(Source, u64),
+    Under(Source, [u64; FRAMES]),
 }
+
+/// Frames of other code's stacks that tell its lines apart: an allocator within an allocator has
+/// two or three.
+const FRAMES: usize = 6;
 
 impl Line {
     fn of(site: &Site) -> Line {
         match &site.file {
             Some(file) if !file.is_empty() => Line::Of(site.source, Arc::clone(file), site.line),
             // NULL, or a library that was built without the names of its files.
-            _ => Line::At(site.source, site.stack.first().copied().unwrap_or_default()),
+            _ if site.source.domain == Domain::Openssl => {
+                Line::At(site.source, site.stack.first().copied().unwrap_or_default())
+            }
+            _ => {
+                let mut frames = [0; FRAMES];
+                frames.iter_mut().zip(&site.stack).for_each(|(frame, address)| *frame = *address);
+                Line::Under(site.source, frames)
+            }
         }
     }
 }
+
+/// The line of a site of which nothing is known yet.
+const UNKNOWN: u32 = u32::MAX;
 
 /// The looks at every process.
 #[derive(Clone, Debug, Default)]
@@ -72,9 +88,14 @@ pub struct Cost<'a> {
 impl Gathered {
     /// Takes note of what is seen of the processes that run.
     pub fn add(&mut self, sight: &Sight) {
+        self.add_part(sight, &sight.ledgers);
+    }
+
+    /// Takes note of a part of what is seen: of these ledgers.
+    pub fn add_part(&mut self, sight: &Sight, ledgers: &Ledgers) {
         let mut together = Look::default();
         let mut held: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
-        for (path, snapshot) in &sight.ledgers {
+        for (path, snapshot) in ledgers {
             let Some(ssl) = sight.ssl_of_running.get(path) else {
                 self.end(path);
                 continue;
@@ -119,13 +140,16 @@ impl Gathered {
         }
     }
 
-    /// The numbers of the sites' lines. A site is never changed: only new ones are looked up.
+    /// The numbers of the sites' lines. A site is never changed: only new ones are looked up, and
+    /// those that were just being made.
     fn lines_of(&mut self, path: &Path, snapshot: &Snapshot) -> Vec<u32> {
         let known = self.processes.get_mut(path).map(|process| &mut process.of_sites);
         let mut of_sites = known.map(std::mem::take).unwrap_or_default();
-        for site in snapshot.sites.iter().skip(of_sites.len()) {
+        of_sites.resize(snapshot.sites.len(), UNKNOWN);
+        let unknown = of_sites.iter_mut().zip(&snapshot.sites);
+        for (line, site) in unknown.filter(|(line, site)| **line == UNKNOWN && !site.is_empty()) {
             let next = self.lines.len() as u32;
-            of_sites.push(*self.lines.entry(Line::of(site)).or_insert(next));
+            *line = *self.lines.entry(Line::of(site)).or_insert(next);
         }
         of_sites
     }

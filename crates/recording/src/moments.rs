@@ -12,6 +12,8 @@ pub struct Moment {
     /// What was so then, as "with 50 SSL objects at rest"; may be empty.
     pub how: String,
     pub ledgers: Ledgers,
+    /// What is not OpenSSL's, where it is recorded.
+    pub heap: Ledgers,
 }
 
 /// What is kept.
@@ -31,7 +33,8 @@ pub struct Moments {
 impl Moment {
     /// What is seen, as a moment.
     pub fn new(sight: &Sight, after: Duration, how: &str) -> Moment {
-        Moment { after, how: how.to_owned(), ledgers: sight.ledgers.clone() }
+        let (ledgers, heap) = (sight.ledgers.clone(), sight.heap.clone());
+        Moment { after, how: how.to_owned(), ledgers, heap }
     }
 }
 

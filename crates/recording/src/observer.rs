@@ -14,7 +14,7 @@ use crate::goals::{Reached, Since, UNRECOGNISABLE, Waiting};
 use crate::looks::Gathered;
 use crate::memory::Memory;
 use crate::moments::{Moment, Moments};
-use crate::options::Notice;
+use crate::options::{Domains, Notice};
 use crate::over_time::OverTime;
 use crate::place::Place;
 use crate::series::Series;
@@ -36,6 +36,7 @@ pub struct Observer<'a> {
     series: Option<Series<'a>>,
     moments: Moments,
     looks: Gathered,
+    heap_looks: Gathered,
     /// Looks are gathered: until the capture, or where the load goes on behind it, until the
     /// connections are closed.
     gathers: bool,
@@ -63,6 +64,8 @@ pub struct Observed {
     pub moments: Moments,
     /// What every look up to the capture has seen, for what a connection costs.
     pub looks: Gathered,
+    /// The same of what is not OpenSSL's.
+    pub heap_looks: Gathered,
     pub over_time: OverTime,
     /// What memory the processes had beside OpenSSL's.
     pub memory: Memory,
@@ -100,6 +103,7 @@ impl<'a> Observer<'a> {
                 .transpose()?,
             moments: Moments::default(),
             looks: Gathered::default(),
+            heap_looks: Gathered::default(),
             gathers: options.sample.is_none(),
             control: options.control.clone(),
             rest: Since::new((0, 0), now),
@@ -139,9 +143,7 @@ impl<'a> Observer<'a> {
             self.moments.consider(&sight, elapsed);
         }
         self.memory.look(&sight);
-        if self.gathers {
-            self.looks.add(&sight);
-        }
+        self.gather(&sight);
         let mut reached = false;
         let mut capture = String::new();
         if self.moments.captured.is_none()
@@ -178,6 +180,13 @@ impl<'a> Observer<'a> {
         reached
     }
 
+    fn gather(&mut self, sight: &Sight) {
+        if self.gathers {
+            self.looks.add(sight);
+            self.heap_looks.add_part(sight, &sight.heap);
+        }
+    }
+
     /// Connections of a process that is not recorded are never seen.
     fn tell_what_is_waited_for_in_vain(&mut self) {
         if self.waiting.goals().at_rest.is_some()
@@ -211,9 +220,10 @@ impl<'a> Observer<'a> {
     pub fn capture_and_go_on(&mut self, how: &str) {
         if self.moments.captured.is_none() {
             let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
+            self.gather(&sight);
             if self.gathers {
-                self.looks.add(&sight);
                 self.looks.mark();
+                self.heap_looks.mark();
             }
             self.moments.capture(&sight, elapsed, how);
             let memory = self.memory.capture(&sight);
@@ -225,9 +235,7 @@ impl<'a> Observer<'a> {
     /// Keeps this moment as the one at which the connections of the capture are closed.
     pub fn keep_closed(&mut self) {
         let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
-        if self.gathers {
-            self.looks.add(&sight);
-        }
+        self.gather(&sight);
         self.gathers = false;
         let memory = self.memory.line(&sight);
         self.over_time.add(elapsed, &sight, memory, folder::CLOSED);
@@ -260,6 +268,7 @@ impl<'a> Observer<'a> {
         Observed {
             moments: self.moments.clone(),
             looks: self.looks.clone(),
+            heap_looks: self.heap_looks.clone(),
             over_time: self.over_time.clone(),
             memory: self.memory.clone(),
             captures: self.series.as_ref().map_or(0, Series::captures),
@@ -303,6 +312,7 @@ impl<'a> Observer<'a> {
         Observed {
             moments: self.moments,
             looks: self.looks,
+            heap_looks: self.heap_looks,
             over_time: self.over_time,
             memory: self.memory,
             captures: self.series.map_or(0, |series| series.captures()),
@@ -322,8 +332,9 @@ fn needed(options: &Options) -> Vec<&'static str> {
     let given = all
         .into_iter()
         .filter(|name| options.environment.iter().any(|(given, _)| given.as_os_str() == *name));
+    let heap = (options.domains == Domains::OpensslAndHeap).then_some(environment::HEAP);
     let always = [environment::PRELOAD, environment::LEDGER_FOLDER];
-    always.into_iter().chain(sample).chain(given).collect()
+    always.into_iter().chain(sample).chain(heap).chain(given).collect()
 }
 
 impl Moment {

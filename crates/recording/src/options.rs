@@ -29,6 +29,8 @@ pub struct Options {
     pub sample: Option<Sampling>,
     /// Variables that the program gets besides its own and the recorder's.
     pub environment: Vec<(OsString, OsString)>,
+    /// What is recorded of each process.
+    pub domains: Domains,
     /// What becomes of the program's input and output.
     pub streams: Streams,
     /// What an interrupt does.
@@ -41,6 +43,16 @@ pub struct Options {
     pub control: Control,
     /// What is said of the program that records.
     pub made_by: MadeBy,
+}
+
+/// What is recorded of each process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Domains {
+    /// What OpenSSL asks for.
+    Openssl,
+    /// All that the malloc family is asked for, OpenSSL's and everybody else's.
+    OpensslAndHeap,
 }
 
 /// What becomes of the program's arguments, which may hold secrets.
@@ -137,6 +149,7 @@ impl Options {
             every: None,
             sample: None,
             environment: Vec::new(),
+            domains: Domains::Openssl,
             streams: Streams::Own,
             at_interrupt: AtInterrupt::Capture,
             keep: Keep::default(),

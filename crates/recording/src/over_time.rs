@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::watch::{Ledgers, Sight};
-use analysis::over_time::Groups;
+use analysis::category::HEAP_DOMAIN;
+use analysis::over_time::{Groups, Series};
 use analysis::timeline::Timeline;
 use capture::timeline::{Column, EVERY, Table, add_ledger_from, in_thousandths};
 use ledger::Snapshot;
@@ -35,6 +36,8 @@ struct Line {
     processes: usize,
     connections: u64,
     rss: Option<u64>,
+    /// What is not OpenSSL's; `None` where that is not recorded.
+    heap: Option<u64>,
     /// The capture that was made at this line; such a line is never left out.
     capture: String,
     changes: Vec<(PathBuf, Vec<Change>)>,
@@ -77,6 +80,7 @@ impl OverTime {
             processes: sight.running.len(),
             connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
             rss,
+            heap: heap_in_use(sight),
             capture: capture.to_owned(),
             changes,
         });
@@ -160,6 +164,13 @@ impl OverTime {
             phases: Vec::new(),
         };
         self.be_certain_of_nothing(&mut timeline);
+        if lines.iter().any(|line| line.heap.is_some()) {
+            timeline.series.push(Series {
+                group: HEAP_DOMAIN.to_owned(),
+                bytes: lines.iter().map(|line| line.heap.unwrap_or_default()).collect(),
+                margins: None,
+            });
+        }
         let leading = vec![
             Column::seconds(&timeline),
             Column::of("processes", lines.iter().map(|line| line.processes.to_string())),
@@ -192,6 +203,12 @@ impl OverTime {
         }
         all
     }
+}
+
+/// What everybody but OpenSSL has of the malloc family's memory.
+fn heap_in_use(sight: &Sight) -> Option<u64> {
+    let each = sight.heap.values().map(|heap| heap.totals().inuse_bytes);
+    each.reduce(u64::saturating_add)
 }
 
 /// What changed in one ledger.

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use contract::NO_LEDGER;
+use contract::{Domain, NO_LEDGER};
 use ledger::{Coverage, Snapshot};
 
 use crate::RecordingError;
 use crate::ledger_folder::{self, Files};
+use crate::watch::Ledgers;
 
 /// What one process left, or has left so far.
 #[derive(Clone, Debug)]
 pub struct Process {
     /// What it counted; `None` when it never allocated in an OpenSSL.
     pub ledger: Option<(PathBuf, Arc<Snapshot>)>,
+    /// What else it counted, which is not OpenSSL's; `None` where that is not recorded.
+    pub heap: Option<Arc<Snapshot>>,
     /// The user it was when it made its ledger.
     pub user: Option<u32>,
     /// What was found in it, and how it was got into.
@@ -31,6 +34,15 @@ pub struct Processes {
 }
 
 impl Processes {
+    /// What is not OpenSSL's, of the processes where that is recorded.
+    pub fn heap(&self) -> Ledgers {
+        let of = |process: &Process| {
+            let ((path, _), heap) = process.ledger.as_ref().zip(process.heap.as_ref())?;
+            Some((path.clone(), Arc::clone(heap)))
+        };
+        self.all.iter().filter_map(of).collect()
+    }
+
     /// Processes that counted something, in order of their beginnings.
     pub fn recorded(&self) -> impl Iterator<Item = (&Path, &Arc<Snapshot>, &Coverage)> {
         self.all.iter().filter_map(|process| {
@@ -52,11 +64,15 @@ pub(crate) fn read(
     processes.problems.extend(strangers(folder, &files));
     for path in files.ledgers.iter().filter(|path| !refused.contains_key(*path)) {
         match ledger_folder::ledger(path) {
-            Ok((snapshot, owner)) => processes.all.push(Process {
-                coverage: coverage_beside(path, snapshot.pid, &mut processes.problems),
-                user: Some(owner),
-                ledger: Some((path.clone(), Arc::new(snapshot))),
-            }),
+            Ok((mut snapshot, owner)) => {
+                let heap = snapshot.take_domain(Domain::Heap);
+                processes.all.push(Process {
+                    coverage: coverage_beside(path, snapshot.pid, &mut processes.problems),
+                    user: Some(owner),
+                    heap: (!heap.sites.is_empty()).then(|| Arc::new(heap)),
+                    ledger: Some((path.clone(), Arc::new(snapshot))),
+                });
+            }
             // The file is no ledger until its header is complete: a process that was killed, or is
             // read, at that very moment has counted nothing.
             Err(error) if error.is_in_the_making() => {}
@@ -75,7 +91,7 @@ pub(crate) fn read(
                 if coverage == Coverage::default() {
                     coverage = could_say_nothing(path);
                 }
-                processes.all.push(Process { ledger: None, user: None, coverage });
+                processes.all.push(Process { ledger: None, heap: None, user: None, coverage });
             }
             Err(error) => processes.problems.push(error.to_string()),
         }

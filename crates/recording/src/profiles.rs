@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use analysis::category::Judged;
 use analysis::process;
+use capture::records::counts::CountsRecord;
 use ledger::{Coverage, Snapshot};
 use profile::{Merged, Profile, Symbols, from_recording};
 
@@ -39,6 +40,11 @@ pub fn merged(ledgers: &Ledgers, symbols: &mut Symbols) -> Profile {
         whole.add(&of_process(snapshot, &coverage, symbols, &mut judged));
     }
     whole.finish()
+}
+
+/// The totals of ledgers.
+pub fn totals(ledgers: &Ledgers) -> CountsRecord {
+    CountsRecord::of(ledgers.values().map(|snapshot| &**snapshot))
 }
 
 /// The processes in order of their beginnings.

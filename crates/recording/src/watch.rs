@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use analysis::objects::{self, Object};
+use contract::Domain;
 use ledger::{Counts, Site, Snapshot};
 use profile::{Symbols, from_ledger};
 
@@ -28,12 +29,15 @@ pub struct SslObjects {
 /// What is seen at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Sight {
-    /// Every ledger. What a process held went with it: those of processes that have ended hold
+    /// Every ledger, without what is in `heap`. What a process held went with it: those of processes that have ended hold
     /// nothing any more, but keep what was allocated, and the peak.
     pub ledgers: Ledgers,
+    /// What everybody else asked the malloc family for in the same processes, where the whole
+    /// process is recorded: no ledgers where it is not.
+    pub heap: Ledgers,
     /// Ids of the processes that are running.
     pub running: Vec<u32>,
-    /// All ledgers added up.
+    /// All ledgers added up: OpenSSL's memory.
     pub totals: Counts,
     /// In all processes.
     pub ssl: SslObjects,
@@ -56,6 +60,8 @@ pub struct Watch {
 /// One process.
 struct Watched {
     snapshot: Arc<Snapshot>,
+    /// What is not OpenSSL's, if anything is recorded of it.
+    heap: Option<Arc<Snapshot>>,
     ssl: SslObjects,
     ended: bool,
     /// Whether its SSL objects would be recognised; `None` where that is not known yet.
@@ -94,6 +100,7 @@ impl Watch {
                 recognisable.extend(watched.recognisable);
             }
             sight.ledgers.insert(path.clone(), Arc::clone(&watched.snapshot));
+            sight.heap.extend(watched.heap.clone().map(|heap| (path.clone(), heap)));
         }
         sight.unrecognisable = !recognisable.is_empty() && !recognisable.contains(&true);
         sight
@@ -114,6 +121,7 @@ impl Watch {
             let Ok((last, _)) = ledger_folder::ledger(&path) else { return };
             snapshot = last;
         }
+        let mut heap = snapshot.take_domain(Domain::Heap);
         let unchanged = before.filter(|watched| watched.snapshot.totals() == snapshot.totals());
         let mut ssl = match unchanged {
             Some(watched) => watched.ssl,
@@ -126,8 +134,10 @@ impl Watch {
         if ended {
             ssl.live = 0;
             bury(&mut snapshot);
+            bury(&mut heap);
         }
-        let watched = Watched { snapshot: Arc::new(snapshot), ssl, ended, recognisable };
+        let heap = (!heap.sites.is_empty()).then(|| Arc::new(heap));
+        let watched = Watched { snapshot: Arc::new(snapshot), heap, ssl, ended, recognisable };
         self.watched.insert(path, watched);
     }
 }

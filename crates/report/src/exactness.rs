@@ -1,6 +1,6 @@
 //! How exact a picture's figures are, in words for its subtitle.
 
-use analysis::category::{OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{HEAP_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
 use analysis::domain;
 use profile::Profile;
 
@@ -11,6 +11,11 @@ use crate::estimate::Estimate;
 pub enum Exactness {
     /// All of it is OpenSSL's.
     Exact,
+    /// All of it is other code's, or that is in it too.
+    ExactHeap {
+        /// Whether OpenSSL's is in it.
+        with_openssl: bool,
+    },
     /// All of it is Rust's.
     Sampled,
     /// Both are in it.
@@ -33,7 +38,11 @@ pub fn exactness(profile: &Profile, column: usize) -> Exactness {
     if let Some(estimate) = Estimate::of(profile, column) {
         return Exactness::Estimated { estimate, with_rust };
     }
-    match (present.contains(OPENSSL_DOMAIN), with_rust) {
+    let with_openssl = present.contains(OPENSSL_DOMAIN);
+    if present.contains(HEAP_DOMAIN) && !with_rust {
+        return Exactness::ExactHeap { with_openssl };
+    }
+    match (with_openssl, with_rust) {
         (true, true) => Exactness::Both,
         (true, false) => Exactness::Exact,
         (false, true) => Exactness::Sampled,
@@ -46,6 +55,10 @@ impl Exactness {
     pub fn phrase(self) -> String {
         match self {
             Exactness::Exact => "OpenSSL's part, exact".to_owned(),
+            Exactness::ExactHeap { with_openssl: true } => "all of malloc's, exact".to_owned(),
+            Exactness::ExactHeap { with_openssl: false } => {
+                "malloc's part without OpenSSL's, exact".to_owned()
+            }
             Exactness::Sampled => "Rust's part, sampled".to_owned(),
             Exactness::Both => "OpenSSL's part exact, Rust's sampled".to_owned(),
             Exactness::Estimated { estimate, with_rust } => {

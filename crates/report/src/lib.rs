@@ -16,6 +16,7 @@ pub mod folder;
 mod frame_colours;
 mod frame_titles;
 mod frame_tree;
+pub mod heap;
 pub mod html;
 pub mod junit;
 pub mod losses;

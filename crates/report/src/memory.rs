@@ -5,10 +5,13 @@ use capture::json::interval::margin;
 use capture::records::memory::{MemoryGrowthRecord, MemoryRecord};
 use capture::records::recording::Recording;
 
-/// OpenSSL's share of what the recorded processes have to themselves, and by how much that grew
+use crate::heap;
+
+/// What else was asked of malloc, where that was recorded; OpenSSL's share of what the recorded processes have to themselves, and by how much that grew
 /// for each connection; empty where it could not be read.
 pub fn sentences(recording: &Recording) -> Vec<String> {
-    let Some(memory) = &recording.memory else { return Vec::new() };
+    let heap = heap::sentences(recording);
+    let Some(memory) = &recording.memory else { return heap };
     let number = Number::of(recording.processes.len());
     let counts = &recording.openssl;
     let share = if recording.is_at_peak() {
@@ -23,7 +26,7 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
         has(memory, held, number)
     };
     let growth = memory.growth.as_ref().map(|it| growth(it, number));
-    growth.into_iter().chain([share]).collect()
+    heap.into_iter().chain(growth).chain([share]).collect()
 }
 
 /// How many processes a sentence is about.

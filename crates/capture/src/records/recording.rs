@@ -13,6 +13,7 @@ use crate::CaptureError;
 use crate::json::interval::Ends;
 use crate::machine::Machine;
 use crate::records::counts::CountsRecord;
+use crate::records::heap::HeapRecord;
 use crate::records::memory::MemoryRecord;
 use crate::records::recorder::RecorderRecord;
 use crate::records::run::SymbolsRecord;
@@ -58,6 +59,10 @@ pub struct Recording {
     /// What memory the processes have beside OpenSSL's; `null` where that could not be read.
     #[serde(default)]
     pub memory: Option<MemoryRecord>,
+    /// What everybody else than OpenSSL asked the malloc family for; absent where OpenSSL's memory
+    /// alone was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap: Option<HeapRecord>,
     /// Live OpenSSL objects by kind at the capture.
     pub objects: BTreeMap<String, i64>,
     /// How many captures are in `series`.

@@ -18,8 +18,8 @@ use capture::{Capture, Fault};
 use clap::Args;
 use ledger::Sampling;
 use recording::{
-    Arguments, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE, move_series,
-    name_of,
+    Arguments, Domains, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE,
+    move_series, name_of,
 };
 use report::folder::FolderError;
 use trial::loaded::{self, Load};
@@ -64,6 +64,11 @@ pub struct Options {
     /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
+    /// Count all that the program and its libraries ask malloc for as well, and not only what
+    /// OpenSSL asks for: what one connection costs the whole heap, and `--domain heap` of top, diff
+    /// and flame
+    #[arg(long, conflicts_with = "sample")]
+    pub heap: bool,
     /// Put the load on the program as well, at this address, and end it when all is measured: some
     /// connections that come and go, then N, then twice as many, of which the capture is made, then
     /// none any more
@@ -249,6 +254,9 @@ impl Options {
         plain.goals.idle = self.until_idle;
         plain.every = self.every;
         plain.sample = self.sample;
+        if self.heap {
+            plain.domains = Domains::OpensslAndHeap;
+        }
         if self.no_arguments {
             plain.arguments = Arguments::LeftOut;
         }

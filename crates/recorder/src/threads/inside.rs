@@ -10,9 +10,49 @@ use crate::threads::seat::Seat;
 /// In a thread's word: it is in the hook. The rest is the address of its desk, or 0.
 pub(super) const INSIDE: usize = 1;
 
+/// In a thread's word: what it asks the malloc family for is the recorder's, or its host's, and not
+/// the program's.
+const OWN_WORK: usize = 2;
+
+/// The bits of a thread's word that are no part of an address.
+pub(super) const MARKS: usize = INSIDE | OWN_WORK;
+
 /// In a forked child: its one thread sits at no desk of its own recorder yet.
 pub(crate) fn stand_up() {
-    thread_word::set(thread_word::get() & INSIDE);
+    thread_word::set(thread_word::get() & MARKS);
+}
+
+/// Does work of the recorder's or its host's: what it asks the malloc family for is not counted.
+/// OpenSSL's blocks are, whoever calls OpenSSL.
+pub fn own_work<R>(work: impl FnOnce() -> R) -> R {
+    let _own = OwnWork::begin();
+    work()
+}
+
+/// Whether the calling thread is at such work.
+pub(crate) fn is_at_own_work() -> bool {
+    thread_word::get() & OWN_WORK != 0
+}
+
+struct OwnWork {
+    /// It began within other such work.
+    within: bool,
+}
+
+impl OwnWork {
+    fn begin() -> OwnWork {
+        let word = thread_word::get();
+        thread_word::set(word | OWN_WORK);
+        OwnWork { within: word & OWN_WORK != 0 }
+    }
+}
+
+impl Drop for OwnWork {
+    fn drop(&mut self) {
+        if !self.within {
+            thread_word::set(thread_word::get() & !OWN_WORK);
+        }
+    }
 }
 
 /// Proof that the calling thread is in the hook, and for the first time.
@@ -33,7 +73,7 @@ impl Inside {
             return None;
         }
         thread_word::set(word | INSIDE);
-        Some(Inside { desk: NonNull::new(word as *mut Desk) })
+        Some(Inside { desk: NonNull::new((word & !MARKS) as *mut Desk) })
     }
 }
 
@@ -54,12 +94,12 @@ impl Drop for Inside {
 pub(crate) struct Seated(NonNull<Desk>);
 
 impl Seated {
-    /// `None` when the calling thread has no desk or is in the hook already, and in a child that
-    /// does not know yet that it is one: its desk is its parent's.
+    /// `None` when the calling thread has no desk, is in the hook already or at work of the
+    /// recorder's, and in a child that does not know yet that it is one: its desk is its parent's.
     #[inline(always)]
     pub(crate) fn enter() -> Option<Seated> {
         let word = thread_word::get();
-        if word & INSIDE != 0 {
+        if word & MARKS != 0 {
             return None;
         }
         let desk = NonNull::new(process::if_own(word) as *mut Desk)?;

@@ -168,6 +168,7 @@ fn words(group: &str) -> &str {
         "bio" => "input and output",
         "err" => "error queues",
         "program" => "the program's own",
+        "heap" => "what else asks malloc",
         "rust" => "Rust",
         other => other,
     }

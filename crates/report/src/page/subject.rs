@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use analysis::category::{DOMAIN_LABEL, OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{DOMAIN_LABEL, OPENSSL_DOMAIN, is_openssls};
 use analysis::column::Column;
 use analysis::composition::composition;
 use analysis::diff::{Change, diff_versions, margins_of_totals};
@@ -114,7 +114,7 @@ impl Told {
         let before = before.as_ref().map(|(profile, column)| ColumnOf { profile, column: *column });
         let stacks = grown_stacks(ColumnOf { profile: &profile, column }, before);
         Ok(if self.knows_openssl() {
-            stacks.into_iter().partition(|stack| stack.group != RUST_DOMAIN)
+            stacks.into_iter().partition(|stack| is_openssls(&stack.group))
         } else {
             (stacks, Vec::new())
         })

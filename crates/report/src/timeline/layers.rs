@@ -1,6 +1,6 @@
 //! What is drawn as one area.
 
-use analysis::category::RUST_DOMAIN;
+use analysis::category::is_openssls;
 use analysis::over_time::Series;
 use analysis::timeline::Timeline;
 
@@ -23,13 +23,13 @@ pub(super) struct Layer {
     pub margins: Option<Vec<u64>>,
 }
 
-/// The groups by their highest value, the largest first; small ones together behind them, and Rust
-/// last, whatever its size.
+/// The groups by their highest value, the largest first; small ones together behind them, and what
+/// is not OpenSSL's last, whatever its size.
 pub(super) fn layers(timeline: &Timeline) -> Vec<Layer> {
     let highest = timeline.series.iter().map(|series| most(&series.bytes)).max();
     let smallest = highest.unwrap_or_default() as f64 * SMALL;
-    let (rust, openssl): (Vec<&Series>, Vec<&Series>) =
-        timeline.series.iter().partition(|series| is_rust(series));
+    let (openssl, others): (Vec<&Series>, Vec<&Series>) =
+        timeline.series.iter().partition(|series| is_openssls(&series.group));
     let (mut large, small): (Vec<&Series>, Vec<&Series>) =
         openssl.into_iter().partition(|series| most(&series.bytes) as f64 > smallest);
     large.sort_by_key(|series| std::cmp::Reverse(most(&series.bytes)));
@@ -45,12 +45,8 @@ pub(super) fn layers(timeline: &Timeline) -> Vec<Layer> {
         let small = Series::together(SMALL_GROUPS, timeline.seconds.len(), &small);
         layers.push(in_colour(small, SMALL_COLOUR.to_owned()));
     }
-    layers.extend(rust.into_iter().map(layer));
+    layers.extend(others.into_iter().map(layer));
     layers
-}
-
-fn is_rust(series: &Series) -> bool {
-    series.group == RUST_DOMAIN
 }
 
 fn most(bytes: &[u64]) -> u64 {

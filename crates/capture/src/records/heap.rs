@@ -1,0 +1,34 @@
+//! What everybody else than OpenSSL asked the malloc family for, in JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::records::counts::CountsRecord;
+use crate::records::recording::StepsRecord;
+
+/// The memory of the malloc family, less OpenSSL's, of all recorded processes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeapRecord {
+    /// All processes added up, at the capture.
+    pub counts: CountsRecord,
+    /// What one connection costs by the steps between looks; `null` where that cannot be said.
+    pub steps: Option<StepsRecord>,
+    /// The functions that ask for it on a connection's behalf, the most first; none where the steps
+    /// do not say.
+    pub holders: Vec<HolderRecord>,
+    /// Blocks that were freed or moved and are from before the recorder came: they are in no other
+    /// figure.
+    pub earlier_blocks: u64,
+}
+
+/// A function that holds memory for connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HolderRecord {
+    /// The function that asked for it.
+    pub function: String,
+    /// Functions that lead there and tell its story, outermost first.
+    pub through: Vec<String>,
+    /// Requested bytes for each open connection.
+    pub bytes: f64,
+    /// Blocks for each open connection.
+    pub blocks: f64,
+}

@@ -1,0 +1,252 @@
+//! All that programs ask malloc for, held against an independent count, and what one connection
+//! costs of it.
+
+use load as _; // for the zlib that OpenSSL calls
+
+#[path = "programs/certificate.rs"]
+mod certificate;
+#[path = "programs/needed.rs"]
+mod needed;
+mod program;
+#[path = "programs/server.rs"]
+mod server;
+mod workshop;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use needed::FIXTURES;
+use program::{path, printed, printed_json, text, tlsheap_in};
+use serde_json::Value;
+use server::free_port;
+use workshop::{Workshop, number};
+
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/heap");
+
+/// Blocks and bytes.
+type Sum = [u64; 2];
+
+/// A folder for programs, and the library that counts.
+struct Trial {
+    workshop: Workshop,
+    counting: PathBuf,
+}
+
+/// What a program was asked for, by whom it was counted.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    ever: Sum,
+    at_end: Sum,
+}
+
+impl Trial {
+    fn new() -> Trial {
+        let workshop = Workshop::new();
+        let options = ["-shared", "-fPIC", "-pthread"];
+        let counting = workshop.build("counting.so", &["../heap/counting.c"], &options);
+        Trial { workshop, counting }
+    }
+
+    /// Compiles a program of the fixtures with another compiler.
+    fn compile(&self, compiler: &str, source: &str) -> Option<PathBuf> {
+        let compiler = needed::program(compiler)?;
+        let built = self.workshop.0.path().join("compiled");
+        let source = format!("{SOURCES}/{source}");
+        let output = Command::new(compiler).args(["-O", "-o", path(&built), &source]).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        Some(built)
+    }
+
+    /// What the program asks for, counted by somebody else.
+    fn counted(&self, program: &Path, arguments: &[&str]) -> Asked {
+        let file = self.workshop.0.path().join("counted");
+        let status = Command::new(program)
+            .args(arguments)
+            .env("COUNTING", &file)
+            .env("PYTHONHASHSEED", "0")
+            .env("LD_PRELOAD", &self.counting)
+            .output()
+            .unwrap()
+            .status;
+        assert!(status.success(), "{status}");
+        let said = fs::read_to_string(file).unwrap();
+        let sums: Vec<u64> = said.split_whitespace().map(|it| it.parse().unwrap()).collect();
+        Asked { ever: [sums[0], sums[1]], at_end: [sums[2], sums[3]] }
+    }
+
+    /// Records the program, and returns the folder and its record.
+    fn record(&self, program: &Path, arguments: &[&str]) -> (PathBuf, Value) {
+        let run = self.workshop.0.path().join("run");
+        let _ = fs::remove_dir_all(&run);
+        let output = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
+            .args(["record", "--heap", "--out", path(&run), "--", path(program)])
+            .args(arguments)
+            .env("PYTHONHASHSEED", "0")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let record = fs::read_to_string(run.join("run.json")).unwrap();
+        (run, serde_json::from_str(&record).unwrap())
+    }
+}
+
+/// Blocks and bytes at a place of the record.
+fn sum(record: &Value, pointer: &str) -> Sum {
+    ["blocks", "bytes"].map(|what| number(record, &format!("{pointer}_{what}")))
+}
+
+/// What the recording says of all domains together.
+fn recorded(record: &Value) -> Asked {
+    let add = |one: Sum, other: Sum| [one[0] + other[0], one[1] + other[1]];
+    let both = |what: &str| {
+        add(sum(record, &format!("/heap/counts/{what}")), sum(record, &format!("/openssl/{what}")))
+    };
+    Asked { ever: both("alloc"), at_end: both("inuse") }
+}
+
+/// Every way of adding up gives the same, to the byte.
+fn sums_agree(run: &Path, record: &Value) {
+    for (domain, pointer) in [("heap", "/heap/counts/alloc"), ("openssl", "/openssl/alloc")] {
+        let expected = sum(record, pointer);
+        if expected == [0, 0] {
+            continue;
+        }
+        for by in ["site", "function", "file", "category"] {
+            let words =
+                ["top", path(run), "--json", "-n0", "--column=allocated", "--domain", domain];
+            let top = printed_json(&[&words[..], &["--by", by]].concat());
+            let rows = top.as_object().unwrap().values().find_map(Value::as_array).unwrap();
+            let added = ["alloc_blocks", "alloc_bytes"]
+                .map(|what| rows.iter().map(|row| number(row, &format!("/{what}"))).sum::<u64>());
+            assert_eq!(added, expected, "{domain} by {by}");
+        }
+    }
+}
+
+#[test]
+fn a_program_in_c_is_counted_to_the_byte_and_so_is_its_child() {
+    let trial = Trial::new();
+    let sources = ["../heap/family.c", "library.c"];
+    let program = trial.workshop.build("family", &sources, &["-pthread"]);
+    for arguments in [&[][..], &["hands"]] {
+        let (run, record) = trial.record(&program, arguments);
+        let counted = trial.counted(&program, arguments);
+        let Asked { ever, at_end } = recorded(&record);
+        // The child asks for one block, which it has at its end; the other library is not told.
+        assert_eq!([ever[0] - 1, ever[1] - 123], counted.ever, "{record:#}");
+        assert_eq!([at_end[0] - 1, at_end[1] - 123], counted.at_end, "{record:#}");
+        assert_eq!(sum(&record, "/openssl/inuse"), [1, 64]);
+        let processes = record["processes"].as_array().unwrap();
+        assert_eq!(processes.len(), 2, "{record:#}");
+        for process in processes {
+            // Blocks that change hands are known to both.
+            assert_eq!(number(process, "/recorder/foreign_frees"), 0, "{process:#}");
+            assert_eq!(number(process, "/recorder/stale_blocks"), 0, "{process:#}");
+            assert_eq!(number(process, "/recorder/nested_calls"), 0, "{process:#}");
+        }
+        // One of the parent's blocks was given back before the child asked for its own.
+        let child = &processes[1];
+        let inherited =
+            ["blocks", "bytes"].map(|what| number(child, &format!("/inherited/{what}")));
+        assert_eq!(inherited, counted.at_end, "{child:#}");
+        assert_eq!(record["problems"], serde_json::json!([]));
+        sums_agree(&run, &record);
+        // OpenSSL's alone, as without the option.
+        let _ = fs::remove_dir_all(&run);
+        let alone = trial.workshop.record(&program, arguments).record();
+        assert_eq!(alone["openssl"]["alloc_bytes"], record["openssl"]["alloc_bytes"]);
+        assert_eq!(alone.get("heap"), None, "{alone:#}");
+    }
+}
+
+#[test]
+fn programs_in_other_languages_are_counted_to_the_byte() {
+    let python = needed::program("/usr/bin/python3").or_else(|| needed::program("python3"));
+    let script = format!("{SOURCES}/family.py");
+    let isolated = ["-S", "-s", &script];
+    let trial = Trial::new();
+    let programs = [
+        trial.compile("c++", "family.cc").map(|program| (program, &[][..])),
+        python.map(|python| (PathBuf::from(python), &isolated[..])),
+        trial.compile("rustc", "family.rs").map(|program| (program, &[][..])),
+    ];
+    for (program, arguments) in programs.into_iter().flatten() {
+        let (run, record) = trial.record(&program, arguments);
+        let counted = trial.counted(&program, arguments);
+        assert_eq!(recorded(&record), counted, "{}: {record:#}", program.display());
+        sums_agree(&run, &record);
+    }
+}
+
+#[test]
+fn what_a_programs_own_functions_ask_for_is_openssls_and_counted_once() {
+    let workshop = Workshop::new();
+    let program = workshop.with_library(&[]);
+    let plain = workshop.record(&program, &["gives-before"]).process();
+    let _ = fs::remove_dir_all(workshop.0.path().join("run"));
+    let whole = workshop.record_with(&["--heap"], &program, &["gives-before"]).process();
+    assert_eq!(whole["openssls"][0]["outcome"], "chained", "{whole:#}");
+    for what in ["/openssl/alloc_bytes", "/openssl/alloc_blocks", "/openssl_at_end/inuse_bytes"] {
+        assert_eq!(number(&whole, what), number(&plain, what), "{what}");
+    }
+    assert_eq!(number(&whole, "/recorder/stale_blocks"), 0, "{whole:#}");
+}
+
+#[test]
+fn a_program_with_a_malloc_of_its_own_is_told_and_its_openssl_recorded() {
+    let workshop = Workshop::new();
+    let sources = ["../heap/own_malloc.c", "library.c"];
+    let program = workshop.build("own_malloc", &sources, &["-rdynamic", "-fno-builtin"]);
+    let record = workshop.record_with(&["--heap"], &program, &[]).record();
+    assert_eq!(sum(&record, "/openssl/alloc"), [2, 100]);
+    assert_eq!(sum(&record, "/openssl/inuse"), [1, 30]);
+    let said = record["problems"][0].as_str().unwrap();
+    assert!(said.ends_with("or a library before tlsheap's, has a malloc of its own"), "{said}");
+    assert_eq!(record.get("heap"), None);
+}
+
+#[test]
+fn a_connection_of_asyncios_costs_a_quarter_of_a_megabyte_and_it_is_said_whose() {
+    let Some(python) = needed::program("python3") else { return };
+    let place = certificate::place();
+    let port = free_port().to_string();
+    let script = format!("{FIXTURES}/echo_asyncio.py");
+    let address = format!("127.0.0.1:{port}");
+    let start = ["record", "--heap", "--load", &address, "-n", "60", "--out", "run", "--"];
+    let server = [&python, &script, "certificate.pem", "key.pem", &port];
+    let output = tlsheap_in(place.path(), &[&start[..], &server].concat());
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let run = place.path().join("run");
+    let record: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
+    let steps = &record["heap"]["steps"];
+    assert_eq!(steps["certain"], true, "{record:#}");
+    let holder = &record["heap"]["holders"][0];
+    // SSLProtocol.max_size and the byte that ends every bytearray.
+    assert_eq!((&holder["bytes"], &holder["blocks"]), (&262_145.0.into(), &1.0.into()));
+    let bytes = |it: &Value| it["bytes"].as_f64().unwrap();
+    let whole = bytes(steps) + bytes(&record["steps"]);
+    // Nearly all that resident memory grows by; the rest is in mappings.
+    let grown = record["memory"]["growth"]["bytes_each"].as_f64().unwrap();
+    assert!((0.85..1.15).contains(&(whole / grown)), "{whole} of {grown}");
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Of all that it asks malloc for, one connection costs "), "{said}");
+    assert!(words.contains(": 262,145 in 1.0 block"), "{said}");
+    // Whoever asks for nothing else gets OpenSSL's part, as ever.
+    let openssl = printed(&["top", path(&run), "-n1"]);
+    assert!(!openssl.contains("heap"), "{openssl}");
+    let all = printed(&["top", path(&run), "-n1", "--domain=all"]);
+    assert!(all.contains("   262,145          1.0"), "{all}");
+    let line = fs::read_to_string(run.join("timeline.csv")).unwrap();
+    assert!(line.lines().next().unwrap().split(',').any(|column| column == "heap"), "{line}");
+}
+
+#[test]
+fn a_sample_of_the_heap_is_refused() {
+    let output = program::tlsheap(&["record", "--heap", "--sample", "64k", "--", "true"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--sample"), "{}", text(&output.stderr));
+}

@@ -1,0 +1,255 @@
+//! Stand-ins for the malloc family.
+//!
+//! Each jumps to the function in its slot: the real one, or, where the whole process is recorded,
+//! the recorder's. At first that is one that looks the real ones up, at the first call, which comes
+//! before any constructor. To look them up may itself take memory; that comes out of a [`Pool`].
+//!
+//! This library's own memory comes from the real functions ([`Own`]), and is counted nowhere.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use recorder::{FunctionPointer, Heap, MallocFamily, address_of, function_at};
+
+use crate::dlsym;
+use crate::malloc_family::pool::POOL;
+
+mod own;
+mod pool;
+
+/// Where a stand-in goes on.
+type Slot = AtomicPtr<()>;
+
+/// For each function: the stand-in, its slot, and what is in the slot at first.
+macro_rules! stand_ins {
+    ($($name:ident $slot:ident ($($argument:ident: $type:ty),*) -> $result:ty, or $without:expr;)*) => {
+        $(
+            static $slot: Slot = Slot::new(first::$name as *mut ());
+
+            #[cfg(not(test))]
+            #[unsafe(no_mangle)]
+            #[unsafe(naked)]
+            unsafe extern "C" fn $name() {
+                #[cfg(target_arch = "x86_64")]
+                core::arch::naked_asm!("jmp qword ptr [rip + {slot}]", slot = sym $slot);
+                #[cfg(target_arch = "aarch64")]
+                core::arch::naked_asm!(
+                    "adrp x16, {slot}",
+                    "ldr x16, [x16, :lo12:{slot}]",
+                    "br x16",
+                    slot = sym $slot,
+                );
+            }
+        )*
+
+        /// What is called first in place of each function.
+        mod first {
+            use super::*;
+
+            $(
+                /// # Safety
+                ///
+                /// As the function of this name.
+                pub(super) unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+                    match real() {
+                        // SAFETY: the caller's call, passed on.
+                        Some(real) => unsafe { (real.$name)($($argument),*) },
+                        None => $without,
+                    }
+                }
+            )*
+        }
+
+        /// Has the stand-ins go on in these functions.
+        fn go_on_in(family: &MallocFamily) {
+            $($slot.store(address_of(family.$name), Ordering::Release);)*
+        }
+    };
+}
+
+stand_ins! {
+    malloc MALLOC (size: usize) -> *mut c_void, or POOL.take(size);
+    calloc CALLOC (number: usize, size: usize) -> *mut c_void, or POOL.take_all(number, size);
+    // SAFETY: whoever has a block at this time has it from the pool.
+    realloc REALLOC (block: *mut c_void, size: usize) -> *mut c_void,
+        or unsafe { POOL.take_again(block, size) };
+    free FREE (_block: *mut c_void) -> (), or ();
+    posix_memalign POSIX_MEMALIGN (_place: *mut *mut c_void, _alignment: usize, _size: usize)
+        -> c_int, or libc::ENOMEM;
+    aligned_alloc ALIGNED_ALLOC (_alignment: usize, _size: usize) -> *mut c_void, or null_mut();
+    memalign MEMALIGN (_alignment: usize, _size: usize) -> *mut c_void, or null_mut();
+    valloc VALLOC (_size: usize) -> *mut c_void, or null_mut();
+    pvalloc PVALLOC (_size: usize) -> *mut c_void, or null_mut();
+}
+
+/// The real functions, once they are known.
+struct Found {
+    /// Somebody is looking for them.
+    begun: AtomicBool,
+    known: AtomicBool,
+    family: std::cell::UnsafeCell<MaybeUninit<MallocFamily>>,
+    /// Others than this library come first in everybody's search for malloc.
+    elsewhere: AtomicBool,
+}
+
+// SAFETY: `family` is written once, by who has set `begun`, before `known` is set, and only read
+// after that.
+unsafe impl Sync for Found {}
+
+static FOUND: Found = Found {
+    begun: AtomicBool::new(false),
+    known: AtomicBool::new(false),
+    family: std::cell::UnsafeCell::new(MaybeUninit::uninit()),
+    elsewhere: AtomicBool::new(false),
+};
+
+/// The functions that would serve the process without this library. `None` while they are being
+/// looked for.
+pub(crate) fn real() -> Option<&'static MallocFamily> {
+    if !FOUND.known.load(Ordering::Acquire) {
+        if FOUND.begun.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        find();
+    }
+    // SAFETY: `known` was seen: written, and never again.
+    Some(unsafe { (*FOUND.family.get()).assume_init_ref() })
+}
+
+/// Whether the process's calls of malloc come to this library. They do not where the program has
+/// one of its own, which everybody's search finds first.
+fn is_called() -> bool {
+    real().is_some() && !FOUND.elsewhere.load(Ordering::Relaxed)
+}
+
+/// Why nothing of it can be counted, if that is so.
+pub(crate) fn obstacle(counts_every_block: bool) -> Option<&'static str> {
+    if !counts_every_block {
+        Some("it cannot be sampled; without --sample every block is counted")
+    } else if !is_called() {
+        Some("the program, or a library before tlsheap's, has a malloc of its own")
+    } else {
+        None
+    }
+}
+
+/// The heap below OpenSSL's hooks.
+pub(crate) fn heap() -> Heap {
+    match real() {
+        Some(real) => Heap { malloc: real.malloc, realloc: real.realloc, free: real.free },
+        None => Heap::libc(),
+    }
+}
+
+/// Has every call counted from here on.
+pub(crate) fn begin_counting() {
+    let Some(real) = real() else { return };
+    // SAFETY: the process's own allocator; `go_on_in`, below, is what has `counted` called.
+    unsafe { recorder::count_above(*real) };
+    go_on_in(&recorder::counted());
+}
+
+#[cold]
+fn find() {
+    // SAFETY: each has this type, as C and the C library's documents say.
+    let family = unsafe {
+        MallocFamily {
+            malloc: find_one(c"malloc", first::malloc as _),
+            calloc: find_one(c"calloc", first::calloc as _),
+            realloc: find_one(c"realloc", first::realloc as _),
+            free: find_one(c"free", first::free as _),
+            posix_memalign: find_one(c"posix_memalign", first::posix_memalign as _),
+            aligned_alloc: find_one(c"aligned_alloc", first::aligned_alloc as _),
+            memalign: find_one(c"memalign", first::memalign as _),
+            valloc: find_one(c"valloc", first::valloc as _),
+            pvalloc: find_one(c"pvalloc", first::pvalloc as _),
+        }
+    };
+    let family = pool::respected(family);
+    // SAFETY: nobody else writes, for `begun` was not set; nobody reads, for `known` is not.
+    unsafe { (*FOUND.family.get()).write(family) };
+    FOUND.known.store(true, Ordering::Release);
+    go_on_in(&family);
+}
+
+/// The function that a program would get without this library. One that there is not is never
+/// called: `none` takes its place.
+///
+/// # Safety
+///
+/// A function of this name is of the type.
+unsafe fn find_one<F: FunctionPointer>(name: &CStr, none: F) -> F {
+    let look = dlsym::real();
+    // SAFETY: a search among all objects, by a C string.
+    let first = unsafe { look(libc::RTLD_DEFAULT, name.as_ptr()) };
+    let found = match place_of(first) {
+        Place::Elsewhere => {
+            FOUND.elsewhere.store(true, Ordering::Relaxed);
+            first
+        }
+        // SAFETY: as above, behind this library.
+        Place::Here | Place::Import => unsafe { look(libc::RTLD_NEXT, name.as_ptr()) },
+    };
+    // SAFETY: 0 or the function of this name: the caller's promise.
+    unsafe { function_at(found as usize) }.unwrap_or(none)
+}
+
+/// What lies at an address that a search for a function has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The stand-in.
+    Here,
+    /// A jump of the program's to whatever the loader finds for it, and that is the stand-in: for
+    /// functions whose address a program takes, everybody is given that of its jump.
+    Import,
+    /// A function of somebody else's.
+    Elsewhere,
+}
+
+fn place_of(address: *mut c_void) -> Place {
+    let (base, symbol) = what_is_at(address);
+    if base.is_null() || base == what_is_at(place_of as *mut c_void).0 {
+        return Place::Here;
+    }
+    // SAFETY: NULL or an entry of the symbol table of an object that is loaded.
+    let imported = unsafe { symbol.as_ref() }.is_some_and(|symbol| symbol.st_shndx == UNDEFINED);
+    if imported { Place::Import } else { Place::Elsewhere }
+}
+
+/// The base of the object that an address lies in, and the nearest symbol; NULL for what is not
+/// known.
+fn what_is_at(address: *mut c_void) -> (*mut c_void, *const libc::Elf64_Sym) {
+    let mut symbol: *mut c_void = null_mut();
+    // SAFETY: all-zero bytes are a record without names.
+    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: any address may be asked for; and places for the two answers.
+    match unsafe { libc::dladdr1(address, &raw mut found, &raw mut symbol, WITH_SYMBOL) } {
+        0 => (null_mut(), std::ptr::null()),
+        _ => (found.dli_fbase, symbol.cast()),
+    }
+}
+
+/// `RTLD_DL_SYMENT`: the symbol is wanted too.
+const WITH_SYMBOL: c_int = 1;
+/// `SHN_UNDEF`: a symbol that an object imports.
+const UNDEFINED: u16 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_has_an_allocator_and_it_is_not_this_library() {
+        let real = real().expect("nobody else looks for it");
+        assert_eq!(place_of(first::malloc as *mut c_void), Place::Here);
+        assert_eq!(place_of(address_of(real.malloc).cast()), Place::Elsewhere);
+        // SAFETY: the process's allocator.
+        unsafe {
+            let block = (real.calloc)(3, 5);
+            assert_eq!(std::slice::from_raw_parts(block.cast::<u8>(), 15), [0; 15]);
+            (real.free)((real.realloc)(block, 40));
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The malloc family as everybody else than OpenSSL calls it: what stands in for the C library's
+//! functions where the whole process is recorded.
+//!
+//! OpenSSL's hooks call the real functions, so that a block of OpenSSL's is one event; here come
+//! all others. Both enter their blocks into one table: one that is allocated one way and freed the
+//! other is known. What the recorder itself, or its host, asks for meanwhile is not counted
+//! ([`own_work`](crate::own_work)).
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use contract::{Domain, Source};
+
+use crate::caller::Caller;
+use crate::frame_pointer::frame_pointer;
+use crate::recorder::Recorder;
+use crate::{current, events, start};
+
+/// The functions that serve the process, whichever allocator they are of. They keep the contract of
+/// the C library's functions of these names.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "named as the functions are")]
+pub struct MallocFamily {
+    pub malloc: unsafe extern "C" fn(usize) -> *mut c_void,
+    pub calloc: unsafe extern "C" fn(usize, usize) -> *mut c_void,
+    pub realloc: unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void,
+    pub free: unsafe extern "C" fn(*mut c_void),
+    pub posix_memalign: unsafe extern "C" fn(*mut *mut c_void, usize, usize) -> c_int,
+    pub aligned_alloc: unsafe extern "C" fn(usize, usize) -> *mut c_void,
+    pub memalign: unsafe extern "C" fn(usize, usize) -> *mut c_void,
+    pub valloc: unsafe extern "C" fn(usize) -> *mut c_void,
+    pub pvalloc: unsafe extern "C" fn(usize) -> *mut c_void,
+}
+
+static REAL: AtomicPtr<MallocFamily> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Takes the functions that [`counted`] calls. Whoever calls those has called this before.
+///
+/// # Safety
+///
+/// They are what the type says, for as long as the process lives, and none of [`counted`]'s.
+pub unsafe fn count_above(real: MallocFamily) {
+    REAL.store(Box::leak(Box::new(real)), Ordering::Release);
+}
+
+/// Whether the malloc family is counted in this process.
+pub(crate) fn is_counted() -> bool {
+    !REAL.load(Ordering::Relaxed).is_null()
+}
+
+/// The functions that count: to be called by the program in place of the real ones, directly or
+/// through a jump, so that the frame above theirs is the program's.
+pub fn counted() -> MallocFamily {
+    MallocFamily {
+        malloc,
+        calloc,
+        realloc,
+        free,
+        posix_memalign,
+        aligned_alloc,
+        memalign,
+        valloc,
+        pvalloc,
+    }
+}
+
+#[inline(always)]
+fn real() -> &'static MallocFamily {
+    let real = REAL.load(Ordering::Relaxed);
+    // SAFETY: `count_above` has stored a leaked box before anybody could call what asks for it; its
+    // content came to the other threads with whatever had them call.
+    unsafe { &*real }
+}
+
+/// Counts a block that was given to whoever called the function with this frame pointer.
+#[inline(always)]
+fn given(block: *mut c_void, bytes: usize, frame: usize) {
+    if !block.is_null() {
+        // SAFETY: the frame is that of the function that this is inlined into, which has a frame
+        // pointer, as this library is built: its return address lies above it.
+        let caller = unsafe { Caller::in_family(HEAP, frame) };
+        events::allocated(block as usize, bytes as u64, caller);
+    }
+}
+
+const HEAP: Source = Source { domain: Domain::Heap, instance: 0 };
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
+    // SAFETY: the caller's call, passed on.
+    let block = unsafe { (real().malloc)(size) };
+    given(block, size, frame_pointer());
+    block
+}
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn calloc(number: usize, size: usize) -> *mut c_void {
+    // SAFETY: the caller's call, passed on.
+    let block = unsafe { (real().calloc)(number, size) };
+    // A product that does not fit was refused.
+    given(block, number.wrapping_mul(size), frame_pointer());
+    block
+}
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    let real = real();
+    let recorder = at_work();
+    let old = recorder
+        .filter(|_| !block.is_null())
+        .and_then(|recorder| recorder.about_to_move(block as usize, Domain::Heap));
+    // SAFETY: the caller's call, passed on.
+    let moved = unsafe { (real.realloc)(block, size) };
+    let Some(recorder) = recorder else { return moved };
+    match old {
+        // NULL for size 0 says that the block is free.
+        Some(old) if moved.is_null() && size != 0 => recorder.not_moved(block as usize, old),
+        Some(old) => recorder.moved(old),
+        None => {}
+    }
+    given(moved, size, frame_pointer());
+    moved
+}
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn free(block: *mut c_void) {
+    if !block.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { free_block(block) };
+    }
+}
+
+/// # Safety
+///
+/// As `free` of a block.
+#[inline(never)]
+unsafe extern "C" fn free_block(block: *mut c_void) {
+    events::freed(block as usize, Domain::Heap);
+    // SAFETY: the caller's call, passed on.
+    unsafe { (real().free)(block) };
+}
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn posix_memalign(
+    place: *mut *mut c_void,
+    alignment: usize,
+    size: usize,
+) -> c_int {
+    // SAFETY: the caller's call, passed on.
+    let error = unsafe { (real().posix_memalign)(place, alignment, size) };
+    if error == 0 {
+        // SAFETY: the function has stored the block there.
+        given(unsafe { *place }, size, frame_pointer());
+    }
+    error
+}
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void {
+    // SAFETY: the caller's call, passed on.
+    let block = unsafe { (real().aligned_alloc)(alignment, size) };
+    given(block, size, frame_pointer());
+    block
+}
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
+    // SAFETY: the caller's call, passed on.
+    let block = unsafe { (real().memalign)(alignment, size) };
+    given(block, size, frame_pointer());
+    block
+}
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn valloc(size: usize) -> *mut c_void {
+    // SAFETY: the caller's call, passed on.
+    let block = unsafe { (real().valloc)(size) };
+    given(block, size, frame_pointer());
+    block
+}
+
+/// # Safety
+///
+/// As the C library's.
+unsafe extern "C" fn pvalloc(size: usize) -> *mut c_void {
+    // SAFETY: the caller's call, passed on.
+    let block = unsafe { (real().pvalloc)(size) };
+    // What is asked for is `size`, though whole pages are given.
+    given(block, size, frame_pointer());
+    block
+}
+
+/// The recorder; the first allocation of a process starts it.
+#[inline]
+fn at_work() -> Option<&'static Recorder> {
+    current::current().or_else(start::start)
+}

@@ -1,0 +1,88 @@
+//! What a recording knows of the memory that is not OpenSSL's, where the whole process is recorded.
+
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use analysis::group::{By, group};
+use analysis::top::{Top, TopRow};
+use capture::records::heap::{HeapRecord, HolderRecord};
+use capture::records::recording::StepsRecord;
+use ledger::Snapshot;
+use profile::{Profile, Symbols};
+
+use crate::looks::{Cost, Gathered};
+use crate::moments::Moments;
+use crate::processes::Processes;
+use crate::watch::Ledgers;
+use crate::{profiles, without_connections};
+
+/// Functions named as holders.
+const HOLDERS: usize = 8;
+
+/// The memory that is not OpenSSL's, at the capture.
+pub(crate) struct Heap {
+    /// By process.
+    pub ledgers: Ledgers,
+    /// What the processes would hold without connections, as far as that is known.
+    pub baseline: Option<Profile>,
+    pub record: HeapRecord,
+}
+
+impl Heap {
+    /// `None` where it was not recorded.
+    pub(crate) fn of(
+        moments: &Moments,
+        looks: &Gathered,
+        at_end: &Processes,
+        symbols: &mut Symbols,
+    ) -> Option<Heap> {
+        let captured = moments.captured.as_ref();
+        let ledgers = captured.map_or_else(|| at_end.heap(), |moment| moment.heap.clone());
+        if ledgers.is_empty() {
+            return None;
+        }
+        let earlier = moments.baseline.as_ref().map(|moment| &moment.heap);
+        let cost = looks.cost();
+        let open = cost.as_ref().filter(|cost| captured.is_some() && cost.each.is_told());
+        let without = open.map(|cost| without_connections::ledgers(&ledgers, cost, earlier));
+        let holders = match (open, &without) {
+            (Some(cost), Some(without)) => holders(&ledgers, without, cost, symbols),
+            _ => Vec::new(),
+        };
+        let baseline = without.as_ref().or(earlier).map(|it| profiles::merged(it, symbols));
+        let statistics = at_end.recorded().map(|(_, end, _)| end.statistics.earlier_blocks);
+        let record = HeapRecord {
+            counts: profiles::totals(&ledgers),
+            steps: open.map(|cost| StepsRecord::from(&cost.each)),
+            holders,
+            earlier_blocks: statistics.sum(),
+        };
+        Some(Heap { ledgers, baseline, record })
+    }
+
+    /// What one process holds.
+    pub(crate) fn of_process(&self, path: &Path) -> Option<&Snapshot> {
+        self.ledgers.get(path).map(|snapshot| &**snapshot)
+    }
+}
+
+/// Who holds what open connections hold.
+fn holders(
+    ledgers: &Ledgers,
+    without: &Ledgers,
+    cost: &Cost<'_>,
+    symbols: &mut Symbols,
+) -> Vec<HolderRecord> {
+    let Some(connections) = NonZeroU64::new(cost.connections()) else { return Vec::new() };
+    let [now, before] =
+        [ledgers, without].map(|ledgers| group(&profiles::merged(ledgers, symbols), By::Function));
+    let top = Top::per_connection(&now, Some(&before), connections);
+    let rows = top.rows.into_iter().filter(|row| row.bytes.is_some_and(|bytes| bytes >= 1.0));
+    let holder = |row: TopRow| HolderRecord {
+        function: row.key.function,
+        through: row.telling,
+        bytes: row.bytes.unwrap_or_default(),
+        blocks: row.blocks.unwrap_or_default(),
+    };
+    rows.map(holder).take(HOLDERS).collect()
+}
