@@ -170,6 +170,7 @@ impl Snapshot {
     /// Takes out what one domain asked for, as a snapshot of the same process. In both, every site
     /// keeps its place; where it is the other's, there is an empty one. What the recorder says of
     /// itself, and what was dropped, stays here: whose that was is not known.
+    #[must_use]
     pub fn take_domain(&mut self, domain: Domain) -> Snapshot {
         let take = |site: &mut Site| {
             if site.source.domain == domain { std::mem::take(site) } else { Site::default() }

@@ -72,9 +72,10 @@ macro_rules! stand_ins {
 stand_ins! {
     malloc MALLOC (size: usize) -> *mut c_void, or POOL.take(size);
     calloc CALLOC (number: usize, size: usize) -> *mut c_void, or POOL.take_all(number, size);
-    // SAFETY: whoever has a block at this time has it from the pool.
-    realloc REALLOC (block: *mut c_void, size: usize) -> *mut c_void,
-        or unsafe { POOL.take_again(block, size) };
+    realloc REALLOC (block: *mut c_void, size: usize) -> *mut c_void, or {
+        // SAFETY: whoever has a block at this time has it from the pool.
+        unsafe { POOL.take_again(block, size) }
+    };
     free FREE (_block: *mut c_void) -> (), or ();
     posix_memalign POSIX_MEMALIGN (_place: *mut *mut c_void, _alignment: usize, _size: usize)
         -> c_int, or libc::ENOMEM;

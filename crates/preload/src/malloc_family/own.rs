@@ -12,8 +12,8 @@ const ALIGNED: usize = 16;
 #[global_allocator]
 static OWN: Own = Own;
 
-#[cfg_attr(test, allow(dead_code))]
-struct Own;
+/// The allocator. Tests have the usual one, and this beside it.
+pub(super) struct Own;
 
 // SAFETY: the process's malloc keeps what the trait asks for, for layouts that it aligns to; others
 // go to posix_memalign. Nothing here unwinds.
@@ -71,5 +71,29 @@ unsafe impl GlobalAlloc for Own {
             }
         }
         new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_aligned_as_their_layouts_say_and_keep_what_is_in_them() {
+        for align in [1, 16, 64, 4096] {
+            let layout = Layout::from_size_align(100, align).expect("a layout");
+            // SAFETY: sizes above zero; each block is given back once, with its layout.
+            unsafe {
+                let block = Own.alloc_zeroed(layout);
+                assert!((block as usize).is_multiple_of(align));
+                assert_eq!(std::slice::from_raw_parts(block, 100), [0; 100]);
+                block.write_bytes(9, 100);
+                let grown = Own.realloc(block, layout, 5000);
+                assert!((grown as usize).is_multiple_of(align));
+                assert_eq!(std::slice::from_raw_parts(grown, 100), [9; 100]);
+                let layout = Layout::from_size_align(5000, align).expect("a layout");
+                Own.dealloc(grown, layout);
+            }
+        }
     }
 }

@@ -11,10 +11,9 @@ const BYTES: usize = 16 << 10;
 /// What malloc aligns to; and before each block lies its size.
 const UNIT: usize = 16;
 
-/// Aligned as blocks are.
-#[repr(C, align(16))]
 pub(super) struct Pool {
-    memory: UnsafeCell<[u8; BYTES]>,
+    /// Aligned as blocks are.
+    memory: UnsafeCell<[u128; BYTES / UNIT]>,
     used: AtomicUsize,
 }
 
@@ -22,7 +21,7 @@ pub(super) struct Pool {
 unsafe impl Sync for Pool {}
 
 pub(super) static POOL: Pool =
-    Pool { memory: UnsafeCell::new([0; BYTES]), used: AtomicUsize::new(0) };
+    Pool { memory: UnsafeCell::new([0; BYTES / UNIT]), used: AtomicUsize::new(0) };
 
 impl Pool {
     /// A block of zeros, or NULL.
@@ -36,9 +35,9 @@ impl Pool {
         }
         // SAFETY: from `at` on so many bytes are this caller's alone, and lie within, as was seen.
         unsafe {
-            let head = self.memory.get().cast::<u8>().add(at);
+            let head = self.memory.get().cast::<u128>().add(at / UNIT);
             head.cast::<usize>().write(size);
-            head.add(UNIT).cast()
+            head.add(1).cast()
         }
     }
 
@@ -71,8 +70,8 @@ impl Pool {
 ///
 /// A block of the pool's.
 unsafe fn size_of(block: *mut c_void) -> usize {
-    // SAFETY: `take` has written it before the block.
-    unsafe { block.cast::<u8>().sub(UNIT).cast::<usize>().read() }
+    // SAFETY: `take` has written it a unit before the block.
+    unsafe { block.cast::<u128>().sub(1).cast::<usize>().read() }
 }
 
 /// The functions below [`free`] and [`realloc`].
@@ -130,7 +129,7 @@ mod tests {
 
     #[test]
     fn blocks_are_apart_and_what_does_not_fit_is_refused() {
-        let pool = Pool { memory: UnsafeCell::new([0; BYTES]), used: AtomicUsize::new(0) };
+        let pool = Pool { memory: UnsafeCell::new([0; BYTES / UNIT]), used: AtomicUsize::new(0) };
         let one = pool.take(5);
         let other = pool.take_all(2, 20);
         assert_eq!(other as usize - one as usize, 2 * UNIT);

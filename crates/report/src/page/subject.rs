@@ -114,7 +114,7 @@ impl Told {
         let before = before.as_ref().map(|(profile, column)| ColumnOf { profile, column: *column });
         let stacks = grown_stacks(ColumnOf { profile: &profile, column }, before);
         Ok(if self.knows_openssl() {
-            stacks.into_iter().partition(|stack| is_openssls(&stack.group))
+            stacks.into_iter().partition(|stack| is_openssls(stack.group))
         } else {
             (stacks, Vec::new())
         })
