@@ -25,6 +25,7 @@ const SHARED: [(&str, &str, &str); 38] = [
     ("diagnose --json", "objects", "objects"),
     ("record", "openssl", "counts"),
     ("record", "baseline.openssl", "counts"),
+    ("record", "heap.counts", "counts"),
     ("record", "processes[].openssl", "counts"),
     ("record", "processes[].openssl_at_end", "counts"),
     ("record", "processes[].recorder", "recorder"),
@@ -57,8 +58,9 @@ const SHARED: [(&str, &str, &str); 38] = [
 ];
 
 /// Objects whose keys are names of things and no fields: section, path.
-const NAMED: [(&str, &str); 12] = [
+const NAMED: [(&str, &str); 13] = [
     ("diagnose --json", "memory"),
+    ("record", "heap.steps"),
     ("record", "memory.growth"),
     ("record", "objects"),
     ("record", "steps.idle"),
@@ -254,7 +256,8 @@ fn recording() -> Value {
     let folder = tempfile::TempDir::new().unwrap();
     let out = folder.path().join("recording");
     let server = [env!("CARGO_BIN_EXE_tlsheap"), "serve", "--config=tls13", "--listen=127.0.0.1:0"];
-    let options = ["record", "--at-rest=2", "--every=250ms", "--out", program::path(&out), "--"];
+    let out_is = program::path(&out);
+    let options = ["record", "--heap", "--at-rest=2", "--every=250ms", "--out", out_is, "--"];
     let mut recorded = Running::start(&[&options[..], &server, &["--json"]].concat());
     let listening = recorded.next_json().expect("a server says where it listens");
     // By the third capture, nothing has changed since the second: there is a baseline.
@@ -277,6 +280,10 @@ fn recording() -> Value {
     // What was not seen is seldom seen.
     assert_eq!(record["problems"], json!([]));
     record["problems"] = json!(["a sentence"]);
+    // Whether two connections say who holds what is chance.
+    assert!(record["heap"]["holders"].is_array(), "{record:#}");
+    record["heap"]["holders"] =
+        json!([{"function": "main", "through": ["main"], "bytes": 1.0, "blocks": 1.0}]);
     // Nor is another TLS library there.
     let others = &mut record["processes"][0]["other_tls"];
     assert_eq!(*others, json!([]));

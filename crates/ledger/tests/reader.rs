@@ -221,8 +221,8 @@ fn a_number_that_cannot_be_is_named_with_its_place() {
         (offset_of!(Header, file_bytes) as u64, 5, end.to_string(), "length in the header"),
         (
             second + offset_of!(SiteRecord, depth) as u64,
-            129,
-            "at most 128".into(),
+            FRAMES_PER_SITE as u32 + 1,
+            format!("at most {FRAMES_PER_SITE}"),
             "depth of a stack",
         ),
         (
@@ -234,7 +234,7 @@ fn a_number_that_cannot_be_is_named_with_its_place() {
         (
             second + offset_of!(SiteRecord, frames_start) as u64,
             largest,
-            "at most 168".into(),
+            format!("at most {}", 1 + 40 + FRAMES_PER_SITE - 1),
             "first frame of a stack",
         ),
         (strings + 4, largest, "at most 32".into(), "length of a file name"),

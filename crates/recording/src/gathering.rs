@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,7 +50,8 @@ pub(crate) fn gather(
     let symbols = &mut observed.symbols;
     let unnamed = perf_maps::add(symbols, at_end);
 
-    let heap = Heap::of(&observed.moments, &observed.heap_looks, at_end, symbols);
+    let connections = observed.looks.cost().and_then(|cost| NonZeroU64::new(cost.connections()));
+    let heap = Heap::of(&observed.moments, &observed.heap_looks, connections, at_end, symbols);
     let Gathered { mut whole, heap: whole_heap, records, profiles: processes } =
         processes(ledgers, heap.as_ref(), at_end, symbols);
     let baseline = observed.moments.baseline.as_ref();

@@ -29,10 +29,11 @@ pub(crate) struct Heap {
 }
 
 impl Heap {
-    /// `None` where it was not recorded.
+    /// `None` where it was not recorded. `connections` are open at the capture, where that is known.
     pub(crate) fn of(
         moments: &Moments,
         looks: &Gathered,
+        connections: Option<NonZeroU64>,
         at_end: &Processes,
         symbols: &mut Symbols,
     ) -> Option<Heap> {
@@ -50,10 +51,16 @@ impl Heap {
             _ => Vec::new(),
         };
         let baseline = without.as_ref().or(earlier).map(|it| profiles::merged(it, symbols));
+        let connections = connections.filter(|_| captured.is_some() && open.is_none());
+        let grown = earlier.zip(connections).map(|(earlier, connections)| {
+            let [now, before] = [&ledgers, earlier].map(|it| profiles::totals(it).inuse_bytes);
+            (now as f64 - before as f64) / connections.get() as f64
+        });
         let statistics = at_end.recorded().map(|(_, end, _)| end.statistics.earlier_blocks);
         let record = HeapRecord {
             counts: profiles::totals(&ledgers),
             steps: open.map(|cost| StepsRecord::from(&cost.each)),
+            grown_bytes_each: grown,
             holders,
             earlier_blocks: statistics.sum(),
         };

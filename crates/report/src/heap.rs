@@ -12,14 +12,15 @@ const HOLDERS: usize = 3;
 pub fn sentences(recording: &Recording) -> Vec<String> {
     let Some(heap) = &recording.heap else { return Vec::new() };
     let told = heap.steps.as_ref().zip(recording.told_steps());
-    let each = match told {
-        Some((steps, openssl)) => one_connection(steps, openssl),
-        None if recording.captured_after_seconds.is_some() => {
+    let each = match (told, recording.told_steps()) {
+        (Some((steps, openssl)), _) => one_connection(steps, openssl),
+        (None, Some(_)) => not_in_steps(heap.grown_bytes_each),
+        (None, None) if recording.captured_after_seconds.is_some() => {
             "What one connection costs of malloc's memory beside OpenSSL's is not known: the \
              number of connections was too seldom seen to change."
                 .to_owned()
         }
-        None => String::new(),
+        (None, None) => String::new(),
     };
     let holders = holders(&heap.holders);
     [each, holders, altogether(heap, recording)].into_iter().filter(|it| !it.is_empty()).collect()
@@ -45,6 +46,19 @@ fn one_connection(heap: &StepsRecord, openssl: &StepsRecord) -> String {
         rounded(high),
         rounded(own),
     )
+}
+
+/// No block of it is a connection's own.
+fn not_in_steps(grown: Option<f64>) -> String {
+    let begin = "Beside OpenSSL's, no block of malloc's came and went with each connection";
+    match grown {
+        Some(bytes) if bytes >= 1.0 => format!(
+            "{begin}; it grew by {} bytes for each since before the first: pools that grow in \
+             steps, or what was paid once.",
+            rounded(bytes)
+        ),
+        _ => format!("{begin}."),
+    }
 }
 
 fn holders(holders: &[HolderRecord]) -> String {

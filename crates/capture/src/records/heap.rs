@@ -12,6 +12,9 @@ pub struct HeapRecord {
     pub counts: CountsRecord,
     /// What one connection costs by the steps between looks; `null` where that cannot be said.
     pub steps: Option<StepsRecord>,
+    /// By how many bytes it grew for each connection since the moment before the first, where the
+    /// steps do not say; `null` where they do, or there was no such moment.
+    pub grown_bytes_each: Option<f64>,
     /// The functions that ask for it on a connection's behalf, the most first; none where the steps
     /// do not say.
     pub holders: Vec<HolderRecord>,

@@ -4,9 +4,10 @@
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -21,16 +22,16 @@ pub fn tlsheap<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Output {
 
 /// Runs `tlsheap` to its end in another working directory.
 pub fn tlsheap_in<A: AsRef<std::ffi::OsStr>>(directory: &Path, arguments: &[A]) -> Output {
-    // Not to pipes: a recorded program that hangs would hold them open for ever.
-    let [mut out, mut errors] = [(); 2].map(|()| tempfile::tempfile().unwrap());
     let mut child = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
         .args(arguments)
         .current_dir(directory)
         .stdin(Stdio::null())
-        .stdout(out.try_clone().unwrap())
-        .stderr(errors.try_clone().unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the program can be started");
+    let stdout = read_on(child.stdout.take().unwrap());
+    let stderr = read_on(child.stderr.take().unwrap());
     let began = Instant::now();
     let status = loop {
         match child.try_wait().unwrap() {
@@ -38,26 +39,34 @@ pub fn tlsheap_in<A: AsRef<std::ffi::OsStr>>(directory: &Path, arguments: &[A]) 
             ended => break ended,
         }
     };
-    let written = |file: &mut fs::File| {
-        let mut bytes = Vec::new();
-        file.rewind().unwrap();
-        file.read_to_end(&mut bytes).unwrap();
-        bytes
-    };
-    let (stdout, stderr) = (written(&mut out), written(&mut errors));
-    let Some(status) = status else {
+    if status.is_none() {
+        // A recorded program that hangs would hold the pipes open for ever.
         kill_with_descendants(child.id());
         child.wait().unwrap();
+    }
+    let [stdout, stderr] = [stdout, stderr].map(|reader| reader.join().unwrap());
+    let Some(status) = status else {
         let words: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
         panic!("{words:?} hangs: {}", String::from_utf8_lossy(&stderr));
     };
     Output { status, stdout, stderr }
 }
 
+/// All that comes out of a pipe, read meanwhile.
+fn read_on(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
 /// Kills a process and all that it has started.
 fn kill_with_descendants(pid: u32) {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    signal(pid, rustix::process::Signal::KILL);
+    // It may just have ended.
+    let process = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
     for child in children.unwrap_or_default().split_whitespace() {
         kill_with_descendants(child.parse().unwrap());
     }
