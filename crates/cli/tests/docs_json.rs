@@ -15,7 +15,7 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 38] = [
+const SHARED: [(&str, &str, &str); 39] = [
     ("what-if --json", "as_it_is", "cost"),
     ("what-if --json", "fixes[].cost", "cost"),
     ("diagnose --json", "findings[]", "finding"),

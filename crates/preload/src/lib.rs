@@ -50,3 +50,4 @@ mod sandbox;
 mod scan;
 mod stand_ins;
 mod start;
+mod thread_attributes;

@@ -14,7 +14,7 @@ use contract::{Domain, Source};
 use crate::caller::Caller;
 use crate::frame_pointer::frame_pointer;
 use crate::recorder::Recorder;
-use crate::{current, events, start};
+use crate::{current, events, start, threads};
 
 /// The functions that serve the process, whichever allocator they are of. They keep the contract of
 /// the C library's functions of these names.
@@ -46,6 +46,16 @@ pub unsafe fn count_above(real: MallocFamily) {
 /// Whether the malloc family is counted in this process.
 pub(crate) fn is_counted() -> bool {
     !REAL.load(Ordering::Relaxed).is_null()
+}
+
+/// Gets ready for the calling thread's first event, where the malloc family is counted: what has to
+/// be asked then may be asked no more when somebody calls malloc.
+pub fn prepare_thread() {
+    if is_counted()
+        && let Some(recorder) = at_work()
+    {
+        threads::sit_down(recorder);
+    }
 }
 
 /// The functions that count: to be called by the program in place of the real ones, directly or

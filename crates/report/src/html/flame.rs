@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use analysis::category::RUST_DOMAIN;
 use analysis::diff::Margins;
 use analysis::group::{Call, Key};
 use analysis::notation::{
@@ -37,10 +38,13 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
     let unit = per(&subject.top);
     let whole = root.after;
     let estimate = estimate(subject);
-    let rust = match subject.other_stacks.as_slice() {
-        [] => None,
-        _ => Some(whole - subject.top.bytes.unwrap_or_default()),
-    };
+    let others = subject.other_stacks.first().map(|stack| {
+        let whose = match stack.group {
+            RUST_DOMAIN => "Rust's, sampled",
+            _ => "the program's and its libraries', exact",
+        };
+        (whole - subject.top.bytes.unwrap_or_default(), whose)
+    });
     let describe = |frame: &Frame| {
         let bytes = give_or_take(frame.after, frame.margins.after, rounded);
         let share = frame.estimated_after().part_of(root.estimated_after());
@@ -59,10 +63,10 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
         caption: html! {
             "Callers on top, allocations below; the last frame of a stack is the line that "
             "asked. " (human(whole)) " " (unit)
-            @if let Some(rust) = rust {
-                ", of which " (human(rust)) " are Rust's, sampled; the rest is OpenSSL's"
+            @if let Some((bytes, whose)) = others {
+                ", of which " (human(bytes)) " are " (whose) "; the rest is OpenSSL's"
             }
-            @match (&estimate, rust) {
+            @match (&estimate, others) {
                 (Some(estimate), _) => { ", " (estimate) }
                 (None, Some(_)) => { ", exact" }
                 (None, None) => {}
