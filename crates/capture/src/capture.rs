@@ -176,6 +176,11 @@ impl Capture {
         domain::keep(&mut self.profile, label);
         if let Some(baseline) = &mut self.baseline {
             domain::keep(baseline, label);
+            // What others than OpenSSL held before is not known of every recording: then neither is
+            // what a connection costs of theirs.
+            if wanted == Part::Heap && baseline.samples().is_empty() {
+                (self.baseline, self.connections) = (None, None);
+            }
         }
         Ok(self)
     }

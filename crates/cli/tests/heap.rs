@@ -208,6 +208,26 @@ fn a_program_with_a_malloc_of_its_own_is_told_and_its_openssl_recorded() {
 }
 
 #[test]
+fn of_an_allocator_with_a_new_of_its_own_it_is_told_what_is_not_counted() {
+    let trial = Trial::new();
+    let folder = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    // Redis brings it.
+    let Some(jemalloc) = needed::program(&format!("{folder}/libjemalloc.so.2")) else { return };
+    let Some(program) = trial.compile("c++", "family.cc") else { return };
+    let run = trial.workshop.0.path().join("run");
+    let output = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
+        .args(["record", "--heap", "--out", path(&run), "--", path(&program)])
+        .env("LD_PRELOAD", jemalloc)
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stdout), "done\n", "{}", text(&output.stderr));
+    let record = fs::read_to_string(run.join("run.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    let said = record["problems"][0].as_str().unwrap_or_else(|| panic!("{record:#}"));
+    assert!(said.contains("what C++'s new asks for is not recorded: "), "{said}");
+}
+
+#[test]
 fn a_connection_of_asyncios_costs_a_quarter_of_a_megabyte_and_it_is_said_whose() {
     let Some(python) = needed::program("python3") else { return };
     let place = certificate::place();

@@ -196,3 +196,31 @@ impl Snapshot {
         totals
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_taken_out_and_every_site_keeps_its_place() {
+        let site = |domain, bytes| Site {
+            source: Source { domain, instance: 0 },
+            stack: vec![bytes],
+            counts: Counts { inuse_bytes: bytes, ..Counts::default() },
+            ..Site::default()
+        };
+        let sites =
+            vec![site(Domain::Openssl, 1), site(Domain::Heap, 20), site(Domain::Openssl, 3)];
+        let mut snapshot = Snapshot { pid: 7, sites, ..Snapshot::default() };
+        snapshot.statistics.dropped.inuse_bytes = 5;
+        let heap = snapshot.take_domain(Domain::Heap);
+        assert_eq!((heap.pid, heap.totals().inuse_bytes), (7, 20));
+        assert_eq!(snapshot.totals().inuse_bytes, 9, "what was dropped stays");
+        let empty = |snapshot: &Snapshot| -> Vec<bool> {
+            snapshot.sites.iter().map(Site::is_empty).collect()
+        };
+        assert_eq!(empty(&snapshot), [false, true, false]);
+        assert_eq!(empty(&heap), [true, false, true]);
+        assert_eq!(snapshot.take_domain(Domain::Heap).sites, [], "there is nothing of it");
+    }
+}

@@ -136,6 +136,14 @@ pub(crate) fn obstacle(counts_every_block: bool) -> Option<&'static str> {
     }
 }
 
+/// Whether C++'s `new` is a function of the allocator's own, which does not call malloc.
+pub(crate) fn has_operators_of_its_own() -> bool {
+    let Some(real) = real() else { return false };
+    // SAFETY: a search among all objects, by a C string: `operator new(unsigned long)`.
+    let operator = unsafe { dlsym::real()(libc::RTLD_DEFAULT, c"_Znwm".as_ptr()) };
+    !operator.is_null() && what_is_at(operator).0 == what_is_at(address_of(real.malloc).cast()).0
+}
+
 /// The heap below OpenSSL's hooks.
 pub(crate) fn heap() -> Heap {
     match real() {

@@ -54,7 +54,12 @@ fn begin() {
     }
     if std::env::var_os(environment::HEAP).is_some() {
         match malloc_family::obstacle(matches!(sample, Ok(None))) {
-            None => malloc_family::begin_counting(),
+            None => {
+                malloc_family::begin_counting();
+                if malloc_family::has_operators_of_its_own() {
+                    scan::with_report(|report| report.problem(OPERATORS.to_owned()));
+                }
+            }
             Some(why) => scan::with_report(|report| report.problem(format!("{NO_HEAP}{why}"))),
         }
     }
@@ -65,6 +70,10 @@ fn begin() {
 extern "C" fn destruct() {
     let _ = catch_unwind(|| own_work(scan::check_in_place));
 }
+
+/// What is not counted of a program in C++ with such an allocator.
+const OPERATORS: &str = "what C++'s new asks for is not recorded: the allocator in place of the C \
+                         library's has a new and delete of its own, which do not call malloc";
 
 fn is_main() -> bool {
     let parent = std::env::var(environment::MAIN_PARENT).ok().and_then(|pid| pid.parse().ok());

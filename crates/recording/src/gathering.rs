@@ -50,13 +50,13 @@ pub(crate) fn gather(
     let symbols = &mut observed.symbols;
     let unnamed = perf_maps::add(symbols, at_end);
 
-    let connections = observed.looks.cost().and_then(|cost| NonZeroU64::new(cost.connections()));
+    let cost = observed.looks.cost();
+    let connections = cost.as_ref().and_then(|cost| NonZeroU64::new(cost.connections()));
     let heap = Heap::of(&observed.moments, &observed.heap_looks, connections, at_end, symbols);
     let Gathered { mut whole, heap: whole_heap, records, profiles: processes } =
         processes(ledgers, heap.as_ref(), at_end, symbols);
     let baseline = observed.moments.baseline.as_ref();
     let earlier = baseline.map(|moment| &moment.ledgers);
-    let cost = observed.looks.cost();
     // At the end of a program nothing is open.
     let open = cost.as_ref().filter(|cost| captured.is_some() && cost.each.is_told());
     let closed = observed.moments.closed.as_ref();
@@ -65,7 +65,7 @@ pub(crate) fn gather(
     let without = open
         .filter(|_| closed.is_none() || earlier.is_none())
         .map(|cost| without_connections::ledgers(ledgers, cost, earlier));
-    let before = without.as_ref().or(earlier).map(|ledgers| profiles::merged(ledgers, symbols));
+    let mut before = without.as_ref().or(earlier).map(|ledgers| profiles::merged(ledgers, symbols));
     let timeline = observed.over_time.table(&last, symbols);
     let share = captured.and_then(|_| SslObjectShare::of(&whole, before.as_ref()));
     let per_connection = share.as_ref().map(PerSslObject::from).map(|share| match open {
@@ -116,14 +116,12 @@ pub(crate) fn gather(
         problems,
         symbols: symbols.summary().into(),
     };
-    let mut before = before;
-    if let (Some(whole_heap), Some(heap)) = (&whole_heap, heap) {
-        merge(&mut whole, whole_heap);
-        // Without one of its own it would be all at most: then none is better.
-        before = before.zip(heap.baseline).map(|(mut before, heap)| {
-            merge(&mut before, &heap);
-            before
-        });
+    // All that is said of OpenSSL has been calculated.
+    if let Some(heap) = &whole_heap {
+        merge(&mut whole, heap);
+    }
+    if let (Some(before), Some(heap)) = (&mut before, heap.and_then(|heap| heap.baseline)) {
+        merge(before, &heap);
     }
     let moments = Moments { closed: closed_profile, timeline: Some(timeline), processes };
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)

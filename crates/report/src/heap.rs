@@ -91,8 +91,78 @@ fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
         ),
     };
     format!(
-        "Beside OpenSSL's, {} in {} blocks of malloc's were in use {when}, every one counted{earlier}.",
+        "Beside OpenSSL's, {} in {} blocks of malloc's were in use {when}{earlier}.",
         human(bytes as f64),
         exact(i64::try_from(blocks).unwrap_or(i64::MAX)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use capture::records::recording::LooksUsed;
+
+    use super::*;
+
+    fn steps(bytes: f64, blocks: f64, certain: bool) -> StepsRecord {
+        StepsRecord {
+            from: LooksUsed::StillMoments,
+            looks: 9,
+            changes: 6,
+            certain,
+            mixed: false,
+            sure_share: 1.0,
+            bytes,
+            blocks,
+            bytes_interval: [bytes - 10.0, bytes + 20.0],
+            paid_once_bytes: None,
+            idle_objects: 0,
+            idle: None,
+            thread: None,
+            left: None,
+        }
+    }
+
+    #[test]
+    fn both_parts_add_up_and_what_is_uncertain_has_its_interval() {
+        let openssl = steps(18_156.0, 46.0, true);
+        assert_eq!(
+            one_connection(&steps(264_721.0, 4.0, true), &openssl),
+            "Of all that it asks malloc for, one connection costs 282,877 bytes: 18,156 are \
+             OpenSSL's, and 264,721 in 4.0 blocks the program's and its libraries'."
+        );
+        assert_eq!(
+            one_connection(&steps(1_024.0, 2.0, false), &openssl),
+            "Of all that it asks malloc for, one connection costs about 19,180 bytes: 18,156 are \
+             OpenSSL's, and between 1,014 and 1,044, most likely 1,024, the program's and its \
+             libraries'."
+        );
+    }
+
+    #[test]
+    fn who_holds_it_is_named_by_what_leads_there() {
+        let holder = |through: &[&str], bytes, blocks| HolderRecord {
+            function: "python3.11+0x4fb51b".to_owned(),
+            through: through.iter().map(|it| (*it).to_owned()).collect(),
+            bytes,
+            blocks,
+        };
+        let all = [
+            holder(&["_asyncio.so", "PyByteArray_Resize"], 262_145.0, 1.0),
+            holder(&[], 96.0, 2.0),
+        ];
+        assert_eq!(
+            holders(&all),
+            "Those are asked for by _asyncio.so › PyByteArray_Resize: 262,145 in 1.0 block; \
+             python3.11+0x4fb51b: 96 in 2.0 blocks."
+        );
+        assert_eq!(holders(&[]), "");
+    }
+
+    #[test]
+    fn what_does_not_come_in_whole_blocks_is_no_connections_own() {
+        let begin = "Beside OpenSSL's, no block of malloc's came and went with each connection";
+        assert_eq!(not_in_steps(None), format!("{begin}."));
+        assert_eq!(not_in_steps(Some(-3.0)), format!("{begin}."));
+        assert!(not_in_steps(Some(240.4)).starts_with(&format!("{begin}; it grew by 240 bytes")));
+    }
 }

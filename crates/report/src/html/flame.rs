@@ -39,11 +39,11 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
     let whole = root.after;
     let estimate = estimate(subject);
     let others = subject.other_stacks.first().map(|stack| {
-        let whose = match stack.group {
+        let owner = match stack.group {
             RUST_DOMAIN => "Rust's, sampled",
             _ => "the program's and its libraries', exact",
         };
-        (whole - subject.top.bytes.unwrap_or_default(), whose)
+        (whole - subject.top.bytes.unwrap_or_default(), owner)
     });
     let describe = |frame: &Frame| {
         let bytes = give_or_take(frame.after, frame.margins.after, rounded);
@@ -63,8 +63,8 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
         caption: html! {
             "Callers on top, allocations below; the last frame of a stack is the line that "
             "asked. " (human(whole)) " " (unit)
-            @if let Some((bytes, whose)) = others {
-                ", of which " (human(bytes)) " are " (whose) "; the rest is OpenSSL's"
+            @if let Some((bytes, owner)) = others {
+                ", of which " (human(bytes)) " are " (owner) "; the rest is OpenSSL's"
             }
             @match (&estimate, others) {
                 (Some(estimate), _) => { ", " (estimate) }
