@@ -2,9 +2,9 @@
 //!
 //! Each jumps to the function in its slot: the real one, or, where the whole process is recorded,
 //! the recorder's. At first that is one that looks the real ones up, at the first call, which comes
-//! before any constructor. To look them up may itself take memory; that comes out of a [`Pool`].
+//! before any constructor. To look them up may itself take memory, which comes out of a `pool`.
 //!
-//! This library's own memory comes from the real functions ([`Own`]), and is counted nowhere.
+//! This library's own memory comes from the real functions (`own`), and is counted nowhere.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;
