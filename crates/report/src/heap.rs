@@ -48,13 +48,13 @@ fn one_connection(heap: &StepsRecord, openssl: &StepsRecord) -> String {
     )
 }
 
-/// No block of it is a connection's own.
+/// The looks at it do not say: no block may be a connection's own, or it never stood still.
 fn not_in_steps(grown: Option<f64>) -> String {
-    let begin = "Beside OpenSSL's, no block of malloc's came and went with each connection";
+    let begin = "What one connection costs of malloc's memory beside OpenSSL's could not be told";
     match grown {
         Some(bytes) if bytes >= 1.0 => format!(
             "{begin}; it grew by {} bytes for each since before the first: pools that grow in \
-             steps, or what was paid once.",
+             steps, and what was paid once, among that.",
             rounded(bytes)
         ),
         _ => format!("{begin}."),
@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn what_does_not_come_in_whole_blocks_is_no_connections_own() {
-        let begin = "Beside OpenSSL's, no block of malloc's came and went with each connection";
+        let begin =
+            "What one connection costs of malloc's memory beside OpenSSL's could not be told";
         assert_eq!(not_in_steps(None), format!("{begin}."));
         assert_eq!(not_in_steps(Some(-3.0)), format!("{begin}."));
         assert!(not_in_steps(Some(240.4)).starts_with(&format!("{begin}; it grew by 240 bytes")));

@@ -7,8 +7,9 @@ use capture::records::recording::Recording;
 
 use crate::heap;
 
-/// What else was asked of malloc, where that was recorded; OpenSSL's share of what the recorded processes have to themselves, and by how much that grew
-/// for each connection; empty where it could not be read.
+/// What else was asked of malloc, where that was recorded; OpenSSL's share of what the recorded
+/// processes have to themselves, and by how much that grew for each connection, where it could be
+/// read.
 pub fn sentences(recording: &Recording) -> Vec<String> {
     let heap = heap::sentences(recording);
     let Some(memory) = &recording.memory else { return heap };
