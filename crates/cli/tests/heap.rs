@@ -14,10 +14,10 @@ mod workshop;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use needed::FIXTURES;
-use program::{path, printed, printed_json, text, tlsheap_in};
+use program::{path, printed, printed_json, text, tlsheap_in, tlsheap_with};
 use serde_json::Value;
 use server::free_port;
 use workshop::{Workshop, number};
@@ -80,15 +80,21 @@ impl Trial {
     fn record(&self, program: &Path, arguments: &[&str]) -> (PathBuf, Value) {
         let run = self.workshop.0.path().join("run");
         let _ = fs::remove_dir_all(&run);
-        let output = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
-            .args(["record", "--heap", "--out", path(&run), "--", path(program)])
-            .args(arguments)
-            .env("PYTHONHASHSEED", "0")
-            .output()
-            .unwrap();
+        let output = self.record_with(&[("PYTHONHASHSEED", "0")], &run, program, arguments);
         assert!(output.status.success(), "{}", text(&output.stderr));
         let record = fs::read_to_string(run.join("run.json")).unwrap();
         (run, serde_json::from_str(&record).unwrap())
+    }
+
+    fn record_with(
+        &self,
+        variables: &[(&str, &str)],
+        run: &Path,
+        program: &Path,
+        arguments: &[&str],
+    ) -> Output {
+        let start = ["record", "--heap", "--out", path(run), "--", path(program)];
+        tlsheap_with(self.workshop.0.path(), variables, &[&start, arguments].concat())
     }
 }
 
@@ -215,11 +221,7 @@ fn of_an_allocator_with_a_new_of_its_own_it_is_told_what_is_not_counted() {
     let Some(jemalloc) = needed::program(&format!("{folder}/libjemalloc.so.2")) else { return };
     let Some(program) = trial.compile("c++", "family.cc") else { return };
     let run = trial.workshop.0.path().join("run");
-    let output = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
-        .args(["record", "--heap", "--out", path(&run), "--", path(&program)])
-        .env("LD_PRELOAD", jemalloc)
-        .output()
-        .unwrap();
+    let output = trial.record_with(&[("LD_PRELOAD", &jemalloc)], &run, &program, &[]);
     assert_eq!(text(&output.stdout), "done\n", "{}", text(&output.stderr));
     let record = fs::read_to_string(run.join("run.json")).unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();

@@ -22,8 +22,18 @@ pub fn tlsheap<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Output {
 
 /// Runs `tlsheap` to its end in another working directory.
 pub fn tlsheap_in<A: AsRef<std::ffi::OsStr>>(directory: &Path, arguments: &[A]) -> Output {
+    tlsheap_with(directory, &[], arguments)
+}
+
+/// The same, with these variables.
+pub fn tlsheap_with<A: AsRef<std::ffi::OsStr>>(
+    directory: &Path,
+    variables: &[(&str, &str)],
+    arguments: &[A],
+) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
         .args(arguments)
+        .envs(variables.iter().copied())
         .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
