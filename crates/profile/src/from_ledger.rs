@@ -1,10 +1,10 @@
 //! A profile of what a recorder counted in its ledger.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use contract::{Domain, Source, labels};
+use foldhash::{HashMap, HashMapExt};
 use ledger::{Counts, Sampling, Site, Snapshot};
 
 use crate::domain_tables;
@@ -31,7 +31,11 @@ const NO_STACK: &str = "[no stack]";
 ///   own, which know that size.
 ///
 /// The heaviest stack in use comes first; equal ones are ordered by their frames.
+///
+/// Addresses are those of the first process that was named with the same files of code: the kernel
+/// puts them somewhere else in each one.
 pub fn from_ledger(snapshot: &Snapshot, symbols: &mut Symbols) -> Profile {
+    let snapshot = &*symbols.laid_out_like_others(snapshot);
     Builder::new(snapshot, symbols, Profile::of_heap()).build(snapshot)
 }
 
@@ -43,6 +47,7 @@ pub fn from_recording(
     symbols: &mut Symbols,
     openssls: &[(Source, String)],
 ) -> Profile {
+    let snapshot = &*symbols.laid_out_like_others(snapshot);
     Builder { openssls, ..Builder::new(snapshot, symbols, Profile::of_heap()) }.build(snapshot)
 }
 
@@ -55,6 +60,7 @@ pub fn from_ledger_with(
     empty: Profile,
     values: impl Fn(usize) -> Vec<i64>,
 ) -> Profile {
+    let snapshot = &*symbols.laid_out_like_others(snapshot);
     let mut builder = Builder::new(snapshot, symbols, empty);
     for (index, site) in snapshot.sites.iter().enumerate() {
         builder.add_site(site, values(index));

@@ -43,6 +43,7 @@ pub mod openssl_wrappers;
 pub mod pprof;
 mod read_any;
 mod room;
+mod same_code;
 pub mod smaps;
 pub mod source_path;
 pub mod speedscope;

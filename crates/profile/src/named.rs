@@ -1,21 +1,22 @@
-//! Stacks of processes that have the same code at the same addresses, as forked ones have: named
-//! once for all of them.
+//! Stacks of processes that have the same code: named once for all of them.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64};
 
 use contract::Domain;
-use indexmap::{Equivalent, IndexMap, IndexSet};
-use ledger::{Module, Site};
+use foldhash::fast::RandomState;
+use indexmap::{Equivalent, IndexMap};
+use ledger::{Module, Site, Snapshot};
 
+use crate::same_code::laid_out_like;
 use crate::symbols::{Found, code};
-use crate::tables::Tables;
+use crate::tables::{IndexSet, Tables};
 use crate::{LocationId, Profile};
 
-/// So many kinds of processes are remembered. One that calls exec is a kind of its own, since its
-/// files come to other addresses.
+/// So many kinds of processes are remembered.
 const MOST: usize = 16;
 
 /// What is known of the kinds that were met last.
@@ -32,7 +33,7 @@ pub(crate) struct Named {
     pub profile: Profile,
     pub found: Found,
     stacks: IndexSet<Box<[LocationId]>>,
-    of_sites: IndexMap<Called, NamedStack>,
+    of_sites: IndexMap<Called, NamedStack, RandomState>,
     /// Of as many stacks as there were when they were last put in order, each one's place in it.
     places: Vec<usize>,
 }
@@ -82,6 +83,13 @@ impl Equivalent<Called> for CalledAt<'_> {
 }
 
 impl Alike {
+    /// The process with its code where that of a kind lies that is known.
+    pub fn laid_out_like_others<'a>(&self, snapshot: &'a Snapshot) -> Cow<'a, Snapshot> {
+        let kinds = self.0.iter().rev();
+        let known = kinds.filter_map(|named| laid_out_like(snapshot, &named.code)).next();
+        known.unwrap_or(Cow::Borrowed(snapshot))
+    }
+
     /// What is known of processes with these modules. To be given back.
     pub fn take(&mut self, modules: &[Module]) -> Named {
         let known = self.0.iter().position(|named| named.code.iter().eq(code(modules)));

@@ -6,9 +6,12 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use indexmap::IndexSet;
+use foldhash::fast::RandomState;
 
 use crate::{Function, FunctionId, Location, LocationId, Mapping, MappingId};
+
+/// A set whose members have numbers.
+pub(crate) type IndexSet<T> = indexmap::IndexSet<T, RandomState>;
 
 /// Tables that others may share.
 #[derive(Clone, Debug, Default)]

@@ -1,9 +1,9 @@
 //! Categories of many samples: forked processes have thousands of stacks in common.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use contract::Domain;
+use foldhash::{HashMap, HashMapExt};
 use profile::{LocationId, Profile, Sample};
 
 use super::{Category, LABEL, of_frames, of_sample_by};

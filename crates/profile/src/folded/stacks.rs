@@ -3,10 +3,10 @@
 
 use std::hash::Hash;
 
-use indexmap::IndexSet;
 use ledger::Uncertainty;
 
 use super::names::{UNKNOWN, function_name, site_name};
+use crate::tables::IndexSet;
 use crate::{LocationId, Profile, Sample};
 
 /// What the samples of one stack hold together.
@@ -257,7 +257,7 @@ type TextId = u32;
 
 impl<const N: usize> Texts<N> {
     fn of_profiles(profiles: [&Profile; N]) -> Texts<N> {
-        let (mut names, mut all) = (IndexSet::new(), IndexSet::new());
+        let (mut names, mut all) = (IndexSet::default(), IndexSet::default());
         let of_locations = profiles.map(|profile| {
             let ids = (0..profile.locations().len() as u32).map(LocationId);
             let texts = ids.map(|id| {

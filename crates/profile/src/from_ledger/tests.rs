@@ -190,11 +190,17 @@ fn processes_with_the_same_files_share_what_was_named() {
     let mut of = |snapshot: &Snapshot| from_ledger(snapshot, &mut symbols);
     let first = of(&process(1, 1_000, vec![one.clone()]));
     let second = of(&process(2, 1_000, vec![other.clone(), one.clone()]));
-    let moved = of(&process(3, 2_000, vec![one.clone()]));
+    // The kernel has put its file somewhere else.
+    let moved = site(Some("ssl/a.c"), 7, &[2_001, 2_002], 5);
+    let moved = of(&process(3, 2_000, vec![moved]));
     assert!(first.kin().is_some());
     assert_eq!(first.kin(), second.kin());
-    assert_ne!(first.kin(), moved.kin());
+    assert_eq!(first.kin(), moved.kin());
     assert_eq!(first.samples()[0].stack, second.samples()[1].stack);
+    assert_eq!(first.samples(), moved.samples());
+    let shorter = ledger::Module { end: 1_050, ..module(1_000) };
+    let other_code = Snapshot { modules: vec![shorter], ..process(4, 1_000, vec![one.clone()]) };
+    assert_ne!(first.kin(), of(&other_code).kin());
     // As if each had been alone.
     for (profile, sites) in [(&first, vec![one.clone()]), (&second, vec![one, other])] {
         let alone = from_ledger(&process(9, 1_000, sites), &mut Symbols::new());

@@ -1,9 +1,9 @@
 //! Writing a profile.
 
-use std::collections::HashMap;
 use std::io::Write;
 
 use flate2::{Compression, GzBuilder};
+use foldhash::HashMap;
 use prost::Message;
 
 use super::proto;
@@ -41,7 +41,7 @@ impl<'a> Tables<'a> {
         Tables {
             profile,
             strings: vec![""],
-            string_indices: HashMap::from([("", 0)]),
+            string_indices: HashMap::from_iter([("", 0)]),
             mappings: Vec::new(),
             mapping_ids: vec![0; profile.mappings().len()],
             functions: Vec::new(),

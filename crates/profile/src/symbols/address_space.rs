@@ -1,7 +1,6 @@
 //! The addresses of one process: which module each lies in, and what it is called there.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use ledger::Module;
 
 use super::frame::SymbolFrame;

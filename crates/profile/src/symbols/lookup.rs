@@ -1,8 +1,11 @@
 //! Every file that was asked for so far, read once, and every answer given.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+
+use ledger::Snapshot;
 
 use super::debug_file::DebugFolders;
 use super::elf::{Elf, ElfError};
@@ -36,7 +39,7 @@ pub struct Symbolisation {
     /// Distinct addresses in a module that got none.
     pub unresolved: u64,
     /// Lookups of addresses that lie in no module and no perf map. Processes that have the same
-    /// files at the same places may ask once for all of them.
+    /// code may ask once for all of them.
     pub outside: u64,
     /// The modules that could not be used, with the reason, by path.
     pub unusable_modules: BTreeMap<String, String>,
@@ -65,6 +68,15 @@ impl Symbols {
     /// Whether the process has compiled code that has names.
     pub(crate) fn has_perf_map(&self, pid: u32) -> bool {
         self.perf_maps.contains_key(&pid)
+    }
+
+    /// The process with its code where that of another lies that has the same, if one was named: so
+    /// that both have the same stacks. Code that a process has compiled is its own, and it stays.
+    pub(crate) fn laid_out_like_others<'a>(&self, snapshot: &'a Snapshot) -> Cow<'a, Snapshot> {
+        if self.has_perf_map(snapshot.pid) {
+            return Cow::Borrowed(snapshot);
+        }
+        self.alike.laid_out_like_others(snapshot)
     }
 
     /// What could be named up to now, and what could not.
