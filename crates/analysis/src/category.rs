@@ -28,7 +28,7 @@ pub use table::{Category, all, by_name, groups};
 /// The label under which samples carry the name of their category.
 pub const LABEL: &str = contract::labels::CATEGORY;
 
-/// The label under which samples carry who owns the bytes: `openssl`, `heap` or `rust`.
+/// The label under which samples carry who owns the bytes: `openssl`, `heap`, `mapping` or `rust`.
 pub const DOMAIN_LABEL: &str = contract::labels::DOMAIN;
 
 /// The domain of memory that OpenSSL asked for.
@@ -37,12 +37,15 @@ pub const OPENSSL_DOMAIN: &str = Domain::Openssl.word();
 /// The domain of memory that everybody else asked the malloc family for.
 pub const HEAP_DOMAIN: &str = Domain::Heap.word();
 
+/// The domain of memory that was mapped from the kernel.
+pub const MAPPING_DOMAIN: &str = Domain::Mapping.word();
+
 /// The domain of memory that the Rust side asked for.
 pub const RUST_DOMAIN: &str = Domain::Rust.word();
 
 /// Whether memory of this top-level group is OpenSSL's.
 pub fn is_openssls(group: &str) -> bool {
-    ![HEAP_DOMAIN, RUST_DOMAIN].contains(&group)
+    ![HEAP_DOMAIN, MAPPING_DOMAIN, RUST_DOMAIN].contains(&group)
 }
 
 /// The category of memory that OpenSSL allocated on the stack `frames`, innermost frame first.

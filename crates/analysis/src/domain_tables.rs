@@ -18,12 +18,16 @@ pub(crate) fn of(domain: Domain) -> &'static DomainTables {
         Domain::Openssl => &openssl::TABLES,
         Domain::Rust => &RUST,
         Domain::Heap => &HEAP,
+        Domain::Mapping => &MAPPING,
         _ => &tables::UNKNOWN,
     }
 }
 
 /// What a program asks malloc for is one category: whose it is, its functions say.
 static HEAP: DomainTables = DomainTables { category: Some("heap"), ..tables::UNKNOWN };
+
+/// So is what it maps from the kernel itself.
+static MAPPING: DomainTables = DomainTables { category: Some("mapping"), ..tables::UNKNOWN };
 
 /// Rust's memory is one category.
 static RUST: DomainTables = DomainTables { category: Some("rust"), ..tables::UNKNOWN };

@@ -1,6 +1,6 @@
 //! Whose memory is looked at.
 
-use analysis::category::{HEAP_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{HEAP_DOMAIN, MAPPING_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
 use analysis::domain;
 use profile::Profile;
 
@@ -12,6 +12,8 @@ pub enum Part {
     Openssl,
     /// What everybody else asked the malloc family for: exact.
     Heap,
+    /// What everybody mapped from the kernel, but for the allocator: exact.
+    Mapping,
     /// What Rust asked for: sampled by jemalloc, and scaled up.
     Rust,
     /// Everything.
@@ -24,6 +26,7 @@ impl Part {
         match self {
             Part::Openssl => Some(OPENSSL_DOMAIN),
             Part::Heap => Some(HEAP_DOMAIN),
+            Part::Mapping => Some(MAPPING_DOMAIN),
             Part::Rust => Some(RUST_DOMAIN),
             Part::Whole => None,
         }

@@ -68,6 +68,9 @@ pub enum Domain {
     /// What everybody else in the process asked malloc for, where `record --heap` has counted it:
     /// exact
     Heap,
+    /// What the program and its libraries mapped from the kernel themselves, counted in the same
+    /// way: exact
+    Mapping,
     /// What Rust asked for: sampled by jemalloc, and scaled up
     Rust,
     /// Everything
@@ -79,6 +82,7 @@ impl From<Domain> for Part {
         match domain {
             Domain::Openssl => Part::Openssl,
             Domain::Heap => Part::Heap,
+            Domain::Mapping => Part::Mapping,
             Domain::Rust => Part::Rust,
             Domain::All => Part::Whole,
         }

@@ -114,7 +114,11 @@ fn recorded(record: &Value) -> Asked {
 
 /// Every way of adding up gives the same, to the byte.
 fn sums_agree(run: &Path, record: &Value) {
-    for (domain, pointer) in [("heap", "/heap/counts/alloc"), ("openssl", "/openssl/alloc")] {
+    for (domain, pointer) in [
+        ("heap", "/heap/counts/alloc"),
+        ("mapping", "/heap/mappings/alloc"),
+        ("openssl", "/openssl/alloc"),
+    ] {
         let expected = sum(record, pointer);
         if expected == [0, 0] {
             continue;
@@ -187,6 +191,28 @@ fn programs_in_other_languages_are_counted_to_the_byte() {
 }
 
 #[test]
+fn what_is_mapped_is_what_the_kernel_says_and_a_mapping_is_one_until_its_last_byte_goes() {
+    let trial = Trial::new();
+    let program = trial.workshop.build("mappings", &["../heap/mappings.c"], &["-pthread"]);
+    let plain = Command::new(&program).output().unwrap();
+    assert!(plain.status.success(), "{}", plain.status);
+    let said = text(&plain.stdout);
+    let counted: Vec<u64> = said.split_whitespace().map(|it| it.parse().unwrap()).collect();
+    let (run, record) = trial.record(&program, &[]);
+    assert_eq!(sum(&record, "/heap/mappings/inuse"), [counted[0], counted[1]], "{record:#}");
+    let recorder = &record["processes"][0]["recorder"];
+    for what in ["untracked_blocks", "nested_calls", "stale_blocks", "unsettled_events"] {
+        assert_eq!(number(recorder, &format!("/{what}")), 0, "{recorder:#}");
+    }
+    assert_eq!(record["problems"], serde_json::json!([]));
+    sums_agree(&run, &record);
+    // Without the option nobody looks.
+    let _ = fs::remove_dir_all(&run);
+    let alone = trial.workshop.record(&program, &[]);
+    assert_eq!(text(&alone.output.stdout), said, "the recorder maps nothing in such a program");
+}
+
+#[test]
 fn what_a_programs_own_functions_ask_for_is_openssls_and_counted_once() {
     let workshop = Workshop::new();
     let program = workshop.with_library(&[]);
@@ -255,7 +281,7 @@ fn a_connection_of_asyncios_costs_a_quarter_of_a_megabyte_and_it_is_said_whose()
     let grown = record["memory"]["growth"]["bytes_each"].as_f64().unwrap();
     assert!((0.5..1.2).contains(&(grown / whole)), "{whole}, and {grown}");
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("Of all that it asks malloc for, one connection costs "), "{said}");
+    assert!(words.contains("Of all that is asked for, one connection costs "), "{said}");
     assert!(words.contains(": 262,145 in 1.0 block"), "{said}");
     // Whoever asks for nothing else gets OpenSSL's part, as ever.
     let openssl = printed(&["top", path(&run), "-n1"]);

@@ -2,7 +2,7 @@
 
 /// A kind of code that asks for memory of its own.
 ///
-/// Only [`Openssl`](Domain::Openssl) and [`Rust`](Domain::Rust) are recorded today.
+/// [`Python`](Domain::Python) is not recorded today.
 ///
 /// ```
 /// use contract::Domain;

@@ -55,6 +55,11 @@ impl Cell {
         Ok(())
     }
 
+    /// After a free of a part of a block, in a cell of the calling thread: the block is still there.
+    pub fn take_back_freed_block(self) {
+        bump(&self.record().free_blocks, u64::MAX);
+    }
+
     /// Adds a change to the counts.
     pub(crate) fn add(self, change: Change) {
         match change {

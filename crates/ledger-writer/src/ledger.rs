@@ -362,6 +362,16 @@ impl Ledger {
         }
     }
 
+    /// After [`Ledger::spill_free`] of a part of a block: the block is still there.
+    pub fn take_back_spilled_block(&self, site: SiteId) {
+        match self.site(site) {
+            Some(record) => {
+                record.spilled_free_blocks.fetch_sub(1, Ordering::Relaxed);
+            }
+            None => self.add(Statistic::SpilledDroppedBlocks, u64::MAX),
+        }
+    }
+
     /// Makes sure that a region is populated up to `end`.
     fn populate_up_to(&self, populated: &AtomicU64, end: u64) -> bool {
         let have = populated.load(Ordering::Acquire);

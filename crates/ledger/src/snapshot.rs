@@ -160,22 +160,23 @@ impl Counts {
 
 impl Site {
     /// Whether nothing is known of it: it was just being made, or is another's
-    /// ([`Snapshot::take_domain`]).
+    /// ([`Snapshot::take_all_but`]).
     pub fn is_empty(&self) -> bool {
         self.stack.is_empty() && self.file.is_none() && self.counts == Counts::default()
     }
 }
 
 impl Snapshot {
-    /// Takes out what one domain asked for, as a snapshot of the same process. In both, every site
+    /// Takes out what all but one domain asked for, as a snapshot of the same process. In both, every site
     /// keeps its place; where it is the other's, there is an empty one. What the recorder says of
     /// itself, and what was dropped, stays here: whose that was is not known.
     #[must_use]
-    pub fn take_domain(&mut self, domain: Domain) -> Snapshot {
+    pub fn take_all_but(&mut self, domain: Domain) -> Snapshot {
+        let is_others = |site: &Site| site.source.domain != domain;
         let take = |site: &mut Site| {
-            if site.source.domain == domain { std::mem::take(site) } else { Site::default() }
+            if is_others(site) { std::mem::take(site) } else { Site::default() }
         };
-        let is_there = self.sites.iter().any(|site| site.source.domain == domain);
+        let is_there = self.sites.iter().any(is_others);
         Snapshot {
             pid: self.pid,
             started_nanos: self.started_nanos,
@@ -185,6 +186,15 @@ impl Snapshot {
             sites: self.sites.iter_mut().filter(|_| is_there).map(take).collect(),
             statistics: Statistics::default(),
         }
+    }
+
+    /// The sites of one domain, added up.
+    pub fn totals_of(&self, domain: Domain) -> Counts {
+        let mut totals = Counts::default();
+        for site in self.sites.iter().filter(|site| site.source.domain == domain) {
+            totals.add(&site.counts);
+        }
+        totals
     }
 
     /// All sites and the dropped allocations, added up.
@@ -213,7 +223,7 @@ mod tests {
             vec![site(Domain::Openssl, 1), site(Domain::Heap, 20), site(Domain::Openssl, 3)];
         let mut snapshot = Snapshot { pid: 7, sites, ..Snapshot::default() };
         snapshot.statistics.dropped.inuse_bytes = 5;
-        let heap = snapshot.take_domain(Domain::Heap);
+        let heap = snapshot.take_all_but(Domain::Openssl);
         assert_eq!((heap.pid, heap.totals().inuse_bytes), (7, 20));
         assert_eq!(snapshot.totals().inuse_bytes, 9, "what was dropped stays");
         let empty = |snapshot: &Snapshot| -> Vec<bool> {
@@ -221,6 +231,6 @@ mod tests {
         };
         assert_eq!(empty(&snapshot), [false, true, false]);
         assert_eq!(empty(&heap), [true, false, true]);
-        assert_eq!(snapshot.take_domain(Domain::Heap).sites, [], "there is nothing of it");
+        assert_eq!(snapshot.take_all_but(Domain::Openssl).sites, [], "there is nothing of it");
     }
 }

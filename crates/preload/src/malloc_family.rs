@@ -9,67 +9,19 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use recorder::{FunctionPointer, Heap, MallocFamily, address_of, function_at};
+use recorder::{FunctionPointer, Heap, MallocFamily, MappingFamily, address_of, function_at};
 
-use crate::dlsym;
+use crate::jumping::{Slot, jumping_stand_ins};
 use crate::malloc_family::pool::POOL;
+use crate::{dlsym, mapping_family};
 
 mod own;
 mod pool;
 
-/// Where a stand-in goes on.
-type Slot = AtomicPtr<()>;
-
-/// For each function: the stand-in, its slot, and what is in the slot at first.
-macro_rules! stand_ins {
-    ($($name:ident $slot:ident ($($argument:ident: $type:ty),*) -> $result:ty, or $without:expr;)*) => {
-        $(
-            static $slot: Slot = Slot::new(first::$name as *mut ());
-
-            #[cfg(not(test))]
-            #[unsafe(no_mangle)]
-            #[unsafe(naked)]
-            unsafe extern "C" fn $name() {
-                #[cfg(target_arch = "x86_64")]
-                core::arch::naked_asm!("jmp qword ptr [rip + {slot}]", slot = sym $slot);
-                #[cfg(target_arch = "aarch64")]
-                core::arch::naked_asm!(
-                    "adrp x16, {slot}",
-                    "ldr x16, [x16, :lo12:{slot}]",
-                    "br x16",
-                    slot = sym $slot,
-                );
-            }
-        )*
-
-        /// What is called first in place of each function.
-        mod first {
-            use super::*;
-
-            $(
-                /// # Safety
-                ///
-                /// As the function of this name.
-                pub(super) unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-                    match real() {
-                        // SAFETY: the caller's call, passed on.
-                        Some(real) => unsafe { (real.$name)($($argument),*) },
-                        None => $without,
-                    }
-                }
-            )*
-        }
-
-        /// Has the stand-ins go on in these functions.
-        fn go_on_in(family: &MallocFamily) {
-            $($slot.store(address_of(family.$name), Ordering::Release);)*
-        }
-    };
-}
-
-stand_ins! {
+jumping_stand_ins! {
+    of MallocFamily;
     malloc MALLOC (size: usize) -> *mut c_void, or POOL.take(size);
     calloc CALLOC (number: usize, size: usize) -> *mut c_void, or POOL.take_all(number, size);
     realloc REALLOC (block: *mut c_void, size: usize) -> *mut c_void, or {
@@ -85,30 +37,40 @@ stand_ins! {
     pvalloc PVALLOC (_size: usize) -> *mut c_void, or null_mut();
 }
 
-/// The real functions, once they are known.
+/// The real functions, once they are known: those of mappings as well, which an allocator asks for
+/// at its first block, when nothing may be looked up any more.
 struct Found {
     /// Somebody is looking for them.
     begun: AtomicBool,
     known: AtomicBool,
-    family: std::cell::UnsafeCell<MaybeUninit<MallocFamily>>,
+    families: std::cell::UnsafeCell<MaybeUninit<(MallocFamily, MappingFamily)>>,
     /// Others than this library come first in everybody's search for malloc.
     elsewhere: AtomicBool,
 }
 
-// SAFETY: `family` is written once, by who has set `begun`, before `known` is set, and only read
+// SAFETY: `families` is written once, by who has set `begun`, before `known` is set, and only read
 // after that.
 unsafe impl Sync for Found {}
 
 static FOUND: Found = Found {
     begun: AtomicBool::new(false),
     known: AtomicBool::new(false),
-    family: std::cell::UnsafeCell::new(MaybeUninit::uninit()),
+    families: std::cell::UnsafeCell::new(MaybeUninit::uninit()),
     elsewhere: AtomicBool::new(false),
 };
 
 /// The functions that would serve the process without this library. `None` while they are being
 /// looked for.
 pub(crate) fn real() -> Option<&'static MallocFamily> {
+    Some(&real_families()?.0)
+}
+
+/// The functions for mappings that would serve the process without this library, in the same way.
+pub(crate) fn real_mappings() -> Option<&'static MappingFamily> {
+    Some(&real_families()?.1)
+}
+
+fn real_families() -> Option<&'static (MallocFamily, MappingFamily)> {
     if !FOUND.known.load(Ordering::Acquire) {
         if FOUND.begun.swap(true, Ordering::AcqRel) {
             return None;
@@ -116,7 +78,7 @@ pub(crate) fn real() -> Option<&'static MallocFamily> {
         find();
     }
     // SAFETY: `known` was seen: written, and never again.
-    Some(unsafe { (*FOUND.family.get()).assume_init_ref() })
+    Some(unsafe { (*FOUND.families.get()).assume_init_ref() })
 }
 
 /// Whether the process's calls of malloc come to this library. They do not where the program has
@@ -158,6 +120,7 @@ pub(crate) fn begin_counting() {
     // SAFETY: the process's own allocator; `go_on_in`, below, is what has `counted` called.
     unsafe { recorder::count_above(*real) };
     go_on_in(&recorder::counted());
+    mapping_family::begin_counting(address_of(real.malloc) as usize);
 }
 
 #[cold]
@@ -177,10 +140,12 @@ fn find() {
         }
     };
     let family = pool::respected(family);
+    let mappings = mapping_family::find();
     // SAFETY: nobody else writes, for `begun` was not set; nobody reads, for `known` is not.
-    unsafe { (*FOUND.family.get()).write(family) };
+    unsafe { (*FOUND.families.get()).write((family, mappings)) };
     FOUND.known.store(true, Ordering::Release);
     go_on_in(&family);
+    mapping_family::go_on_in(&mappings);
 }
 
 /// The function that a program would get without this library. One that there is not is never

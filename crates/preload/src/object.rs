@@ -1,6 +1,7 @@
 //! The objects that the dynamic loader has in memory.
 
 use std::ffi::{CStr, c_int, c_void};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,13 @@ struct Segment {
 }
 
 impl Object {
+    /// From its first byte to its last: other objects do not lie in between.
+    pub(crate) fn range(&self) -> Range<usize> {
+        let start = self.segments.iter().map(|segment| segment.start).min().unwrap_or_default();
+        let end = self.segments.iter().map(|segment| segment.end).max().unwrap_or_default();
+        start..end
+    }
+
     /// Whether the whole range lies in one readable segment.
     pub(crate) fn holds(&self, start: usize, bytes: usize) -> bool {
         self.has(start, bytes, libc::PF_R)

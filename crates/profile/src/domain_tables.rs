@@ -22,7 +22,7 @@ pub(crate) fn of(domain: Domain) -> &'static DomainTables {
     match domain {
         Domain::Openssl => &OPENSSL,
         Domain::Rust => &RUST,
-        Domain::Heap => &HEAP,
+        Domain::Heap | Domain::Mapping => &HEAP,
         _ => &UNKNOWN,
     }
 }
@@ -32,7 +32,7 @@ static OPENSSL: DomainTables = DomainTables {
     source_path: source_path::of_openssl,
 };
 
-/// Whatever a program calls malloc through.
+/// Whatever a program calls malloc, or mmap, through.
 static HEAP: DomainTables =
     DomainTables { is_wrapper: is_heap_wrapper, source_path: source_path::of_debug_information };
 

@@ -146,13 +146,7 @@ impl Recorder {
             self.untracked(bytes);
             return;
         };
-        let known = match seat.habits().recall(caller) {
-            Some(known) => known,
-            None => match self.find(seat.again(), caller) {
-                Some(found) => found,
-                None => return self.untracked(bytes),
-            },
-        };
+        let Some(known) = self.known(&mut seat, caller) else { return self.untracked(bytes) };
         let number = self.ledger.cells().number(known.cell);
         let Some(block) = Block::new(number, bytes) else { return self.untracked(bytes) };
         if insert(seat.again(), pointer, block) {
@@ -213,6 +207,14 @@ impl Recorder {
         match self.threads.desk(self, inside) {
             Some(seat) => count_free(seat, block),
             None => self.spill_free(block),
+        }
+    }
+
+    /// The site of a caller, and the thread's cell there. `None` when there is no cell left.
+    pub(crate) fn known(&self, seat: &mut Seat, caller: Caller) -> Option<Known> {
+        match seat.habits().recall(caller) {
+            Some(known) => Some(known),
+            None => self.find(seat.again(), caller),
         }
     }
 

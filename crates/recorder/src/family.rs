@@ -218,6 +218,6 @@ unsafe extern "C" fn pvalloc(size: usize) -> *mut c_void {
 
 /// The recorder; the first allocation of a process starts it.
 #[inline]
-fn at_work() -> Option<&'static Recorder> {
+pub(crate) fn at_work() -> Option<&'static Recorder> {
     current::current().or_else(start::start)
 }

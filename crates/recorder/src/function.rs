@@ -21,7 +21,7 @@ macro_rules! function_pointers {
     )*};
 }
 
-function_pointers! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) }
+function_pointers! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) }
 
 /// The function at an address; `None` for 0.
 ///

@@ -22,7 +22,8 @@
 //!   ├────► blocks (pointer → cell, size)
 //!   └────► below (the heap, or the program's own functions)
 //!
-//! The malloc family as everybody else calls it comes the same way (family), where the host has it.
+//! The malloc family as everybody else calls it comes the same way (family), where the host has it;
+//! so does what the program maps from the kernel (mappings), with a table of its own (pieces).
 //!
 //! sampling has hooks of its own: most blocks ─► below, the others to the same tables.
 //! ```
@@ -55,12 +56,15 @@ mod hooks;
 mod index;
 mod install;
 mod live_blocks;
+mod lock;
+mod mappings;
 mod memory;
 mod modules;
 mod moves;
 mod numbers;
 mod openssls;
 mod options;
+mod pieces;
 mod process;
 mod recorder;
 mod sampling;
@@ -85,6 +89,7 @@ pub use heap::{
 pub use install::{check_in_place, install, note_replaced};
 pub use ledger::Sampling;
 pub use live_blocks::{for_each_live_block, site_of_block};
+pub use mappings::{MappingFamily, count_mappings_above, counted_mappings};
 pub use modules::{note_new_modules, note_unloading};
 pub use numbers::MOST_OPENSSLS;
 pub use openssls::{OpensslNumber, add_openssl};

@@ -7,6 +7,7 @@ use ledger_writer::Ledger;
 
 use crate::blocks::{Block, Blocks};
 use crate::error::InstallError;
+use crate::mappings::Mappings;
 use crate::memory::Table;
 use crate::options::Options;
 use crate::segments::Segments;
@@ -25,6 +26,8 @@ pub(crate) struct Recorder {
     pub segments: Segments,
     pub threads: Threads,
     pub stacks: StackSource,
+    /// `None` where none are counted.
+    pub mappings: Option<Mappings>,
     /// How blocks are chosen to be counted; `None` when every one is.
     pub sampling: Option<Sampling>,
     /// Set in a forked child that gets no ledger of its own: this one belongs to its parent.
@@ -63,13 +66,15 @@ impl Recorder {
             segments: Segments::for_sites(sites).ok_or(InstallError::Exhausted("memory"))?,
             threads,
             stacks: options.stacks,
+            mappings: Mappings::new(),
             sampling,
             detached: AtomicBool::new(false),
             inherited,
             ledger,
         });
         let tables = [recorder.blocks.first_level()].into_iter().chain(recorder.sites.tables());
-        for table in tables.chain(recorder.segments.tables()).chain(deep::tables()) {
+        let tables = tables.chain(recorder.segments.tables()).chain(deep::tables());
+        for table in tables.chain(recorder.mappings.as_ref().and_then(Mappings::table)) {
             recorder.ledger.add_table(table.start, table.bytes);
         }
         Ok(recorder)

@@ -7,10 +7,12 @@ use analysis::group::{By, group};
 use analysis::top::{Top, TopRow};
 use capture::records::heap::{HeapRecord, HolderRecord};
 use capture::records::recording::StepsRecord;
+use contract::Domain;
 use ledger::Snapshot;
 use profile::{Profile, Symbols};
 
-use crate::looks::{Cost, Gathered};
+use crate::heap_looks::HeapLooks;
+use crate::looks::Cost;
 use crate::moments::Moments;
 use crate::processes::Processes;
 use crate::watch::Ledgers;
@@ -32,7 +34,7 @@ impl Heap {
     /// `None` where it was not recorded. `connections` are open at the capture, where that is known.
     pub(crate) fn of(
         moments: &Moments,
-        looks: &Gathered,
+        looks: &HeapLooks,
         connections: Option<NonZeroU64>,
         at_end: &Processes,
         symbols: &mut Symbols,
@@ -43,9 +45,15 @@ impl Heap {
             return None;
         }
         let earlier = moments.baseline.as_ref().map(|moment| &moment.heap);
-        let cost = looks.cost();
-        let open = cost.as_ref().filter(|cost| captured.is_some() && cost.each.is_told());
-        let without = open.map(|cost| without_connections::ledgers(&ledgers, cost, earlier));
+        let costs = [&looks.heap, &looks.mappings].map(|looks| looks.cost());
+        let [open, mapped] = costs
+            .each_ref()
+            .map(|cost| cost.as_ref().filter(|cost| captured.is_some() && cost.each.is_told()));
+        let without = open.map(|cost| {
+            let without = without_connections::ledgers(&ledgers, cost, earlier);
+            let mapped = mapped.map(|cost| without_connections::ledgers(&without, cost, earlier));
+            mapped.unwrap_or(without)
+        });
         let holders = match (open, &without) {
             (Some(cost), Some(without)) => holders(&ledgers, without, cost, symbols),
             _ => Vec::new(),
@@ -58,8 +66,10 @@ impl Heap {
         });
         let statistics = at_end.recorded().map(|(_, end, _)| end.statistics.earlier_blocks);
         let record = HeapRecord {
-            counts: profiles::totals(&ledgers),
+            counts: profiles::totals_of(&ledgers, Domain::Heap),
+            mappings: profiles::totals_of(&ledgers, Domain::Mapping),
             steps: open.map(|cost| StepsRecord::from(&cost.each)),
+            mapped_steps: mapped.map(|cost| StepsRecord::from(&cost.each)),
             grown_bytes_each: grown,
             holders,
             earlier_blocks: statistics.sum(),

@@ -26,6 +26,7 @@ pub mod found;
 mod gathering;
 pub mod goals;
 mod heap;
+mod heap_looks;
 mod keeper;
 pub mod kernel;
 mod ledger_folder;

@@ -44,10 +44,14 @@ impl Line {
 
 /// The line of a site of which nothing is known yet.
 const UNKNOWN: u32 = u32::MAX;
+/// The line of a site that is another domain's.
+const OTHERS: u32 = u32::MAX - 1;
 
 /// The looks at every process.
 #[derive(Clone, Debug, Default)]
 pub struct Gathered {
+    /// Whose sites are looked at; `None` for all.
+    domain: Option<Domain>,
     lines: HashMap<Line, u32>,
     processes: BTreeMap<PathBuf, OfProcess>,
     /// All processes that run as if they were one.
@@ -86,6 +90,11 @@ pub struct Cost<'a> {
 }
 
 impl Gathered {
+    /// Nothing yet, and of one domain alone.
+    pub fn of(domain: Domain) -> Gathered {
+        Gathered { domain: Some(domain), ..Gathered::default() }
+    }
+
     /// Takes note of what is seen of the processes that run.
     pub fn add(&mut self, sight: &Sight) {
         self.add_part(sight, &sight.ledgers);
@@ -148,6 +157,10 @@ impl Gathered {
         of_sites.resize(snapshot.sites.len(), UNKNOWN);
         let unknown = of_sites.iter_mut().zip(&snapshot.sites);
         for (line, site) in unknown.filter(|(line, site)| **line == UNKNOWN && !site.is_empty()) {
+            if self.domain.is_some_and(|domain| domain != site.source.domain) {
+                *line = OTHERS;
+                continue;
+            }
             let next = self.lines.len() as u32;
             *line = *self.lines.entry(Line::of(site)).or_insert(next);
         }
@@ -286,7 +299,7 @@ fn look(snapshot: &Snapshot, of_sites: &[u32], ssl: SslObjects) -> Look {
     let mut held: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
     for (site, line) in snapshot.sites.iter().zip(of_sites) {
         let counts = &site.counts;
-        if counts.inuse_blocks > 0 {
+        if counts.inuse_blocks > 0 && *line != OTHERS {
             let sum = held.entry(*line).or_default();
             sum.0 = sum.0.saturating_add_unsigned(counts.inuse_blocks);
             sum.1 = sum.1.saturating_add_unsigned(counts.inuse_bytes);

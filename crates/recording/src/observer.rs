@@ -11,6 +11,7 @@ use profile::Symbols;
 use crate::control::{Control, Seen};
 use crate::descendants::{Descendants, Lost};
 use crate::goals::{Reached, Since, UNRECOGNISABLE, Waiting};
+use crate::heap_looks::HeapLooks;
 use crate::looks::Gathered;
 use crate::memory::Memory;
 use crate::moments::{Moment, Moments};
@@ -36,7 +37,7 @@ pub struct Observer<'a> {
     series: Option<Series<'a>>,
     moments: Moments,
     looks: Gathered,
-    heap_looks: Gathered,
+    heap_looks: HeapLooks,
     /// Looks are gathered: until the capture, or where the load goes on behind it, until the
     /// connections are closed.
     gathers: bool,
@@ -65,7 +66,7 @@ pub struct Observed {
     /// What every look up to the capture has seen, for what a connection costs.
     pub looks: Gathered,
     /// The same of what is not OpenSSL's.
-    pub heap_looks: Gathered,
+    pub heap_looks: HeapLooks,
     pub over_time: OverTime,
     /// What memory the processes had beside OpenSSL's.
     pub memory: Memory,
@@ -103,7 +104,7 @@ impl<'a> Observer<'a> {
                 .transpose()?,
             moments: Moments::default(),
             looks: Gathered::default(),
-            heap_looks: Gathered::default(),
+            heap_looks: HeapLooks::start(),
             gathers: options.sample.is_none(),
             control: options.control.clone(),
             rest: Since::new((0, 0), now),
@@ -183,7 +184,7 @@ impl<'a> Observer<'a> {
     fn gather(&mut self, sight: &Sight) {
         if self.gathers {
             self.looks.add(sight);
-            self.heap_looks.add_part(sight, &sight.heap);
+            self.heap_looks.add(sight);
         }
     }
 

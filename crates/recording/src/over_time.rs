@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::watch::{Ledgers, Sight};
-use analysis::category::HEAP_DOMAIN;
 use analysis::over_time::{Groups, Series};
 use analysis::timeline::Timeline;
 use capture::timeline::{Column, EVERY, Table, add_ledger_from, in_thousandths};
+use contract::Domain;
 use ledger::Snapshot;
 use profile::Symbols;
 
@@ -36,8 +36,8 @@ struct Line {
     processes: usize,
     connections: u64,
     rss: Option<u64>,
-    /// What is not OpenSSL's; `None` where that is not recorded.
-    heap: Option<u64>,
+    /// What is not OpenSSL's, of each of [`OTHERS`]; `None` where that is not recorded.
+    others: Option<[u64; OTHERS.len()]>,
     /// The capture that was made at this line; such a line is never left out.
     capture: String,
     changes: Vec<(PathBuf, Vec<Change>)>,
@@ -80,7 +80,7 @@ impl OverTime {
             processes: sight.running.len(),
             connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
             rss,
-            heap: heap_in_use(sight),
+            others: others_in_use(sight),
             capture: capture.to_owned(),
             changes,
         });
@@ -164,12 +164,16 @@ impl OverTime {
             phases: Vec::new(),
         };
         self.be_certain_of_nothing(&mut timeline);
-        if lines.iter().any(|line| line.heap.is_some()) {
-            timeline.series.push(Series {
-                group: HEAP_DOMAIN.to_owned(),
-                bytes: lines.iter().map(|line| line.heap.unwrap_or_default()).collect(),
-                margins: None,
-            });
+        for (at, domain) in OTHERS.into_iter().enumerate() {
+            let bytes = lines.iter().map(|line| line.others.map(|others| others[at]));
+            let bytes: Vec<Option<u64>> = bytes.collect();
+            if bytes.iter().flatten().any(|bytes| *bytes != 0) {
+                timeline.series.push(Series {
+                    group: domain.word().to_owned(),
+                    bytes: bytes.into_iter().map(Option::unwrap_or_default).collect(),
+                    margins: None,
+                });
+            }
         }
         let leading = vec![
             Column::seconds(&timeline),
@@ -205,10 +209,16 @@ impl OverTime {
     }
 }
 
-/// What everybody but OpenSSL has of the malloc family's memory.
-fn heap_in_use(sight: &Sight) -> Option<u64> {
-    let each = sight.heap.values().map(|heap| heap.totals().inuse_bytes);
-    each.reduce(u64::saturating_add)
+/// Who else than OpenSSL has a column.
+const OTHERS: [Domain; 2] = [Domain::Heap, Domain::Mapping];
+
+/// What each of them has, of all processes.
+fn others_in_use(sight: &Sight) -> Option<[u64; OTHERS.len()]> {
+    let of = |heap: &Arc<Snapshot>| OTHERS.map(|domain| heap.totals_of(domain).inuse_bytes);
+    let add = |one: [u64; OTHERS.len()], other: [u64; OTHERS.len()]| {
+        std::array::from_fn(|at| one[at].saturating_add(other[at]))
+    };
+    sight.heap.values().map(of).reduce(add)
 }
 
 /// What changed in one ledger.

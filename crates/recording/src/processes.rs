@@ -65,7 +65,7 @@ pub(crate) fn read(
     for path in files.ledgers.iter().filter(|path| !refused.contains_key(*path)) {
         match ledger_folder::ledger(path) {
             Ok((mut snapshot, owner)) => {
-                let heap = snapshot.take_domain(Domain::Heap);
+                let heap = snapshot.take_all_but(Domain::Openssl);
                 processes.all.push(Process {
                     coverage: coverage_beside(path, snapshot.pid, &mut processes.problems),
                     user: Some(owner),

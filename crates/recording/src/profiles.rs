@@ -6,7 +6,8 @@ use std::sync::Arc;
 use analysis::category::Judged;
 use analysis::process;
 use capture::records::counts::CountsRecord;
-use ledger::{Coverage, Snapshot};
+use contract::Domain;
+use ledger::{Counts, Coverage, Snapshot};
 use profile::{Merged, Profile, Symbols, from_recording};
 
 use crate::ledger_folder;
@@ -45,6 +46,13 @@ pub fn merged(ledgers: &Ledgers, symbols: &mut Symbols) -> Profile {
 /// The totals of ledgers.
 pub fn totals(ledgers: &Ledgers) -> CountsRecord {
     CountsRecord::of(ledgers.values().map(|snapshot| &**snapshot))
+}
+
+/// The totals of one domain in ledgers that are exact.
+pub fn totals_of(ledgers: &Ledgers, domain: Domain) -> CountsRecord {
+    let mut totals = Counts::default();
+    ledgers.values().for_each(|snapshot| totals.add(&snapshot.totals_of(domain)));
+    totals.into()
 }
 
 /// The processes in order of their beginnings.

@@ -29,11 +29,11 @@ pub struct SslObjects {
 /// What is seen at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Sight {
-    /// Every ledger, without what is in `heap`. What a process held went with it: those of processes that have ended hold
-    /// nothing any more, but keep what was allocated, and the peak.
+    /// Every ledger, without what is in `heap`. What a process held went with it: those of
+    /// processes that have ended hold nothing any more, but keep what was allocated, and the peak.
     pub ledgers: Ledgers,
-    /// What everybody else asked the malloc family for in the same processes, where the whole
-    /// process is recorded: no ledgers where it is not.
+    /// What everybody else asked the malloc family and the kernel for in the same processes, where
+    /// the whole process is recorded: no ledgers where it is not.
     pub heap: Ledgers,
     /// Ids of the processes that are running.
     pub running: Vec<u32>,
@@ -121,7 +121,7 @@ impl Watch {
             let Ok((last, _)) = ledger_folder::ledger(&path) else { return };
             snapshot = last;
         }
-        let mut heap = snapshot.take_domain(Domain::Heap);
+        let mut heap = snapshot.take_all_but(Domain::Openssl);
         let unchanged = before.filter(|watched| watched.snapshot.totals() == snapshot.totals());
         let mut ssl = match unchanged {
             Some(watched) => watched.ssl,

@@ -1,6 +1,6 @@
 //! How exact a picture's figures are, in words for its subtitle.
 
-use analysis::category::{HEAP_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{HEAP_DOMAIN, MAPPING_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
 use analysis::domain;
 use profile::Profile;
 
@@ -12,9 +12,13 @@ pub enum Exactness {
     /// All of it is OpenSSL's.
     Exact,
     /// All of it is other code's, or that is in it too.
-    ExactHeap {
+    ExactOthers {
         /// Whether OpenSSL's is in it.
         with_openssl: bool,
+        /// What other code asked malloc for is in it.
+        with_heap: bool,
+        /// What was mapped from the kernel is in it.
+        with_mappings: bool,
     },
     /// All of it is Rust's.
     Sampled,
@@ -39,8 +43,10 @@ pub fn exactness(profile: &Profile, column: usize) -> Exactness {
         return Exactness::Estimated { estimate, with_rust };
     }
     let with_openssl = present.contains(OPENSSL_DOMAIN);
-    if present.contains(HEAP_DOMAIN) && !with_rust {
-        return Exactness::ExactHeap { with_openssl };
+    let [with_heap, with_mappings] =
+        [HEAP_DOMAIN, MAPPING_DOMAIN].map(|domain| present.contains(domain));
+    if (with_heap || with_mappings) && !with_rust {
+        return Exactness::ExactOthers { with_openssl, with_heap, with_mappings };
     }
     match (with_openssl, with_rust) {
         (true, true) => Exactness::Both,
@@ -55,9 +61,15 @@ impl Exactness {
     pub fn phrase(self) -> String {
         match self {
             Exactness::Exact => "OpenSSL's part, exact".to_owned(),
-            Exactness::ExactHeap { with_openssl: true } => "all of malloc's, exact".to_owned(),
-            Exactness::ExactHeap { with_openssl: false } => {
-                "malloc's part without OpenSSL's, exact".to_owned()
+            Exactness::ExactOthers { with_openssl, with_heap, with_mappings } => {
+                let which = match (with_openssl, with_heap, with_mappings) {
+                    (true, _, false) => "all of malloc's",
+                    (true, _, true) => "all of malloc's and all mappings",
+                    (false, true, true) => "malloc's part without OpenSSL's, and all mappings",
+                    (false, _, false) => "malloc's part without OpenSSL's",
+                    (false, false, true) => "mappings",
+                };
+                format!("{which}, exact")
             }
             Exactness::Sampled => "Rust's part, sampled".to_owned(),
             Exactness::Both => "OpenSSL's part exact, Rust's sampled".to_owned(),

@@ -1,6 +1,8 @@
-//! What is not OpenSSL's of all that recorded processes asked malloc for, in sentences.
+//! What is not OpenSSL's of all that recorded processes asked malloc and the kernel for, in
+//! sentences.
 
 use analysis::notation::{exact, human, one_decimal, rounded};
+use capture::records::counts::CountsRecord;
 use capture::records::heap::{HeapRecord, HolderRecord};
 use capture::records::recording::{Recording, StepsRecord};
 
@@ -13,10 +15,12 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
     let Some(heap) = &recording.heap else { return Vec::new() };
     let told = heap.steps.as_ref().zip(recording.told_steps());
     let each = match (told, recording.told_steps()) {
-        (Some((steps, openssl)), _) => one_connection(steps, openssl),
+        (Some((steps, openssl)), _) => {
+            one_connection(steps, openssl, Mapped::of(heap.mapped_steps.as_ref()))
+        }
         (None, Some(_)) => not_in_steps(heap.grown_bytes_each),
         (None, None) if recording.captured_after_seconds.is_some() => {
-            "What one connection costs of malloc's memory beside OpenSSL's is not known: the \
+            "What one connection costs of other memory than OpenSSL's is not known: the \
              number of connections was too seldom seen to change."
                 .to_owned()
         }
@@ -26,22 +30,73 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
     [each, holders, altogether(heap, recording)].into_iter().filter(|it| !it.is_empty()).collect()
 }
 
-fn one_connection(heap: &StepsRecord, openssl: &StepsRecord) -> String {
+/// What one connection costs of mappings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mapped {
+    Nothing,
+    Bytes(f64),
+    /// They are made for several connections at once.
+    Between(f64, f64),
+}
+
+impl Mapped {
+    fn of(steps: Option<&StepsRecord>) -> Mapped {
+        let Some(steps) = steps else { return Mapped::Nothing };
+        let [low, high] = steps.bytes_interval.map(|bytes| bytes.max(0.0));
+        if high < 1.0 {
+            Mapped::Nothing
+        } else if steps.certain {
+            Mapped::Bytes(steps.bytes.max(0.0))
+        } else {
+            Mapped::Between(low, high)
+        }
+    }
+
+    fn bytes(self) -> f64 {
+        match self {
+            Mapped::Bytes(bytes) => bytes,
+            Mapped::Nothing | Mapped::Between(..) => 0.0,
+        }
+    }
+}
+
+impl std::fmt::Display for Mapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Mapped::Nothing => Ok(()),
+            Mapped::Bytes(bytes) => {
+                write!(f, "; {} it maps from the kernel itself", rounded(bytes))
+            }
+            Mapped::Between(low, high) if low < 1.0 => write!(
+                f,
+                "; beside that, up to {} in what is mapped for many connections at once",
+                rounded(high)
+            ),
+            Mapped::Between(low, high) => write!(
+                f,
+                "; beside that, between {} and {} are mapped from the kernel",
+                rounded(low),
+                rounded(high)
+            ),
+        }
+    }
+}
+
+fn one_connection(heap: &StepsRecord, openssl: &StepsRecord, mapped: Mapped) -> String {
     let (bytes, own) = (rounded(openssl.bytes), heap.bytes);
     let blocks = one_decimal(heap.blocks);
+    let all = rounded(openssl.bytes + own + mapped.bytes());
     if heap.certain && openssl.certain {
         return format!(
-            "Of all that it asks malloc for, one connection costs {} bytes: {bytes} are OpenSSL's, \
-             and {} in {blocks} blocks the program's and its libraries'.",
-            rounded(openssl.bytes + own),
+            "Of all that is asked for, one connection costs {all} bytes: {bytes} are OpenSSL's, \
+             and {} in {blocks} blocks the program's and its libraries'{mapped}.",
             rounded(own),
         );
     }
     let [low, high] = heap.bytes_interval;
     format!(
-        "Of all that it asks malloc for, one connection costs about {} bytes: {bytes} are \
-         OpenSSL's, and between {} and {}, most likely {}, the program's and its libraries'.",
-        rounded(openssl.bytes + own),
+        "Of all that is asked for, one connection costs about {all} bytes: {bytes} are OpenSSL's, \
+         and between {} and {}, most likely {}, the program's and its libraries'{mapped}.",
         rounded(low.max(0.0)),
         rounded(high),
         rounded(own),
@@ -50,7 +105,7 @@ fn one_connection(heap: &StepsRecord, openssl: &StepsRecord) -> String {
 
 /// The looks at it do not say: no block may be a connection's own, or it never stood still.
 fn not_in_steps(grown: Option<f64>) -> String {
-    let begin = "What one connection costs of malloc's memory beside OpenSSL's could not be told";
+    let begin = "What one connection costs of other memory than OpenSSL's could not be told";
     match grown {
         Some(bytes) if bytes >= 1.0 => format!(
             "{begin}; it grew by {} bytes for each since before the first: pools that grow in \
@@ -77,11 +132,21 @@ fn holder(holder: &HolderRecord) -> String {
 }
 
 fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
-    let counts = &heap.counts;
-    let (bytes, blocks, when) = if recording.is_at_peak() {
-        (counts.peak_bytes, counts.peak_blocks, "at the highest total")
-    } else {
-        (counts.inuse_bytes, counts.inuse_blocks, "at the capture")
+    let at_peak = recording.is_at_peak();
+    let when = if at_peak { "at the highest total" } else { "at the capture" };
+    let held = |counts: &CountsRecord| match at_peak {
+        true => (counts.peak_bytes, counts.peak_blocks),
+        false => (counts.inuse_bytes, counts.inuse_blocks),
+    };
+    let in_words = |(bytes, blocks): (u64, u64), name: &str, of: &str| {
+        let plural = if blocks == 1 { "" } else { "s" };
+        let blocks = exact(i64::try_from(blocks).unwrap_or(i64::MAX));
+        format!("{} in {blocks} {name}{plural}{of}", human(bytes as f64))
+    };
+    let mallocs = in_words(held(&heap.counts), "block", " of malloc's");
+    let mapped = match held(&heap.mappings) {
+        (0, _) => String::new(),
+        mappings => format!(", and {}", in_words(mappings, "mapping", "")),
     };
     let earlier = match heap.earlier_blocks {
         0 => String::new(),
@@ -90,11 +155,7 @@ fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
             exact(i64::try_from(blocks).unwrap_or(i64::MAX))
         ),
     };
-    format!(
-        "Beside OpenSSL's, {} in {} blocks of malloc's were in use {when}{earlier}.",
-        human(bytes as f64),
-        exact(i64::try_from(blocks).unwrap_or(i64::MAX)),
-    )
+    format!("Beside OpenSSL's, {mallocs}{mapped} were in use {when}{earlier}.")
 }
 
 #[cfg(test)]
@@ -126,15 +187,35 @@ mod tests {
     fn both_parts_add_up_and_what_is_uncertain_has_its_interval() {
         let openssl = steps(18_156.0, 46.0, true);
         assert_eq!(
-            one_connection(&steps(264_721.0, 4.0, true), &openssl),
-            "Of all that it asks malloc for, one connection costs 282,877 bytes: 18,156 are \
-             OpenSSL's, and 264,721 in 4.0 blocks the program's and its libraries'."
+            one_connection(&steps(264_721.0, 4.0, true), &openssl, Mapped::Nothing),
+            "Of all that is asked for, one connection costs 282,877 bytes: 18,156 are OpenSSL's, \
+             and 264,721 in 4.0 blocks the program's and its libraries'."
         );
         assert_eq!(
-            one_connection(&steps(1_024.0, 2.0, false), &openssl),
-            "Of all that it asks malloc for, one connection costs about 19,180 bytes: 18,156 are \
+            one_connection(&steps(1_024.0, 3.0, false), &openssl, Mapped::Bytes(8_192.0)),
+            "Of all that is asked for, one connection costs about 27,372 bytes: 18,156 are \
              OpenSSL's, and between 1,014 and 1,044, most likely 1,024, the program's and its \
-             libraries'."
+             libraries'; 8,192 it maps from the kernel itself."
+        );
+    }
+
+    #[test]
+    fn what_is_mapped_for_many_at_once_is_no_ones_own() {
+        let of = |bytes_interval, certain| {
+            Mapped::of(Some(&StepsRecord { bytes_interval, ..steps(8_192.0, 1.0, certain) }))
+        };
+        assert_eq!(Mapped::of(None), Mapped::Nothing);
+        assert_eq!(of([0.0, 0.5], false), Mapped::Nothing);
+        assert_eq!(of([8_192.0, 8_192.0], true), Mapped::Bytes(8_192.0));
+        let arenas = of([-3.0, 8_750.0], false);
+        assert_eq!(
+            arenas.to_string(),
+            "; beside that, up to 8,750 in what is mapped for many connections at once"
+        );
+        assert_eq!(arenas.bytes(), 0.0, "it is in no sum");
+        assert_eq!(
+            of([70_000.0, 80_000.0], false).to_string(),
+            "; beside that, between 70,000 and 80,000 are mapped from the kernel"
         );
     }
 
@@ -160,8 +241,7 @@ mod tests {
 
     #[test]
     fn what_does_not_come_in_whole_blocks_is_no_connections_own() {
-        let begin =
-            "What one connection costs of malloc's memory beside OpenSSL's could not be told";
+        let begin = "What one connection costs of other memory than OpenSSL's could not be told";
         assert_eq!(not_in_steps(None), format!("{begin}."));
         assert_eq!(not_in_steps(Some(-3.0)), format!("{begin}."));
         assert!(not_in_steps(Some(240.4)).starts_with(&format!("{begin}; it grew by 240 bytes")));

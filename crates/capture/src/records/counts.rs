@@ -47,7 +47,7 @@ pub struct SampleRecord {
 }
 
 /// The six figures of a ledger.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct CountsRecord {
     /// Requested bytes in use.
     pub inuse_bytes: u64,

@@ -1,17 +1,27 @@
-//! What everybody else than OpenSSL asked the malloc family for, in JSON.
+//! What everybody else than OpenSSL asked the malloc family and the kernel for, in JSON.
 
 use serde::{Deserialize, Serialize};
 
 use crate::records::counts::CountsRecord;
 use crate::records::recording::StepsRecord;
 
-/// The memory of the malloc family, less OpenSSL's, of all recorded processes.
+/// The memory of the malloc family, less OpenSSL's, and that of mappings, of all recorded processes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HeapRecord {
-    /// All processes added up, at the capture.
+    /// The malloc family's, all processes added up, at the capture.
     pub counts: CountsRecord,
-    /// What one connection costs by the steps between looks; `null` where that cannot be said.
+    /// What was mapped from the kernel without a file behind it and may be touched, but for what
+    /// the allocator maps, in the same way: requested bytes in whole pages, and mappings. Records
+    /// of before it was counted have none.
+    #[serde(default)]
+    pub mappings: CountsRecord,
+    /// What one connection costs of the malloc family's, by the steps between looks; `null` where
+    /// that cannot be said.
     pub steps: Option<StepsRecord>,
+    /// What one connection costs of mappings, in the same way. A mapping that serves many
+    /// connections leaves that open: the interval says how far.
+    #[serde(default)]
+    pub mapped_steps: Option<StepsRecord>,
     /// By how many bytes it grew for each connection since the moment before the first, where the
     /// steps do not say; `null` where they do, or there was no such moment.
     pub grown_bytes_each: Option<f64>,

@@ -169,6 +169,7 @@ fn words(group: &str) -> &str {
         "err" => "error queues",
         "program" => "the program's own",
         "heap" => "what else asks malloc",
+        "mapping" => "what else is mapped",
         "rust" => "Rust",
         other => other,
     }
