@@ -127,9 +127,12 @@ impl Pieces {
         self.put(at, joined)
     }
 
+    /// What it names has something of the range, so that whoever goes on behind that comes to an
+    /// end: an empty range has nothing, also within a piece.
     fn place_in(&self, range: &Range<usize>) -> Option<usize> {
         let at = self.place_of(range.start);
-        self.all().get(at).filter(|piece| piece.start < range.end).map(|_| at)
+        let is_in = |piece: &&Piece| !range.is_empty() && piece.start < range.end;
+        self.all().get(at).filter(is_in).map(|_| at)
     }
 
     /// Where the first piece is that ends behind this address.
@@ -205,6 +208,15 @@ mod tests {
         assert!(pieces.insert(mapping(10, 20, 1)));
         assert_eq!(taken(&mut pieces, 14..16), [(14, 16, false)]);
         assert_eq!(taken(&mut pieces, 0..100), [(10, 14, false), (16, 20, true)]);
+    }
+
+    #[test]
+    fn an_empty_range_within_a_piece_has_nothing_of_it() {
+        let mut pieces = Pieces::new().expect("memory");
+        assert!(pieces.insert(mapping(10, 20, 1)));
+        assert_eq!(pieces.first_in(&(15..15)), None);
+        assert_eq!(pieces.take_first(&(15..15)), None);
+        assert_eq!(pieces.first_in(&(15..16)), Some(mapping(10, 20, 1)));
     }
 
     #[test]
