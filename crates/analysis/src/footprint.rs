@@ -68,7 +68,7 @@ impl<'a> RecorderParts<'a> {
         RecorderParts { folder, tables }
     }
 
-    fn have(&self, area: &MemoryArea) -> bool {
+    pub(crate) fn have(&self, area: &MemoryArea) -> bool {
         let of_file = area.name.strip_prefix(self.folder).filter(|_| !self.folder.is_empty());
         if of_file.is_some_and(|rest| rest.starts_with('/')) {
             return true;

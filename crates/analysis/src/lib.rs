@@ -32,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod account_growth;
 pub mod budget;
 pub mod category;
 pub mod column;
@@ -60,6 +61,7 @@ pub mod ratio;
 pub mod recorder_memory;
 pub mod repetition;
 pub mod resident;
+pub mod resident_account;
 pub mod rss_account;
 pub mod rust_in_use;
 pub mod script_names;

@@ -1,5 +1,6 @@
 //! What is written of a capture as JSON in its folder, and read again: typed both ways.
 
+pub mod account;
 pub mod comparison;
 pub mod counts;
 pub mod heap;

@@ -180,6 +180,18 @@ impl Ledger {
         self.header().statistics[statistic as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
+    /// Says where a level of the table of live blocks lies.
+    pub fn add_level(&self, number: usize, start: usize) {
+        if let Some(place) = self.header().levels.get(number) {
+            place.store(start as u64, Ordering::Release);
+        }
+    }
+
+    /// Says where the table of mappings lies.
+    pub fn set_mappings(&self, start: usize) {
+        self.header().mappings.store(start as u64, Ordering::Release);
+    }
+
     /// Says where a private table of the recorder lies, for the account of resident memory. One
     /// for which the list has no room is in [`Statistic::PrivateBytes`] all the same.
     pub fn add_table(&self, start: usize, bytes: usize) {

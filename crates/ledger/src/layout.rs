@@ -136,6 +136,60 @@ pub struct Header {
     pub tables_used: AtomicU64,
     /// Private tables of the recorder.
     pub tables: [TableRecord; TABLES],
+    /// Where the levels of the table of live blocks lie in the process's memory, each a
+    /// [`LevelRecord`] and its slots; 0 is none.
+    pub levels: [AtomicU64; LEVELS],
+    /// Where the table of mappings lies, a [`MappingsRecord`] and its pieces; 0 is none.
+    pub mappings: AtomicU64,
+}
+
+/// Levels that the table of live blocks can have.
+pub const LEVELS: usize = 48;
+
+/// What a level of the table of live blocks begins with. Its slots follow.
+#[repr(C, align(64))]
+pub struct LevelRecord {
+    /// Buckets of [`SLOTS_PER_BUCKET`] slots, less one.
+    pub mask: u64,
+    /// What means nothing to a reader.
+    pub rest: [u64; 7],
+}
+
+/// Slots of a bucket.
+pub const SLOTS_PER_BUCKET: usize = 4;
+
+/// A slot of a level.
+#[repr(C)]
+pub struct SlotRecord {
+    /// The address of a live block; 0 is none.
+    pub pointer: u64,
+    /// The number of the cell that it is counted in, above its size in [`SIZE_BITS`]; 0 is none.
+    pub block: u64,
+}
+
+/// Bits of a block's size.
+pub const SIZE_BITS: u32 = 40;
+
+/// What the table of mappings begins with. Its pieces follow, in the order of their addresses.
+#[repr(C)]
+pub struct MappingsRecord {
+    /// How many pieces there are.
+    pub pieces: AtomicU64,
+    /// What means nothing to a reader.
+    pub rest: [u64; 3],
+}
+
+/// A piece of a mapping.
+#[repr(C)]
+pub struct PieceRecord {
+    /// The first address.
+    pub start: u64,
+    /// The address after the last byte.
+    pub end: u64,
+    /// The number of the cell that it is counted in; 0 for addresses that are reserved.
+    pub cell: u32,
+    /// What means nothing to a reader.
+    pub rest: [u32; 3],
 }
 
 /// Tables of the recorder that the header can list: a TLS server has three and one for each thread.

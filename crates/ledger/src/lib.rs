@@ -81,6 +81,7 @@
 mod coverage;
 mod error;
 pub mod layout;
+pub mod live;
 mod modules;
 mod reader;
 mod sampling;

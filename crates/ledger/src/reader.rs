@@ -14,10 +14,11 @@ use std::sync::Arc;
 use contract::{Domain, Source};
 
 use crate::layout::{
-    CellRecord, FILE_NULL, FRAMES_PER_SITE, Header, MAGIC, MODULES_BYTES, OLDEST_VERSION, PAGE,
-    Regions, SITE_READY, SITE_SOURCE_SHIFT, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES,
-    TableRecord, VERSION,
+    CellRecord, DROPPED_CELL, FILE_NULL, FRAMES_PER_SITE, Header, LEVELS, MAGIC, MODULES_BYTES,
+    OLDEST_VERSION, PAGE, Regions, SITE_READY, SITE_SOURCE_SHIFT, SITE_TRUNCATED, STRINGS_BYTES,
+    SiteRecord, TABLES, TableRecord, VERSION,
 };
+use crate::live::LiveTables;
 use crate::reader::place::Place;
 use crate::reader::totals::Totals;
 use crate::snapshot::{Counts, Inherited, Site, Snapshot, Statistics};
@@ -49,6 +50,13 @@ impl Snapshot {
     /// errors call it.
     pub fn read_open(file: &File, name: &str) -> Result<Snapshot, LedgerError> {
         Reader(Place::of_file(file, name)).snapshot()
+    }
+
+    /// For each cell of a ledger that is open for reading, by its number less one, the place of its
+    /// site in [`Snapshot::sites`]; `None` for what was dropped, and for a cell that was just being
+    /// made. `name` is what errors call the file.
+    pub fn sites_of_cells(file: &File, name: &str) -> Result<Vec<Option<usize>>, LedgerError> {
+        Reader(Place::of_file(file, name)).sites_of_cells()
     }
 }
 
@@ -85,6 +93,15 @@ impl Reader<'_> {
             }
         }
         self.assemble(&layout, &counters)
+    }
+
+    fn sites_of_cells(&self) -> Result<Vec<Option<usize>>, LedgerError> {
+        let cells = self.counters(&self.layout()?)?.cells;
+        let site = |cell: &[u8]| match u32_at(cell, offset_of!(CellRecord, site)) {
+            DROPPED_CELL => None,
+            number => (number as usize).checked_sub(1),
+        };
+        Ok(cells.chunks_exact(size_of::<CellRecord>()).map(site).collect())
     }
 
     fn layout(&self) -> Result<Layout, LedgerError> {
@@ -204,6 +221,7 @@ impl Reader<'_> {
             sampling: layout.sampling,
             modules,
             tables: tables(header),
+            live: live_tables(header),
             sites,
             statistics,
         })
@@ -340,6 +358,16 @@ fn tables(header: &[u8]) -> Vec<Range<u64>> {
         })
         .filter(|table| table.start != 0)
         .collect()
+}
+
+/// Where the tables are that tell of each block.
+fn live_tables(header: &[u8]) -> LiveTables {
+    let first = offset_of!(Header, levels);
+    let levels = header[first..first + LEVELS * 8].chunks_exact(8).map(|level| u64_at(level, 0));
+    LiveTables {
+        levels: levels.filter(|level| *level != 0).collect(),
+        mappings: Some(u64_at(header, offset_of!(Header, mappings))).filter(|place| *place != 0),
+    }
 }
 
 fn statistic(header: &[u8], which: Statistic) -> u64 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use contract::{Domain, Source};
 
 use crate::Sampling;
+use crate::live::LiveTables;
 
 /// Blocks and bytes of one site, or of several added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,6 +138,8 @@ pub struct Snapshot {
     /// size has; with more than about a hundred threads, [`Statistics::private_bytes`] exceeds
     /// their sum.
     pub tables: Vec<Range<u64>>,
+    /// Where the process has its tables of live blocks and mappings.
+    pub live: LiveTables,
     /// Every site, in order of first use: a later snapshot of the same ledger has the same site at
     /// the same place. A site that was just being made is an empty one, with nothing in it.
     pub sites: Vec<Site>,
@@ -183,6 +186,7 @@ impl Snapshot {
             sampling: self.sampling,
             modules: self.modules.clone(),
             tables: Vec::new(),
+            live: LiveTables::default(),
             sites: self.sites.iter_mut().filter(|_| is_there).map(take).collect(),
             statistics: Statistics::default(),
         }

@@ -17,6 +17,8 @@ mod level;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use ledger::layout::{LEVELS, SIZE_BITS};
+
 use crate::blocks::level::Home;
 use crate::blocks::level::{Head, Level, slots};
 use crate::memory::Table;
@@ -57,8 +59,6 @@ pub(crate) enum Inserted {
     Full,
 }
 
-const LEVELS: usize = 48;
-const SIZE_BITS: u32 = 40;
 /// A level is worth filling again when no more than so many of 256 slots are taken.
 const WORTH_FILLING: usize = 80;
 
@@ -101,13 +101,13 @@ impl Blocks {
         self.current().home(pointer)
     }
 
-    /// Enters a block. `grown` is told of a level that was added for it.
+    /// Enters a block. `grown` is told of a level that was added for it, and of its number.
     pub(crate) fn insert(
         &self,
         home: Home,
         pointer: usize,
         block: Block,
-        grown: impl Fn(Table),
+        grown: impl Fn(usize, Table),
     ) -> Inserted {
         match home.insert(pointer, block) {
             Inserted::Full => self.insert_into_another(home.level, pointer, block, grown),
@@ -121,7 +121,7 @@ impl Blocks {
         full: Level,
         pointer: usize,
         block: Block,
-        grown: impl Fn(Table),
+        grown: impl Fn(usize, Table),
     ) -> Inserted {
         let mut full = full;
         // Others may fill and leave levels meanwhile, but no level is filled that often.
@@ -170,7 +170,7 @@ impl Blocks {
     /// Has new blocks go into another level than `full`, unless another thread has. `false`: there
     /// may be no further level.
     #[cold]
-    fn leave(&self, full: Level, grown: impl Fn(Table)) -> bool {
+    fn leave(&self, full: Level, grown: impl Fn(usize, Table)) -> bool {
         if self.current() != full {
             return true;
         }
@@ -191,7 +191,7 @@ impl Blocks {
     }
 
     /// Adds the level with this number, unless another thread has.
-    fn grow(&self, number: usize, grown: impl Fn(Table)) -> Option<Level> {
+    fn grow(&self, number: usize, grown: impl Fn(usize, Table)) -> Option<Level> {
         if number >= self.most {
             return None;
         }
@@ -199,7 +199,7 @@ impl Blocks {
         let null = std::ptr::null_mut();
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
         match self.levels[number].compare_exchange(null, new.as_ptr(), success, failure) {
-            Ok(_) => grown(new.table()),
+            Ok(_) => grown(number, new.table()),
             // SAFETY: mapped above, and never shown to anybody.
             Err(_) => unsafe { new.unmap() },
         }

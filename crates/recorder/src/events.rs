@@ -54,7 +54,7 @@ fn habitual(mut seat: Seat, pointer: usize, bytes: u64, caller: Caller) -> bool 
 #[inline(never)]
 fn insert(seat: Seat, pointer: usize, block: Block) -> bool {
     let recorder = seat.recorder();
-    let report = |table| recorder.report_memory(table);
+    let report = |number, table| recorder.report_level(number, table);
     match recorder.blocks.insert(recorder.blocks.home(pointer), pointer, block, report) {
         Inserted::New => true,
         Inserted::Replaced(old) => {

@@ -10,11 +10,12 @@
 //! map for themselves does not come by here.
 
 use std::ffi::{c_int, c_void};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use contract::{Domain, Source};
-use ledger_writer::SiteId;
+use ledger_writer::{Cell, SiteId};
 
 use crate::caller::Caller;
 use crate::family::at_work;
@@ -257,7 +258,7 @@ impl Taken {
     fn access(&self) -> Option<Access> {
         let mut cuts = self.cuts.iter().flatten().peekable();
         cuts.peek()?;
-        let is_used = cuts.any(|cut| cut.piece.of != Whose::Nobody);
+        let is_used = cuts.any(|cut| cut.piece.of.cell.is_some());
         Some(if is_used { Access::Some } else { Access::None })
     }
 
@@ -301,13 +302,7 @@ impl Recorder {
                 seat.again().count_cut(&cut);
             }
             let Some(access) = access else { return };
-            let of = match cell {
-                Some(cell) => {
-                    let number = pieces.number();
-                    Whose::Mapping { cell: self.ledger.cells().number(cell), number }
-                }
-                None => Whose::Nobody,
-            };
+            let of = cell.map_or(Whose::NOBODYS, |cell| self.whose(cell, &mut pieces));
             let piece = Piece { start: range.start, end: range.end, of, is_cut: false };
             if !pieces.insert(piece) {
                 return match access {
@@ -361,8 +356,7 @@ impl Recorder {
         let mut bytes = 0;
         {
             let Some(mut pieces) = mappings.0.lock() else { return };
-            let cell = self.ledger.cells().number(known.cell);
-            let of = Whose::Mapping { cell, number: pieces.number() };
+            let of = self.whose(known.cell, &mut pieces);
             let mut rest = range.clone();
             while let Some(reserved) = reserved_in(&pieces, rest.clone()) {
                 rest.start = reserved.end;
@@ -390,19 +384,25 @@ impl Recorder {
         while let Some(piece) = pieces.first_in(&rest) {
             let part = piece.start.max(rest.start)..piece.end.min(rest.end);
             rest.start = part.end;
-            if piece.of == Whose::Nobody {
+            if piece.of.cell.is_none() {
                 continue;
             }
             let Some(cut) = pieces.take_first(&part) else { break };
             seat.again().count_cut(&cut);
-            pieces.insert(Piece { of: Whose::Nobody, is_cut: false, ..cut.piece });
+            pieces.insert(Piece { of: Whose::NOBODYS, is_cut: false, ..cut.piece });
         }
+    }
+
+    /// A new mapping that is counted in this cell.
+    fn whose(&self, cell: Cell, pieces: &mut Pieces) -> Whose {
+        let cell = NonZeroU32::new(self.ledger.cells().number(cell));
+        Whose { cell, number: pieces.number() }
     }
 
     #[cold]
     fn spill(&self, cut: &Cut) {
-        let Whose::Mapping { cell, .. } = cut.piece.of else { return };
-        let site: SiteId = self.ledger.cells().cell(cell).site();
+        let Some(cell) = cut.piece.of.cell else { return };
+        let site: SiteId = self.ledger.cells().cell(cell.get()).site();
         self.ledger.spill_free(site, cut.piece.bytes());
         if !cut.is_last {
             self.ledger.take_back_spilled_block(site);
@@ -413,8 +413,8 @@ impl Recorder {
 impl Seat<'_> {
     /// Counts out what is unmapped of a mapping. It is a block until its last byte is.
     fn count_cut(mut self, cut: &Cut) {
-        let Whose::Mapping { cell, .. } = cut.piece.of else { return };
-        let cell = self.habits().cell(cell);
+        let Some(cell) = cut.piece.of.cell else { return };
+        let cell = self.habits().cell(cell.get());
         match self.own_cell(cell) {
             Some(cell) => {
                 self.count_free(cell, cut.piece.bytes());
@@ -433,7 +433,7 @@ fn reserved_in(pieces: &Pieces, range: Range<usize>) -> Option<Range<usize>> {
     loop {
         let piece = pieces.first_in(&rest)?;
         let part = piece.start.max(rest.start)..piece.end.min(rest.end);
-        if piece.of == Whose::Nobody {
+        if piece.of.cell.is_none() {
             return Some(part);
         }
         rest.start = part.end;

@@ -33,7 +33,11 @@ impl Recorder {
         let Some(mut inside) = Inside::enter() else { return };
         let Taken { block, from } = taken;
         let home = from.blocks.home(pointer);
-        let report = |table| self.report_memory(table);
+        let is_own = std::ptr::eq(from, self);
+        let report = |number, table| match is_own {
+            true => self.report_level(number, table),
+            false => self.report_memory(table),
+        };
         if from.blocks.insert(home, pointer, block, report) == Inserted::Full {
             self.free_taken(taken, &mut inside);
             self.untracked(block.bytes());

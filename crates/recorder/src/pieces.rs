@@ -3,7 +3,12 @@
 //! A mapping is one piece at first. What is unmapped of it, or mapped anew, leaves pieces that
 //! remember whose they are.
 
+use std::mem::offset_of;
+use std::num::NonZeroU32;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use ledger::layout::{MappingsRecord, PieceRecord};
 
 use crate::memory::{Growing, Table};
 
@@ -14,6 +19,7 @@ const MOST: usize = 1 << 16;
 const STEP: usize = 64 << 10;
 
 /// A piece of a mapping, or of several that may not be touched.
+#[repr(C)] // a reader finds it in the process's memory
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub start: usize,
@@ -23,14 +29,28 @@ pub(crate) struct Piece {
     pub is_cut: bool,
 }
 
-/// What a piece belongs to.
+/// What a piece belongs to: a mapping, by a number of its own, that is counted in the cell with
+/// that number.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// Addresses that were reserved: nobody may read or write there, so it is nobody's memory.
-    Nobody,
-    /// A mapping, by a number of its own, that is counted in the cell with that number.
-    Mapping { cell: u32, number: u32 },
+pub(crate) struct Whose {
+    /// `None` for addresses that were reserved: nobody may read or write there, so it is nobody's
+    /// memory.
+    pub cell: Option<NonZeroU32>,
+    pub number: u32,
 }
+
+impl Whose {
+    pub(crate) const NOBODYS: Whose = Whose { cell: None, number: 0 };
+}
+
+const _: () = {
+    assert!(size_of::<Piece>() == size_of::<PieceRecord>());
+    assert!(offset_of!(Piece, start) == offset_of!(PieceRecord, start));
+    assert!(offset_of!(Piece, end) == offset_of!(PieceRecord, end));
+    assert!(offset_of!(Piece, of) + offset_of!(Whose, cell) == offset_of!(PieceRecord, cell));
+    assert!(size_of::<MappingsRecord>().is_multiple_of(align_of::<Piece>()));
+};
 
 /// A piece that was taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +77,7 @@ pub(crate) struct Pieces {
 impl Pieces {
     /// An empty table. `None` when the kernel refuses memory.
     pub(crate) fn new() -> Option<Pieces> {
-        let table = Growing::new(MOST * size_of::<Piece>(), STEP)?;
+        let table = Growing::new(end_of(MOST), STEP)?;
         Some(Pieces { table, count: 0, newest: 0 })
     }
 
@@ -142,18 +162,29 @@ impl Pieces {
 
     fn remove(&mut self, at: usize) {
         self.all_mut().copy_within(at + 1.., at);
-        self.count -= 1;
+        self.set_count(self.count - 1);
+    }
+
+    fn set_count(&mut self, count: usize) {
+        self.count = count;
+        self.head().pieces.store(count as u64, Ordering::Release);
+    }
+
+    fn head(&self) -> &MappingsRecord {
+        // SAFETY: the table begins with it, in memory that is aligned to pages; zeroed memory is a
+        // valid record.
+        unsafe { self.table.start().cast().as_ref() }
     }
 
     fn put(&mut self, at: usize, piece: Piece) -> bool {
         let count = self.count + 1;
-        if count > MOST || !self.table.reach(count * size_of::<Piece>(), &|_| {}) {
+        if count > MOST || !self.table.reach(end_of(count), &|_| {}) {
             return false;
         }
         // SAFETY: within the table, which reaches so far, as was just seen to; the place is
         // written before it is read.
         unsafe { self.first().add(self.count).write(piece) };
-        self.count = count;
+        self.set_count(count);
         let all = self.all_mut();
         all.copy_within(at..count - 1, at + 1);
         all[at] = piece;
@@ -161,7 +192,8 @@ impl Pieces {
     }
 
     fn first(&self) -> *mut Piece {
-        self.table.start().cast().as_ptr()
+        // SAFETY: behind the head, within the table.
+        unsafe { self.table.start().cast::<MappingsRecord>().add(1).cast().as_ptr() }
     }
 
     fn all(&self) -> &[Piece] {
@@ -175,6 +207,11 @@ impl Pieces {
     }
 }
 
+/// Where so many pieces end in the table.
+fn end_of(count: usize) -> usize {
+    size_of::<MappingsRecord>() + count * size_of::<Piece>()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -182,7 +219,7 @@ mod tests {
     use super::*;
 
     fn mapping(start: usize, end: usize, number: u32) -> Piece {
-        Piece { start, end, of: Whose::Mapping { cell: 7, number }, is_cut: false }
+        Piece { start, end, of: Whose { cell: NonZeroU32::new(7), number }, is_cut: false }
     }
 
     fn taken(pieces: &mut Pieces, range: Range<usize>) -> Vec<(usize, usize, bool)> {
@@ -245,8 +282,8 @@ mod tests {
                 let mut gone = Vec::new();
                 while let Some(Cut { piece, is_last }) = pieces.take_first(&range) {
                     bytes += piece.end - piece.start;
-                    if let (Whose::Mapping { number, .. }, true) = (piece.of, is_last) {
-                        gone.push(number);
+                    if is_last {
+                        gone.push(piece.of.number);
                     }
                 }
                 prop_assert_eq!(bytes, before[range.clone()].iter().filter(|it| **it != 0).count());
@@ -267,8 +304,7 @@ mod tests {
                 }
                 let mut seen = [0_u32; 100];
                 for piece in pieces.all() {
-                    let Whose::Mapping { number, .. } = piece.of else { continue };
-                    seen[piece.start..piece.end].fill(number);
+                    seen[piece.start..piece.end].fill(piece.of.number);
                 }
                 prop_assert_eq!(seen, plain);
             }

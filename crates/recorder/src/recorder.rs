@@ -74,6 +74,10 @@ impl Recorder {
         });
         let tables = [recorder.blocks.first_level()].into_iter().chain(recorder.sites.tables());
         let tables = tables.chain(recorder.segments.tables()).chain(deep::tables());
+        recorder.ledger.add_level(0, recorder.blocks.first_level().start);
+        if let Some(table) = recorder.mappings.as_ref().and_then(Mappings::table) {
+            recorder.ledger.set_mappings(table.start);
+        }
         for table in tables.chain(recorder.mappings.as_ref().and_then(Mappings::table)) {
             recorder.ledger.add_table(table.start, table.bytes);
         }
@@ -91,8 +95,14 @@ impl Recorder {
     }
 
     /// Says in the ledger that the table of blocks has grown by a level.
-    pub(crate) fn report_memory(&self, level: Table) {
-        self.ledger.add_table(level.start, level.bytes);
+    pub(crate) fn report_level(&self, number: usize, level: Table) {
+        self.report_memory(level);
+        self.ledger.add_level(number, level.start);
+    }
+
+    /// Says in the ledger that a private table has more memory.
+    pub(crate) fn report_memory(&self, table: Table) {
+        self.ledger.add_table(table.start, table.bytes);
     }
 
     #[cold]

@@ -11,6 +11,7 @@ use analysis::objects::{Object, objects};
 use analysis::ssl_object_share::SslObjectShare;
 use capture::json::interval::of_any_bytes;
 use capture::machine::Machine;
+use capture::records::account::AccountRecord;
 use capture::records::counts::CountsRecord;
 use capture::records::memory::MemoryRecord;
 use capture::records::recorder::RecorderRecord;
@@ -22,6 +23,7 @@ use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
 use profile::{Merged, Profile, Symbols, merge};
 
+use crate::accounts::Accounts;
 use crate::heap::Heap;
 use crate::looks::Cost;
 use crate::memory::{Memory, Seen};
@@ -104,6 +106,7 @@ pub(crate) fn gather(
         }),
         memory: memory(&observed.memory),
         heap: heap.as_ref().map(|heap| heap.record.clone()),
+        account: account(observed.memory.accounts()),
         objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
         series: observed.captures,
         tlsheap: options.made_by.version.clone(),
@@ -125,6 +128,11 @@ pub(crate) fn gather(
     }
     let moments = Moments { closed: closed_profile, timeline: Some(timeline), processes };
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
+}
+
+fn account(accounts: &Accounts) -> Option<AccountRecord> {
+    let growth = accounts.growth();
+    accounts.at_capture().map(|account| AccountRecord::new(account, growth.as_ref()))
 }
 
 fn memory(memory: &Memory) -> Option<MemoryRecord> {

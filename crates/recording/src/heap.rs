@@ -12,7 +12,6 @@ use ledger::Snapshot;
 use profile::{Profile, Symbols};
 
 use crate::heap_looks::HeapLooks;
-use crate::looks::Cost;
 use crate::moments::Moments;
 use crate::processes::Processes;
 use crate::watch::Ledgers;
@@ -54,12 +53,15 @@ impl Heap {
             let mapped = mapped.map(|cost| without_connections::ledgers(&without, cost, earlier));
             mapped.unwrap_or(without)
         });
-        let holders = match (open, &without) {
-            (Some(cost), Some(without)) => holders(&ledgers, without, cost, symbols),
-            _ => Vec::new(),
-        };
+        // Where no steps say what is a connection's own, it is told who grew.
+        let connections = connections.filter(|_| captured.is_some());
+        let by_steps = open.and_then(|cost| NonZeroU64::new(cost.connections()));
+        let holders = by_steps
+            .zip(without.as_ref())
+            .or(connections.zip(earlier))
+            .map(|(connections, before)| holders(&ledgers, before, connections, symbols));
         let baseline = without.as_ref().or(earlier).map(|it| profiles::merged(it, symbols));
-        let connections = connections.filter(|_| captured.is_some() && open.is_none());
+        let connections = connections.filter(|_| open.is_none());
         let grown = earlier.zip(connections).map(|(earlier, connections)| {
             let [now, before] = [&ledgers, earlier].map(|it| profiles::totals(it).inuse_bytes);
             (now as f64 - before as f64) / connections.get() as f64
@@ -71,7 +73,7 @@ impl Heap {
             steps: open.map(|cost| StepsRecord::from(&cost.each)),
             mapped_steps: mapped.map(|cost| StepsRecord::from(&cost.each)),
             grown_bytes_each: grown,
-            holders,
+            holders: holders.unwrap_or_default(),
             earlier_blocks: statistics.sum(),
         };
         Some(Heap { ledgers, baseline, record })
@@ -83,16 +85,15 @@ impl Heap {
     }
 }
 
-/// Who holds what open connections hold.
+/// Who holds what ledgers hold and did not `before`.
 fn holders(
     ledgers: &Ledgers,
-    without: &Ledgers,
-    cost: &Cost<'_>,
+    before: &Ledgers,
+    connections: NonZeroU64,
     symbols: &mut Symbols,
 ) -> Vec<HolderRecord> {
-    let Some(connections) = NonZeroU64::new(cost.connections()) else { return Vec::new() };
     let [now, before] =
-        [ledgers, without].map(|ledgers| group(&profiles::merged(ledgers, symbols), By::Function));
+        [ledgers, before].map(|ledgers| group(&profiles::merged(ledgers, symbols), By::Function));
     let top = Top::per_connection(&now, Some(&before), connections);
     let rows = top.rows.into_iter().filter(|row| row.bytes.is_some_and(|bytes| bytes >= 1.0));
     let holder = |row: TopRow| HolderRecord {

@@ -14,7 +14,7 @@ use crate::kernel;
 use crate::opening::{self, NotOpened, Opened};
 
 /// The longest ledger that is read; most of it is unused and takes no room.
-const MOST_LEDGER_BYTES: u64 = 1 << 30;
+pub const MOST_LEDGER_BYTES: u64 = 1 << 30;
 
 /// The longest coverage file: some thousand libraries.
 const MOST_COVERAGE_BYTES: u64 = 1 << 20;

@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod control;
 pub mod coverage;
 pub mod descendants;
@@ -39,6 +40,7 @@ mod options;
 mod over_time;
 mod perf_maps;
 pub mod place;
+mod process_memory;
 pub mod processes;
 mod profiles;
 pub mod program_file;

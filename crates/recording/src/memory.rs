@@ -8,6 +8,7 @@ use analysis::memory_growth::{Climb, MemoryGrowth, Reading};
 use ledger::Snapshot;
 use profile::smaps;
 
+use crate::accounts::Accounts;
 use crate::kernel;
 use crate::watch::Sight;
 
@@ -29,6 +30,8 @@ pub struct Memory {
     captured: Option<Seen>,
     most: Option<Footprint>,
     climb: Climb,
+    /// What that memory is, where the whole process is recorded.
+    accounts: Accounts,
 }
 
 /// One reading.
@@ -52,6 +55,7 @@ impl Memory {
             captured: None,
             most: None,
             climb: Climb::default(),
+            accounts: Accounts::default(),
         }
     }
 
@@ -63,6 +67,9 @@ impl Memory {
         if is_still && sight.ssl.live > self.still_with {
             self.still_with = sight.ssl.live;
             self.read(sight);
+            if let Some(recorder) = recorder_parts(&self.folder, sight) {
+                self.accounts.look(sight, &recorder);
+            }
         }
     }
 
@@ -84,6 +91,9 @@ impl Memory {
     pub fn capture(&mut self, sight: &Sight) -> Option<u64> {
         let read = self.read(sight)?;
         self.captured = self.last;
+        if let Some(recorder) = recorder_parts(&self.folder, sight) {
+            self.accounts.capture(sight, &recorder);
+        }
         Some(read.total())
     }
 
@@ -110,6 +120,11 @@ impl Memory {
         self.captured.or(self.last)
     }
 
+    /// What the memory at the capture is.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// When the processes had most to themselves.
     pub fn most(&self) -> Option<Footprint> {
         self.most
@@ -121,14 +136,20 @@ impl Memory {
     }
 
     fn footprint(&self, sight: &Sight) -> Option<Footprint> {
-        let folder = self.folder.to_str()?;
-        let running: Vec<&Snapshot> =
-            sight.ssl_of_running.keys().map(|path| &*sight.ledgers[path]).collect();
-        let tables = running.iter().flat_map(|snapshot| snapshot.tables.iter().cloned());
-        let recorder = RecorderParts::new(folder, tables);
-        let each = running.iter().map(|snapshot| of_process(snapshot.pid, &recorder));
-        each.sum::<Option<Footprint>>().filter(|_| !running.is_empty())
+        let recorder = recorder_parts(&self.folder, sight)?;
+        let each = running(sight).map(|snapshot| of_process(snapshot.pid, &recorder));
+        each.sum::<Option<Footprint>>().filter(|_| !sight.ssl_of_running.is_empty())
     }
+}
+
+fn running(sight: &Sight) -> impl Iterator<Item = &Snapshot> {
+    sight.ssl_of_running.keys().map(|path| &*sight.ledgers[path])
+}
+
+/// What is the recorder's in the processes that run: its files lie in `folder`.
+fn recorder_parts<'a>(folder: &'a Path, sight: &Sight) -> Option<RecorderParts<'a>> {
+    let tables = running(sight).flat_map(|snapshot| snapshot.tables.iter().cloned());
+    Some(RecorderParts::new(folder.to_str()?, tables))
 }
 
 /// However long reading takes, it is done so often.

@@ -5,13 +5,14 @@ use capture::json::interval::margin;
 use capture::records::memory::{MemoryGrowthRecord, MemoryRecord};
 use capture::records::recording::Recording;
 
-use crate::heap;
+use crate::{account, heap};
 
 /// What else was asked of malloc, where that was recorded; OpenSSL's share of what the recorded
 /// processes have to themselves, and by how much that grew for each connection, where it could be
 /// read.
 pub fn sentences(recording: &Recording) -> Vec<String> {
-    let heap = heap::sentences(recording);
+    let mut heap = heap::sentences(recording);
+    heap.append(&mut account::sentences(recording));
     let Some(memory) = &recording.memory else { return heap };
     let number = Number::of(recording.processes.len());
     let counts = &recording.openssl;

@@ -25,8 +25,8 @@ pub struct HeapRecord {
     /// By how many bytes it grew for each connection since the moment before the first, where the
     /// steps do not say; `null` where they do, or there was no such moment.
     pub grown_bytes_each: Option<f64>,
-    /// The functions that ask for it on a connection's behalf, the most first; none where the steps
-    /// do not say.
+    /// The functions that ask for it on a connection's behalf, the most first. Where the steps do
+    /// not say, those by which it grew since the moment before the first, for each connection.
     pub holders: Vec<HolderRecord>,
     /// Blocks that were freed or moved and are from before the recorder came: they are in no other
     /// figure.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::CaptureError;
 use crate::json::interval::Ends;
 use crate::machine::Machine;
+use crate::records::account::AccountRecord;
 use crate::records::counts::CountsRecord;
 use crate::records::heap::HeapRecord;
 use crate::records::memory::MemoryRecord;
@@ -63,6 +64,10 @@ pub struct Recording {
     /// alone was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heap: Option<HeapRecord>,
+    /// What the resident memory is; absent where OpenSSL's memory alone was recorded, where the
+    /// processes might not be looked into, and of a program that had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountRecord>,
     /// Live OpenSSL objects by kind at the capture.
     pub objects: BTreeMap<String, i64>,
     /// How many captures are in `series`.

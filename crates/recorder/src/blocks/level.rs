@@ -1,15 +1,17 @@
 //! One table of live blocks: buckets of one cache line, and who is not at home in them.
 
+use std::mem::offset_of;
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use ledger::layout::{LevelRecord, SLOTS_PER_BUCKET, SlotRecord};
 use ledger_writer::Threads;
 
 use crate::blocks::{Block, Inserted};
 use crate::memory::{self, Table, prefetch};
 
-pub(super) const SLOTS: usize = 4;
+pub(super) const SLOTS: usize = SLOTS_PER_BUCKET;
 /// Bytes of the heap that have their home in one bucket, as a power of two: two of the smallest
 /// blocks of the C library's malloc.
 const HOME_BITS: u32 = 6;
@@ -45,6 +47,15 @@ pub(super) struct Head {
     number: usize,
     away: NonNull<AtomicU8>,
 }
+
+// A reader finds the blocks in the process's memory, as these records say.
+const _: () = {
+    assert!(size_of::<Head>() == size_of::<LevelRecord>());
+    assert!(offset_of!(Head, mask) == offset_of!(LevelRecord, mask));
+    assert!(size_of::<Slot>() == size_of::<SlotRecord>());
+    assert!(offset_of!(Slot, pointer) == offset_of!(SlotRecord, pointer));
+    assert!(offset_of!(Slot, block) == offset_of!(SlotRecord, block));
+};
 
 /// One of the tables. It is never taken down.
 #[derive(Clone, Copy, PartialEq, Eq)]

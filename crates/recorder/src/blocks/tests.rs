@@ -8,7 +8,7 @@ fn block(cell: u32, bytes: u64) -> Block {
 }
 
 fn insert(blocks: &Blocks, pointer: usize, block: Block) -> Inserted {
-    blocks.insert(blocks.home(pointer), pointer, block, |_| {})
+    blocks.insert(blocks.home(pointer), pointer, block, |_, _| {})
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_live_block_costs_no_more_than_48_bytes_wherever_heaps_put_them() {
         for (number, pointer) in layout().take(1_000_000).enumerate() {
             let home = blocks.home(pointer);
             let before = bytes.get();
-            let grown = |table: Table| bytes.set(bytes.get() + table.bytes);
+            let grown = |_, table: Table| bytes.set(bytes.get() + table.bytes);
             let entered = blocks.insert(home, pointer, block(1, 1), grown);
             assert_eq!(entered, Inserted::New, "{name}: {pointer:#x}");
             if bytes.get() > before {
@@ -180,7 +180,7 @@ fn levels_that_were_emptied_are_filled_again_before_there_are_more() {
     let (mut added, mut oldest) = (0, one_heap());
     for (number, pointer) in one_heap().take(20 * live).enumerate() {
         let home = blocks.home(pointer);
-        assert_eq!(blocks.insert(home, pointer, block(1, 1), |_| ()), Inserted::New);
+        assert_eq!(blocks.insert(home, pointer, block(1, 1), |_, _| ()), Inserted::New);
         if number < 2 * live {
             added = blocks.built.load(Ordering::Relaxed);
         }

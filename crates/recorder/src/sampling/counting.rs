@@ -79,7 +79,7 @@ pub(super) fn gone(taken: Taken) {
 pub(super) fn put_back(pointer: usize, taken: Taken) {
     let Some(inside) = Inside::enter() else { return };
     let blocks = &taken.from.blocks;
-    let report = |table| taken.from.report_memory(table);
+    let report = |_, table| taken.from.report_memory(table);
     held::add(pointer);
     let put = blocks.insert(blocks.home(pointer), pointer, taken.block, report);
     if put == Inserted::Full {
@@ -116,7 +116,8 @@ impl Recorder {
             return self.sampled_untracked(bytes);
         };
         held::add(pointer);
-        match self.blocks.insert(home, pointer, block, |table| self.report_memory(table)) {
+        let report = |number, table| self.report_level(number, table);
+        match self.blocks.insert(home, pointer, block, report) {
             Inserted::New => {}
             Inserted::Replaced(old) => {
                 held::remove(pointer);

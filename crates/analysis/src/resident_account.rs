@@ -1,0 +1,357 @@
+//! What the resident memory of a process is, page by page: which part of it live blocks and
+//! mappings hold, and what the rest is.
+//!
+//! Resident is memory that is in no file, the process's own: `Anonymous` in smaps, without the
+//! recorder's. Each byte of it is in one line of the account, so the lines add up to the whole.
+
+use std::collections::BTreeMap;
+use std::iter::Sum;
+use std::ops::{Add, Range};
+
+use contract::Domain;
+use profile::smaps::MemoryArea;
+
+use crate::footprint::RecorderParts;
+
+/// A live block, or a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Where it lies: of a block the bytes that were requested.
+    pub addresses: Range<u64>,
+    /// Who asked for it.
+    pub domain: Domain,
+}
+
+/// Which pages of a process are in memory.
+pub trait Pages {
+    /// For each page of a range of whole pages, whether it is in memory and in no file; `None` when
+    /// that may not be asked.
+    fn are_resident(&self, range: &Range<u64>) -> Option<Vec<bool>>;
+    /// Bytes of a page.
+    fn bytes(&self) -> u64;
+}
+
+/// The account of resident memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResidentAccount {
+    /// Live blocks, by who asked for them.
+    pub blocks: BTreeMap<Domain, Touched>,
+    /// Mappings, without the blocks in them.
+    pub mappings: Touched,
+    /// What the C library's allocator has in front of each block and rounds it up by.
+    pub headers: u64,
+    /// Among blocks, and in none: free pages that the allocator keeps, and what another allocator
+    /// rounds up by.
+    pub free: u64,
+    /// Stacks of threads.
+    pub stacks: u64,
+    /// Pages of files that were written to: data of the program and its libraries.
+    pub files: u64,
+    /// In none of these.
+    pub other: u64,
+}
+
+/// Memory that was asked for, and the part of it that is resident.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Bytes that were asked for.
+    pub requested: u64,
+    /// Bytes of them in memory.
+    pub resident: u64,
+}
+
+impl Add for Touched {
+    type Output = Touched;
+
+    fn add(self, more: Touched) -> Touched {
+        Touched {
+            requested: self.requested.saturating_add(more.requested),
+            resident: self.resident.saturating_add(more.resident),
+        }
+    }
+}
+
+impl ResidentAccount {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        let blocks: u64 = self.blocks.values().map(|blocks| blocks.resident).sum();
+        let rest = self.headers + self.free + self.stacks + self.files + self.other;
+        blocks + self.mappings.resident + rest
+    }
+
+    /// What live blocks hold, all domains together.
+    pub fn all_blocks(&self) -> Touched {
+        self.blocks.values().copied().fold(Touched::default(), Add::add)
+    }
+}
+
+impl Sum for ResidentAccount {
+    fn sum<I: Iterator<Item = ResidentAccount>>(each: I) -> ResidentAccount {
+        let mut sum = ResidentAccount::default();
+        for account in each {
+            for (domain, blocks) in account.blocks {
+                let all = sum.blocks.entry(domain).or_default();
+                *all = *all + blocks;
+            }
+            sum.mappings = sum.mappings + account.mappings;
+            sum.headers += account.headers;
+            sum.free += account.free;
+            sum.stacks += account.stacks;
+            sum.files += account.files;
+            sum.other += account.other;
+        }
+        sum
+    }
+}
+
+/// The account of one process. `areas` are its memory areas; `blocks` and `mappings` come in the
+/// order of their addresses, and no two of one kind overlap. `None` when its pages may not be
+/// looked at.
+pub fn resident_account(
+    areas: &[MemoryArea],
+    recorder: &RecorderParts<'_>,
+    blocks: &[Held],
+    mappings: &[Held],
+    pages: &impl Pages,
+) -> Option<ResidentAccount> {
+    let mut account = ResidentAccount::default();
+    for block in blocks {
+        account.blocks.entry(block.domain).or_default().requested += length(&block.addresses);
+    }
+    account.mappings.requested = mappings.iter().map(|it| length(&it.addresses)).sum();
+    for (at, area) in areas.iter().enumerate() {
+        let before = at.checked_sub(1).map(|at| &areas[at]).filter(|it| it.end == area.start);
+        if area.anonymous_bytes == 0 || recorder.have(area) {
+            continue;
+        }
+        let (blocks, mappings) = (within(blocks, area), within(mappings, area));
+        let is_known = !blocks.is_empty() || !mappings.is_empty();
+        match kind(area, before, is_known) {
+            Kind::File => account.files += area.anonymous_bytes,
+            Kind::Stack => account.stacks += area.anonymous_bytes,
+            Kind::Memory => {
+                let range = area.start..area.end;
+                let resident = Resident { pages: pages.are_resident(&range)?, range, of: pages };
+                account.add(&resident, blocks, mappings, is_glibcs(area));
+            }
+        }
+    }
+    Some(account)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Stack,
+    Memory,
+}
+
+/// One page: the length of a guard below a thread's stack.
+const GUARD: u64 = 4096;
+
+/// What an area is, by its name and by what lies directly `before` it. It `is_known` where blocks
+/// or mappings lie in it.
+fn kind(area: &MemoryArea, before: Option<&MemoryArea>, is_known: bool) -> Kind {
+    let is_file = |area: &MemoryArea| area.name.starts_with('/');
+    if is_file(area) || area.name.starts_with("[v") {
+        return Kind::File;
+    }
+    if area.name.starts_with("[stack") {
+        return Kind::Stack;
+    }
+    if is_known {
+        return Kind::Memory;
+    }
+    let is_guard = |it: &MemoryArea| it.permissions.starts_with("---") && it.bytes() == GUARD;
+    if area.name.is_empty() && before.is_some_and(is_guard) {
+        return Kind::Stack;
+    }
+    // A file's zeroed data has no file behind it, and follows what has.
+    if area.name.is_empty() && before.is_some_and(is_file) {
+        return Kind::File;
+    }
+    Kind::Memory
+}
+
+/// The C library begins the heaps of threads at multiples of this.
+const THREAD_HEAP: u64 = 64 << 20;
+
+/// Whether it is a heap of the C library's allocator, by its place. (Its blocks of 128 KB and more
+/// lie in areas of their own, with 16 bytes in front.)
+fn is_glibcs(area: &MemoryArea) -> bool {
+    area.name == "[heap]" || area.start.is_multiple_of(THREAD_HEAP)
+}
+
+/// Those that lie in the area, in part at least.
+fn within<'a>(all: &'a [Held], area: &MemoryArea) -> &'a [Held] {
+    let first = all.partition_point(|it| it.addresses.end <= area.start);
+    let behind = all.partition_point(|it| it.addresses.start < area.end);
+    &all[first..behind.max(first)]
+}
+
+/// The resident pages of an area.
+struct Resident<'a, P> {
+    range: Range<u64>,
+    pages: Vec<bool>,
+    of: &'a P,
+}
+
+impl<P: Pages> Resident<'_, P> {
+    fn all(&self) -> u64 {
+        self.pages.iter().filter(|page| **page).count() as u64 * self.of.bytes()
+    }
+
+    /// Resident bytes of a range.
+    fn of(&self, range: &Range<u64>) -> u64 {
+        let (start, end) = (range.start.max(self.range.start), range.end.min(self.range.end));
+        let page = self.of.bytes();
+        let mut bytes = 0;
+        let mut at = start;
+        while at < end {
+            let number = (at - self.range.start) / page;
+            let next = end.min(self.range.start + (number + 1) * page);
+            if self.pages.get(number as usize) == Some(&true) {
+                bytes += next - at;
+            }
+            at = next;
+        }
+        bytes
+    }
+}
+
+impl ResidentAccount {
+    /// Adds what is resident of an area with these blocks and mappings.
+    fn add(
+        &mut self,
+        resident: &Resident<'_, impl Pages>,
+        blocks: &[Held],
+        mappings: &[Held],
+        glibcs: bool,
+    ) {
+        let mut left = resident.all();
+        let mut in_blocks = Vec::with_capacity(blocks.len());
+        for (at, block) in blocks.iter().enumerate() {
+            let bytes = resident.of(&block.addresses);
+            self.blocks.entry(block.domain).or_default().resident += bytes;
+            let next = blocks.get(at + 1).map_or(resident.range.end, |it| it.addresses.start);
+            let around = if glibcs { around(&block.addresses, next) } else { 0..0 };
+            let headers = resident.of(&around);
+            self.headers += headers;
+            left = left.saturating_sub(bytes + headers);
+            in_blocks.push((block.addresses.start, bytes + headers));
+        }
+        for mapping in mappings {
+            let first = in_blocks.partition_point(|(start, _)| *start < mapping.addresses.start);
+            let of_blocks = in_blocks[first..]
+                .iter()
+                .take_while(|(start, _)| *start < mapping.addresses.end)
+                .map(|(_, bytes)| bytes)
+                .sum();
+            let bytes = resident.of(&mapping.addresses).saturating_sub(of_blocks).min(left);
+            self.mappings.resident += bytes;
+            left -= bytes;
+        }
+        if blocks.is_empty() && !glibcs {
+            self.other += left;
+        } else {
+            self.free += left;
+        }
+    }
+}
+
+/// What belongs to a block of the C library's behind its bytes: it gives 24 bytes and then 16 more
+/// at a time, with 8 in front of the next one. A block that is followed by another at once has no
+/// more than lies between them.
+fn around(block: &Range<u64>, next: u64) -> Range<u64> {
+    let size = length(block);
+    let chunk = (size + 8).next_multiple_of(16).max(32);
+    block.end..(block.end + chunk - size).min(next.max(block.end))
+}
+
+fn length(range: &Range<u64>) -> u64 {
+    range.end.saturating_sub(range.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pages of 4,096 bytes, of which some are resident.
+    struct Some(Vec<u64>);
+
+    impl Pages for Some {
+        fn are_resident(&self, range: &Range<u64>) -> Option<Vec<bool>> {
+            let pages = (range.start..range.end).step_by(4_096);
+            Option::Some(pages.map(|page| self.0.contains(&page)).collect())
+        }
+
+        fn bytes(&self) -> u64 {
+            4_096
+        }
+    }
+
+    fn area(range: Range<u64>, name: &str, permissions: &str, pages: u64) -> MemoryArea {
+        MemoryArea {
+            start: range.start,
+            end: range.end,
+            permissions: permissions.to_owned(),
+            name: name.to_owned(),
+            anonymous_bytes: 4_096 * pages,
+            ..MemoryArea::default()
+        }
+    }
+
+    fn held(addresses: Range<u64>, domain: Domain) -> Held {
+        Held { addresses, domain }
+    }
+
+    #[test]
+    fn every_resident_byte_is_in_one_line() {
+        let areas = [
+            area(0x1000..0x3000, "/bin/server", "rw-p", 1),
+            area(0x3000..0x4000, "", "rw-p", 1),
+            area(0x10000..0x14000, "[heap]", "rw-p", 3),
+            area(0x20000..0x21000, "", "---p", 0),
+            area(0x21000..0x25000, "", "rw-p", 2),
+            area(0x30000..0x38000, "", "rw-p", 4),
+            area(0x40000..0x42000, "", "rw-p", 1),
+            area(0x50000..0x51000, "", "rw-p", 1),
+            // Behind a library, and behind a page that nobody may touch: by chance.
+            area(0x60000..0x61000, "/lib/a.so", "rw-p", 0),
+            area(0x61000..0x62000, "", "rw-p", 1),
+        ];
+        let tables = [0x50000..0x51000];
+        let recorder = RecorderParts::new("", tables.into_iter());
+        let blocks = [
+            held(0x10010..0x10010 + 100, Domain::Openssl),
+            held(0x10080..0x10080 + 10, Domain::Heap),
+            // Half of it was never touched.
+            held(0x12000..0x14000, Domain::Heap),
+            // In a mapping of the program's.
+            held(0x31000..0x31800, Domain::Openssl),
+            held(0x61010..0x61ff0, Domain::Openssl),
+        ];
+        let mappings = [held(0x30000..0x33000, Domain::Mapping)];
+        let resident = [
+            0x10000, 0x12000, 0x11000, 0x30000, 0x31000, 0x32000, 0x36000, 0x41000, 0x50000,
+            0x61000,
+        ];
+        let pages = Some(resident.into());
+        let account =
+            resident_account(&areas, &recorder, &blocks, &mappings, &pages).expect("readable");
+        let of = |domain| account.blocks[&domain];
+        assert_eq!(of(Domain::Openssl), Touched { requested: 6_212, resident: 6_212 });
+        assert_eq!(of(Domain::Heap), Touched { requested: 8_202, resident: 4_106 });
+        assert_eq!(account.mappings, Touched { requested: 0x3000, resident: 0x3000 - 0x800 });
+        // 112 bytes for 100 and 32 for 10; the last one ends where the heap does.
+        assert_eq!(account.headers, 12 + 22);
+        assert_eq!((account.files, account.stacks, account.other), (8_192, 8_192, 4_096));
+        assert_eq!(account.free, 3 * 4_096 - 100 - 10 - 4_096 - 34 + 4_096 + 32);
+        // All but the recorder's.
+        let all: u64 = areas.iter().map(|area| area.anonymous_bytes).sum();
+        assert_eq!(account.total(), all - 4_096);
+        let twice: ResidentAccount = [account.clone(), account.clone()].into_iter().sum();
+        assert_eq!(twice.total(), 2 * account.total());
+        assert_eq!(twice.all_blocks().requested, 2 * 14_414);
+    }
+}

@@ -1,0 +1,123 @@
+//! What the resident memory of recorded processes is, in JSON.
+
+use std::collections::BTreeMap;
+
+use analysis::account_growth::AccountGrowth;
+use analysis::resident_account::{ResidentAccount, Touched};
+use contract::Domain;
+use serde::{Deserialize, Serialize};
+
+/// Resident bytes at the capture that are in no file and not the recorder's, of all recorded
+/// processes: each is in one line. Pages that processes share since a fork are in each one's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// Live blocks, by domain.
+    pub blocks: BTreeMap<String, TouchedRecord>,
+    /// Mappings, without the blocks in them.
+    pub mappings: TouchedRecord,
+    /// What the C library's allocator has in front of each block and rounds it up by.
+    pub headers_bytes: u64,
+    /// Among blocks, and in none: free pages that the allocator keeps, and what another allocator
+    /// rounds up by.
+    pub free_bytes: u64,
+    /// Stacks of threads.
+    pub stacks_bytes: u64,
+    /// Pages of files that were written to.
+    pub written_files_bytes: u64,
+    /// In none of these.
+    pub other_bytes: u64,
+    /// All of them.
+    pub total_bytes: u64,
+    /// By how much each line grew for each connection; `null` where few came, or none.
+    pub growth: Option<AccountGrowthRecord>,
+}
+
+/// Memory that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TouchedRecord {
+    /// Bytes that were asked for.
+    pub requested_bytes: u64,
+    /// Bytes of them in memory.
+    pub resident_bytes: u64,
+}
+
+/// Bytes for each connection that came: the lines of [`AccountRecord`], below 0 where they shrank.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountGrowthRecord {
+    /// Live SSL objects at the account before.
+    pub from_connections: u64,
+    /// Live SSL objects at the capture.
+    pub to_connections: u64,
+    /// Resident bytes of live blocks, by domain.
+    pub blocks: BTreeMap<String, f64>,
+    /// Bytes that were asked for in live blocks, of all domains.
+    pub requested: f64,
+    /// Mappings.
+    pub mappings: f64,
+    /// Headers of the C library's allocator.
+    pub headers: f64,
+    /// Free pages among blocks: below 0 where new blocks lie in what was free before.
+    pub free: f64,
+    /// Stacks.
+    pub stacks: f64,
+    /// Pages of files that were written to.
+    pub written_files: f64,
+    /// In none of these.
+    pub other: f64,
+    /// All of them.
+    pub total: f64,
+    /// The part of the total that is not in `other`, from 0 to 1; `null` where nothing grew.
+    pub explained: Option<f64>,
+}
+
+impl AccountRecord {
+    /// Of the capture.
+    pub fn new(account: &ResidentAccount, growth: Option<&AccountGrowth>) -> AccountRecord {
+        let word = |(domain, blocks): (&Domain, &Touched)| {
+            (domain.word().to_owned(), TouchedRecord::from(*blocks))
+        };
+        AccountRecord {
+            blocks: account.blocks.iter().map(word).collect(),
+            mappings: account.mappings.into(),
+            headers_bytes: account.headers,
+            free_bytes: account.free,
+            stacks_bytes: account.stacks,
+            written_files_bytes: account.files,
+            other_bytes: account.other,
+            total_bytes: account.total(),
+            growth: growth.map(AccountGrowthRecord::from),
+        }
+    }
+
+    /// What was asked for and is not in memory: never touched, or given back to the kernel since.
+    pub fn untouched_bytes(&self) -> u64 {
+        let all = self.blocks.values().chain([&self.mappings]);
+        all.map(|it| it.requested_bytes.saturating_sub(it.resident_bytes)).sum()
+    }
+}
+
+impl From<Touched> for TouchedRecord {
+    fn from(Touched { requested, resident }: Touched) -> TouchedRecord {
+        TouchedRecord { requested_bytes: requested, resident_bytes: resident }
+    }
+}
+
+impl From<&AccountGrowth> for AccountGrowthRecord {
+    fn from(growth: &AccountGrowth) -> AccountGrowthRecord {
+        let word = |(domain, bytes): (&Domain, &f64)| (domain.word().to_owned(), *bytes);
+        AccountGrowthRecord {
+            from_connections: growth.from,
+            to_connections: growth.to,
+            blocks: growth.blocks.iter().map(word).collect(),
+            requested: growth.requested,
+            mappings: growth.mappings,
+            headers: growth.headers,
+            free: growth.free,
+            stacks: growth.stacks,
+            written_files: growth.files,
+            other: growth.other,
+            total: growth.total,
+            explained: growth.explained(),
+        }
+    }
+}
