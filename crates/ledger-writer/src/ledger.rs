@@ -192,11 +192,21 @@ impl Ledger {
         self.header().mappings.store(start as u64, Ordering::Release);
     }
 
-    /// Says where a private table of the recorder lies, for the account of resident memory. One
-    /// for which the list has no room is in [`Statistic::PrivateBytes`] all the same.
+    /// Says where a private table of the recorder lies, for the account of resident memory, or
+    /// where one goes on that has grown. One for which the list has no room is in
+    /// [`Statistic::PrivateBytes`] all the same.
     pub fn add_table(&self, start: usize, bytes: usize) {
         self.add(Statistic::PrivateBytes, bytes as u64);
         let header = self.header();
+        // Its owner alone makes a table grow.
+        let grown = header.tables.iter().find(|table| {
+            let known = table.start.load(Ordering::Acquire);
+            known != 0 && known + table.bytes.load(Ordering::Relaxed) == start as u64
+        });
+        if let Some(table) = grown {
+            table.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            return;
+        }
         if let Some(at) = take(&header.tables_used, 1, TABLES as u64) {
             let table = &header.tables[at as usize];
             table.bytes.store(bytes as u64, Ordering::Relaxed);

@@ -192,8 +192,9 @@ pub struct PieceRecord {
     pub rest: [u32; 3],
 }
 
-/// Tables of the recorder that the header can list: a TLS server has three and one for each thread.
-pub const TABLES: usize = 128;
+/// Tables of the recorder that the header can list, as many as there is room for: a TLS server has
+/// ten and one for each thread.
+pub const TABLES: usize = 200;
 
 /// Where a private table of the recorder lies. 0 and 0 until it is written.
 #[repr(C)]

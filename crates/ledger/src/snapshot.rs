@@ -135,7 +135,7 @@ pub struct Snapshot {
     /// Files mapped into the process when the recorder was installed.
     pub modules: Vec<Module>,
     /// Addresses of the recorder's private tables. The header lists as many as a server of usual
-    /// size has; with more than about a hundred threads, [`Statistics::private_bytes`] exceeds
+    /// size has; with more than about 190 threads, [`Statistics::private_bytes`] exceeds
     /// their sum.
     pub tables: Vec<Range<u64>>,
     /// Where the process has its tables of live blocks and mappings.

@@ -282,12 +282,16 @@ fn tables_are_listed_as_long_as_there_is_room_and_counted_beyond() {
     let snapshot = Snapshot::read_file(&path).expect("a ledger");
     assert_eq!(snapshot.tables.first(), Some(&(0x10_0000..0x10_2000)));
     assert_eq!(snapshot.tables.len(), 1);
+    // One that has grown needs no further place.
+    ledger.add_table(0x10_2000, 0x1000);
+    let snapshot = Snapshot::read_file(&path).expect("a ledger");
+    assert_eq!(snapshot.tables, [0x10_0000..0x10_3000]);
     for at in 0..TABLES {
-        ledger.add_table(0x20_0000 + at * 0x1000, 0x1000);
+        ledger.add_table(0x20_0000 + at * 0x2000, 0x1000);
     }
     let snapshot = Snapshot::read_file(&path).expect("a ledger");
     assert_eq!(snapshot.tables.len(), TABLES);
-    assert_eq!(snapshot.statistics.private_bytes, 0x2000 + TABLES as u64 * 0x1000);
+    assert_eq!(snapshot.statistics.private_bytes, 0x3000 + TABLES as u64 * 0x1000);
 }
 
 #[test]
