@@ -30,6 +30,8 @@ pub struct AccountGrowth {
     pub stacks: f64,
     /// [`ResidentAccount::files`].
     pub files: f64,
+    /// [`ResidentAccount::shared`].
+    pub shared: f64,
     /// [`ResidentAccount::other`].
     pub other: f64,
 }
@@ -61,6 +63,7 @@ impl AccountGrowth {
             free: each(|account| account.free),
             stacks: each(|account| account.stacks),
             files: each(|account| account.files),
+            shared: each(|account| account.shared),
             other: each(|account| account.other),
         })
     }

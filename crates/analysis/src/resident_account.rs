@@ -2,7 +2,9 @@
 //! mappings hold, and what the rest is.
 //!
 //! Resident is memory that is in no file, the process's own: `Anonymous` in smaps, without the
-//! recorder's. Each byte of it is in one line of the account, so the lines add up to the whole.
+//! recorder's, and with its part of what it shares with those it was forked from. Each byte of it
+//! is in one line of the account, so the lines add up to the whole. What is mapped to be shared is
+//! no process's own, and in no line.
 
 use std::collections::BTreeMap;
 use std::iter::Sum;
@@ -24,8 +26,8 @@ pub struct Held {
 
 /// Which pages of a process are in memory.
 pub trait Pages {
-    /// For each page of a range of whole pages, whether it is in memory and in no file; `None` when
-    /// that may not be asked.
+    /// For each page of a range of whole pages, whether it is in memory, in no file, and this
+    /// process's alone; `None` when that may not be asked.
     fn are_resident(&self, range: &Range<u64>) -> Option<Vec<bool>>;
     /// Bytes of a page.
     fn bytes(&self) -> u64;
@@ -36,7 +38,7 @@ pub trait Pages {
 pub struct ResidentAccount {
     /// Live blocks, by who asked for them.
     pub blocks: BTreeMap<Domain, Touched>,
-    /// Mappings, without the blocks in them.
+    /// Mappings that are not made to be shared, without the blocks in them.
     pub mappings: Touched,
     /// What the C library's allocator has in front of each block and rounds it up by.
     pub headers: u64,
@@ -47,6 +49,8 @@ pub struct ResidentAccount {
     pub stacks: u64,
     /// Pages of files that were written to: data of the program and its libraries.
     pub files: u64,
+    /// The process's part of pages that it shares since a fork, whatever is in them.
+    pub shared: u64,
     /// In none of these.
     pub other: u64,
 }
@@ -75,7 +79,7 @@ impl ResidentAccount {
     /// All of it.
     pub fn total(&self) -> u64 {
         let blocks: u64 = self.blocks.values().map(|blocks| blocks.resident).sum();
-        let rest = self.headers + self.free + self.stacks + self.files + self.other;
+        let rest = self.headers + self.free + self.stacks + self.files + self.shared + self.other;
         blocks + self.mappings.resident + rest
     }
 
@@ -98,6 +102,7 @@ impl Sum for ResidentAccount {
             sum.free += account.free;
             sum.stacks += account.stacks;
             sum.files += account.files;
+            sum.shared += account.shared;
             sum.other += account.other;
         }
         sum
@@ -118,21 +123,27 @@ pub fn resident_account(
     for block in blocks {
         account.blocks.entry(block.domain).or_default().requested += length(&block.addresses);
     }
-    account.mappings.requested = mappings.iter().map(|it| length(&it.addresses)).sum();
     for (at, area) in areas.iter().enumerate() {
         let before = at.checked_sub(1).map(|at| &areas[at]).filter(|it| it.end == area.start);
-        if area.anonymous_bytes == 0 || recorder.have(area) {
+        if recorder.have(area) || area.permissions.ends_with('s') {
+            continue;
+        }
+        account.mappings.requested += in_area(within(mappings, area), area);
+        // Pages that several processes have are divided among them.
+        let own = area.anonymous_bytes.min(area.proportional_bytes);
+        if own == 0 {
             continue;
         }
         let (blocks, mappings) = (within(blocks, area), within(mappings, area));
         let is_known = !blocks.is_empty() || !mappings.is_empty();
         match kind(area, before, is_known) {
-            Kind::File => account.files += area.anonymous_bytes,
-            Kind::Stack => account.stacks += area.anonymous_bytes,
+            Kind::File => account.files += own,
+            Kind::Stack => account.stacks += own,
             Kind::Memory => {
                 let range = area.start..area.end;
                 let resident = Resident { pages: pages.are_resident(&range)?, range, of: pages };
                 account.add(&resident, blocks, mappings, is_glibcs(area));
+                account.shared += own.saturating_sub(resident.all());
             }
         }
     }
@@ -187,6 +198,14 @@ fn within<'a>(all: &'a [Held], area: &MemoryArea) -> &'a [Held] {
     let first = all.partition_point(|it| it.addresses.end <= area.start);
     let behind = all.partition_point(|it| it.addresses.start < area.end);
     &all[first..behind.max(first)]
+}
+
+/// How much of it these have.
+fn in_area(held: &[Held], area: &MemoryArea) -> u64 {
+    let part = |it: &Held| {
+        it.addresses.end.min(area.end).saturating_sub(it.addresses.start.max(area.start))
+    };
+    held.iter().map(part).sum()
 }
 
 /// The resident pages of an area.
@@ -297,6 +316,7 @@ mod tests {
             permissions: permissions.to_owned(),
             name: name.to_owned(),
             anonymous_bytes: 4_096 * pages,
+            proportional_bytes: 4_096 * pages,
             ..MemoryArea::default()
         }
     }
@@ -319,6 +339,9 @@ mod tests {
             // Behind a library, and behind a page that nobody may touch: by chance.
             area(0x60000..0x61000, "/lib/a.so", "rw-p", 0),
             area(0x61000..0x62000, "", "rw-p", 1),
+            // Half of what it has together with its parent.
+            area(0x70000..0x74000, "", "rw-p", 2),
+            area(0x80000..0x90000, "/dev/zero", "rw-s", 7),
         ];
         let tables = [0x50000..0x51000];
         let recorder = RecorderParts::new("", tables.into_iter());
@@ -331,7 +354,8 @@ mod tests {
             held(0x31000..0x31800, Domain::Openssl),
             held(0x61010..0x61ff0, Domain::Openssl),
         ];
-        let mappings = [held(0x30000..0x33000, Domain::Mapping)];
+        let mappings =
+            [held(0x30000..0x33000, Domain::Mapping), held(0x80000..0x90000, Domain::Mapping)];
         let resident = [
             0x10000, 0x12000, 0x11000, 0x30000, 0x31000, 0x32000, 0x36000, 0x41000, 0x50000,
             0x61000,
@@ -347,9 +371,10 @@ mod tests {
         assert_eq!(account.headers, 12 + 22);
         assert_eq!((account.files, account.stacks, account.other), (8_192, 8_192, 4_096));
         assert_eq!(account.free, 3 * 4_096 - 100 - 10 - 4_096 - 34 + 4_096 + 32);
-        // All but the recorder's.
+        assert_eq!(account.shared, 8_192);
+        // All but the recorder's, and what is made to be shared.
         let all: u64 = areas.iter().map(|area| area.anonymous_bytes).sum();
-        assert_eq!(account.total(), all - 4_096);
+        assert_eq!(account.total(), all - 8 * 4_096);
         let twice: ResidentAccount = [account.clone(), account.clone()].into_iter().sum();
         assert_eq!(twice.total(), 2 * account.total());
         assert_eq!(twice.all_blocks().requested, 2 * 14_414);

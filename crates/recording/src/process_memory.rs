@@ -21,6 +21,8 @@ const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
 /// It is a file's, or is shared memory.
 const OF_FILE: u64 = 1 << 61;
+/// No other process has it (Linux 4.2).
+const EXCLUSIVE: u64 = 1 << 56;
 
 /// Entries that are read at once: of 256 MiB.
 const AT_ONCE: u64 = 1 << 16;
@@ -52,7 +54,8 @@ impl ProcessMemory {
 impl Pages for ProcessMemory {
     fn are_resident(&self, range: &Range<u64>) -> Option<Vec<bool>> {
         let mut pages = Vec::new();
-        let note = |entry| pages.push(entry & PRESENT != 0 && entry & OF_FILE == 0);
+        let wanted = PRESENT | EXCLUSIVE;
+        let note = |entry| pages.push(entry & (wanted | OF_FILE) == wanted);
         self.each_page(range, note).ok().map(|()| pages)
     }
 

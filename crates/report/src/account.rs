@@ -35,6 +35,7 @@ fn at_capture(account: &AccountRecord) -> String {
         ("free memory that the allocator keeps".to_owned(), account.free_bytes as f64),
         ("stacks".to_owned(), account.stacks_bytes as f64),
         ("written pages of files".to_owned(), account.written_files_bytes as f64),
+        ("pages shared since a fork".to_owned(), account.shared_bytes as f64),
         ("unknown".to_owned(), account.other_bytes as f64),
     ];
     let total = account.total_bytes as f64;
@@ -55,6 +56,7 @@ fn growth(growth: &AccountGrowthRecord) -> String {
         ("free memory".to_owned(), growth.free),
         ("stacks".to_owned(), growth.stacks),
         ("written pages of files".to_owned(), growth.written_files),
+        ("pages shared since a fork".to_owned(), growth.shared),
         ("unknown".to_owned(), growth.other),
     ];
     let named = named(blocks.chain(lines), growth.total, rounded);
@@ -115,6 +117,7 @@ mod tests {
             free: -27_487.0,
             stacks: 0.0,
             written_files: 0.0,
+            shared: 0.0,
             other: 137.0,
             total: 263_600.0,
             explained: Some(0.99948),
@@ -142,6 +145,7 @@ mod tests {
             free_bytes: 4_000_000,
             stacks_bytes: 0,
             written_files_bytes: 490_000,
+            shared_bytes: 0,
             other_bytes: 0,
             total_bytes: 10_000_000,
             growth: None,

@@ -7,13 +7,13 @@ use analysis::resident_account::{ResidentAccount, Touched};
 use contract::Domain;
 use serde::{Deserialize, Serialize};
 
-/// Resident bytes at the capture that are in no file and not the recorder's, of all recorded
-/// processes: each is in one line. Pages that processes share since a fork are in each one's.
+/// Resident bytes at the capture that are in no file, not made to be shared and not the recorder's,
+/// of all recorded processes: each is in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountRecord {
     /// Live blocks, by domain.
     pub blocks: BTreeMap<String, TouchedRecord>,
-    /// Mappings, without the blocks in them.
+    /// Mappings that are not made to be shared, without the blocks in them.
     pub mappings: TouchedRecord,
     /// What the C library's allocator has in front of each block and rounds it up by.
     pub headers_bytes: u64,
@@ -24,6 +24,8 @@ pub struct AccountRecord {
     pub stacks_bytes: u64,
     /// Pages of files that were written to.
     pub written_files_bytes: u64,
+    /// Pages that processes share since a fork, whatever is in them, divided among them.
+    pub shared_bytes: u64,
     /// In none of these.
     pub other_bytes: u64,
     /// All of them.
@@ -62,6 +64,8 @@ pub struct AccountGrowthRecord {
     pub stacks: f64,
     /// Pages of files that were written to.
     pub written_files: f64,
+    /// Pages that are shared since a fork.
+    pub shared: f64,
     /// In none of these.
     pub other: f64,
     /// All of them.
@@ -83,6 +87,7 @@ impl AccountRecord {
             free_bytes: account.free,
             stacks_bytes: account.stacks,
             written_files_bytes: account.files,
+            shared_bytes: account.shared,
             other_bytes: account.other,
             total_bytes: account.total(),
             growth: growth.map(AccountGrowthRecord::from),
@@ -115,6 +120,7 @@ impl From<&AccountGrowth> for AccountGrowthRecord {
             free: growth.free,
             stacks: growth.stacks,
             written_files: growth.files,
+            shared: growth.shared,
             other: growth.other,
             total: growth.total,
             explained: growth.explained(),
