@@ -15,7 +15,7 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 39] = [
+const SHARED: [(&str, &str, &str); 40] = [
     ("what-if --json", "as_it_is", "cost"),
     ("what-if --json", "fixes[].cost", "cost"),
     ("diagnose --json", "findings[]", "finding"),
@@ -26,6 +26,7 @@ const SHARED: [(&str, &str, &str); 39] = [
     ("record", "openssl", "counts"),
     ("record", "baseline.openssl", "counts"),
     ("record", "heap.counts", "counts"),
+    ("record", "heap.mappings", "counts"),
     ("record", "processes[].openssl", "counts"),
     ("record", "processes[].openssl_at_end", "counts"),
     ("record", "processes[].recorder", "recorder"),
@@ -58,9 +59,12 @@ const SHARED: [(&str, &str, &str); 39] = [
 ];
 
 /// Objects whose keys are names of things and no fields: section, path.
-const NAMED: [(&str, &str); 13] = [
+const NAMED: [(&str, &str); 16] = [
     ("diagnose --json", "memory"),
+    ("record", "account.blocks"),
+    ("record", "account.growth"),
     ("record", "heap.steps"),
+    ("record", "heap.mapped_steps"),
     ("record", "memory.growth"),
     ("record", "objects"),
     ("record", "steps.idle"),

@@ -280,7 +280,9 @@ fn a_connection_of_asyncios_costs_a_quarter_of_a_megabyte_and_it_is_said_whose()
     // What resident memory grows by, less what lies in memory that was free before.
     let grown = record["memory"]["growth"]["bytes_each"].as_f64().unwrap();
     assert!((0.5..1.2).contains(&(grown / whole)), "{whole}, and {grown}");
+    the_account_closes(&record);
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Resident and in no file are "), "{said}");
     assert!(words.contains("Of all that is asked for, one connection costs "), "{said}");
     assert!(words.contains(": 262,145 in 1.0 block"), "{said}");
     // Whoever asks for nothing else gets OpenSSL's part, as ever.
@@ -290,6 +292,57 @@ fn a_connection_of_asyncios_costs_a_quarter_of_a_megabyte_and_it_is_said_whose()
     assert!(all.contains("   262,145          1.0"), "{all}");
     let line = fs::read_to_string(run.join("timeline.csv")).unwrap();
     assert!(line.lines().next().unwrap().split(',').any(|column| column == "heap"), "{line}");
+}
+
+/// Each resident byte is in one line, and nearly all of what connections added says whose it is.
+fn the_account_closes(record: &Value) {
+    let account = &record["account"];
+    let of = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{account:#}"));
+    let mut lines: u64 = account["blocks"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|blocks| of(&blocks["resident_bytes"]))
+        .sum();
+    lines += of(&account["mappings"]["resident_bytes"]);
+    for line in ["headers", "free", "stacks", "written_files", "shared", "other"] {
+        lines += of(&account[format!("{line}_bytes")]);
+    }
+    assert_eq!(lines, of(&account["total_bytes"]), "{account:#}");
+    // Live blocks are those of the ledger.
+    for (domain, counts) in [("openssl", &record["openssl"]), ("heap", &record["heap"]["counts"])] {
+        let (told, counted) =
+            (of(&account["blocks"][domain]["requested_bytes"]), of(&counts["inuse_bytes"]));
+        assert!(told.abs_diff(counted) * 100 <= counted, "{domain}: {told} of {counted}");
+    }
+    let growth = &account["growth"];
+    let [total, explained] = ["total", "explained"]
+        .map(|what| growth[what].as_f64().unwrap_or_else(|| panic!("{account:#}")));
+    assert!(explained >= 0.95, "{growth:#}");
+    let footprint = record["memory"]["growth"]["bytes_each"].as_f64().unwrap();
+    assert!((0.9..1.1).contains(&(total / footprint)), "{total}, and {footprint}");
+}
+
+#[test]
+fn of_several_processes_the_account_closes_too() {
+    let Some(nginx) = needed::program("nginx") else { return };
+    let place = certificate::place();
+    let port = free_port();
+    fs::write(
+        place.path().join("listen.conf"),
+        format!("listen 127.0.0.1:{port} ssl reuseport;\n"),
+    )
+    .unwrap();
+    fs::copy(format!("{FIXTURES}/nginx.conf"), place.path().join("nginx.conf")).unwrap();
+    let (folder, address) = (format!("{}/", path(place.path())), format!("127.0.0.1:{port}"));
+    let configuration = format!("{folder}nginx.conf");
+    let record = ["record", "--heap", "--protocol", "http", "-n", "60", "--out", "run"];
+    let load = ["--load", &address, "--"];
+    let server = [&nginx, "-p", &folder, "-c", &configuration, "-g", "pid nginx.pid;"];
+    let output = tlsheap_in(place.path(), &[&record[..], &load, &server].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let record = fs::read_to_string(place.path().join("run/run.json")).unwrap();
+    the_account_closes(&serde_json::from_str(&record).unwrap());
 }
 
 #[test]

@@ -64,9 +64,9 @@ pub struct Options {
     /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
-    /// Count all that the program and its libraries ask malloc for as well, and not only what
-    /// OpenSSL asks for: what one connection costs the whole heap, and `--domain heap` of top, diff
-    /// and flame
+    /// Count all that the program and its libraries ask malloc for and map from the kernel as well,
+    /// and not only what OpenSSL asks for: what one connection costs the whole process, what
+    /// resident memory is, and `--domain heap` and `mapping` of top, diff and flame
     #[arg(long, conflicts_with = "sample")]
     pub heap: bool,
     /// Put the load on the program as well, at this address, and end it when all is measured: some
