@@ -68,9 +68,15 @@ impl<'a> RecorderParts<'a> {
         RecorderParts { folder, tables }
     }
 
-    pub(crate) fn have(&self, area: &MemoryArea) -> bool {
-        let of_file = area.name.strip_prefix(self.folder).filter(|_| !self.folder.is_empty());
-        if of_file.is_some_and(|rest| rest.starts_with('/')) {
+    /// Whether an area is the recorder's. `before` is what lies directly before it: the zeroed data
+    /// of a library has no file behind it, and follows what has.
+    pub(crate) fn have(&self, area: &MemoryArea, before: Option<&MemoryArea>) -> bool {
+        let is_file = |area: &MemoryArea| {
+            let rest = area.name.strip_prefix(self.folder).filter(|_| !self.folder.is_empty());
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let is_library = |area: &MemoryArea| is_file(area) && area.permissions.ends_with('p');
+        if is_file(area) || (area.name.is_empty() && before.is_some_and(is_library)) {
             return true;
         }
         let after = self.tables.partition_point(|table| table.start <= area.start);
@@ -81,9 +87,10 @@ impl<'a> RecorderParts<'a> {
 /// Adds up the areas of one process.
 pub fn footprint(areas: &[MemoryArea], recorder: &RecorderParts<'_>) -> Footprint {
     let mut footprint = Footprint::default();
-    for area in areas {
+    for (at, area) in areas.iter().enumerate() {
         let bytes = area.proportional_bytes;
-        if recorder.have(area) {
+        let before = at.checked_sub(1).map(|at| &areas[at]).filter(|it| it.end == area.start);
+        if recorder.have(area, before) {
             footprint.recorder += bytes;
         } else if is_shared_memory(area) {
             footprint.shared += bytes;
@@ -133,13 +140,14 @@ mod tests {
             area(0x4000, "/tmp/xy/file", "rw-s", 5, 0),
             area(0x5000, "", "rw-p", 7, 7),
             area(0x8000, "/tmp/x/lib.so", "r-xp", 11, 0),
+            area(0x9000, "", "rw-p", 17, 17),
             area(0xa000, "", "rw-p", 13, 13),
             area(0xb000, "", "rw-p", 200_000, 200_000),
         ];
         let footprint = footprint(&areas, &recorder);
         assert_eq!(
             footprint,
-            Footprint { anonymous: 201_030, shared: 10_000, files: 75, recorder: 31 }
+            Footprint { anonymous: 201_030, shared: 10_000, files: 75, recorder: 48 }
         );
         assert_eq!((footprint.own(), footprint.total()), (211_030, 211_105));
         let both: Footprint = [footprint, footprint].into_iter().sum();

@@ -125,7 +125,7 @@ pub fn resident_account(
     }
     for (at, area) in areas.iter().enumerate() {
         let before = at.checked_sub(1).map(|at| &areas[at]).filter(|it| it.end == area.start);
-        if recorder.have(area) || area.permissions.ends_with('s') {
+        if recorder.have(area, before) || area.permissions.ends_with('s') {
             continue;
         }
         account.mappings.requested += in_area(within(mappings, area), area);

@@ -14,7 +14,7 @@ use crate::segments::Segments;
 use crate::sites::Sites;
 use crate::stack::StackSource;
 use crate::threads::Threads;
-use crate::{deep, sampling};
+use crate::{deep, sampling, unwind};
 
 /// The recorder of this process. It is made once and never goes away: hooks may run until the
 /// very end.
@@ -74,6 +74,7 @@ impl Recorder {
         });
         let tables = [recorder.blocks.first_level()].into_iter().chain(recorder.sites.tables());
         let tables = tables.chain(recorder.segments.tables()).chain(deep::tables());
+        let tables = tables.chain(unwind::table());
         recorder.ledger.add_level(0, recorder.blocks.first_level().start);
         if let Some(table) = recorder.mappings.as_ref().and_then(Mappings::table) {
             recorder.ledger.set_mappings(table.start);

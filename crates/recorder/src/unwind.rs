@@ -17,6 +17,7 @@ mod tables;
 use ledger_writer::StackEnd;
 
 use crate::bounds::Bounds;
+use crate::memory::Table;
 use crate::trace::Trace;
 use crate::unwind::rule::{Cfa, Rule};
 
@@ -35,6 +36,11 @@ struct Registers {
 /// Gets ready. `false` when unwind tables cannot be used on this processor or C library.
 pub(crate) fn prepare() -> bool {
     cfg!(target_arch = "x86_64") && tables::prepare() && cache::prepare()
+}
+
+/// What is remembered of unwind tables, for the ledger to list.
+pub(crate) fn table() -> Option<Table> {
+    cache::table()
 }
 
 /// Forgets every rule.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use analysis::account_growth::AccountGrowth;
 use analysis::footprint::RecorderParts;
@@ -60,11 +61,7 @@ impl Accounts {
         if sight.heap.is_empty() || self.is_barred {
             return None;
         }
-        let running = sight.ssl_of_running.keys();
-        let each = running.map(|path| {
-            let heap = sight.heap.get(path).map(|heap| &**heap);
-            of_process(path, &sight.ledgers[path], heap, recorder)
-        });
+        let each = sight.ssl_of_running.keys().map(|path| of_process(path, sight, recorder));
         let account = each.sum::<Option<ResidentAccount>>();
         self.is_barred = account.is_none();
         account
@@ -75,36 +72,78 @@ fn connections(sight: &Sight) -> u64 {
     u64::try_from(sight.ssl.live).unwrap_or_default()
 }
 
+/// Processes that one was forked from, one after the other, of which blocks are looked for.
+const MOST_ANCESTORS: usize = 8;
+
 /// The account of one process; `None` when it may not be looked into, or has ended.
 fn of_process(
     ledger: &Path,
-    openssl: &Snapshot,
-    heap: Option<&Snapshot>,
+    sight: &Sight,
     recorder: &RecorderParts<'_>,
 ) -> Option<ResidentAccount> {
-    let memory = ProcessMemory::of(openssl.pid).ok()?;
-    let opened = opening::open(ledger, ledger_folder::MOST_LEDGER_BYTES).ok()?;
-    let of_cells = Snapshot::sites_of_cells(&opened.file, &ledger.display().to_string()).ok()?;
-    let domain = |cell: u32| {
-        let site = of_cells.get((cell as usize).checked_sub(1)?).copied()??;
-        let others = heap?.sites.get(site).filter(|site| !site.is_empty())?;
-        Some(others.source.domain)
-    };
-    let domain = |cell| domain(cell).unwrap_or(Domain::Openssl);
-    let blocks = openssl.live.blocks(&memory).ok()?;
-    let mappings = openssl.live.mappings(&memory).ok()?;
-    let text = kernel::memory_areas(openssl.pid).filter(|text| !text.is_empty())?;
+    let pid = sight.ledgers.get(ledger)?.pid;
+    let memory = ProcessMemory::of(pid).ok()?;
+    let mut held = HeldBy::of(ledger, sight, &memory)?;
+    let ancestors = std::iter::successors(parent(ledger, sight), |path| parent(path, sight));
+    for ancestor in ancestors.take(MOST_ANCESTORS) {
+        // It has its parent's tables as they were then; what they have got since is not there, and
+        // something else may be.
+        held.add(HeldBy::of(ancestor, sight, &memory).unwrap_or_default());
+    }
+    held.put_in_order();
+    let text = kernel::memory_areas(pid).filter(|text| !text.is_empty())?;
     let areas = smaps::parse(&text, "smaps").ok()?;
-    let blocks: Vec<Held> = blocks
-        .iter()
-        .map(|block| Held {
-            addresses: block.address..block.address.saturating_add(block.bytes),
-            domain: domain(block.cell),
-        })
-        .collect();
-    let mappings: Vec<Held> = mappings
-        .into_iter()
-        .map(|it| Held { addresses: it.addresses, domain: domain(it.cell) })
-        .collect();
-    resident_account(&areas, recorder, &blocks, &mappings, &memory)
+    resident_account(&areas, recorder, &held.blocks, &held.mappings, &memory)
+}
+
+/// The ledger of the process that this one's was forked from.
+fn parent<'a>(ledger: &Path, sight: &'a Sight) -> Option<&'a Path> {
+    let coverage = ledger_folder::coverage(&ledger.with_extension("coverage")).ok()?;
+    let of_parent =
+        |(_, snapshot): &(_, &Arc<Snapshot>)| Some(snapshot.pid) == coverage.forked_from;
+    let found = sight.ledgers.iter().filter(of_parent).map(|(path, _)| path.as_path());
+    found.filter(|path| *path != ledger).last()
+}
+
+/// What one process's tables have.
+#[derive(Default)]
+struct HeldBy {
+    blocks: Vec<Held>,
+    mappings: Vec<Held>,
+}
+
+impl HeldBy {
+    /// What the tables of this ledger have, as they lie in this memory.
+    fn of(ledger: &Path, sight: &Sight, memory: &ProcessMemory) -> Option<HeldBy> {
+        let (openssl, heap) = (sight.ledgers.get(ledger)?, sight.heap.get(ledger));
+        let opened = opening::open(ledger, ledger_folder::MOST_LEDGER_BYTES).ok()?;
+        let of_cells =
+            Snapshot::sites_of_cells(&opened.file, &ledger.display().to_string()).ok()?;
+        let domain = |cell: u32| {
+            let site = of_cells.get((cell as usize).checked_sub(1)?).copied()??;
+            let others = heap?.sites.get(site).filter(|site| !site.is_empty())?;
+            Some(others.source.domain)
+        };
+        let held =
+            |addresses, cell| Held { addresses, domain: domain(cell).unwrap_or(Domain::Openssl) };
+        let blocks = openssl.live.blocks(memory).ok()?.into_iter().map(|block| {
+            held(block.address..block.address.saturating_add(block.bytes), block.cell)
+        });
+        let mappings = openssl.live.mappings(memory).ok()?.into_iter();
+        let mappings = mappings.map(|it| held(it.addresses, it.cell));
+        Some(HeldBy { blocks: blocks.collect(), mappings: mappings.collect() })
+    }
+
+    fn add(&mut self, more: HeldBy) {
+        self.blocks.extend(more.blocks);
+        self.mappings.extend(more.mappings);
+    }
+
+    fn put_in_order(&mut self) {
+        for held in [&mut self.blocks, &mut self.mappings] {
+            held.sort_unstable_by_key(|it| it.addresses.start);
+            // What a parent has freed and its child was given again is in both tables.
+            held.dedup_by(|later, earlier| later.addresses.start < earlier.addresses.end);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::deep;
-use crate::memory;
+use crate::memory::{self, Table};
 use crate::unwind::rule::Rule;
 use crate::unwind::tables;
 
@@ -33,6 +33,12 @@ pub(crate) fn prepare() -> bool {
         PAIRS.store(table.as_ptr().cast(), Ordering::Release);
     }
     true
+}
+
+/// The table, for the ledger to list.
+pub(crate) fn table() -> Option<Table> {
+    let start = PAIRS.load(Ordering::Acquire) as usize;
+    (start != 0).then_some(Table { start, bytes: PLACES * size_of::<Pair>() })
 }
 
 /// Forgets every rule.
