@@ -90,6 +90,14 @@ impl Blocks {
         Some(blocks)
     }
 
+    /// Forgets every block, and gives back what memory that takes. Whoever looks a block up meanwhile
+    /// finds none.
+    pub(crate) fn let_go(&self) {
+        for number in 0..self.built.load(Ordering::Acquire) {
+            self.level(number).let_go();
+        }
+    }
+
     /// The first level.
     pub(crate) fn first_level(&self) -> Table {
         self.level(0).table()

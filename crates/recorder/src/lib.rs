@@ -36,6 +36,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("the recorder is written for 64-bit little-endian Linux");
 
+mod attach;
 mod below;
 mod blocks;
 mod bounds;
@@ -75,6 +76,7 @@ mod trace;
 mod unwind;
 mod valgrind;
 
+pub use attach::{Handed, attach, detach};
 pub use early::begin_early;
 pub use error::InstallError;
 pub use family::{MallocFamily, count_above, counted, prepare_thread};

@@ -28,7 +28,10 @@ pub(crate) fn prefetch<T>(place: *const T) {
 /// Room before and behind a table that nobody may touch. It keeps the kernel from joining a table
 /// with a neighbour's memory, so that /proc/PID/smaps has each table on its own and the tool can
 /// tell the recorder's resident pages from the program's.
-const GUARD: usize = 4096;
+const GUARD: usize = PAGE;
+
+/// The bytes of a page, or of a part of one where pages are larger.
+pub(crate) const PAGE: usize = 4096;
 
 /// Maps `bytes` of zeroed memory that is committed page by page as it is touched. `None` when the
 /// kernel refuses. The mapping is for good; tables that lose a race are given back with

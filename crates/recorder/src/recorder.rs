@@ -34,12 +34,23 @@ pub(crate) struct Recorder {
     pub inherited: Option<&'static Recorder>,
 }
 
+/// Whom a recorder comes after.
+#[derive(Clone, Copy)]
+pub(crate) enum Before {
+    /// It is the first of its process.
+    Nobody,
+    /// In a forked child: after its parent's, whose blocks are in the child.
+    Parent(&'static Recorder),
+    /// After one of the same process that has been let go, and whose blocks nobody knows any more.
+    Retired(&'static Recorder),
+}
+
 impl Recorder {
-    /// A recorder that counts in `ledger`. `inherited` is, in a forked child, its parent's.
+    /// A recorder that counts in `ledger`.
     pub(crate) fn new(
         ledger: Ledger,
         options: &Options,
-        inherited: Option<&'static Recorder>,
+        before: Before,
     ) -> Result<Box<Recorder>, InstallError> {
         let sampling = sampling::current();
         if let Some(sampling) = sampling {
@@ -51,10 +62,15 @@ impl Recorder {
             ledger.store_modules(&map);
         }
         let sites = ledger.capacities().sites;
-        let threads = match inherited {
-            Some(parent) => parent.threads.after_fork(),
-            None => Threads::new(sites, options.stacks)
+        let threads = match before {
+            Before::Nobody => Threads::new(sites, options.stacks)
                 .ok_or(InstallError::Exhausted("thread-specific key"))?,
+            Before::Parent(parent) => parent.threads.after_fork(),
+            Before::Retired(recorder) => recorder.threads.followed(sites, options.stacks),
+        };
+        let inherited = match before {
+            Before::Parent(parent) => Some(parent),
+            Before::Nobody | Before::Retired(_) => None,
         };
         let recorder = Box::new(Recorder {
             blocks: Blocks::with_capacity(options.blocks)

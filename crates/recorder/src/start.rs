@@ -11,7 +11,7 @@ use ledger_writer::{Ledger, Permit};
 use crate::error::InstallError;
 use crate::options::{Children, LedgerPlace, Options};
 use crate::process::{self, Taken, Told};
-use crate::recorder::Recorder;
+use crate::recorder::{Before, Recorder};
 use crate::threads::{self, Inside, own_work};
 use crate::{current, deep, heritage, sampling};
 
@@ -150,7 +150,8 @@ fn begin(options: &Options) -> Result<&'static Recorder, InstallError> {
 /// A recorder with a ledger at `path`.
 pub(crate) fn make(path: &Path, options: &Options) -> Result<Box<Recorder>, InstallError> {
     let ledger = Ledger::create(path, Capacities::for_sites(options.sites))?;
-    let recorder = Recorder::new(ledger, options, heritage::retired()).inspect_err(|_| {
+    let before = heritage::retired().map_or(Before::Nobody, Before::Parent);
+    let recorder = Recorder::new(ledger, options, before).inspect_err(|_| {
         let _ = std::fs::remove_file(path);
     })?;
     recorder.report_inherited();
@@ -190,8 +191,8 @@ unsafe extern "C" fn in_child() {
 #[cold]
 #[inline(never)]
 pub(crate) fn in_unseen_child() -> Option<&'static Recorder> {
-    match process::take_over(Told::ByMask) {
-        Taken::ByCaller => begin_in_child(Told::ByMask),
+    match process::take_over(Told::ByTag) {
+        Taken::ByCaller => begin_in_child(Told::ByTag),
         Taken::Before => {}
         Taken::Not => {
             // The parent's ledger may say so, and nothing more.
@@ -215,7 +216,7 @@ static UNSEEN: AtomicBool = AtomicBool::new(false);
 fn begin_in_child(told: Told) {
     // Without its handlers, the C library has not made its own locks the child's: one that another
     // thread of the parent held stays locked, and to make a ledger takes some of them.
-    let locks = told == Told::ByMask && !threads::is_single_threaded();
+    let locks = told == Told::ByTag && !threads::is_single_threaded();
     let recorded = options().is_some_and(|options| options.children == Children::Recorded);
     if recorded {
         heritage::retire();

@@ -19,6 +19,7 @@ use crate::bounds::Bounds;
 use crate::deep;
 use crate::habits::Habits;
 use crate::memory::Growing;
+use crate::process;
 use crate::recorder::Recorder;
 use crate::segments::Source;
 use crate::stack::StackSource;
@@ -82,6 +83,8 @@ pub(crate) struct Threads {
     key: libc::pthread_key_t,
     /// Sites that there can be.
     sites: usize,
+    /// What tells the words of threads that sit here from those that have sat elsewhere.
+    tag: usize,
 }
 
 impl Threads {
@@ -92,7 +95,16 @@ impl Threads {
         let made = unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) };
         let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
         let (built, single) = (AtomicUsize::new(0), single_threaded());
-        (made == 0).then_some(Threads { desks, built, single, stacks, key, sites: sites as usize })
+        let (sites, tag) = (sites as usize, process::tag());
+        (made == 0).then_some(Threads { desks, built, single, stacks, key, sites, tag })
+    }
+
+    /// Desks for the recorder that follows this one in the same process: the key, of which a
+    /// process has no more than 1,024, is the same.
+    pub(crate) fn followed(&self, sites: u32, stacks: StackSource) -> Threads {
+        let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
+        let (built, tag) = (AtomicUsize::new(0), process::tag());
+        Threads { desks, built, stacks, sites: sites as usize, tag, ..*self }
     }
 
     /// Desks for a forked child, whose ledger has room for as many sites as its parent's.
@@ -150,7 +162,7 @@ impl Threads {
         let habits = unsafe { &mut (*desk.as_ref().own.get()).habits };
         habits.move_to(bounds);
         let marks = thread_word::get() & MARKS;
-        thread_word::set(desk.as_ptr() as usize | marks | INSIDE);
+        thread_word::set(desk.as_ptr() as usize | self.tag | marks | INSIDE);
         // SAFETY: a key of ours. Should it fail, the desk is found ownerless by `take_over`.
         unsafe { libc::pthread_setspecific(self.key, desk.as_ptr().cast()) };
         Some(desk)

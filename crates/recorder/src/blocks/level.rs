@@ -101,6 +101,16 @@ impl Level {
         size_of::<Head>() + buckets(number) * each
     }
 
+    /// Forgets every block but those in the first page, which begins with what is no block.
+    pub(super) fn let_go(self) {
+        let Table { start, bytes } = self.table();
+        let behind = (start + memory::PAGE) as *mut libc::c_void;
+        let length = bytes.next_multiple_of(memory::PAGE) - memory::PAGE;
+        // SAFETY: whole pages of a table of ours, which holds atomics of which zero is valid: a free
+        // slot, and nobody away.
+        unsafe { libc::madvise(behind, length, libc::MADV_DONTNEED) };
+    }
+
     /// The memory that it takes.
     pub(super) fn table(self) -> Table {
         Table { start: self.0.as_ptr() as usize, bytes: Self::bytes(self.number()) }
