@@ -92,6 +92,8 @@ pub use numbers::MOST_OPENSSLS;
 pub use openssls::{OpensslNumber, add_openssl};
 pub use options::{Children, LedgerPlace, Options};
 pub use sampling::SampleOptions;
-pub use sandbox::{give_up_sandbox, is_sandboxed, prepare_for_sandbox};
+pub use sandbox::{
+    give_up_sandbox, is_sandboxed, lift_filter, prepare_behind_filter, prepare_for_sandbox,
+};
 pub use stack::StackSource;
 pub use threads::own_work;
