@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attached;
 mod control;
 pub mod coverage;
 pub mod descendants;
@@ -49,6 +50,7 @@ mod series;
 mod watch;
 mod without_connections;
 
+pub use attached::Visits;
 pub use control::{Control, Seen};
 pub use error::{RecordingError, sentence};
 pub use gathering::name_of;
