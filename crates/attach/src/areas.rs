@@ -42,6 +42,12 @@ impl Areas {
         self.0.iter().find(|area| area.holds(address))
     }
 
+    /// Where a file of this name has code.
+    pub(crate) fn code_of(&self, name: &str) -> Option<std::ops::Range<u64>> {
+        let area = self.0.iter().find(|area| area.executable && area.name() == name)?;
+        Some(area.start..area.end)
+    }
+
     /// The area with which a file begins whose name is `wanted`.
     pub(crate) fn first_of(&self, wanted: impl Fn(&str) -> bool) -> Option<&Area> {
         self.0.iter().find(|area| area.offset == 0 && !area.path.is_empty() && wanted(area.name()))

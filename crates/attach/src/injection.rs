@@ -247,7 +247,7 @@ impl Drop for Injection<'_> {
 }
 
 /// The processor time that a thread has used.
-fn processor_time(pid: u32, thread: u32) -> Duration {
+pub(crate) fn processor_time(pid: u32, thread: u32) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat"));
     let text = text.unwrap_or_default();
     let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse().ok());

@@ -7,6 +7,7 @@
 //!   injection ─► that call undone; on a stack of ours: system calls, and functions
 //!     hand_over ► files of ours, as descriptors of the process
 //!     visit ────► dlopen, and the library's function; then everything is put back
+//! outside ─────► after that: no thread is in the library any more
 //! tracee, memory, areas: the kernel's interfaces to all of that
 //! ```
 //!
@@ -33,6 +34,8 @@ mod target;
 mod hand_over;
 #[cfg(target_arch = "x86_64")]
 mod injection;
+#[cfg(target_arch = "x86_64")]
+mod outside;
 #[cfg(target_arch = "x86_64")]
 mod safe_point;
 #[cfg(target_arch = "x86_64")]

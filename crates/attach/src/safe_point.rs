@@ -303,7 +303,7 @@ fn waits_in(pid: u32, thread: u32) -> Option<i64> {
 }
 
 /// The threads, the first one first.
-fn threads(pid: u32) -> io::Result<Vec<u32>> {
+pub(crate) fn threads(pid: u32) -> io::Result<Vec<u32>> {
     let mut threads: Vec<u32> = fs::read_dir(format!("/proc/{pid}/task"))?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();

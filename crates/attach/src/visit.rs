@@ -15,6 +15,7 @@ use crate::areas::Areas;
 use crate::error::AttachError;
 use crate::hand_over::{close, hand_over};
 use crate::injection::Injection;
+use crate::outside;
 use crate::safe_point::SafePoint;
 use crate::target::{Prospect, Target};
 use crate::{Done, PATIENCE};
@@ -41,18 +42,24 @@ pub fn attach(
             let step = "to make a file of tlsheap's library";
             AttachError::Step { pid, step, source }
         })?;
-        visit(&target, library, Some((ledger, loadable.as_fd(), folder)))
+        visit(&target, library, Order::Begin { ledger, loadable: loadable.as_fd(), folder })
     })
 }
 
-/// Has the library put everything back.
+/// Has the library put everything back, and then, if no thread is on its way through it within a
+/// second or two, give back the memory that it has taken.
 pub fn detach(pid: u32, library: &[u8]) -> Result<Done, AttachError> {
     in_a_thread(|| {
         let target = Target::of(pid, library)?;
         if target.prospect() != Prospect::Attached {
             return Err(AttachError::NotAttached(pid));
         }
-        visit(&target, library, None)
+        let done = visit(&target, library, Order::End)?;
+        if outside::all(&target) {
+            // Another time is as good: it is some megabytes that nobody uses.
+            let _ = visit(&target, library, Order::Sweep);
+        }
+        Ok(done)
     })
 }
 
@@ -66,11 +73,15 @@ fn in_a_thread<T: Send>(
     })
 }
 
-fn visit(
-    target: &Target,
-    library: &[u8],
-    begin: Option<(BorrowedFd, BorrowedFd, &Path)>,
-) -> Result<Done, AttachError> {
+/// What the library is to do.
+#[derive(Clone, Copy)]
+enum Order<'a> {
+    Begin { ledger: BorrowedFd<'a>, loadable: BorrowedFd<'a>, folder: &'a Path },
+    End,
+    Sweep,
+}
+
+fn visit(target: &Target, library: &[u8], order: Order) -> Result<Done, AttachError> {
     let pid = target.pid;
     let point = SafePoint::find(target, Instant::now() + PATIENCE)?;
     let mut injection = Injection::begin(target, point)?;
@@ -83,9 +94,11 @@ fn visit(
         filtered: target.filtered,
         ..Request::default()
     };
-    let (base, function) = match begin {
-        None => (target.library.ok_or(AttachError::NotAttached(pid))?, words::END),
-        Some((ledger, loadable, folder)) => {
+    let there = target.library.ok_or(AttachError::NotAttached(pid));
+    let (base, function) = match order {
+        Order::End => (there?, words::END),
+        Order::Sweep => (there?, words::SWEEP),
+        Order::Begin { ledger, loadable, folder } => {
             let handed = hand_over(&mut injection, pid, &[ledger, loadable])?;
             let loaded = match target.library {
                 Some(base) => Ok(base),

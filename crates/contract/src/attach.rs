@@ -12,6 +12,10 @@ pub const BEGIN: &str = "tlsheap_attach";
 /// The function that puts everything back: as [`BEGIN`].
 pub const END: &str = "tlsheap_detach";
 
+/// The function that gives back what memory the library has taken, once no thread is in it any more:
+/// as [`BEGIN`].
+pub const SWEEP: &str = "tlsheap_sweep";
+
 /// The variable of eight bytes in which a [`State`] stands.
 pub const STATE: &str = "tlsheap_state";
 

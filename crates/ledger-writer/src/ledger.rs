@@ -110,6 +110,16 @@ impl Ledger {
         self.mapping.let_go()
     }
 
+    /// Takes the ledger out of memory.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it, or a cell of it, any more.
+    pub unsafe fn unmap(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.mapping.unmap() };
+    }
+
     fn write_header(&self, pid: u32) {
         let started =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);

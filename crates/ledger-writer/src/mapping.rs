@@ -64,8 +64,8 @@ fn limit(ask: impl FnOnce(*mut libc::rlimit) -> libc::c_int) -> u64 {
     if known { limit.rlim_cur } else { u64::MAX }
 }
 
-/// The file's bytes in memory. The mapping is never taken down: hooks may run until the very end of
-/// the process.
+/// The file's bytes in memory. The mapping is not taken down by itself: hooks may run until the very
+/// end of the process.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
@@ -112,6 +112,18 @@ impl Mapping {
         // SAFETY: exactly our own mapping, all of whose content is atomics and bytes of which any
         // are valid; it stays mapped and writable throughout.
         unsafe { libc::mmap(base, length, access, flags, -1, 0) != libc::MAP_FAILED }
+    }
+
+    /// Takes the mapping down.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more.
+    pub unsafe fn unmap(&self) {
+        if !cfg!(miri) {
+            // SAFETY: our own mapping, and the caller's promise.
+            unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes as usize) };
+        }
     }
 
     /// The address of `offset`, which lies in the mapping. What is there is the caller's word.

@@ -5,6 +5,7 @@
 //!                 ├─► scan ─► put_in: the hooks, into every OpenSSL that is loaded
 //!                 └─► slots: what has to be noticed from now on (see there)
 //! tlsheap_detach ───► all of it back, in the other order
+//! tlsheap_sweep ────► the memory too, once no thread is on its way through the hooks
 //! ```
 //!
 //! Both are called by a thread that has been brought to a point at which it is in no allocator and
@@ -56,6 +57,19 @@ unsafe extern "C" fn tlsheap_attach(words: *const [u64; Request::WORDS]) -> i64 
 unsafe extern "C" fn tlsheap_detach(words: *const [u64; Request::WORDS]) -> i64 {
     // SAFETY: the caller's promise.
     unsafe { answer(words, end) }
+}
+
+/// Gives back what memory recording has taken. See [`Request`] and [`Answer`].
+///
+/// # Safety
+///
+/// As for [`tlsheap_attach`]; and since [`tlsheap_detach`] has returned, each thread has been seen
+/// outside of this library.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+#[cfg_attr(test, allow(dead_code))]
+unsafe extern "C" fn tlsheap_sweep(words: *const [u64; Request::WORDS]) -> i64 {
+    // SAFETY: the caller's promise.
+    unsafe { answer(words, sweep) }
 }
 
 /// The library has begun with its process.
@@ -153,6 +167,15 @@ fn end(request: &Request) -> Result<String, String> {
     let mut text = String::new();
     scan::with_report(|report| text = report.text());
     Ok(text)
+}
+
+fn sweep(_request: &Request) -> Result<String, String> {
+    if state() != State::LetGo {
+        return Err("it is recorded".to_owned());
+    }
+    // SAFETY: no recorder is at work, and no thread is in a hook: the caller's promise.
+    unsafe { recorder::sweep() };
+    Ok(String::new())
 }
 
 /// Once a process: the C library has no way to take it back.

@@ -98,6 +98,18 @@ impl Blocks {
         }
     }
 
+    /// Gives every level back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the table any more.
+    pub(crate) unsafe fn unmap(&self) {
+        for number in 0..self.built.load(Ordering::Acquire) {
+            // SAFETY: the caller's promise.
+            unsafe { self.level(number).unmap() };
+        }
+    }
+
     /// The first level.
     pub(crate) fn first_level(&self) -> Table {
         self.level(0).table()

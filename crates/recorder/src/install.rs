@@ -61,20 +61,20 @@ fn prepare() {
 }
 
 /// The right to put a recorder into the process by [`attach`](crate::attach()), where none is at
-/// work. Returns whether it is the first of the process: then what a process needs once is done.
-pub(crate) fn claim(options: &Options, heap: Heap) -> Result<bool, InstallError> {
+/// work. At the first time, what a process needs once is done.
+pub(crate) fn claim(options: &Options, heap: Heap) -> Result<(), InstallError> {
     check_stacks(options)?;
     if CLAIMED.swap(true, Ordering::AcqRel) {
         return match current::published() {
             Some(_) => Err(InstallError::AlreadyInstalled),
             None if heap::current().is_none() => Err(InstallError::AlreadyInstalled),
-            None => Ok(false),
+            None => Ok(()),
         };
     }
     prepare();
     start::handle_forks().inspect_err(|_| CLAIMED.store(false, Ordering::Release))?;
     heap::publish(heap);
-    Ok(true)
+    Ok(())
 }
 
 unsafe fn install_once(

@@ -76,7 +76,7 @@ mod trace;
 mod unwind;
 mod valgrind;
 
-pub use attach::{Handed, attach, detach};
+pub use attach::{Handed, attach, detach, sweep};
 pub use early::begin_early;
 pub use error::InstallError;
 pub use family::{MallocFamily, count_above, counted, prepare_thread};

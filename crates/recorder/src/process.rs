@@ -69,17 +69,20 @@ pub(crate) fn tag() -> usize {
     OWN_TAG.load(Ordering::Relaxed)
 }
 
-/// What threads remember is nothing from now on. `false` when there have been as many recorders as
-/// there are tags. For one thread at a time, while no recorder is at work.
-pub(crate) fn renew_tag() -> bool {
+/// What threads remember is nothing from now on. For one thread at a time.
+pub(crate) fn renew_tag() {
     let next = tag() + TAG_STEP;
-    if next > TAGS {
-        return false;
-    }
-    OWN_TAG.store(next, Ordering::Relaxed);
-    MARK.own.store(next, Ordering::Release);
-    true
+    OWN_TAG.store(next.min(LAST_TAG), Ordering::Relaxed);
+    MARK.own.store(tag(), Ordering::Release);
 }
+
+/// There have been as many recorders as there are tags.
+pub(crate) fn is_worn_out() -> bool {
+    tag() == LAST_TAG
+}
+
+/// No recorder has it.
+const LAST_TAG: usize = PAGE - TAG_STEP;
 
 /// Has the kernel clear the words in children. `false` where it does not know how.
 fn is_cleared_in_children() -> bool {

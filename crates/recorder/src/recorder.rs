@@ -15,8 +15,8 @@ use crate::stack::StackSource;
 use crate::threads::Threads;
 use crate::{deep, sampling};
 
-/// The recorder of this process. It is made once and never goes away: hooks may run until the
-/// very end.
+/// The recorder of this process. It goes away only where
+/// its process is let go: hooks may run until the very end.
 #[repr(C)] // what each event needs comes first
 pub(crate) struct Recorder {
     pub blocks: Blocks,
@@ -34,23 +34,12 @@ pub(crate) struct Recorder {
     pub inherited: Option<&'static Recorder>,
 }
 
-/// Whom a recorder comes after.
-#[derive(Clone, Copy)]
-pub(crate) enum Before {
-    /// It is the first of its process.
-    Nobody,
-    /// In a forked child: after its parent's, whose blocks are in the child.
-    Parent(&'static Recorder),
-    /// After one of the same process that has been let go, and whose blocks nobody knows any more.
-    Retired(&'static Recorder),
-}
-
 impl Recorder {
-    /// A recorder that counts in `ledger`.
+    /// A recorder that counts in `ledger`. `inherited` is, in a forked child, its parent's.
     pub(crate) fn new(
         ledger: Ledger,
         options: &Options,
-        before: Before,
+        inherited: Option<&'static Recorder>,
     ) -> Result<Box<Recorder>, InstallError> {
         let sampling = sampling::current();
         if let Some(sampling) = sampling {
@@ -62,15 +51,10 @@ impl Recorder {
             ledger.store_modules(&map);
         }
         let sites = ledger.capacities().sites;
-        let threads = match before {
-            Before::Nobody => Threads::new(sites, options.stacks)
+        let threads = match inherited {
+            Some(parent) => parent.threads.after_fork(),
+            None => Threads::new(sites, options.stacks)
                 .ok_or(InstallError::Exhausted("thread-specific key"))?,
-            Before::Parent(parent) => parent.threads.after_fork(),
-            Before::Retired(recorder) => recorder.threads.followed(sites, options.stacks),
-        };
-        let inherited = match before {
-            Before::Parent(parent) => Some(parent),
-            Before::Nobody | Before::Retired(_) => None,
         };
         let recorder = Box::new(Recorder {
             blocks: Blocks::with_capacity(options.blocks)
@@ -89,6 +73,22 @@ impl Recorder {
             recorder.ledger.add_table(table.start, table.bytes);
         }
         Ok(recorder)
+    }
+
+    /// Gives back all that it has of memory, but for itself.
+    ///
+    /// # Safety
+    ///
+    /// No thread uses it any more, nor will.
+    pub(crate) unsafe fn unmap(&self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.threads.unmap();
+            self.blocks.unmap();
+            self.sites.unmap();
+            self.segments.unmap();
+            self.ledger.unmap();
+        }
     }
 
     /// Whether this process was forked from the recorder's, and gets no ledger of its own.

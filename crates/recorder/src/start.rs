@@ -11,7 +11,7 @@ use ledger_writer::{Ledger, Permit};
 use crate::error::InstallError;
 use crate::options::{Children, LedgerPlace, Options};
 use crate::process::{self, Taken, Told};
-use crate::recorder::{Before, Recorder};
+use crate::recorder::Recorder;
 use crate::threads::{self, Inside, own_work};
 use crate::{current, deep, heritage, sampling};
 
@@ -150,8 +150,7 @@ fn begin(options: &Options) -> Result<&'static Recorder, InstallError> {
 /// A recorder with a ledger at `path`.
 pub(crate) fn make(path: &Path, options: &Options) -> Result<Box<Recorder>, InstallError> {
     let ledger = Ledger::create(path, Capacities::for_sites(options.sites))?;
-    let before = heritage::retired().map_or(Before::Nobody, Before::Parent);
-    let recorder = Recorder::new(ledger, options, before).inspect_err(|_| {
+    let recorder = Recorder::new(ledger, options, heritage::retired()).inspect_err(|_| {
         let _ = std::fs::remove_file(path);
     })?;
     recorder.report_inherited();

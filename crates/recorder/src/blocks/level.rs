@@ -46,7 +46,7 @@ pub(super) struct Head {
     away: NonNull<AtomicU8>,
 }
 
-/// One of the tables. It is never taken down.
+/// One of the tables. It is not taken down while anybody may use it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level(NonNull<Head>);
 
@@ -85,11 +85,11 @@ impl Level {
         Some(Level(head))
     }
 
-    /// Takes down a level that nobody has seen.
+    /// Takes down a level.
     ///
     /// # Safety
     ///
-    /// It is the only copy of what [`Level::map`] returned.
+    /// Nobody uses a copy of what [`Level::map`] returned any more.
     pub(super) unsafe fn unmap(self) {
         let bytes = Self::bytes(self.number());
         // SAFETY: mapped with this length; the caller's promise.
