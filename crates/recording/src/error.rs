@@ -110,9 +110,9 @@ impl RecordingError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            RecordingError::NothingRecorded { .. } | RecordingError::NotRecordable { .. } => {
-                Fault::Program
-            }
+            RecordingError::NothingRecorded { .. }
+            | RecordingError::NotRecordable { .. }
+            | RecordingError::NothingToAttachTo { .. } => Fault::Program,
             RecordingError::Interrupted => Fault::Interrupted,
             _ => Fault::User,
         }
