@@ -69,6 +69,12 @@ pub enum AttachError {
         /// Which.
         which: String,
     },
+    /// Its loader finds no library there.
+    #[error(
+        "process {0} has no /proc where it lives, through which its loader is given tlsheap's \
+         library: mount it there, or start the program with `tlsheap record`"
+    )]
+    NoProc(u32),
     /// What is mapped is not what lies in the file.
     #[error(
         "the C library of process {0} is not the one in its file any more, as after an upgrade: \

@@ -15,8 +15,9 @@
 //! not taken.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, FileType};
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, Instant};
 
 use crate::areas::Areas;
@@ -245,14 +246,14 @@ impl Search<'_> {
         !in_handler
     }
 
-    /// What comes from elsewhere, and not from a file.
+    /// What comes from elsewhere, and not from a file: sockets, pipes, terminals, events.
     fn is_stream(&self, descriptor: u64) -> bool {
-        let link = fs::read_link(format!("/proc/{}/fd/{descriptor}", self.target.pid));
-        let link = link.unwrap_or_default();
-        let streams = ["socket:", "pipe:", "anon_inode:[eventfd]", "/dev/pts/", "/dev/tty"];
-        streams
-            .iter()
-            .any(|stream| link.as_os_str().as_encoded_bytes().starts_with(stream.as_bytes()))
+        let file = format!("/proc/{}/fd/{descriptor}", self.target.pid);
+        let kind = fs::metadata(&file).map(|data| data.file_type());
+        let is_stream =
+            |kind: FileType| kind.is_socket() || kind.is_fifo() || kind.is_char_device();
+        let link = fs::read_link(file).unwrap_or_default();
+        kind.is_ok_and(is_stream) || link.as_os_str() == "anon_inode:[eventfd]"
     }
 
     fn is_long(&self, number: i64, registers: &Registers) -> bool {

@@ -1,5 +1,6 @@
 //! The process, and what speaks against attaching to it: known before anything is done.
 
+use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -62,6 +63,9 @@ impl Target {
             return Err(AttachError::OtherProcessor(pid));
         }
         let libc = c_library(pid, &areas, &memory)?;
+        if !has_proc(pid) {
+            return Err(AttachError::NoProc(pid));
+        }
         if areas.first_of(|name| name == PRELOADED).is_some() {
             return Err(AttachError::Preloaded(pid));
         }
@@ -88,6 +92,16 @@ impl Target {
     }
 }
 
+/// Whether the process finds `/proc` where it lives: its loader takes the library from there.
+fn has_proc(pid: u32) -> bool {
+    let Ok(path) = CString::new(format!("/proc/{pid}/root/proc")) else { return false };
+    // SAFETY: all-zero bytes are a record of numbers.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a C string, and a place for the answer.
+    let known = unsafe { libc::statfs(path.as_ptr(), &raw mut found) } == 0;
+    known && found.f_type == libc::PROC_SUPER_MAGIC
+}
+
 /// What the copy of the library at `base` is doing, if it is the same as ours.
 fn state(pid: u32, base: u64, memory: &Memory, library: &[u8]) -> Result<Prospect, AttachError> {
     let other = || AttachError::OtherVersion(pid);
@@ -110,7 +124,10 @@ fn state(pid: u32, base: u64, memory: &Memory, library: &[u8]) -> Result<Prospec
 /// The C library's file, and where it lies.
 fn c_library(pid: u32, areas: &Areas, memory: &Memory) -> Result<(Vec<u8>, u64), AttachError> {
     let is_gnu = |name: &str| name == "libc.so.6" || name.starts_with("libc-2.");
-    let is_other = |name: &str| name.starts_with("ld-musl") || name.starts_with("libc.musl");
+    // musl's loader is its C library, which is linked to under several names.
+    let is_other = |name: &str| {
+        name == "libc.so" || name.starts_with("ld-musl") || name.starts_with("libc.musl")
+    };
     if areas.first_of(is_other).is_some() {
         return Err(AttachError::OtherCLibrary { pid, which: "musl as its C library".to_owned() });
     }

@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::catch_unwind;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use contract::NO_LEDGER;
 use contract::attach::{Answer, Request, State};
@@ -72,6 +72,20 @@ unsafe extern "C" fn tlsheap_sweep(words: *const [u64; Request::WORDS]) -> i64 {
     unsafe { answer(words, sweep) }
 }
 
+/// The thread that is in one of the entries; 0 for none.
+static VISITOR: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the calling thread is in one of the entries: there, no filter is in force for it.
+pub(crate) fn is_visitor() -> bool {
+    // SAFETY: no argument, no effect, and no system call.
+    VISITOR.load(Ordering::Acquire) == unsafe { libc::pthread_self() } as usize
+}
+
+/// The process has been let go: nothing of the library's need be done any more.
+pub(crate) fn is_let_go() -> bool {
+    state() == State::LetGo
+}
+
 /// The library has begun with its process.
 pub(crate) fn is_preloaded() {
     tlsheap_state.store(State::Preloaded.word(), Ordering::Release);
@@ -100,7 +114,10 @@ unsafe fn answer(
     let Some(request) = Request::from_words(unsafe { words.read() }) else {
         return Answer::Refused(0).to_word();
     };
+    // SAFETY: no argument, no effect.
+    VISITOR.store(unsafe { libc::pthread_self() } as usize, Ordering::Release);
     let said = catch_unwind(|| own_work(|| act(&request)));
+    VISITOR.store(0, Ordering::Release);
     let said = said.unwrap_or_else(|_| Err("tlsheap's library has failed".to_owned()));
     let (Ok(text) | Err(text)) = &said;
     let bytes = text.len().min(request.room as usize);
@@ -126,6 +143,10 @@ fn begin(request: &Request) -> Result<String, String> {
     // SAFETY: a C string: the caller's promise.
     let folder = unsafe { CStr::from_ptr(request.folder as *const _) };
     let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
+    if request.filtered {
+        // Of an earlier time: nobody is in the recorder now.
+        recorder::lift_filter();
+    }
     let mut options = Options::in_folder(folder, StackSource::best());
     options.begun = start::begun;
     let handed = Handed { file: file.as_fd(), pid: request.pid };
@@ -134,6 +155,10 @@ fn begin(request: &Request) -> Result<String, String> {
     // `end` has taken them out.
     unsafe { recorder::attach(options, handed, malloc_family::heap()) }
         .map_err(|error| format!("{NO_LEDGER}{error}"))?;
+    if request.filtered {
+        // Before the first event: for other threads the filter is in force.
+        recorder::prepare_behind_filter();
+    }
     handle_forks();
     scan::begin_attached(Report::told(folder, request.pid));
     tlsheap_state.store(State::Recording.word(), Ordering::Release);
@@ -145,18 +170,12 @@ fn begin(request: &Request) -> Result<String, String> {
         let _ = end(request);
         return Err("no OpenSSL in it takes the recorder's functions".to_owned());
     }
-    if request.filtered {
-        recorder::prepare_behind_filter();
-    }
     Ok(report.1)
 }
 
-fn end(request: &Request) -> Result<String, String> {
+fn end(_request: &Request) -> Result<String, String> {
     if state() != State::Recording {
         return Err("tlsheap is not attached to it".to_owned());
-    }
-    if request.filtered {
-        recorder::lift_filter();
     }
     slots::put_back();
     scan::end_attached();

@@ -35,7 +35,8 @@ pub fn prepare_behind_filter() {
     }
 }
 
-/// The filter is not in force at this moment, and the process is about to be let go.
+/// The filter that [`prepare_behind_filter`] was called for is not in force at this moment, and no
+/// recorder is at work.
 pub fn lift_filter() {
     ledger_writer::give_up_sandbox(None);
 }

@@ -57,6 +57,13 @@ pub(crate) fn record(
     if target.prospect() == Prospect::Attached && Place::is_of_another(&ledger) {
         return Err(RecordingError::Taken { pid, ledger });
     }
+    let left = (target.prospect() == Prospect::Attached).then(|| {
+        format!(
+            "what an earlier tlsheap had counted, which did not let the process go: it is in {}, \
+             for `tlsheap top` to read until the next recording",
+            ledger.display()
+        )
+    });
     drop(target);
     let examined = doctor::examine_process(pid)?;
     if examined.libraries.iter().all(|library| !library.recordable) {
@@ -68,7 +75,8 @@ pub(crate) fn record(
         .build()
         .map_err(RecordingError::system("start a runtime"))?;
     let run = runtime.block_on(run(pid, options, &place, folder))?;
-    let Run { ended, observed, visits } = run;
+    let Run { ended, mut observed, visits } = run;
+    observed.problems.extend(left);
     recorded(options, place, ended, observed, Some(visits))
 }
 
