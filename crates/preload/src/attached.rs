@@ -168,7 +168,12 @@ fn begin(request: &Request) -> Result<String, String> {
     scan::with_report(|it| report = (it.has_anything_recorded(), it.text()));
     if !report.0 {
         let _ = end(request);
-        return Err("no OpenSSL in it takes the recorder's functions".to_owned());
+        return Err(
+            "no OpenSSL in it takes the recorder's functions: one that has allocated is got \
+                    into by its variables, which are looked for in its file, and that has to be \
+                    there where the process lives (it may live behind another root directory)"
+                .to_owned(),
+        );
     }
     Ok(report.1)
 }

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep_until;
 
 use crate::control::Wish;
+use crate::doctor::NOT_LOOKED_AT;
 use crate::observer::{Observed, Observer};
 use crate::options::Options;
 use crate::place::{CONTENT, Place};
@@ -67,7 +68,13 @@ pub(crate) fn record(
     drop(target);
     let examined = doctor::examine_process(pid)?;
     if examined.libraries.iter().all(|library| !library.recordable) {
-        return Err(RecordingError::NothingToAttachTo { pid, why: examined.verdict() });
+        let why = match examined.notes.iter().find(|note| note.starts_with(NOT_LOOKED_AT)) {
+            Some(note) => format!(
+                "{note}; of a process behind another root directory, its files have to be there"
+            ),
+            None => examined.verdict(),
+        };
+        return Err(RecordingError::NothingToAttachTo { pid, why });
     }
     let place = Place::make()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -12,6 +12,9 @@ use super::examined::Examined;
 use super::object::Object;
 use crate::{RecordingError, place, program_file};
 
+/// How the note begins of a file that could not be read. The file is behind it.
+pub(crate) const NOT_LOOKED_AT: &str = "not looked at: ";
+
 /// Looks into the process.
 pub fn examine(pid: u32) -> Result<Examined, RecordingError> {
     let of_process = |what: &str| PathBuf::from(format!("/proc/{pid}/{what}"));
@@ -39,7 +42,7 @@ pub fn examine(pid: u32) -> Result<Examined, RecordingError> {
     let obstacle = program_file::obstacle(&of_process("exe"));
     let mut examined = Examined::of_process(pid, &program, &objects, obstacle);
     for path in unreadable {
-        examined.note(format!("not looked at: {path}"));
+        examined.note(format!("{NOT_LOOKED_AT}{path}"));
     }
     let (attachable, note) = attachable(pid, examined.recordable);
     examined.attachable = Some(attachable);
