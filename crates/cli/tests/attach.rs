@@ -498,7 +498,7 @@ fn what_cannot_be_attached_to_is_refused_in_a_sentence_and_unharmed() {
 }
 
 #[test]
-fn another_user_is_told_who_may_and_filters_are_said() {
+fn another_user_is_told_who_may_and_filters_and_roots_are_said() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can become another user");
         return;
@@ -526,6 +526,13 @@ fn another_user_is_told_who_may_and_filters_are_said() {
     assert!(said.contains("it is of user 0, and this is user 65534"), "{said}");
     assert!(said.contains("CAP_SYS_PTRACE"), "{said}");
     assert!(program.ends_well());
+
+    // Behind another root directory, as HAProxy with its `chroot`.
+    let mut rooted = Asked::start(&counted, &["root", path(&workshop.0.path().join("out"))]);
+    let said = Recorded::of(rooted.child.id(), &["--for", "0s"]).refused();
+    assert!(said.contains("has no /proc where it lives"), "{said}");
+    assert_eq!(rooted.ask("allocate 3"), "given 3 held 103");
+    assert!(rooted.ends_well());
 
     // Its own program, behind a filter that takes root to suspend.
     let mut filtered =
