@@ -99,8 +99,8 @@ pub enum AttachError {
     /// A filter, and no right to suspend it.
     #[error(
         "process {0} lives behind a system-call filter (seccomp), and what is done in it may end \
-         it: to attach all the same takes CAP_SYS_ADMIN, as root has it, with which the filter is \
-         suspended meanwhile"
+         it: to attach all the same takes CAP_SYS_ADMIN, as root has it, and a tlsheap that lives \
+         behind none itself; the filter is suspended meanwhile"
     )]
     Filter(u32),
     /// No moment at which it could be stopped.

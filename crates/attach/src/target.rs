@@ -70,7 +70,11 @@ impl Target {
             return Err(AttachError::Preloaded(pid));
         }
         let filtered = status.number("Seccomp").is_some_and(|mode| mode != 0);
-        if filtered && !Status::own().is_some_and(|own| own.is_capable(SYS_ADMIN)) {
+        let may_suspend = |own: Status| {
+            // The kernel lets nobody suspend a filter who lives behind one.
+            own.is_capable(SYS_ADMIN) && own.number("Seccomp") == Some(0)
+        };
+        if filtered && !Status::own().is_some_and(may_suspend) {
             return Err(AttachError::Filter(pid));
         }
         let copy = areas.first_of(|name| name == attach::LIBRARY).map(|area| area.start);
