@@ -63,6 +63,13 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags.bits() as i32).open(path)
 }
 
+/// Whether a living process holds the folder. One that cannot be opened is held by nobody.
+pub fn is_held(path: &Path) -> bool {
+    let Ok(folder) = open(path) else { return false };
+    flock(&folder, FlockOperation::NonBlockingLockShared)
+        .is_err_and(|error| error == rustix::io::Errno::WOULDBLOCK)
+}
+
 /// Removes folders in `parent` that were made by [`Held::make`] for this user, and that no process
 /// holds any more. `is_one` knows them by their names; what is `in_use` in another way stays.
 /// Nothing is done where others could have given a folder such a name, and what cannot be removed
@@ -104,6 +111,7 @@ mod tests {
         let holder = Held::make(&held, 0o755).expect("a new folder");
         let mode = fs::metadata(&held).expect("it is there").mode() & 0o777;
         assert_eq!(mode, 0o755 & !umask());
+        assert!(is_held(&held) && !is_held(&left) && !is_held(place.path()));
         for path in [&left, &used, &other] {
             drop(Held::make(path, 0o755).expect("a new folder"));
         }

@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use capture::records::recording::AttachedRecord;
 use profile::{Function, Line, Location, Profile, Sample, pprof};
 use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
@@ -281,6 +282,16 @@ fn recording() -> Value {
     assert!(recorded.ended().success());
     let mut record: Value =
         serde_json::from_str(&fs::read_to_string(out.join("run.json")).unwrap()).unwrap();
+    // Of a process that was attached to.
+    record["attached"] = serde_json::to_value(AttachedRecord {
+        pid: 77,
+        stopped_seconds: 0.004,
+        processor_seconds: 0.003,
+        let_go_stopped_seconds: Some(0.001),
+        let_go_processor_seconds: Some(0.001),
+        earlier_blocks: 7,
+    })
+    .unwrap();
     // What was not seen is seldom seen.
     assert_eq!(record["problems"], json!([]));
     record["problems"] = json!(["a sentence"]);

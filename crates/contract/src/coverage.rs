@@ -38,6 +38,9 @@ pub enum Outcome {
     Chained,
     /// Recorded since it was found. It had allocated before, and of those blocks nothing is known.
     Late,
+    /// It was recorded since it was found, until the process was let go: its own functions are in it
+    /// again.
+    Detached,
     /// Not recorded: it had allocated before it was found, and then it takes no functions.
     Refused,
     /// Not recorded: the program has put functions of its own into it.
@@ -77,10 +80,11 @@ impl Way {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 6] = [
+    pub const ALL: [Outcome; 7] = [
         Outcome::Recorded,
         Outcome::Chained,
         Outcome::Late,
+        Outcome::Detached,
         Outcome::Refused,
         Outcome::Replaced,
         Outcome::Unreachable,
@@ -88,7 +92,7 @@ impl Outcome {
 
     /// Whether its allocations are counted, all of them or those since it was found.
     pub fn is_recorded(self) -> bool {
-        matches!(self, Outcome::Recorded | Outcome::Chained | Outcome::Late)
+        matches!(self, Outcome::Recorded | Outcome::Chained | Outcome::Late | Outcome::Detached)
     }
 
     /// The word in coverage files.
@@ -97,6 +101,7 @@ impl Outcome {
             Outcome::Recorded => "recorded",
             Outcome::Chained => "chained",
             Outcome::Late => "late",
+            Outcome::Detached => "detached",
             Outcome::Refused => "refused",
             Outcome::Replaced => "replaced",
             Outcome::Unreachable => "unreachable",

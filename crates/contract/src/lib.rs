@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attach;
 pub mod environment;
 pub mod labels;
 

@@ -115,6 +115,14 @@ impl<'a> Elf<'a> {
         sections.section_by_name(LittleEndian, name.as_bytes()).is_some()
     }
 
+    /// The first part of the file that is loaded, if that is the beginning of the file and nobody
+    /// writes there: it has the headers and the tables of symbols in it, which tell one build from
+    /// another.
+    pub fn first_segment(&self) -> Option<&'a [u8]> {
+        let first = self.segments.first()?;
+        (!first.writable && self.bytes.starts_with(first.bytes)).then_some(first.bytes)
+    }
+
     /// The bytes loaded at `address`, as many as asked for.
     pub fn at(&self, address: u64, bytes: usize) -> Option<&'a [u8]> {
         self.from(address)?.get(..bytes)

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::mem::offset_of;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,11 +61,34 @@ impl Ledger {
     /// Creates the file, which must not exist, and maps it. Meant for start-up: it allocates. It
     /// has less room where the process may not write a file of that size.
     pub fn create(path: &Path, capacities: Capacities) -> Result<Ledger, CreateError> {
+        let map = |bytes| Mapping::create(path, bytes);
+        Ledger::made(path, capacities, std::process::id(), map)
+    }
+
+    /// Maps the empty file that this descriptor is of, as [`Ledger::create`] does a new one: for a
+    /// process that was handed it, and may reach no file. `path` is what errors call it, and `pid`
+    /// the number by which whoever reads it knows the process: in a container, the process has
+    /// another for itself.
+    pub fn of_file(
+        file: BorrowedFd,
+        path: &Path,
+        capacities: Capacities,
+        pid: u32,
+    ) -> Result<Ledger, CreateError> {
+        Ledger::made(path, capacities, pid, |bytes| Mapping::of(file, path, bytes))
+    }
+
+    fn made(
+        path: &Path,
+        capacities: Capacities,
+        pid: u32,
+        map: impl FnOnce(u64) -> Result<Mapping, CreateError>,
+    ) -> Result<Ledger, CreateError> {
         let capacities =
             capacities.within(largest_file()).ok_or_else(|| CreateError::too_large(path))?;
         let regions = Regions::of(&capacities);
         let ledger = Ledger {
-            mapping: Mapping::create(path, regions.end)?,
+            mapping: map(regions.end)?,
             regions,
             capacities,
             populated: Populated {
@@ -74,12 +98,29 @@ impl Ledger {
                 cells: AtomicU64::new(regions.cells),
             },
         };
-        ledger.write_header();
+        ledger.write_header(pid);
         fences::prepare();
         Ok(ledger)
     }
 
-    fn write_header(&self) {
+    /// Takes the file away from below a ledger in which nobody is to count any more, and leaves
+    /// memory of zeros in its place, for threads that were about to. `false` when the kernel
+    /// refuses.
+    pub fn let_go(&self) -> bool {
+        self.mapping.let_go()
+    }
+
+    /// Takes the ledger out of memory.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it, or a cell of it, any more.
+    pub unsafe fn unmap(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.mapping.unmap() };
+    }
+
+    fn write_header(&self, pid: u32) {
         let started =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos() as u64);
         let header = self.mapping.place::<Header>(0);
@@ -89,7 +130,7 @@ impl Ledger {
             (*header).version = VERSION;
             (*header).frames_per_site = FRAMES_PER_SITE as u32;
             (*header).file_bytes = self.regions.end;
-            (*header).pid = u64::from(std::process::id());
+            (*header).pid = u64::from(pid);
             (*header).started_nanos = started;
             (*header).site_capacity = self.capacities.sites;
             (*header).frame_capacity = self.capacities.frames;

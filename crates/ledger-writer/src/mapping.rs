@@ -3,6 +3,9 @@
 #[cfg(not(miri))]
 use std::ffi::CString;
 use std::io;
+use std::os::fd::BorrowedFd;
+#[cfg(not(miri))]
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 #[cfg(not(miri))]
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -61,8 +64,8 @@ fn limit(ask: impl FnOnce(*mut libc::rlimit) -> libc::c_int) -> u64 {
     if known { limit.rlim_cur } else { u64::MAX }
 }
 
-/// The file's bytes in memory. The mapping is never taken down: hooks may run until the very end of
-/// the process.
+/// The file's bytes in memory. The mapping is not taken down by itself: hooks may run until the very
+/// end of the process.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
@@ -74,16 +77,53 @@ impl Mapping {
     /// page.
     pub fn create(path: &Path, bytes: u64) -> Result<Mapping, CreateError> {
         let mapping = Mapping { base: map(path, bytes)?, bytes };
-        if !mapping.populate(0, PAGE) {
-            let mut error = CreateError::of_last_call(path, "reserve its first page");
-            // What the kernel says of a page for which the filesystem has no room.
-            if error.source.raw_os_error() == Some(libc::EFAULT) {
-                error.source = io::Error::from_raw_os_error(libc::ENOSPC);
-            }
-            let _ = std::fs::remove_file(path);
-            return Err(error);
+        mapping.reserved(path).inspect_err(|_| drop(std::fs::remove_file(path)))
+    }
+
+    /// Maps the empty file that this descriptor is of, with this length, and reserves its first
+    /// page. `path` is what errors call it.
+    pub fn of(file: BorrowedFd, path: &Path, bytes: u64) -> Result<Mapping, CreateError> {
+        let mapping = Mapping { base: map_file(file, path, bytes)?, bytes };
+        mapping.reserved(path)
+    }
+
+    fn reserved(self, path: &Path) -> Result<Mapping, CreateError> {
+        if self.populate(0, PAGE) {
+            return Ok(self);
         }
-        Ok(mapping)
+        let mut error = CreateError::of_last_call(path, "reserve its first page");
+        // What the kernel says of a page for which the filesystem has no room.
+        if error.source.raw_os_error() == Some(libc::EFAULT) {
+            error.source = io::Error::from_raw_os_error(libc::ENOSPC);
+        }
+        Err(error)
+    }
+
+    /// Puts memory of the process's own in the place of the file's: zeros, of which nothing is
+    /// resident until it is touched. Whoever still writes there harms nobody. `false` when the
+    /// kernel refuses, and the file stays.
+    pub fn let_go(&self) -> bool {
+        if cfg!(miri) {
+            return true;
+        }
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        let (base, length) = (self.base.as_ptr().cast(), self.bytes as usize);
+        // SAFETY: exactly our own mapping, all of whose content is atomics and bytes of which any
+        // are valid; it stays mapped and writable throughout.
+        unsafe { libc::mmap(base, length, access, flags, -1, 0) != libc::MAP_FAILED }
+    }
+
+    /// Takes the mapping down.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more.
+    pub unsafe fn unmap(&self) {
+        if !cfg!(miri) {
+            // SAFETY: our own mapping, and the caller's promise.
+            unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes as usize) };
+        }
     }
 
     /// The address of `offset`, which lies in the mapping. What is there is the caller's word.
@@ -128,7 +168,17 @@ fn map(path: &Path, bytes: u64) -> Result<NonNull<u8>, CreateError> {
     if descriptor < 0 {
         return Err(CreateError::of_last_call(path, "open"));
     }
-    // SAFETY: an open descriptor of ours; a length of at most 2^24 entries a region fits off_t.
+    // SAFETY: just opened, and nobody else's. It is closed at the end: the mapping does not need it.
+    let file = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    // A file that is no ledger yet must not stay behind.
+    map_file(file.as_fd(), path, bytes).inspect_err(|_| drop(std::fs::remove_file(path)))
+}
+
+/// Gives an empty file this length and maps it.
+#[cfg(not(miri))]
+fn map_file(file: BorrowedFd, path: &Path, bytes: u64) -> Result<NonNull<u8>, CreateError> {
+    let descriptor = file.as_raw_fd();
+    // SAFETY: an open descriptor; a length of at most 2^24 entries a region fits off_t.
     let sized = unsafe { libc::ftruncate(descriptor, bytes as libc::off_t) };
     let mapped = if sized == 0 {
         let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -139,14 +189,11 @@ fn map(path: &Path, bytes: u64) -> Result<NonNull<u8>, CreateError> {
     } else {
         libc::MAP_FAILED
     };
-    let step = if sized == 0 { "map" } else { "set its size" };
-    let error = (mapped == libc::MAP_FAILED).then(|| CreateError::of_last_call(path, step));
-    // SAFETY: ours, and not used after this line; the mapping does not need it.
-    unsafe { libc::close(descriptor) };
-    if let Some(error) = error {
-        // A file that is no ledger yet must not stay behind.
-        let _ = std::fs::remove_file(path);
-        return Err(error);
+    if mapped == libc::MAP_FAILED {
+        return Err(CreateError::of_last_call(
+            path,
+            if sized == 0 { "map" } else { "set its size" },
+        ));
     }
     // What is touched first has never been written. Without this advice the kernel would read ahead
     // all the same: on each page that is touched, as much as the disk's settings say, megabytes on
@@ -154,6 +201,12 @@ fn map(path: &Path, bytes: u64) -> Result<NonNull<u8>, CreateError> {
     // SAFETY: advice for the mapping just made; it changes no content.
     unsafe { libc::madvise(mapped, bytes as usize, libc::MADV_RANDOM) };
     Ok(NonNull::new(mapped.cast::<u8>()).expect("mmap without MAP_FIXED is not at 0"))
+}
+
+/// As the one below.
+#[cfg(miri)]
+fn map_file(_file: BorrowedFd, path: &Path, bytes: u64) -> Result<NonNull<u8>, CreateError> {
+    map(path, bytes)
 }
 
 /// Miri maps no files: a ledger is memory there, which is all that the writer asks of it.

@@ -21,6 +21,15 @@ static REAL: AtomicFn<Lookup> = AtomicFn::none();
 #[unsafe(naked)]
 unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!("jmp {stand_in}", stand_in = sym stand_in);
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!("b {stand_in}", stand_in = sym stand_in);
+}
+
+/// The same under no name, for slots that are led here.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn stand_in(handle: *mut c_void, name: *const c_char) -> *mut c_void {
+    #[cfg(target_arch = "x86_64")]
     core::arch::naked_asm!(
         "push rdi",
         "push rsi",
@@ -46,13 +55,12 @@ unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_v
 }
 
 /// Looks around, and returns where to go on with the same arguments.
-#[cfg_attr(test, allow(dead_code))]
 extern "C" fn before(handle: *mut c_void, name: *const c_char) -> *mut c_void {
     // SAFETY: the C library's own cell for the calling thread.
     let error = unsafe { *libc::__errno_location() };
     let look = || {
         scan::look_for_new();
-        stand_in(handle, name)
+        answer(handle, name)
     };
     let stand_in = catch_unwind(|| own_work(look)).unwrap_or(None);
     // SAFETY: as above.
@@ -62,7 +70,7 @@ extern "C" fn before(handle: *mut c_void, name: *const c_char) -> *mut c_void {
 
 /// A function that answers in place of `dlsym`, when a library of its own is asked for one of the
 /// functions that we stand in for. What is asked of all libraries finds ours by itself.
-fn stand_in(handle: *mut c_void, name: *const c_char) -> Option<*mut c_void> {
+fn answer(handle: *mut c_void, name: *const c_char) -> Option<*mut c_void> {
     if handle == libc::RTLD_DEFAULT || handle == libc::RTLD_NEXT || name.is_null() {
         return None;
     }

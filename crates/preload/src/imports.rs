@@ -1,10 +1,12 @@
 //! The places of an object in which the loader has put the address of a function of another: calls
 //! of that function go through them.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::dynamic_section::{SymbolTable, places, values};
 use crate::object::{Object, Plain};
+use crate::page;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -52,6 +54,31 @@ fn find(object: &Object, name: &CStr) -> Option<Vec<usize>> {
         }
     }
     Some(found)
+}
+
+/// Stores `address`, of a function of the type of that which is there, in a slot of the object's,
+/// which the loader may have made read-only. `false`: it is as it was.
+pub(crate) fn put(object: &Object, slot: usize, address: usize) -> bool {
+    if !slot.is_multiple_of(align_of::<usize>()) || !object.holds(slot, size_of::<usize>()) {
+        return false;
+    }
+    let page = page::size();
+    let start = slot & !(page - 1);
+    let sealed = !object.is_variable(slot);
+    let protect = |access: c_int| {
+        // SAFETY: one page of the object's data, which stays readable throughout.
+        unsafe { libc::mprotect(start as *mut c_void, page, access) == 0 }
+    };
+    if sealed && !protect(libc::PROT_READ | libc::PROT_WRITE) {
+        return false;
+    }
+    // SAFETY: a slot of the object, aligned, and writable now. Another thread that calls through
+    // it at this moment finds the one address or the other, and both are functions of one type.
+    unsafe { &*(slot as *const AtomicUsize) }.store(address, Ordering::Release);
+    if sealed {
+        protect(libc::PROT_READ);
+    }
+    true
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 compile_error!("the preload library is written for 64-bit Linux with the GNU C library");
 
+mod attached;
 mod chroot;
 mod dlclose;
 mod dlsym;

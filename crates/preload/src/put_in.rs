@@ -14,11 +14,13 @@ pub(crate) struct PutIn {
     /// The OpenSSL's number, if it is recorded.
     pub number: Option<OpensslNumber>,
     pub outcome: Outcome,
+    /// The places of its variables, where they were written.
+    pub places: Option<[usize; 3]>,
 }
 
 impl PutIn {
     fn not(outcome: Outcome) -> PutIn {
-        PutIn { number: None, outcome }
+        PutIn { number: None, outcome, places: None }
     }
 }
 
@@ -45,7 +47,7 @@ pub(crate) fn put_in(
     }
     if openssl.setter.is_some_and(|setter| takes(setter, number)) {
         let outcome = if chained { Outcome::Chained } else { Outcome::Recorded };
-        return Ok(PutIn { number: Some(number), outcome });
+        return Ok(PutIn { number: Some(number), outcome, places: None });
     }
     let Some(variables) = openssl.variables(object) else {
         number.give_back();
@@ -55,12 +57,13 @@ pub(crate) fn put_in(
         }));
     };
     write(&variables, number);
+    let (number, places) = (Some(number), Some(variables.places));
     // What cannot be seen may have been allocated.
     if openssl.setter.is_none() && variables.has_allocated == Some(false) {
-        return Ok(PutIn { number: Some(number), outcome: Outcome::Recorded });
+        return Ok(PutIn { number, outcome: Outcome::Recorded, places });
     }
-    number.has_allocated();
-    Ok(PutIn { number: Some(number), outcome: Outcome::Late })
+    number.into_iter().for_each(OpensslNumber::has_allocated);
+    Ok(PutIn { number, outcome: Outcome::Late, places })
 }
 
 /// Calls the setter.
@@ -74,6 +77,40 @@ fn takes(setter: usize, number: OpensslNumber) -> bool {
     // it has its first symbol. A thread that knows the library's address all the same may read one
     // of its three variables while it is stored: a word, the old function or the new one.
     unsafe { number.put_into(set) }.is_ok()
+}
+
+/// Puts the functions back that would be in the OpenSSL without the recorder, into its variables if
+/// these are known. Whether the recorder is in it no more.
+pub(crate) fn take_out(
+    number: OpensslNumber,
+    setter: Option<usize>,
+    places: Option<[usize; 3]>,
+    object: &Object,
+) -> bool {
+    let (hooks, below) = (number.hooks().pointers(), number.below());
+    let Some(places) = places else {
+        // Taken by the setter, and it takes others as long as ours are in it.
+        let taken = setter.is_some_and(|setter| {
+            // SAFETY: the address of the function of this name, which has this type.
+            let set = unsafe { function_at::<Setter>(setter) };
+            // SAFETY: the setter of this OpenSSL, and the functions that were in it before ours:
+            // blocks of either come from one heap.
+            set.is_some_and(|set| unsafe { set(below.malloc, below.realloc, below.free) } != 0)
+        });
+        return taken && !number.is_in_place();
+    };
+    // In the order in which they are called for a block: one that was counted is freed counted.
+    for ((place, hook), below) in places.into_iter().zip(hooks).zip(below.pointers()) {
+        if below.is_null() || !object.is_variable(place) {
+            return false;
+        }
+        // SAFETY: as in `write`.
+        let variable = unsafe { AtomicPtr::from_ptr(place as *mut *mut ()) };
+        // What somebody else has put there stays.
+        let order = (Ordering::AcqRel, Ordering::Acquire);
+        let _ = variable.compare_exchange(hook, below, order.0, order.1);
+    }
+    true
 }
 
 /// Writes the hooks into the variables. Other threads may be allocating: free comes first, so that

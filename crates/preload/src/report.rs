@@ -14,6 +14,10 @@ use ledger::{Coverage, Found, Other};
 pub(crate) struct Report {
     folder: PathBuf,
     coverage: Coverage,
+    /// The process that tells what is known when it is asked: nothing is written of it.
+    told: Option<u32>,
+    /// By which number that process is known to whom it is told.
+    shown: Option<u32>,
     /// Where it is written, once it is.
     file: Option<PathBuf>,
 }
@@ -27,11 +31,37 @@ impl Report {
             program: program.display().to_string(),
             ..Coverage::default()
         };
-        let mut report = Report { folder: folder.to_owned(), coverage, file: None };
+        let mut report =
+            Report { folder: folder.to_owned(), coverage, told: None, shown: None, file: None };
         if main {
             report.write_alone();
         }
         report
+    }
+
+    /// Nothing found yet in a process that was attached to, and that the tool knows by this number:
+    /// what is found is told with [`Report::text`]. Its children's files are in the folder.
+    pub(crate) fn told(folder: &Path, pid: u32) -> Report {
+        let mut report = Report::of_this_process(folder, false);
+        report.told = Some(report.coverage.pid);
+        report.shown = Some(pid);
+        report
+    }
+
+    /// The text of the coverage file.
+    pub(crate) fn text(&self) -> String {
+        let pid = self.shown.unwrap_or(self.coverage.pid);
+        Coverage { pid, ..self.coverage.clone() }.to_text()
+    }
+
+    /// Whether something is recorded.
+    pub(crate) fn has_anything_recorded(&self) -> bool {
+        self.coverage.openssls.iter().any(|found| found.outcome.is_recorded())
+    }
+
+    /// Whether an OpenSSL with this number was found.
+    pub(crate) fn knows(&self, number: u8) -> bool {
+        self.coverage.openssls.iter().any(|found| found.number == Some(number))
     }
 
     /// An OpenSSL was found. One that is not recorded is worth a file: no ledger will tell of it.
@@ -93,11 +123,14 @@ impl Report {
         if pid != self.coverage.pid {
             self.coverage.forked_from = Some(self.coverage.pid);
             self.coverage.pid = pid;
-            self.file = None;
+            (self.told, self.shown, self.file) = (None, None, None);
         }
     }
 
     fn write_alone(&mut self) {
+        if self.told == Some(self.coverage.pid) {
+            return;
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
         let name = format!("{}-{now}.coverage", self.coverage.pid);
         self.write(self.folder.join(name));

@@ -23,6 +23,15 @@ const PRCTL: c_long = libc::SYS_prctl;
 #[unsafe(naked)]
 unsafe extern "C" fn prctl() {
     #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!("jmp {stand_in}", stand_in = sym prctl_stand_in);
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!("b {stand_in}", stand_in = sym prctl_stand_in);
+}
+
+/// The same under no name, for slots that are led here.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn prctl_stand_in() {
+    #[cfg(target_arch = "x86_64")]
     core::arch::naked_asm!(
         "cmp edi, {set_seccomp}",
         "je {seccomp}",
@@ -61,6 +70,15 @@ unsafe extern "C" fn prctl() {
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn syscall() {
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!("jmp {stand_in}", stand_in = sym syscall_stand_in);
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!("b {stand_in}", stand_in = sym syscall_stand_in);
+}
+
+/// The same under no name, for slots that are led here.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn syscall_stand_in() {
     #[cfg(target_arch = "x86_64")]
     core::arch::naked_asm!(
         "cmp rdi, {number}",

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use contract::Outcome;
 use recorder::OpensslNumber;
 
+use crate::attached;
 use crate::exclusive::Exclusive;
 use crate::fixes;
 use crate::object;
@@ -31,11 +32,40 @@ pub(crate) fn begin(report: Report) {
     begin_for_fixes();
 }
 
+/// Looks at all that is loaded once more.
+pub(crate) fn look_again() {
+    ADDS.store(0, Ordering::Release);
+    look_for_new();
+}
+
 /// The first scan of a process that is not recorded.
 pub(crate) fn begin_for_fixes() {
     AT_START.store(object::loaded().0.len(), Ordering::Relaxed);
     READY.store(true, Ordering::Release);
     look_for_new();
+}
+
+/// The scan of a process that has run for long, and may have been recorded and let go before.
+pub(crate) fn begin_attached(report: Report) {
+    STATE.with(|place| match place {
+        Some(state) => state.begin_again(report),
+        None => *place = Some(State::new(report)),
+    });
+    // Any but the program itself may be unloaded by another thread at any time.
+    AT_START.store(1, Ordering::Relaxed);
+    READY.store(true, Ordering::Release);
+    look_again();
+}
+
+/// Takes the recorder out of every OpenSSL, and looks for no others from now on.
+pub(crate) fn end_attached() {
+    READY.store(false, Ordering::Release);
+    let (objects, _) = object::loaded();
+    STATE.with(|state| {
+        if let Some(state) = state {
+            state.take_out(&objects);
+        }
+    });
 }
 
 /// How many objects were loaded when the process began.
@@ -49,7 +79,7 @@ pub(crate) fn look_for_new() {
         return;
     }
     // It would read files.
-    if recorder::is_sandboxed() {
+    if recorder::is_sandboxed() && !attached::is_visitor() {
         return;
     }
     // Outside the lock: a thread that holds the loader's lock may be waiting for ours.
@@ -67,6 +97,7 @@ pub(crate) fn look_for_new() {
         }
         // One thread at a time as well: it writes code that the look reads.
         fixes::reach(&objects, &unused);
+        attached::reach(&objects);
     });
     recorder::note_new_modules();
     ADDS.fetch_max(changes.adds, Ordering::AcqRel);

@@ -1,13 +1,14 @@
 //! The constructor: what happens before the program's own code runs.
 
+use std::ffi::{CStr, c_void};
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use contract::{NO_HEAP, NO_LEDGER, environment};
+use contract::{NO_HEAP, NO_LEDGER, attach, environment};
 use recorder::{InstallError, Options, SampleOptions, Sampling, StackSource, own_work};
 
 use crate::report::Report;
-use crate::{fixes, malloc_family, scan};
+use crate::{attached, fixes, malloc_family, scan};
 
 #[cfg(not(test))]
 #[used]
@@ -26,6 +27,10 @@ extern "C" fn construct() {
 }
 
 fn begin() {
+    if !is_preloaded() {
+        // By whom it was loaded says what is to be done.
+        return;
+    }
     // All are read now: programs overwrite their environment.
     let fixes = fixes::begin();
     let Some(folder) = std::env::var_os(environment::LEDGER_FOLDER) else {
@@ -48,6 +53,7 @@ fn begin() {
     }
     // SAFETY: the handler only stores atomics.
     unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
+    attached::is_preloaded();
     scan::begin(Report::of_this_process(folder, is_main()));
     if let Err(sentence) = &sample {
         scan::with_report(|report| report.problem(sentence.clone()));
@@ -68,12 +74,30 @@ fn begin() {
 /// The last moment to see whether a program has replaced the recorder's functions.
 #[cfg_attr(test, allow(dead_code))]
 extern "C" fn destruct() {
-    let _ = catch_unwind(|| own_work(scan::check_in_place));
+    if !attached::is_let_go() {
+        let _ = catch_unwind(|| own_work(scan::check_in_place));
+    }
 }
 
 /// What is not counted of a program in C++ with such an allocator.
 const OPERATORS: &str = "what C++'s new asks for is not recorded: the allocator in place of the C \
                          library's has a new and delete of its own, which do not call malloc";
+
+/// Whether the loader was told by the environment to load this library, or the program is linked
+/// with it: one that was put into a running process is called otherwise, and that process's
+/// environment, which its threads may be changing, is not looked at.
+fn is_preloaded() -> bool {
+    // SAFETY: all-zero bytes are a record without names.
+    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: an address in this library, and a place for what the loader knows of it.
+    let known = unsafe { libc::dladdr(is_preloaded as *const c_void, &raw mut found) } != 0;
+    if !known || found.dli_fname.is_null() {
+        return true;
+    }
+    // SAFETY: the loader's own string, which lives as long as this library is loaded.
+    let name = unsafe { CStr::from_ptr(found.dli_fname) }.to_bytes();
+    !name.starts_with(b"/proc/self/fd/") && !name.ends_with(attach::LIBRARY.as_bytes())
+}
 
 fn is_main() -> bool {
     let parent = std::env::var(environment::MAIN_PARENT).ok().and_then(|pid| pid.parse().ok());
@@ -100,7 +124,7 @@ fn sampling(text: &str) -> Result<Sampling, String> {
 }
 
 /// The recorder has made a ledger, or could not.
-fn begun(ledger: Result<&Path, InstallError>) {
+pub(crate) fn begun(ledger: Result<&Path, InstallError>) {
     scan::with_report(|report| match ledger {
         Ok(path) => report.ledger_begun(path),
         Err(error) => report.problem(format!("{NO_LEDGER}{error}")),

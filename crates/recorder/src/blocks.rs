@@ -90,6 +90,26 @@ impl Blocks {
         Some(blocks)
     }
 
+    /// Forgets every block, and gives back what memory that takes. Whoever looks a block up meanwhile
+    /// finds none.
+    pub(crate) fn let_go(&self) {
+        for number in 0..self.built.load(Ordering::Acquire) {
+            self.level(number).let_go();
+        }
+    }
+
+    /// Gives every level back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses the table any more.
+    pub(crate) unsafe fn unmap(&self) {
+        for number in 0..self.built.load(Ordering::Acquire) {
+            // SAFETY: the caller's promise.
+            unsafe { self.level(number).unmap() };
+        }
+    }
+
     /// The first level.
     pub(crate) fn first_level(&self) -> Table {
         self.level(0).table()

@@ -33,6 +33,13 @@ pub(crate) fn retired() -> Option<&'static Recorder> {
     unsafe { recorder.as_ref() }
 }
 
+/// Forgets the recorder that [`retire`] took out of work, and returns it.
+pub(crate) fn forget_parent() -> Option<&'static Recorder> {
+    let recorder = PARENT.swap(std::ptr::null_mut(), Ordering::AcqRel);
+    // SAFETY: as in `retired`.
+    unsafe { recorder.as_ref() }
+}
+
 /// A block is freed in a process that has no ledger yet: what it began with is counted when it
 /// gets one.
 pub(crate) fn forget(pointer: usize, by: Domain) {

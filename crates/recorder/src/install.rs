@@ -34,23 +34,47 @@ pub unsafe fn install(
     heap: Heap,
     linked: Option<OpensslFunctions>,
 ) -> Result<(), InstallError> {
-    // Without that, each stack would end after its first frame.
-    if !options.stacks.prepare() {
-        return Err(InstallError::NoUnwindTables);
-    }
+    check_stacks(&options)?;
     if CLAIMED.swap(true, Ordering::AcqRel) {
         return Err(InstallError::AlreadyInstalled);
     }
-    process::prepare();
-    // A child cannot ask the loader, whose lock another thread may have held.
-    threads::single_threaded();
-    bounds::remember_main_stack();
+    prepare();
     // SAFETY: the caller's promises, passed on.
     let installed = unsafe { install_once(options.absolute(), heap, linked) };
     if installed.is_err() {
         CLAIMED.store(false, Ordering::Release);
     }
     installed
+}
+
+/// Without that, each stack would end after its first frame.
+fn check_stacks(options: &Options) -> Result<(), InstallError> {
+    options.stacks.prepare().then_some(()).ok_or(InstallError::NoUnwindTables)
+}
+
+/// What a process needs once.
+fn prepare() {
+    process::prepare();
+    // A child cannot ask the loader, whose lock another thread may have held.
+    threads::single_threaded();
+    bounds::remember_main_stack();
+}
+
+/// The right to put a recorder into the process by [`attach`](crate::attach()), where none is at
+/// work. At the first time, what a process needs once is done.
+pub(crate) fn claim(options: &Options, heap: Heap) -> Result<(), InstallError> {
+    check_stacks(options)?;
+    if CLAIMED.swap(true, Ordering::AcqRel) {
+        return match current::published() {
+            Some(_) => Err(InstallError::AlreadyInstalled),
+            None if heap::current().is_none() => Err(InstallError::AlreadyInstalled),
+            None => Ok(()),
+        };
+    }
+    prepare();
+    start::handle_forks().inspect_err(|_| CLAIMED.store(false, Ordering::Release))?;
+    heap::publish(heap);
+    Ok(())
 }
 
 unsafe fn install_once(

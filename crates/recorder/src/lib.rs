@@ -37,6 +37,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("the recorder is written for 64-bit little-endian Linux");
 
+mod attach;
 mod below;
 mod blocks;
 mod bounds;
@@ -79,6 +80,7 @@ mod trace;
 mod unwind;
 mod valgrind;
 
+pub use attach::{Handed, attach, detach, sweep};
 pub use early::begin_early;
 pub use error::InstallError;
 pub use family::{MallocFamily, count_above, counted, prepare_thread};
@@ -95,6 +97,8 @@ pub use numbers::MOST_OPENSSLS;
 pub use openssls::{OpensslNumber, add_openssl};
 pub use options::{Children, LedgerPlace, Options};
 pub use sampling::SampleOptions;
-pub use sandbox::{give_up_sandbox, is_sandboxed, prepare_for_sandbox};
+pub use sandbox::{
+    give_up_sandbox, is_sandboxed, lift_filter, prepare_behind_filter, prepare_for_sandbox,
+};
 pub use stack::StackSource;
 pub use threads::own_work;

@@ -28,7 +28,10 @@ pub(crate) fn prefetch<T>(place: *const T) {
 /// Room before and behind a table that nobody may touch. It keeps the kernel from joining a table
 /// with a neighbour's memory, so that /proc/PID/smaps has each table on its own and the tool can
 /// tell the recorder's resident pages from the program's.
-const GUARD: usize = 4096;
+const GUARD: usize = PAGE;
+
+/// The bytes of a page, or of a part of one where pages are larger.
+pub(crate) const PAGE: usize = 4096;
 
 /// Maps `bytes` of zeroed memory that is committed page by page as it is touched. `None` when the
 /// kernel refuses. The mapping is for good; tables that lose a race are given back with
@@ -82,6 +85,20 @@ pub(crate) unsafe fn unmap(address: NonNull<u8>, bytes: usize) {
     unsafe { libc::munmap(address.as_ptr().wrapping_sub(GUARD).cast(), whole(bytes)) };
 }
 
+impl Table {
+    /// Gives back a table that [`map`] returned.
+    ///
+    /// # Safety
+    ///
+    /// It is one, and nothing uses the memory any more.
+    pub(crate) unsafe fn unmap(self) {
+        if let Some(start) = NonNull::new(self.start as *mut u8) {
+            // SAFETY: the caller's promise.
+            unsafe { unmap(start, self.bytes) };
+        }
+    }
+}
+
 /// A table that grows in place: addresses are reserved for the whole of it, and become memory from
 /// the start on. What is not memory yet counts for nothing, not even where the kernel promises no
 /// more memory than there is.
@@ -118,6 +135,16 @@ impl Growing {
     ///
     /// Nothing uses the memory any more.
     pub(crate) unsafe fn give_back(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.unmap() };
+    }
+
+    /// Gives all of it back.
+    ///
+    /// # Safety
+    ///
+    /// Nothing uses the memory, or this value, any more.
+    pub(crate) unsafe fn unmap(&self) {
         // SAFETY: the caller's promise; `new` has reserved so much.
         unsafe { unmap(self.start, self.bytes) };
     }

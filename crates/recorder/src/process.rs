@@ -15,7 +15,7 @@ use ledger_writer::{Permit, is_sandboxed};
 /// A page of its own, so that nothing else is cleared with the words.
 #[repr(C, align(4096))]
 struct Page {
-    /// A mask for what threads remember: all ones in the process whose memory this is, else 0.
+    /// The tag of what threads remember (see [`OWN_TAG`]): 0 in a process whose memory this is not.
     own: AtomicUsize,
     /// A thread is taking the memory over.
     moving: AtomicBool,
@@ -31,12 +31,21 @@ static MARK: Page =
 
 /// Another process's memory, or nobody has prepared it. What the kernel leaves in a child.
 const OTHER: usize = 0;
-/// This process's.
-const OWN: usize = usize::MAX;
 
-/// The mask has been stored in this process or in one that it descends from.
+/// The tag that stands in `own` in the process whose memory this is. What a thread remembers, an
+/// address with [`TAGS`] free, carries the tag of the recorder that it is of: where the recorder of
+/// a process is followed by another ([`renew_tag`]), threads that are not told find that theirs is
+/// not the present one, in the same two instructions in which a child finds that it is one.
+static OWN_TAG: AtomicUsize = AtomicUsize::new(TAG_STEP);
+
+/// The lowest tag, and the distance to the next: above the bits that a thread's word has for itself.
+const TAG_STEP: usize = 4;
+/// The bits of a tag, and of what else is no part of an address.
+pub(crate) const TAGS: usize = PAGE - 1;
+
+/// The tag has been stored in this process or in one that it descends from.
 static PREPARED: AtomicBool = AtomicBool::new(false);
-/// The process, where the kernel does not clear the mask and it has to be asked; else 0.
+/// The process, where the kernel does not clear the tag and it has to be asked; else 0.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
 /// How often it is looked whether another thread has taken the memory over, which takes it some
@@ -51,9 +60,29 @@ pub(crate) fn prepare() {
     if !is_cleared_in_children() {
         ASKED.store(std::process::id(), Ordering::Release);
     }
-    MARK.own.store(OWN, Ordering::Release);
+    MARK.own.store(tag(), Ordering::Release);
     PREPARED.store(true, Ordering::Release);
 }
+
+/// What the recorder that is made next has its threads remember.
+pub(crate) fn tag() -> usize {
+    OWN_TAG.load(Ordering::Relaxed)
+}
+
+/// What threads remember is nothing from now on. For one thread at a time.
+pub(crate) fn renew_tag() {
+    let next = tag() + TAG_STEP;
+    OWN_TAG.store(next.min(LAST_TAG), Ordering::Relaxed);
+    MARK.own.store(tag(), Ordering::Release);
+}
+
+/// There have been as many recorders as there are tags.
+pub(crate) fn is_worn_out() -> bool {
+    tag() == LAST_TAG
+}
+
+/// No recorder has it.
+const LAST_TAG: usize = PAGE - TAG_STEP;
 
 /// Has the kernel clear the words in children. `false` where it does not know how.
 fn is_cleared_in_children() -> bool {
@@ -72,42 +101,42 @@ fn is_cleared_in_children() -> bool {
     anonymous == page && unsafe { libc::madvise(page, PAGE, libc::MADV_WIPEONFORK) } == 0
 }
 
-/// What a thread remembers if the recorder's memory speaks of this process; else, and before
-/// [`prepare`], 0.
-#[inline(always)] // two instructions, of which one says whether the result is 0
+/// The address that a thread remembers, if the recorder's memory speaks of this process and the word
+/// is of its present recorder; else, and before [`prepare`], something with bits of [`TAGS`] in it.
+#[inline(always)] // two instructions, and a comparison tells which of the two it is
 pub(crate) fn if_own(remembered: usize) -> usize {
-    remembered & mask()
+    remembered ^ own_tag()
 }
 
-/// The mask. In a library, Rust would look up first where it lies, though that never changes.
+/// The tag. In a library, Rust would look up first where it lies, though that never changes.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn mask() -> usize {
-    let mask;
+fn own_tag() -> usize {
+    let tag;
     // SAFETY: reads the first word of `MARK`, as a relaxed load does. Nobody outside of the library
     // or program that this is part of can put another in its place.
     unsafe {
         std::arch::asm!(
-            "mov {mask}, qword ptr [rip + {mark}]",
-            mask = lateout(reg) mask,
+            "mov {tag}, qword ptr [rip + {mark}]",
+            tag = lateout(reg) tag,
             mark = sym MARK,
             options(nostack, preserves_flags, readonly),
         );
     }
-    mask
+    tag
 }
 
-/// The mask.
+/// The tag.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn mask() -> usize {
+fn own_tag() -> usize {
     MARK.own.load(Ordering::Relaxed)
 }
 
 /// Whether the recorder's memory speaks of this process. `false` also before [`prepare`].
 #[inline]
 pub(crate) fn is_own() -> bool {
-    MARK.own.load(Ordering::Acquire) == OWN
+    MARK.own.load(Ordering::Acquire) != OTHER
 }
 
 /// Looks who this is where the kernel does not say so by itself. For events that take long anyway:
@@ -144,8 +173,8 @@ pub(crate) enum Taken {
 pub(crate) enum Told {
     /// By the C library's handlers, which are called before anything else.
     ByHandler,
-    /// By the mask alone.
-    ByMask,
+    /// By the tag alone.
+    ByTag,
 }
 
 /// In a child: makes the memory this process's.
@@ -183,7 +212,7 @@ pub(crate) fn settle_in() {
     if ASKED.load(Ordering::Relaxed) != 0 && !is_sandboxed() {
         ASKED.store(std::process::id(), Ordering::Release);
     }
-    MARK.own.store(OWN, Ordering::Release);
+    MARK.own.store(tag(), Ordering::Release);
     MARK.moving.store(false, Ordering::Release);
 }
 
@@ -217,13 +246,17 @@ mod tests {
         libc::WEXITSTATUS(status)
     }
 
+    /// An address, and the word of a thread that remembers it.
+    const DESK: usize = 3 * PAGE;
+    const WORD: usize = DESK | TAG_STEP;
+
     /// What holds in a child, however it is told.
     fn takes_over_once() -> i32 {
         ask_if_needed();
-        let before = is_own() || if_own(7) != 0;
+        let before = is_own() || if_own(WORD) == DESK;
         let taken = take_over(Told::ByHandler);
         settle_in();
-        let after = is_own() && if_own(7) == 7 && take_over(Told::ByMask) == Taken::Before;
+        let after = is_own() && if_own(WORD) == DESK && take_over(Told::ByTag) == Taken::Before;
         i32::from(before || taken != Taken::ByCaller || !after)
     }
 
@@ -231,13 +264,13 @@ mod tests {
     fn a_child_is_told_apart_with_the_kernels_help_and_without() {
         prepare();
         assert!(is_own());
-        assert_eq!(take_over(Told::ByMask), Taken::Before);
+        assert_eq!(take_over(Told::ByTag), Taken::Before);
         assert_eq!(in_a_raw_child(takes_over_once), 0);
         assert!(is_own(), "a child's page is its own");
         let asked = ASKED.swap(std::process::id(), Ordering::AcqRel);
         // As on a kernel that clears nothing.
         let child = || {
-            MARK.own.store(OWN, Ordering::Relaxed);
+            MARK.own.store(tag(), Ordering::Relaxed);
             takes_over_once()
         };
         assert_eq!(in_a_raw_child(child), 0);

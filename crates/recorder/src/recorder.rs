@@ -16,8 +16,8 @@ use crate::stack::StackSource;
 use crate::threads::Threads;
 use crate::{deep, sampling, unwind};
 
-/// The recorder of this process. It is made once and never goes away: hooks may run until the
-/// very end.
+/// The recorder of this process. It goes away only where
+/// its process is let go: hooks may run until the very end.
 #[repr(C)] // what each event needs comes first
 pub(crate) struct Recorder {
     pub blocks: Blocks,
@@ -83,6 +83,23 @@ impl Recorder {
             recorder.ledger.add_table(table.start, table.bytes);
         }
         Ok(recorder)
+    }
+
+    /// Gives back all that it has of memory, but for itself.
+    ///
+    /// # Safety
+    ///
+    /// No thread uses it any more, nor will.
+    pub(crate) unsafe fn unmap(&self) {
+        // There is no table of mappings: they are counted from a process's start on, or not at all.
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.threads.unmap();
+            self.blocks.unmap();
+            self.sites.unmap();
+            self.segments.unmap();
+            self.ledger.unmap();
+        }
     }
 
     /// Whether this process was forked from the recorder's, and gets no ledger of its own.

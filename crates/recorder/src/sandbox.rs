@@ -26,6 +26,21 @@ pub fn prepare_for_sandbox() {
     ledger_writer::prepare_for_sandbox(recorder.map(|recorder| &recorder.ledger));
 }
 
+/// Prepares in a process that was attached to, and in which a filter is up that is not in force at
+/// this moment, as [`prepare_for_sandbox`] does before one comes up. The calling thread gets no
+/// place to count at: it is not on its own stack.
+pub fn prepare_behind_filter() {
+    if !is_sandboxed() {
+        ledger_writer::prepare_for_sandbox(at_work().map(|recorder| &recorder.ledger));
+    }
+}
+
+/// The filter that [`prepare_behind_filter`] was called for is not in force at this moment, and no
+/// recorder is at work.
+pub fn lift_filter() {
+    ledger_writer::give_up_sandbox(None);
+}
+
 /// The kernel has refused the filter that [`prepare_for_sandbox`] was called for: everything is
 /// recorded as before.
 pub fn give_up_sandbox() {

@@ -220,6 +220,19 @@ impl Segments {
         })
     }
 
+    /// Gives all of them back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses them any more.
+    pub(crate) unsafe fn unmap(&self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.index.tables().for_each(|table| table.unmap());
+            self.all.unmap();
+        }
+    }
+
     /// The segments themselves, and their index.
     pub(crate) fn tables(&self) -> impl Iterator<Item = Table> + '_ {
         self.index.tables().chain([self.all.table()])

@@ -51,6 +51,16 @@ impl Sites {
         self.index.tables().chain([files])
     }
 
+    /// Gives the tables back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses them any more.
+    pub(crate) unsafe fn unmap(&self) {
+        // SAFETY: the caller's promise.
+        self.tables().for_each(|table| unsafe { table.unmap() });
+    }
+
     /// The number of the site, which is made when it is new. [`SiteId::DROPPED`] when there is no
     /// room.
     pub(crate) fn find(&self, ledger: &Ledger, key: Key) -> SiteId {

@@ -190,8 +190,8 @@ unsafe extern "C" fn in_child() {
 #[cold]
 #[inline(never)]
 pub(crate) fn in_unseen_child() -> Option<&'static Recorder> {
-    match process::take_over(Told::ByMask) {
-        Taken::ByCaller => begin_in_child(Told::ByMask),
+    match process::take_over(Told::ByTag) {
+        Taken::ByCaller => begin_in_child(Told::ByTag),
         Taken::Before => {}
         Taken::Not => {
             // The parent's ledger may say so, and nothing more.
@@ -215,7 +215,7 @@ static UNSEEN: AtomicBool = AtomicBool::new(false);
 fn begin_in_child(told: Told) {
     // Without its handlers, the C library has not made its own locks the child's: one that another
     // thread of the parent held stays locked, and to make a ledger takes some of them.
-    let locks = told == Told::ByMask && !threads::is_single_threaded();
+    let locks = told == Told::ByTag && !threads::is_single_threaded();
     let recorded = options().is_some_and(|options| options.children == Children::Recorded);
     if recorded {
         heritage::retire();

@@ -19,6 +19,7 @@ use crate::bounds::Bounds;
 use crate::deep;
 use crate::habits::Habits;
 use crate::memory::Growing;
+use crate::process;
 use crate::recorder::Recorder;
 use crate::segments::Source;
 use crate::stack::StackSource;
@@ -82,17 +83,32 @@ pub(crate) struct Threads {
     key: libc::pthread_key_t,
     /// Sites that there can be.
     sites: usize,
+    /// What tells the words of threads that sit here from those that have sat elsewhere.
+    tag: usize,
 }
 
 impl Threads {
     /// Desks for a ledger with room for `sites` sites. `None` when the C library has no key left.
     pub(crate) fn new(sites: u32, stacks: StackSource) -> Option<Threads> {
-        let mut key = 0;
-        // SAFETY: `key` is a place for the new key; the destructor only stores atomics.
-        let made = unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) };
+        let key = key()?;
         let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
         let (built, single) = (AtomicUsize::new(0), single_threaded());
-        (made == 0).then_some(Threads { desks, built, single, stacks, key, sites: sites as usize })
+        let (sites, tag) = (sites as usize, process::tag());
+        Some(Threads { desks, built, single, stacks, key, sites, tag })
+    }
+
+    /// Gives every desk back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody sits at one any more, and the tag is another.
+    pub(crate) unsafe fn unmap(&self) {
+        for place in &self.desks {
+            if let Some(desk) = NonNull::new(place.load(Ordering::Acquire)) {
+                // SAFETY: the caller's promise; what is in the desk is moved out first.
+                unsafe { (&raw const (*desk.as_ref().own.get()).memory).read().give_back() };
+            }
+        }
     }
 
     /// Desks for a forked child, whose ledger has room for as many sites as its parent's.
@@ -150,7 +166,7 @@ impl Threads {
         let habits = unsafe { &mut (*desk.as_ref().own.get()).habits };
         habits.move_to(bounds);
         let marks = thread_word::get() & MARKS;
-        thread_word::set(desk.as_ptr() as usize | marks | INSIDE);
+        thread_word::set(desk.as_ptr() as usize | self.tag | marks | INSIDE);
         // SAFETY: a key of ours. Should it fail, the desk is found ownerless by `take_over`.
         unsafe { libc::pthread_setspecific(self.key, desk.as_ptr().cast()) };
         Some(desk)
@@ -228,6 +244,17 @@ impl Accounts for Threads {
     }
 }
 
+/// The key, which all recorders of a process have in common: there are no more than 1,024.
+fn key() -> Option<libc::pthread_key_t> {
+    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+    *KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: `key` is a place for the new key; the destructor only stores atomics.
+        let made = unsafe { libc::pthread_key_create(&raw mut key, Some(leave)) };
+        (made == 0).then_some(key)
+    })
+}
+
 /// Whether the process has one thread, as far as the C library says so.
 pub(crate) fn is_single_threaded() -> bool {
     single_threaded().load(Ordering::Relaxed) != 0
@@ -288,9 +315,13 @@ fn take_over(place: &AtomicPtr<Desk>, thread: u32) -> Option<NonNull<Desk>> {
 
 /// The destructor of the key: the thread ends.
 unsafe extern "C" fn leave(desk: *mut c_void) {
+    let own = process::if_own(thread_word::get() & !MARKS);
     stand_up();
-    if let Some(desk) = NonNull::new(desk.cast::<Desk>()) {
-        // SAFETY: the value is the desk that `claim` set for this thread.
+    // A desk of a recorder that was let go may be there no more.
+    if own == desk as usize
+        && let Some(desk) = NonNull::new(desk.cast::<Desk>())
+    {
+        // SAFETY: the value is the desk that `claim` set for this thread, and that of its word.
         unsafe { desk.as_ref() }.owner.store(0, Ordering::Release);
     }
 }

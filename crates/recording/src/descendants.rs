@@ -107,6 +107,12 @@ impl Descendants {
         self.known.range((pid, 0)..=(pid, u64::MAX)).next().is_some()
     }
 
+    /// The ids of those that are running.
+    pub fn ids(&mut self) -> Vec<u32> {
+        self.look();
+        self.running_of(&kernel::processes()).map(|process| process.pid).collect()
+    }
+
     /// How many are running.
     pub fn running(&self) -> usize {
         self.running_of(&kernel::processes()).count()
@@ -164,6 +170,9 @@ impl Descendants {
             return;
         }
         let why = match missing {
+            None if self.variables.is_empty() => {
+                "was not attached to (`tlsheap record --pid` does)"
+            }
             _ if program_file::has_other_loader(&maps) => "has another C library than GNU's",
             Some(ref why) => why,
             None => "was started with another environment or behind another root",

@@ -14,6 +14,7 @@ use crate::program_file::{self, ProgramFile};
 pub use examined::Examined;
 pub use object::Tls;
 pub use offers::Offers;
+pub(crate) use process::NOT_LOOKED_AT;
 pub use process::examine as examine_process;
 
 /// Looks into the program with this name on PATH, or in the file at this path, and into every

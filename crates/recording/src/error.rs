@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use attach::AttachError;
 use capture::{CaptureError, Fault};
 use finder::ElfError;
 use thiserror::Error;
@@ -78,6 +79,28 @@ pub enum RecordingError {
         /// How the program ended.
         ended: String,
     },
+    /// The process cannot be attached to.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The process has nothing that could be recorded.
+    #[error("process {pid} was not attached to: {why}")]
+    NothingToAttachTo {
+        /// The process.
+        pid: u32,
+        /// Why.
+        why: String,
+    },
+    /// Somebody else records the process.
+    #[error(
+        "process {pid} is recorded by another tlsheap, in {}: wait for its end, or end it",
+        ledger.display()
+    )]
+    Taken {
+        /// The process.
+        pid: u32,
+        /// What it counts in.
+        ledger: PathBuf,
+    },
     /// Somebody interrupted what the recording was a part of.
     #[error("interrupted")]
     Interrupted,
@@ -87,9 +110,9 @@ impl RecordingError {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
-            RecordingError::NothingRecorded { .. } | RecordingError::NotRecordable { .. } => {
-                Fault::Program
-            }
+            RecordingError::NothingRecorded { .. }
+            | RecordingError::NotRecordable { .. }
+            | RecordingError::NothingToAttachTo { .. } => Fault::Program,
             RecordingError::Interrupted => Fault::Interrupted,
             _ => Fault::User,
         }

@@ -26,6 +26,10 @@ pub fn describe(found: &Found) -> String {
         Outcome::Late => {
             format!("recorded since it was found; what it had allocated before is unknown ({way})")
         }
+        Outcome::Detached => format!(
+            "recorded from the attach on, until it was let go; what it had allocated before is \
+             unknown ({way})"
+        ),
         Outcome::Refused => {
             format!("not recorded: it had allocated memory before it was found ({way})")
         }

@@ -16,14 +16,15 @@ use capture::records::counts::CountsRecord;
 use capture::records::memory::MemoryRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
-    BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord, OtherTlsRecord,
-    PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord,
+    AttachedRecord, BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord,
+    OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord,
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
 use profile::{Merged, Profile, Symbols, merge};
 
 use crate::accounts::Accounts;
+use crate::attached::{Visit, Visits};
 use crate::heap::Heap;
 use crate::looks::Cost;
 use crate::memory::{Memory, Seen};
@@ -42,6 +43,7 @@ pub(crate) fn gather(
     ended: &Ended,
     observed: &mut Observed,
     at_end: &Processes,
+    visits: Option<Visits>,
 ) -> Capture {
     let last: Ledgers = at_end
         .recorded()
@@ -55,8 +57,14 @@ pub(crate) fn gather(
     let cost = observed.looks.cost();
     let connections = cost.as_ref().and_then(|cost| NonZeroU64::new(cost.connections()));
     let heap = Heap::of(&observed.moments, &observed.heap_looks, connections, at_end, symbols);
-    let Gathered { mut whole, heap: whole_heap, records, profiles: processes } =
+    let Gathered { mut whole, heap: whole_heap, mut records, profiles: processes } =
         processes(ledgers, heap.as_ref(), at_end, symbols);
+    if visits.is_some() {
+        // They are from before the attach, which is said.
+        for record in &mut records {
+            record.recorder.foreign_frees = 0;
+        }
+    }
     let baseline = observed.moments.baseline.as_ref();
     let earlier = baseline.map(|moment| &moment.ledgers);
     // At the end of a program nothing is open.
@@ -87,6 +95,7 @@ pub(crate) fn gather(
         kind: KIND.to_owned(),
         command: said_command(options),
         ended: ended.in_words(),
+        attached: visits.map(|visits| attached(ended.pid, visits, at_end)),
         exit_code: ended.status.and_then(|status| status.code()),
         captured: captured.map_or("at the program's end".to_owned(), Moment::in_words),
         captured_after_seconds: captured.map(|moment| moment.after.as_secs_f64()),
@@ -133,6 +142,21 @@ pub(crate) fn gather(
 fn account(accounts: &Accounts) -> Option<AccountRecord> {
     let growth = accounts.growth();
     accounts.at_capture().map(|account| AccountRecord::new(account, growth.as_ref()))
+}
+
+fn attached(pid: u32, visits: Visits, at_end: &Processes) -> AttachedRecord {
+    let seconds = |visit: Visit| (visit.stopped.as_secs_f64(), visit.processor.as_secs_f64());
+    let (stopped_seconds, processor_seconds) = seconds(visits.begin);
+    let (let_go_stopped_seconds, let_go_processor_seconds) = visits.end.map(seconds).unzip();
+    let earlier = at_end.recorded().map(|(_, end, _)| end.statistics.foreign_frees);
+    AttachedRecord {
+        pid,
+        stopped_seconds,
+        processor_seconds,
+        let_go_stopped_seconds,
+        let_go_processor_seconds,
+        earlier_blocks: earlier.sum(),
+    }
 }
 
 fn memory(memory: &Memory) -> Option<MemoryRecord> {

@@ -41,13 +41,21 @@ impl<'a> Keeper<'a> {
         }
         self.has_kept = true;
         let (pid, started, lasted) = (self.pid, self.started.to_owned(), observer.elapsed());
-        let ended = Ended { pid, started, lasted, status: None, by_us: false, killed: None };
+        let ended = Ended {
+            pid,
+            started,
+            lasted,
+            status: None,
+            by_us: false,
+            killed: None,
+            attached: None,
+        };
         let mut seen = observer.so_far();
         // What cannot be read is said at the end.
         if let Ok(now) = processes::read(place.ledgers(), &seen.refused)
             && coverage::anything_recorded(&now)
         {
-            keeping(&gather(options, &ended, &mut seen, &now));
+            keeping(&gather(options, &ended, &mut seen, &now, None));
         }
         observer.take_back(seen.symbols);
     }

@@ -1,7 +1,9 @@
 //! What the kernel says of processes, beyond their files: one room for all of `/proc`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use procfs::net::{TcpState, tcp, tcp6};
@@ -106,6 +108,17 @@ pub fn environment(pid: u32) -> Option<Vec<Vec<u8>>> {
     Some(text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
 }
 
+/// The words that a process was started with, or its name where it has none. `None` once it is gone.
+pub fn command(pid: u32) -> Option<Vec<OsString>> {
+    let text = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words = text.strip_suffix(b"\0").unwrap_or(&text).split(|byte| *byte == 0);
+    let words: Vec<OsString> = words.map(|word| OsString::from_vec(word.to_vec())).collect();
+    if words[0].is_empty() {
+        return Some(vec![process(pid)?.name.into()]);
+    }
+    Some(words)
+}
+
 /// The memory areas of a process with what is resident of each, as the kernel writes them; `None`
 /// once it is gone.
 pub fn memory_areas(pid: u32) -> Option<String> {
@@ -149,7 +162,9 @@ mod tests {
         assert_eq!(own.pid, std::process::id());
         assert!(own.started > 0 && !own.name.is_empty());
         assert!(processes().contains(&own));
-        assert!(process(u32::MAX).is_none());
+        assert!(process(u32::MAX).is_none() && command(u32::MAX).is_none());
+        let words: Vec<OsString> = std::env::args_os().collect();
+        assert_eq!(command(own.pid), Some(words));
         let user = rustix::process::geteuid().as_raw();
         assert!(users(own.pid).is_some_and(|users| users[1] == user));
         assert!(users(u32::MAX).is_none());

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod attached;
 mod control;
 pub mod coverage;
 pub mod descendants;
@@ -52,6 +53,7 @@ mod series;
 mod watch;
 mod without_connections;
 
+pub use attached::Visits;
 pub use control::{Control, Seen};
 pub use error::{RecordingError, sentence};
 pub use gathering::name_of;

@@ -328,6 +328,10 @@ impl<'a> Observer<'a> {
 
 /// The variables that a process needs to be recorded.
 fn needed(options: &Options) -> Vec<&'static str> {
+    if options.process.is_some() {
+        // What it starts is not recorded, whatever it has.
+        return Vec::new();
+    }
     let sample = options.sample.map(|_| environment::SAMPLE);
     let all = [environment::SAMPLE_SEED, environment::FIXES];
     let given = all

@@ -12,6 +12,7 @@ use ledger::Sampling;
 
 use crate::control::Control;
 use crate::goals::Goals;
+use crate::{RecordingError, kernel};
 
 /// What to record, and how.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ use crate::goals::Goals;
 pub struct Options {
     /// The program and its arguments; the program at least.
     pub command: Vec<OsString>,
+    /// The process to attach to in place of starting the program, and to let go again.
+    pub process: Option<u32>,
     /// Whether the capture says with which arguments the program was started.
     pub arguments: Arguments,
     /// What to wait for.
@@ -140,10 +143,17 @@ impl fmt::Debug for Notice {
 }
 
 impl Options {
+    /// Attaches to the process with this id.
+    pub fn of_process(pid: u32) -> Result<Options, RecordingError> {
+        let command = kernel::command(pid).ok_or(RecordingError::NoProcess(pid))?;
+        Ok(Options { process: Some(pid), ..Options::of(command) })
+    }
+
     /// Records this command until it has ended, every block, with this process's streams.
     pub fn of(command: Vec<OsString>) -> Options {
         Options {
             command,
+            process: None,
             arguments: Arguments::Kept,
             goals: Goals::default(),
             every: None,

@@ -30,7 +30,7 @@ use crate::RecordingError;
 use crate::descendants::users_of;
 
 /// The library, as this program's build script built it.
-const CONTENT: &[u8] = include_bytes!(env!("TLSHEAP_LIBRARY"));
+pub(crate) const CONTENT: &[u8] = include_bytes!(env!("TLSHEAP_LIBRARY"));
 
 /// What it is called in its folder, and so in memory maps.
 pub const NAME: &str = "libtlsheap_preload.so";
@@ -146,6 +146,13 @@ impl Place {
             preload.push(others);
         }
         preload
+    }
+
+    /// Whether a file lies in the folder of a recording that goes on.
+    pub(crate) fn is_of_another(file: &Path) -> bool {
+        let is_one =
+            |path: &&Path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_folder);
+        file.ancestors().find(is_one).is_some_and(held::is_held)
     }
 
     /// The folder for ledgers.

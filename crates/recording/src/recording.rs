@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use capture::Capture;
 use capture::folder::SERIES;
 
+use crate::attached::{self, Visits};
 use crate::descendants::Lost;
 use crate::gathering::gather;
 use crate::goals::Reached;
+use crate::observer::Observed;
 use crate::options::Options;
 use crate::place::Place;
 use crate::processes::Processes;
@@ -33,20 +35,33 @@ pub struct Recorded {
     /// Processes that have the recorder in them and go on.
     pub going_on: Vec<u32>,
     /// The ledgers are in it.
-    place: Place,
+    pub(crate) place: Place,
 }
 
 /// Runs the program and records it and whatever it starts. Captures of a series go into `folder`,
 /// which is there and is not otherwise written to.
 pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingError> {
+    if let Some(pid) = options.process {
+        return attached::record(pid, options, folder);
+    }
     program_file::refuse(&options.command[0])?;
-    let mut place = Place::make()?;
+    let place = Place::make()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(RecordingError::system("start a runtime"))?;
-    let (ended, mut observed) = runtime.block_on(running::run(options, &place, folder))?;
+    let (ended, observed) = runtime.block_on(running::run(options, &place, folder))?;
+    recorded(options, place, ended, observed, None)
+}
 
+/// What a recording comes to whose processes have ended or been let go.
+pub(crate) fn recorded(
+    options: &Options,
+    mut place: Place,
+    ended: Ended,
+    mut observed: Observed,
+    visits: Option<Visits>,
+) -> Result<Recorded, RecordingError> {
     let at_end = processes::read(place.ledgers(), &observed.refused)?;
     if let Some(why) = coverage::nothing(&at_end, place.is_full()) {
         return Err(RecordingError::NothingRecorded { why, ended: ended.in_words() });
@@ -59,7 +74,7 @@ pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingErr
         return Err(RecordingError::NothingRecorded { why, ended: ended.in_words() });
     }
     let reached = observed.reached.take();
-    let capture = gather(options, &ended, &mut observed, &at_end);
+    let capture = gather(options, &ended, &mut observed, &at_end, visits);
     let fixes = ledger_folder::fixes(place.ledgers());
     let going_on = place.leave();
     Ok(Recorded { capture, ended, reached, at_end, fixes, going_on, place })

@@ -38,12 +38,28 @@ pub struct Ended {
     pub by_us: bool,
     /// Why we have killed it; `None` where we have not.
     pub killed: Option<&'static str>,
+    /// What became of it where it was attached to; `None` where it was started.
+    pub attached: Option<Fate>,
+}
+
+/// What became of a process that was attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was let go, and goes on.
+    GoesOn,
+    /// It goes on, and could not be let go.
+    NotLetGo,
+    /// It has ended. How, its parent knows.
+    HasEnded,
 }
 
 impl Ended {
     /// The exit code to pass on: the program's, as shells have it; 0 when we ended it and it went
     /// as told.
     pub fn exit_code(&self) -> u8 {
+        if self.attached.is_some() {
+            return 0;
+        }
         let Some(status) = self.status else { return 128 + Signal::KILL.as_raw() as u8 };
         match (status.code(), status.signal()) {
             (None, Some(SIGTERM)) if self.by_us => 0,
@@ -54,6 +70,11 @@ impl Ended {
 
     /// How it ended, in words.
     pub fn in_words(&self) -> String {
+        match self.attached {
+            Some(Fate::GoesOn | Fate::NotLetGo) => return "goes on".to_owned(),
+            Some(Fate::HasEnded) => return "has ended".to_owned(),
+            None => {}
+        }
         let how = self.status.map_or("was still running".to_owned(), in_words);
         let signal = self.status.and_then(|status| status.signal());
         match self.killed {
@@ -183,7 +204,7 @@ pub(crate) async fn run(
         None => (None, observer.elapsed()),
     };
     let by_us = !matches!(phase, Phase::Running | Phase::Told { .. });
-    let ended = Ended { pid, started, lasted, status, by_us, killed };
+    let ended = Ended { pid, started, lasted, status, by_us, killed, attached: None };
     Ok((ended, observer.finish()))
 }
 

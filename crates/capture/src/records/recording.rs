@@ -37,6 +37,9 @@ pub struct Recording {
     pub command: Vec<String>,
     /// How the program ended, in words.
     pub ended: String,
+    /// What is said of a program that was attached to while it ran; absent where it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<AttachedRecord>,
     /// The program's exit code; `null` when a signal ended it.
     pub exit_code: Option<i32>,
     /// When the figures were read, in words.
@@ -90,6 +93,23 @@ pub struct Recording {
     pub problems: Vec<String>,
     /// How well addresses could be named.
     pub symbols: SymbolsRecord,
+}
+
+/// A process that was attached to while it ran. All figures are of what came since.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttachedRecord {
+    /// The process.
+    pub pid: u32,
+    /// How long one of its threads stood still or did the tool's work, in seconds, to be attached to.
+    pub stopped_seconds: f64,
+    /// Processor time of the thread in that, in seconds.
+    pub processor_seconds: f64,
+    /// The same when it was let go; `null` where it had ended, or could not be.
+    pub let_go_stopped_seconds: Option<f64>,
+    /// The same when it was let go; `null` where it had ended, or could not be.
+    pub let_go_processor_seconds: Option<f64>,
+    /// Blocks that were freed or moved and are from before the attach; they are in no other figure.
+    pub earlier_blocks: u64,
 }
 
 /// OpenSSL's memory for each SSL object.

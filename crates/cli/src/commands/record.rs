@@ -91,11 +91,16 @@ pub struct Options {
     /// Keep the program's arguments out of run.json, and so off the page: they may hold secrets
     #[arg(long)]
     pub no_arguments: bool,
+    /// Attach to the process that runs with this id in place of starting a program, record what it
+    /// allocates from then on, and let it go when a goal is reached, at Ctrl-C or SIGTERM: it goes
+    /// on as before (docs/attach.md)
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pid: Option<u32>,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        required = true,
+        required_unless_present = "pid",
         value_name = "PROGRAM"
     )]
     pub command: Vec<OsString>,
@@ -109,17 +114,20 @@ pub fn run(options: &Options) -> Result<(), Failure> {
              or --until-idle",
         ));
     }
+    let mut plain = options.plain()?;
+    let program = plain.command[0].clone();
     let path = match &options.out {
         Some(path) => path.clone(),
-        None => folder::default_path(&name_of(&options.command[0])),
+        None => folder::default_path(&name_of(&program)),
     };
     let folder = NewFolder::prepare(&path)?;
     let filling = folder.path().to_owned();
     let output = Arc::new(Output { folder: Mutex::new(Some(folder)), path: path.clone() });
-    if let Some(sentence) = recording::sanitizers::notice(&options.command[0]) {
+    if options.pid.is_none()
+        && let Some(sentence) = recording::sanitizers::notice(&program)
+    {
         telling::tell(&format!("tlsheap: {sentence}"));
     }
-    let mut plain = options.plain();
     let early = Arc::clone(&output);
     // What goes wrong now does so again at the end, where it is said.
     plain.keep = Keep::with(move |capture| drop(early.write(capture)));
@@ -247,8 +255,31 @@ impl Options {
         Ok(recorded?)
     }
 
-    fn plain(&self) -> recording::Options {
-        let mut plain = recording::Options::of(self.command.clone());
+    /// What `--pid` has no use for.
+    fn refuse_with_pid(&self) -> Result<(), Failure> {
+        let sentence = if !self.command.is_empty() {
+            "--pid attaches to a process that runs: leave PROGRAM out, or start it without --pid"
+        } else if self.heap {
+            "--heap begins with the program, and --pid comes later: leave one of them out"
+        } else if self.sample.is_some() {
+            "--sample begins with the program, and --pid comes later: leave one of them out"
+        } else if self.load.is_some() {
+            "--load ends the program when all is measured, and --pid lets it go on: put a load on \
+             it with `tlsheap load`"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(sentence))
+    }
+
+    fn plain(&self) -> Result<recording::Options, Failure> {
+        let mut plain = match self.pid {
+            Some(pid) => {
+                self.refuse_with_pid()?;
+                recording::Options::of_process(pid)?
+            }
+            None => recording::Options::of(self.command.clone()),
+        };
         plain.goals.time = self.time;
         plain.goals.at_rest = self.at_rest;
         plain.goals.idle = self.until_idle;
@@ -262,7 +293,7 @@ impl Options {
         }
         plain.notice = Notice::with(|sentence| telling::tell(&format!("tlsheap: {sentence}")));
         plain.made_by = made_by();
-        plain
+        Ok(plain)
     }
 
     /// A time that was meant for `--until-idle` is taken for the program.

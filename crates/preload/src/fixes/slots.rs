@@ -1,15 +1,11 @@
 //! Leads the slots through which objects call `SSL_new` of a shared OpenSSL.
 
-use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::dynamic_symbols::DynamicSymbols;
 use crate::fixes::openssl::{MOST, Openssl, Way};
 use crate::fixes::reached::{keep, reached};
 use crate::fixes::stand_ins;
-use crate::imports::slots;
+use crate::imports::{put, slots};
 use crate::object::Object;
-use crate::page;
 
 /// Leads every slot for `SSL_new` in `objects` to the stand-in for its OpenSSL.
 pub(super) fn lead(objects: &[&Object]) {
@@ -41,28 +37,4 @@ pub(super) fn lead(objects: &[&Object]) {
             }
         }
     }
-}
-
-/// Stores `address` in the slot, which the loader may have made read-only.
-fn put(object: &Object, slot: usize, address: usize) -> bool {
-    if !slot.is_multiple_of(align_of::<usize>()) || !object.holds(slot, size_of::<usize>()) {
-        return false;
-    }
-    let page = page::size();
-    let start = slot & !(page - 1);
-    let sealed = !object.is_variable(slot);
-    let protect = |access: c_int| {
-        // SAFETY: one page of the object's data, which stays readable throughout.
-        unsafe { libc::mprotect(start as *mut c_void, page, access) == 0 }
-    };
-    if sealed && !protect(libc::PROT_READ | libc::PROT_WRITE) {
-        return false;
-    }
-    // SAFETY: a slot of the object, aligned, and writable now. Another thread that calls through
-    // it at this moment finds the one address or the other, and both are functions of this type.
-    unsafe { &*(slot as *const AtomicUsize) }.store(address, Ordering::Release);
-    if sealed {
-        protect(libc::PROT_READ);
-    }
-    true
 }

@@ -9,7 +9,7 @@ use recorder::OpensslNumber;
 
 use crate::object::{Changes, Object};
 use crate::openssl::{GETTER, Libraries, Openssl, SETTER};
-use crate::put_in::put_in;
+use crate::put_in::{put_in, take_out};
 use crate::report::Report;
 
 /// What the scan knows; there is one for the process.
@@ -44,6 +44,35 @@ struct Recorded {
 impl State {
     pub(super) fn new(report: Report) -> State {
         State { report, seen: Vec::new(), recorded: Vec::new(), unused: Vec::new(), subs: 0 }
+    }
+
+    /// Begins anew in a process that was let go, with another report. The OpenSSLs keep their
+    /// numbers.
+    pub(super) fn begin_again(&mut self, report: Report) {
+        self.report = report;
+        self.seen.clear();
+        self.unused.clear();
+        for openssl in &mut self.recorded {
+            (openssl.gone, openssl.replaced) = (true, false);
+        }
+    }
+
+    /// Takes the recorder out of every OpenSSL.
+    pub(super) fn take_out(&mut self, objects: &[Object]) {
+        self.check_in_place(objects);
+        for openssl in self.recorded.iter().filter(|it| !it.gone && !it.replaced) {
+            let Some(object) = objects.iter().find(|object| openssl.is_in(object)) else {
+                continue;
+            };
+            if take_out(openssl.number, openssl.setter, openssl.places, object) {
+                self.report.changed(openssl.number.get(), Outcome::Detached);
+            } else {
+                let name = object.name();
+                self.report.problem(format!(
+                    "{name} has the recorder's functions in it still, which count nothing any more"
+                ));
+            }
+        }
     }
 
     /// The recorded OpenSSL whose setter or getter lies at `address`, and which of the two it is.
@@ -122,7 +151,7 @@ impl State {
                 return;
             }
         };
-        if again.is_none() {
+        if !put_in.number.is_some_and(|number| self.report.knows(number.get())) {
             self.report.found(Found {
                 number: put_in.number.map(OpensslNumber::get),
                 object: object.name(),
@@ -141,7 +170,7 @@ impl State {
                 path: object.path.clone(),
                 setter: openssl.setter,
                 getter: openssl.getter,
-                places: openssl.places(),
+                places: put_in.places.or(openssl.places()),
                 version,
                 gone: false,
                 replaced: false,

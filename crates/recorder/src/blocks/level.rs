@@ -57,7 +57,7 @@ const _: () = {
     assert!(offset_of!(Slot, block) == offset_of!(SlotRecord, block));
 };
 
-/// One of the tables. It is never taken down.
+/// One of the tables. It is not taken down while anybody may use it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level(NonNull<Head>);
 
@@ -96,11 +96,11 @@ impl Level {
         Some(Level(head))
     }
 
-    /// Takes down a level that nobody has seen.
+    /// Takes down a level.
     ///
     /// # Safety
     ///
-    /// It is the only copy of what [`Level::map`] returned.
+    /// Nobody uses a copy of what [`Level::map`] returned any more.
     pub(super) unsafe fn unmap(self) {
         let bytes = Self::bytes(self.number());
         // SAFETY: mapped with this length; the caller's promise.
@@ -110,6 +110,16 @@ impl Level {
     fn bytes(number: usize) -> usize {
         let each = size_of::<Bucket>() + size_of::<AtomicU8>();
         size_of::<Head>() + buckets(number) * each
+    }
+
+    /// Forgets every block but those in the first page, which begins with what is no block.
+    pub(super) fn let_go(self) {
+        let Table { start, bytes } = self.table();
+        let behind = (start + memory::PAGE) as *mut libc::c_void;
+        let length = bytes.next_multiple_of(memory::PAGE) - memory::PAGE;
+        // SAFETY: whole pages of a table of ours, which holds atomics of which zero is valid: a free
+        // slot, and nobody away.
+        unsafe { libc::madvise(behind, length, libc::MADV_DONTNEED) };
     }
 
     /// The memory that it takes.

@@ -2,12 +2,13 @@
 
 use std::ptr::NonNull;
 
-use crate::process;
+use crate::process::{self, TAGS};
 use crate::thread_word;
 use crate::threads::Desk;
 use crate::threads::seat::Seat;
 
-/// In a thread's word: it is in the hook. The rest is the address of its desk, or 0.
+/// In a thread's word: it is in the hook. The rest is the address of its desk with the tag of its
+/// recorder, or 0.
 pub(super) const INSIDE: usize = 1;
 
 /// In a thread's word: what it asks the malloc family for is the recorder's, or its host's, and not
@@ -73,7 +74,9 @@ impl Inside {
             return None;
         }
         thread_word::set(word | INSIDE);
-        Some(Inside { desk: NonNull::new((word & !MARKS) as *mut Desk) })
+        let desk = process::if_own(word & !MARKS);
+        let desk = (desk & TAGS == 0).then(|| NonNull::new(desk as *mut Desk)).flatten();
+        Some(Inside { desk })
     }
 }
 
@@ -99,10 +102,14 @@ impl Seated {
     #[inline(always)]
     pub(crate) fn enter() -> Option<Seated> {
         let word = thread_word::get();
-        if word & MARKS != 0 {
+        let desk = process::if_own(word);
+        // The marks too: without a desk, in another process, after another recorder, inside, or at
+        // own work some bit is left.
+        if desk & TAGS != 0 {
             return None;
         }
-        let desk = NonNull::new(process::if_own(word) as *mut Desk)?;
+        // Where there is no tag, a thread without a desk has no bit to tell it by.
+        let desk = NonNull::new(desk as *mut Desk)?;
         thread_word::set(word | INSIDE);
         Some(Seated(desk))
     }

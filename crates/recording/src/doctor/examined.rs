@@ -30,6 +30,9 @@ pub struct Examined {
     pub notes: Vec<String>,
     /// Something can be recorded.
     pub recordable: bool,
+    /// Whether `record --pid` can attach to the process as it is now; `null` for a program that is
+    /// not running.
+    pub attachable: Option<bool>,
 }
 
 impl Examined {
@@ -78,6 +81,7 @@ impl Examined {
             program,
             unresolved: Vec::new(),
             notes: Vec::new(),
+            attachable: None,
         }
     }
 

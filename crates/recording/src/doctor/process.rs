@@ -4,11 +4,16 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use attach::{Prospect, Target};
+use contract::attach::LIBRARY;
 use finder::Elf;
 
 use super::examined::Examined;
 use super::object::Object;
 use crate::{RecordingError, place, program_file};
+
+/// How the note begins of a file that could not be read. The file is behind it.
+pub(crate) const NOT_LOOKED_AT: &str = "not looked at: ";
 
 /// Looks into the process.
 pub fn examine(pid: u32) -> Result<Examined, RecordingError> {
@@ -37,18 +42,38 @@ pub fn examine(pid: u32) -> Result<Examined, RecordingError> {
     let obstacle = program_file::obstacle(&of_process("exe"));
     let mut examined = Examined::of_process(pid, &program, &objects, obstacle);
     for path in unreadable {
-        examined.note(format!("not looked at: {path}"));
+        examined.note(format!("{NOT_LOOKED_AT}{path}"));
     }
-    examined.note(if paths.iter().any(|path| is_ours(path)) {
-        "it is being recorded: the recorder's library is in it".to_owned()
-    } else {
-        "a recording begins with the program: start it again with `tlsheap record`".to_owned()
-    });
+    let (attachable, note) = attachable(pid, examined.recordable);
+    examined.attachable = Some(attachable);
+    examined.note(note);
     Ok(examined)
 }
 
 fn is_ours(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == place::NAME)
+        || path.display().to_string().ends_with(LIBRARY)
+}
+
+/// Whether the process can be attached to, and what there is to say of that.
+fn attachable(pid: u32, recordable: bool) -> (bool, String) {
+    match Target::of(pid, place::CONTENT).map(|target| (target.prospect(), target.is_filtered())) {
+        Ok((Prospect::Attached, _)) => {
+            (true, "tlsheap is attached to it, and its OpenSSL is recorded".to_owned())
+        }
+        Ok(_) if !recordable => {
+            (true, "it could be attached to, and there would be nothing to record".to_owned())
+        }
+        Ok((_, true)) => (
+            true,
+            format!(
+                "`tlsheap record --pid {pid}` attaches to it; its system-call filter is suspended \
+                 for the thread that is stopped meanwhile"
+            ),
+        ),
+        Ok(_) => (true, format!("`tlsheap record --pid {pid}` attaches to it as it runs")),
+        Err(error) => (false, format!("it cannot be attached to as it runs: {error}")),
+    }
 }
 
 /// Files with code in a memory map, in the order of their addresses.

@@ -12,7 +12,7 @@ use analysis::top::Top;
 use capture::Capture;
 use capture::json::interval::{Ends, margin};
 use capture::records::counts::CountsRecord;
-use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
+use capture::records::recording::{AttachedRecord, PerSslObject, ProcessRecord, Recording};
 use profile::Profile;
 use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
@@ -78,7 +78,15 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     let mut text = String::from("\n");
     let program = recording.program();
     let mut say = |line: &str| wrap(&mut text, line);
-    say(&format!("tlsheap: {program} {}; captured {}", recording.ended, recording.captured));
+    match &recording.attached {
+        None => {
+            say(&format!(
+                "tlsheap: {program} {}; captured {}",
+                recording.ended, recording.captured
+            ));
+        }
+        Some(attached) => since_attach(recording, attached).iter().for_each(|line| say(line)),
+    }
     for line in headline(recording, shown) {
         say(&line);
     }
@@ -126,6 +134,40 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     }
     text += &next_steps(recording, folder);
     text
+}
+
+/// What was recorded of a process that was attached to, and what that took of it.
+fn since_attach(recording: &Recording, attached: &AttachedRecord) -> Vec<String> {
+    let (program, counts) = (recording.program(), &recording.openssl);
+    let milliseconds = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
+    let let_go = match attached.let_go_stopped_seconds {
+        Some(stopped) => format!(", and {} to be let go", milliseconds(stopped)),
+        None => String::new(),
+    };
+    let lossless = recording.processes.iter().all(|it| losses(&it.recorder).starts_with(EXACT));
+    let earlier = match attached.earlier_blocks {
+        0 => String::new(),
+        blocks => format!(" ({} blocks of it were freed or moved since)", exact(blocks as i64)),
+    };
+    vec![
+        format!(
+            "tlsheap: {program} (process {}) {}; captured {}",
+            attached.pid, recording.ended, recording.captured
+        ),
+        format!(
+            "Since the attach, {:.1} s: {} allocations, {} in use in {} blocks{}; what was there \
+             before is not counted{earlier}.",
+            recording.captured_after_seconds.unwrap_or(recording.seconds),
+            exact(counts.alloc_blocks as i64),
+            human(counts.inuse_bytes as f64),
+            exact(counts.inuse_blocks as i64),
+            if lossless { ", exact" } else { "" },
+        ),
+        format!(
+            "One of its threads stood still for {} to be attached to{let_go}.",
+            milliseconds(attached.stopped_seconds),
+        ),
+    ]
 }
 
 /// Whether handshakes were made on both sides: as a client, and as a server.
