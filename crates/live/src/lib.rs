@@ -21,9 +21,10 @@ mod losses;
 mod rates;
 mod resident;
 mod row_stacks;
-// pub mod server;
+pub mod server;
 mod target;
 mod view;
+pub mod words;
 
 pub use comparison::{Comparison, LiveRow, Order};
 pub use cost::Cost;

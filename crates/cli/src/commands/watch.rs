@@ -4,13 +4,14 @@ mod draw;
 mod json;
 mod keys;
 mod lines;
+mod listen;
 mod screen;
 mod table;
 mod terminal;
-mod words;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use contract::Domain;
 use live::{Comparison, Follower, LiveError, Order, Target, View};
 
 use crate::failure::Failure;
-use crate::values::duration;
+use crate::values::{address, duration};
 use crate::view::{self, GroupBy};
 use crate::{output, progress};
 
@@ -54,6 +55,16 @@ pub struct Options {
     /// Whose memory; without it, OpenSSL's, where there is any
     #[arg(long, value_name = "DOMAIN")]
     pub domain: Option<view::Domain>,
+    /// Answer over HTTP at this address instead: a page for people, /metrics for Prometheus, and
+    /// /debug/pprof/heap and /debug/pprof/allocs as Go's programs have them (docs/fleet.md). Port 0
+    /// takes one that is free
+    #[arg(long, value_name = "ADDRESS", value_parser = address,
+          conflicts_with_all = ["once", "json", "by", "sort", "rows", "domain"])]
+    pub listen: Option<SocketAddr>,
+    /// Let --listen take an address that other machines can reach. Nobody is asked who they are,
+    /// and what they see names the program's functions and source files
+    #[arg(long, requires = "listen")]
+    pub public: bool,
     /// Print JSON, an object for each look (docs/json.md)
     #[arg(long)]
     pub json: bool,
@@ -66,6 +77,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         None => Target::in_progress()?,
     };
     let mut follower = Follower::of(target);
+    if let Some(address) = options.listen {
+        return listen::run(follower, address, options.public, options.every);
+    }
     progress::begin("reading");
     let first = follower.look()?;
     progress::end();

@@ -12,7 +12,7 @@ use ratatui::widgets::Paragraph;
 use super::keys::KEYS;
 use super::screen::{Opened, Screen};
 use super::table::{Column, cell, columns, fitted, what};
-use super::words;
+use live::words;
 
 /// Whether colours are wanted. Without them there is bold, dim and reversed text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,9 @@ use capture::records::recorder::RecorderRecord;
 use contract::Domain;
 use live::{Comparison, Cost, LiveRow};
 
-use super::{Shown, words};
+use live::words;
+
+use super::Shown;
 
 /// The record of a look with these rows.
 pub fn record<'a>(

@@ -9,7 +9,9 @@ use live::{Follower, LiveRow, View};
 use profile::harmless::{harmless, harmless_json};
 
 use super::table::{cell, columns};
-use super::{Looks, Shown, json, words};
+use live::words;
+
+use super::{Looks, Shown, json};
 use crate::failure::Failure;
 use crate::output;
 

@@ -5,7 +5,7 @@ use analysis::notation::{exact, human, one_decimal, rounded};
 use live::{LiveRow, Order};
 use profile::harmless::harmless;
 
-use super::words::grown;
+use live::words::grown;
 
 /// From this width on, figures are whole numbers.
 const WIDE: usize = 110;

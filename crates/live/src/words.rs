@@ -1,12 +1,13 @@
-//! What was seen, in sentences: for the screen and for lines.
+//! What was seen, in sentences: for a screen, for lines, for the page.
 
 use std::time::Duration;
 
 use analysis::notation::{exact, human, one_decimal, rounded};
 use capture::records::recorder::RecorderRecord;
 use contract::Domain;
-use live::{Connections, Cost, View};
 use report::losses::losses;
+
+use crate::{Connections, Cost, View};
 
 /// What growth is counted from where there is no mark.
 pub const FIRST: &str = "the first look";
