@@ -34,6 +34,14 @@ pub(crate) fn delta(before: &Profile, now: &Profile, in_use: InUse) -> Profile {
     let mut whole = Merged::new(empty());
     whole.add(now);
     let mut delta = whole.finish();
+    if are_aligned(before, now) {
+        let pairs = delta.samples_mut().iter_mut().zip(before.samples().iter().zip(now.samples()));
+        for (sample, (was, is)) in pairs {
+            sample.values = change(&values(now, is), &values(before, was), in_use);
+        }
+        delta.samples_mut().retain(|sample| sample.values.iter().any(|value| *value != 0));
+        return delta;
+    }
     let mut then: HashMap<Key<'_>, Vec<i64>> = HashMap::new();
     for sample in before.samples() {
         let sum = then.entry(key(before, sample)).or_insert_with(|| vec![0; COLUMNS.len()]);
@@ -65,6 +73,15 @@ pub(crate) fn delta(before: &Profile, now: &Profile, in_use: InUse) -> Profile {
     }
     delta.samples_mut().retain(|sample| sample.values.iter().any(|value| *value != 0));
     delta
+}
+
+/// At most moments, nothing is new but the counts.
+fn are_aligned(before: &Profile, now: &Profile) -> bool {
+    let same = |(was, is): (&Sample, &Sample)| was.stack == is.stack && was.labels == is.labels;
+    before.kin().is_some()
+        && before.kin() == now.kin()
+        && before.samples().len() == now.samples().len()
+        && before.samples().iter().zip(now.samples()).all(same)
 }
 
 fn values(profile: &Profile, sample: &Sample) -> Vec<i64> {

@@ -75,7 +75,7 @@ pub fn record<'a>(
             })
             .collect(),
         by: WatchJson::word(shown.by),
-        rows: rows.iter().take(shown.rows).map(row).collect(),
+        rows: rows.iter().map(row).collect(),
         recorder: RecorderRecord::new(&view.recorder, view.sampling),
         problems: &view.problems,
     }
