@@ -31,12 +31,10 @@ pub fn objects_in(profile: &Profile, metric: Metric) -> Option<BTreeMap<Object, 
 }
 
 /// [`objects`] and [`objects_made`], for whoever needs both, and often.
-pub fn objects_now_and_made(
-    profile: &Profile,
-) -> (Option<BTreeMap<Object, i64>>, Option<BTreeMap<Object, i64>>) {
+pub fn objects_now_and_made(profile: &Profile) -> [Option<BTreeMap<Object, i64>>; 2] {
     let of_samples = objects_of_samples(profile);
     let among = |metric| objects_among(profile, metric, &of_samples);
-    (among(Metric::InuseObjects), among(Metric::AllocObjects))
+    [among(Metric::InuseObjects), among(Metric::AllocObjects)]
 }
 
 fn objects_among(

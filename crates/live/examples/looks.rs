@@ -32,6 +32,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         comparison.rows(By::Site, Some(Domain::Openssl), Order::Bytes);
         before = now;
     }
-    println!("each further look: {:?}", (used() - began) / looks.try_into()?);
+    println!("each further look: {:?}", used().saturating_sub(began) / looks.try_into()?);
     Ok(())
 }

@@ -159,7 +159,7 @@ impl Followed {
         } else {
             Arc::clone(&snapshot)
         };
-        let (objects, made) = objects_now_and_made(&profile);
+        let [objects, made] = objects_now_and_made(&profile);
         let ssl = |counts: &Option<BTreeMap<Object, i64>>| {
             let count = counts.as_ref().and_then(|counts| counts.get(&Object::Ssl)).copied();
             count.and_then(|count| u64::try_from(count).ok())

@@ -138,9 +138,8 @@ impl Target {
 
     pub(crate) fn is_there(&self) -> IsThere {
         match &self.kind {
-            Kind::Ledger(_) => IsThere::No,
             Kind::Folder(path) if path.is_dir() => IsThere::Unknown,
-            Kind::Folder(_) => IsThere::No,
+            Kind::Folder(_) | Kind::Ledger(_) => IsThere::No,
             Kind::Tree(tree) => match kernel::process(tree.root) {
                 Some(_) => IsThere::Yes,
                 None => IsThere::No,

@@ -85,8 +85,8 @@ impl Equivalent<Called> for CalledAt<'_> {
 impl Alike {
     /// The process with its code where that of a kind lies that is known.
     pub fn laid_out_like_others<'a>(&self, snapshot: &'a Snapshot) -> Cow<'a, Snapshot> {
-        let kinds = self.0.iter().rev();
-        let known = kinds.filter_map(|named| laid_out_like(snapshot, &named.code)).next();
+        let mut kinds = self.0.iter().rev();
+        let known = kinds.find_map(|named| laid_out_like(snapshot, &named.code));
         known.unwrap_or(Cow::Borrowed(snapshot))
     }
 

@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn addresses_and_localhost_are_meant_and_names_are_not() {
-        for host in ["127.0.0.1", "127.0.0.1:46000", "localhost", "LocalHost:1", "[::1]:8", "[::1]"] {
+        for host in ["127.0.0.1", "127.0.0.1:46000", "localhost", "LocalHost:1", "[::1]:8", "[::1]"]
+        {
             assert!(is_address(host), "{host}");
         }
         for host in [

@@ -98,12 +98,9 @@ pub const METRICS: &[Metric] = &[
          connections",
         |seen| seen.view.cost.bytes().map(alone).into_iter().collect(),
     ),
-    gauge(
-        "tlsheap_connection_blocks",
-        &[],
-        "Blocks of these bytes",
-        |seen| seen.view.cost.blocks().map(alone).into_iter().collect(),
-    ),
+    gauge("tlsheap_connection_blocks", &[], "Blocks of these bytes", |seen| {
+        seen.view.cost.blocks().map(alone).into_iter().collect()
+    }),
     gauge(
         "tlsheap_connection_bytes_exact",
         &[],
@@ -141,12 +138,9 @@ pub const METRICS: &[Metric] = &[
         "Allocations under no site, since there was no room for it: they are in the totals alone",
         |seen| vec![alone(seen.view.recorder.dropped.alloc_blocks as f64)],
     ),
-    gauge(
-        "tlsheap_recorder_dropped_bytes",
-        &[],
-        "Bytes of those",
-        |seen| vec![alone(seen.view.recorder.dropped.alloc_bytes as f64)],
-    ),
+    gauge("tlsheap_recorder_dropped_bytes", &[], "Bytes of those", |seen| {
+        vec![alone(seen.view.recorder.dropped.alloc_bytes as f64)]
+    }),
     gauge(
         "tlsheap_recorder_untracked_blocks",
         &[],
@@ -205,10 +199,7 @@ fn is_exact(cost: &Cost) -> bool {
     matches!(cost, Cost::Steps(steps) if steps.is_certain())
 }
 
-fn by_category(
-    view: &View,
-    figure: impl Fn(&analysis::group::Row) -> Option<i64>,
-) -> Vec<Line> {
+fn by_category(view: &View, figure: impl Fn(&analysis::group::Row) -> Option<i64>) -> Vec<Line> {
     let rows = view.rows(By::Category);
     let mut lines: Vec<Line> = rows
         .iter()
@@ -257,8 +248,11 @@ fn text(view: &View, resident: Option<Footprint>) -> String {
         let Metric { name, kind, labels, help, .. } = metric;
         let _ = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} {kind}");
         for (values, figure) in lines {
-            let labels: Vec<String> =
-                labels.iter().zip(values).map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+            let labels: Vec<String> = labels
+                .iter()
+                .zip(values)
+                .map(|(label, value)| format!("{label}=\"{value}\""))
+                .collect();
             let labels = labels.join(",");
             let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
             let _ = writeln!(text, "{name}{labels} {figure}");

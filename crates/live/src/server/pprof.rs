@@ -64,14 +64,14 @@ struct Asked {
 
 impl Asked {
     /// As Go reads it: `gc` is for its collector, and means nothing here.
-    fn of(query: Option<&str>) -> Result<Asked, Answer> {
-        let bad = |sentence: &str| Err(pprof_refusal(StatusCode::BAD_REQUEST, sentence));
+    /// What is wrong is said in a sentence.
+    fn of(query: Option<&str>) -> Result<Asked, &'static str> {
         let seconds = match parameter(query, "seconds").filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => match text.parse::<u64>() {
                 Ok(seconds @ 1..=MOST_SECONDS) => Some(Duration::from_secs(seconds)),
-                Ok(1..) => return bad("seconds: at most 3600"),
-                _ => return bad("invalid value for seconds - must be a positive integer"),
+                Ok(1..) => return Err("seconds: at most 3600"),
+                _ => return Err("invalid value for seconds - must be a positive integer"),
             },
         };
         let is_text = match parameter(query, "debug").filter(|text| !text.is_empty()) {
@@ -80,17 +80,21 @@ impl Asked {
             Some(text) => text.parse::<i64>().unwrap_or_default() != 0,
         };
         if seconds.is_some() && is_text {
-            return bad("seconds and debug params are incompatible");
+            return Err("seconds and debug params are incompatible");
         }
         let domain = match parameter(query, "domain").filter(|text| !text.is_empty()) {
             None => None,
             Some(word) => match Domain::from_word(word) {
                 Some(domain) => Some(domain),
-                None => return bad("domain: openssl or heap, or leave it out for all"),
+                None => return Err("domain: openssl or heap, or leave it out for all"),
             },
         };
         Ok(Asked { seconds, is_text, domain })
     }
+}
+
+fn bad(sentence: &str) -> Answer {
+    pprof_refusal(StatusCode::BAD_REQUEST, sentence)
 }
 
 pub(crate) async fn heap(
@@ -115,11 +119,14 @@ async fn profile_of(
     query: Option<&str>,
     kind: Kind,
 ) -> Result<Answer, Answer> {
-    let Asked { seconds, is_text, domain } = Asked::of(query)?;
+    let Asked { seconds, is_text, domain } = Asked::of(query).map_err(bad)?;
     let Some(seconds) = seconds else {
-        let made = shared.source.make(move |_, view| match is_text {
-            true => answer(TEXT, text(view, kind.column, domain)),
-            false => file(kind.name, whole(view, kind.column, domain)),
+        let made = shared.source.make(move |_, view| {
+            if is_text {
+                answer(TEXT, text(view, kind.column, domain))
+            } else {
+                file(kind.name, whole(view, kind.column, domain))
+            }
         });
         return made.await.map_err(|error| unreadable(&error));
     };
@@ -141,13 +148,10 @@ async fn profile_of(
 
 /// What is in use, and what was allocated since it was asked for last: the change is taken here,
 /// where Go's clients of this path expect it.
-pub(crate) async fn delta_heap(
-    State(shared): State<Shared>,
-    RawQuery(query): RawQuery,
-) -> Answer {
+pub(crate) async fn delta_heap(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Answer {
     let domain = match Asked::of(query.as_deref()) {
         Ok(asked) => asked.domain,
-        Err(refused) => return refused,
+        Err(sentence) => return bad(sentence),
     };
     let pprof = Arc::clone(&shared.pprof);
     let made = shared.source.make(move |_, now| {
@@ -197,9 +201,8 @@ fn written(
 /// The table of `top`, all of it.
 fn text(view: &View, column: Column, domain: Option<Domain>) -> String {
     let rows = analysis::group::group_in(&view.profile, By::Site, column);
-    let is_shown = |it: &analysis::group::Row| {
-        domain.is_none_or(|domain| it.key.domain == domain.word())
-    };
+    let is_shown =
+        |it: &analysis::group::Row| domain.is_none_or(|domain| it.key.domain == domain.word());
     let rows: Vec<_> = rows.into_iter().filter(is_shown).collect();
     let top = Top::of_process(&rows);
     let mut options = TableOptions::by(By::Site);

@@ -48,7 +48,9 @@ impl Places {
             .collect::<Option<_>>()?;
         let mut renewed = profile.clone();
         let samples = renewed.samples_mut();
-        samples.iter_mut().for_each(|sample| sample.values.fill(0));
+        for sample in samples.iter_mut() {
+            sample.values.fill(0);
+        }
         for (place, counts) in of_sites {
             let sample = samples.get_mut(place as usize)?;
             for (sum, value) in sample.values.iter_mut().zip(values_of(&counts)) {

@@ -157,7 +157,7 @@ fn rows(frame: &mut Frame<'_>, screen: &Screen, palette: Palette, area: Rect) {
     let room = usize::from(area.height).saturating_sub(1);
     let end = (screen.top + room).min(screen.rows.len());
     let seen = &screen.rows[screen.top.min(end)..end];
-    let columns = columns(seen, screen.shown.by, Some(width));
+    let columns = columns(seen, screen.shown.by, screen.shown.order, Some(width));
     let taken: usize =
         columns.iter().filter(|column| column.width > 0).map(|column| column.width + 2).sum();
     let rest = width.saturating_sub(taken);

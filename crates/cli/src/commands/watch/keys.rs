@@ -77,3 +77,24 @@ pub fn wish(event: KeyEvent) -> Option<Wish> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_that_is_shown_does_something() {
+        let pressed = |code| wish(KeyEvent::new(code, KeyModifiers::NONE));
+        for key in KEYS {
+            let code = match key.shown {
+                "Enter" => KeyCode::Enter,
+                "↑↓" => KeyCode::Up,
+                letter => KeyCode::Char(letter.chars().next().expect("a key")),
+            };
+            assert!(pressed(code).is_some(), "{}", key.shown);
+        }
+        assert_eq!(pressed(KeyCode::Char('x')), None);
+        let control = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(wish(control), Some(Wish::Quit));
+    }
+}

@@ -105,7 +105,7 @@ fn text(looks: &Looks, rows: &[LiveRow], shown: &Shown) -> String {
         text += &format!("{}\n", harmless(&missing));
     }
     text.push('\n');
-    let columns = columns(&rows[..rows.len().min(shown.rows)], shown.by, None);
+    let columns = columns(&rows[..rows.len().min(shown.rows)], shown.by, shown.order, None);
     let heading = |column: &super::table::Column| {
         let width = column.width;
         if column.is_figure {

@@ -107,7 +107,7 @@ impl Screen {
             Wish::Last => self.go(isize::MAX),
             Wish::Open => self.open(),
             Wish::Back => self.opened = None,
-            Wish::NextOrder => self.order_by(next(&Order::ALL, self.shown.order)),
+            Wish::NextOrder => self.order_by(self.next_order()),
             Wish::GrowthFirst => self.order_by(Order::Change),
             Wish::NextBy => {
                 self.shown.by = next(&BYS, self.shown.by);
@@ -127,6 +127,16 @@ impl Screen {
             Wish::Help => self.has_help = true,
         }
         Then::GoOn
+    }
+
+    /// The next column's: what is not known of any row has none.
+    fn next_order(&self) -> Order {
+        let order = next(&Order::ALL, self.shown.order);
+        let is_known = self.rows.iter().any(|row| row.bytes_per_connection.is_some());
+        match order {
+            Order::PerConnection if !is_known => next(&Order::ALL, order),
+            order => order,
+        }
     }
 
     fn order_by(&mut self, order: Order) {
@@ -193,4 +203,17 @@ fn next<T: Copy + PartialEq>(all: &[T], now: T) -> T {
 
 fn moved(from: usize, step: isize) -> usize {
     from.saturating_add_signed(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_one_comes_round_and_places_stay_within() {
+        assert_eq!(next(&BYS, By::Category), By::Site);
+        assert_eq!(next(&Order::ALL, Order::Bytes), Order::Blocks);
+        assert_eq!(moved(3, isize::MIN), 0);
+        assert_eq!(moved(3, isize::MAX).min(9), 9);
+    }
 }

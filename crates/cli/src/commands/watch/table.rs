@@ -28,7 +28,7 @@ pub struct Column {
 }
 
 /// The columns of these rows on so many characters; `None` where everything is written whole.
-pub fn columns(rows: &[LiveRow], by: By, width: Option<usize>) -> Vec<Column> {
+pub fn columns(rows: &[LiveRow], by: By, order: Order, width: Option<usize>) -> Vec<Column> {
     let exactly = width.is_none_or(|width| width >= WIDE);
     let bytes = |figure: Option<i64>| {
         let figure = figure.unwrap_or_default();
@@ -85,7 +85,7 @@ pub fn columns(rows: &[LiveRow], by: By, width: Option<usize>) -> Vec<Column> {
     let last = each(&|row| what(&row.key, by));
     columns.push(text(heading_of(by), last, 0));
     if let Some(width) = width {
-        drop_what_has_no_room(&mut columns, width);
+        drop_what_has_no_room(&mut columns, order, width);
     }
     columns
 }
@@ -99,14 +99,15 @@ fn rate(rate: f64) -> String {
     if rate < 100.0 { one_decimal(rate) } else { rounded(rate) }
 }
 
-/// The least telling columns go first.
-fn drop_what_has_no_room(columns: &mut Vec<Column>, width: usize) {
+/// The least telling columns go first, and the one that rows are ordered by never does.
+fn drop_what_has_no_room(columns: &mut Vec<Column>, order: Order, width: usize) {
     for heading in ["category", "blocks", "allocs/s", "bytes/conn", "growth"] {
         let taken: usize = columns.iter().map(|column| column.width + 2).sum();
         if taken + LEAST_LAST <= width {
             return;
         }
-        columns.retain(|column| column.heading != heading);
+        let stays = |column: &Column| column.heading != heading || column.order == Some(order);
+        columns.retain(stays);
     }
 }
 
@@ -124,10 +125,9 @@ pub fn what(key: &Key, by: By) -> String {
     let file = if key.file.is_empty() { "[unknown]" } else { &key.file };
     let function = if key.function.is_empty() { "[unknown]" } else { &key.function };
     let text = match by {
-        By::Site if key.file.is_empty() => function.to_owned(),
+        By::Site | By::Function if key.file.is_empty() => function.to_owned(),
         By::Site if key.function.is_empty() => format!("{file}:{}", key.line),
         By::Site => format!("{function}  {file}:{}", key.line),
-        By::Function if key.file.is_empty() => function.to_owned(),
         By::Function => format!("{function}  {file}"),
         By::File => file.to_owned(),
         By::Category => key.category.clone(),
@@ -180,7 +180,10 @@ mod tests {
     }
 
     fn headings(width: Option<usize>) -> Vec<&'static str> {
-        columns(&[row()], By::Site, width).iter().map(|column| column.heading).collect()
+        columns(&[row()], By::Site, Order::Bytes, width)
+            .iter()
+            .map(|column| column.heading)
+            .collect()
     }
 
     #[test]
@@ -194,12 +197,14 @@ mod tests {
         );
         assert_eq!(headings(Some(80)), ["bytes", "bytes/conn", "growth", "allocs/s", "site"]);
         assert_eq!(headings(Some(20)), ["bytes", "site"]);
+        let ordered = columns(&[row()], By::Site, Order::Blocks, Some(40));
+        assert_eq!(ordered[1].heading, "blocks", "rows are ordered by it");
     }
 
     #[test]
     fn what_is_not_known_of_any_row_has_no_column() {
         let unknown = LiveRow { bytes_per_connection: None, ..row() };
-        let columns = columns(&[unknown], By::Category, None);
+        let columns = columns(&[unknown], By::Category, Order::Bytes, None);
         let headings: Vec<_> = columns.iter().map(|column| column.heading).collect();
         assert_eq!(headings, ["bytes", "blocks", "growth", "allocs/s", "category"]);
     }
@@ -207,7 +212,7 @@ mod tests {
     #[test]
     fn figures_are_whole_where_there_is_room_and_short_where_there_is_none() {
         let of = |width: usize| -> Vec<String> {
-            let columns = columns(&[row()], By::Site, Some(width));
+            let columns = columns(&[row()], By::Site, Order::Bytes, Some(width));
             columns.iter().map(|column| cell(column, 0, 30).trim().to_owned()).collect()
         };
         assert_eq!(of(200)[0], "83,153,160");
