@@ -249,10 +249,14 @@ fn what_cannot_be_watched_is_said_with_the_way_out() {
     fs::create_dir(&run).unwrap();
     fs::write(run.join("run.json"), "{}").unwrap();
     let nowhere = folder.path().join("nowhere");
-    let own = std::process::id().to_string();
+    let mut sleeper = Command::new("sleep").arg("100").spawn().unwrap();
+    let unrecorded = sleeper.id().to_string();
     for (arguments, words) in [
         (vec!["watch", "4294967295"], "there is no process 4294967295"),
-        (vec!["watch", &own], "is not recorded, and nothing that it has started is: start it with"),
+        (
+            vec!["watch", &unrecorded],
+            "is not recorded, and nothing that it has started is: start it with",
+        ),
         (vec!["watch", path(&run)], "is a recording that has ended: `tlsheap top "),
         (vec!["watch", path(folder.path())], "has no ledgers: name a process's id"),
         (vec!["watch", path(&nowhere)], "cannot read"),
@@ -263,6 +267,7 @@ fn what_cannot_be_watched_is_said_with_the_way_out() {
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains(words), "{arguments:?}: {said}");
     }
+    sleeper.kill().and_then(|()| sleeper.wait()).unwrap();
     let at_rest = AtRest::with_connections();
     let output = tlsheap(&["watch", path(&at_rest.ledger()), "--listen", "0.0.0.0:0"]);
     let said = text(&output.stderr);

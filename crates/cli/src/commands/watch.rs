@@ -31,7 +31,8 @@ use crate::{output, progress};
 #[command(after_help = "\
 What is watched is not asked anything and does not notice: its ledgers are read as files. The \
 first look is what changes are counted from, until a key sets a mark. Without a terminal, or where \
-TERM is dumb, each look is one line. It ends with what is watched.")]
+TERM is dumb, each look is one line. It ends with what is watched. A recording is watched from \
+another terminal than `tlsheap record` runs in, which its program has for itself.")]
 pub struct Options {
     /// The id of a recorded process, with what it has started; a ledger; a folder of ledgers; or
     /// the run folder that a recording is going to make. Without it, the one recording that goes on

@@ -210,7 +210,7 @@ fn stacks(frame: &mut Frame<'_>, screen: &mut Screen, palette: Palette, area: Re
     let mut lines = lines_of(opened, palette, width);
     opened.lines = lines.len();
     let name = what(&opened.key, by);
-    let heading = format!("{name}: {} stacks (Esc goes back)", exact(opened.stacks.len() as i64));
+    let heading = format!("{} stacks (Esc goes back): {name}", exact(opened.stacks.len() as i64));
     let room = usize::from(area.height).saturating_sub(1);
     let top = opened.top.min(lines.len().saturating_sub(1));
     lines.drain(..top);
