@@ -76,7 +76,7 @@ fn head(screen: &Screen, palette: Palette, width: usize) -> Vec<Line<'static>> {
     );
     let mut first = vec![Span::styled(fitted(&title, width.saturating_sub(paused.len())), dim())];
     first.push(Span::styled(paused, bold()));
-    let since = if screen.has_mark() {
+    let since = if screen.has_mark {
         let ago = view.after.saturating_sub(screen.looks.since.after);
         format!("the mark, {} ago", words::time(ago))
     } else {

@@ -23,6 +23,8 @@ pub struct Screen {
     /// Rows for which there is room.
     room: usize,
     pub opened: Option<Opened>,
+    /// Growth is counted from a mark, and not from the first look.
+    pub has_mark: bool,
     pub is_paused: bool,
     pub has_help: bool,
 }
@@ -55,6 +57,7 @@ impl Screen {
             top: 0,
             room: 1,
             opened: None,
+            has_mark: false,
             is_paused: false,
             has_help: false,
         };
@@ -78,11 +81,6 @@ impl Screen {
     /// The domain that is shown; `None` for all.
     pub fn domain(&self) -> Option<Domain> {
         self.shown.domain_of(&self.looks.now)
-    }
-
-    /// Growth is counted from a mark.
-    pub fn has_mark(&self) -> bool {
-        !Arc::ptr_eq(&self.looks.since, &self.first)
     }
 
     /// The place of the chosen row.
@@ -117,10 +115,12 @@ impl Screen {
             Wish::NextDomain => self.next_domain(),
             Wish::Mark => {
                 self.looks.since = Arc::clone(&self.looks.now);
+                self.has_mark = true;
                 self.renew();
             }
             Wish::SinceStart => {
                 self.looks.since = Arc::clone(&self.first);
+                self.has_mark = false;
                 self.renew();
             }
             Wish::Pause => self.is_paused = !self.is_paused,
