@@ -100,7 +100,7 @@ pub fn group_in(profile: &Profile, by: By, column: Column) -> Vec<Row> {
     let mut sums: BTreeMap<Key, Sum<'_>> = BTreeMap::new();
     for sample in profile.samples() {
         let sum = sums
-            .entry(key(profile, sample, by))
+            .entry(key_of(profile, sample, by))
             .or_insert(Sum { counts: columns.zero(), heaviest: sample });
         sum.counts = sum.counts.plus(columns.read(sample));
         if columns.weight(sample, column) > columns.weight(sum.heaviest, column) {
@@ -126,8 +126,8 @@ struct Sum<'a> {
     heaviest: &'a Sample,
 }
 
-/// The key of a sample: fields that `by` leaves out stay empty.
-fn key(profile: &Profile, sample: &Sample, by: By) -> Key {
+/// The key of the row that a sample belongs to: fields that `by` leaves out stay empty.
+pub fn key_of(profile: &Profile, sample: &Sample, by: By) -> Key {
     let domain = sample.label(DOMAIN_LABEL).unwrap_or_default().to_owned();
     let leaf = profile.frames(sample).next();
     let file = || leaf.map(|leaf| leaf.file.to_owned()).unwrap_or_default();

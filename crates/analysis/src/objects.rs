@@ -27,11 +27,26 @@ pub fn objects_made(profile: &Profile) -> Option<BTreeMap<Object, i64>> {
 
 /// How many objects of each kind a column of blocks has.
 pub fn objects_in(profile: &Profile, metric: Metric) -> Option<BTreeMap<Object, i64>> {
+    objects_among(profile, metric, &objects_of_samples(profile))
+}
+
+/// [`objects`] and [`objects_made`], for whoever needs both, and often.
+pub fn objects_now_and_made(profile: &Profile) -> [Option<BTreeMap<Object, i64>>; 2] {
+    let of_samples = objects_of_samples(profile);
+    let among = |metric| objects_among(profile, metric, &of_samples);
+    [among(Metric::InuseObjects), among(Metric::AllocObjects)]
+}
+
+fn objects_among(
+    profile: &Profile,
+    metric: Metric,
+    of_samples: &[Option<Object>],
+) -> Option<BTreeMap<Object, i64>> {
     let column = profile.column(metric).filter(|_| profile.sampling.is_none())?;
     let mut counts: BTreeMap<Object, i64> = Object::ALL.map(|object| (object, 0)).into();
-    for (sample, object) in profile.samples().iter().zip(objects_of_samples(profile)) {
+    for (sample, object) in profile.samples().iter().zip(of_samples) {
         if let Some(object) = object {
-            let count = counts.entry(object).or_default();
+            let count = counts.entry(*object).or_default();
             *count = count.saturating_add(sample.values[column]);
         }
     }

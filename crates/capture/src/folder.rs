@@ -110,6 +110,11 @@ impl Drop for NewFolder {
     }
 }
 
+/// Whether a folder of the name `other` is one that is to be called `name` when it is full.
+pub fn is_being_filled(other: &str, name: &str) -> bool {
+    is_temporary(other, name)
+}
+
 /// The differential flamegraph from one capture to another, by their names.
 pub fn step_name(before: &str, after: &str) -> String {
     format!("{before}-to-{after}.svg")

@@ -5,3 +5,4 @@ pub mod interval;
 pub mod objects;
 pub mod review;
 pub mod top;
+pub mod watch;

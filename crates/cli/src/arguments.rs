@@ -31,6 +31,8 @@ pub enum Command {
     Compare(commands::compare::Options),
     /// Record a program that nobody rebuilt: every OpenSSL in it, and in what it starts
     Record(commands::record::Options),
+    /// Watch recorded processes while they run
+    Watch(commands::watch::Options),
     /// Show what holds memory, heaviest first
     Top(commands::top::Options),
     /// Draw a flamegraph

@@ -15,4 +15,5 @@ pub mod report;
 pub mod run;
 pub mod serve;
 pub mod top;
+pub mod watch;
 pub mod what_if;

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Load(options) => commands::load::run(&options),
         Command::Debug(options) => commands::debug::run(&options),
         Command::Record(options) => commands::record::run(&options),
+        Command::Watch(options) => commands::watch::run(&options),
         Command::Top(options) => commands::top::run(&options),
         Command::Flame(options) => commands::flame::run(&options),
         Command::Diagnose(options) => commands::diagnose::run(&options),

@@ -16,7 +16,8 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 40] = [
+const SHARED: [(&str, &str, &str); 41] = [
+    ("watch --json", "recorder", "recorder"),
     ("what-if --json", "as_it_is", "cost"),
     ("what-if --json", "fixes[].cost", "cost"),
     ("diagnose --json", "findings[]", "finding"),
@@ -60,7 +61,8 @@ const SHARED: [(&str, &str, &str); 40] = [
 ];
 
 /// Objects whose keys are names of things and no fields: section, path.
-const NAMED: [(&str, &str); 16] = [
+const NAMED: [(&str, &str); 17] = [
+    ("watch --json", "objects"),
     ("diagnose --json", "memory"),
     ("record", "account.blocks"),
     ("record", "account.growth"),
@@ -83,6 +85,7 @@ const NAMED: [(&str, &str); 16] = [
 fn every_field_is_documented_and_every_documented_field_exists() {
     let mut printed = Fields::default();
     printed.read("top --json", &node().top(&[]));
+    printed.read("watch --json", &watch());
     printed.read("diff --json", &diff());
     printed.read("diagnose --json", &diagnose());
     printed.read("diagnose --json", &noted());
@@ -184,6 +187,21 @@ fn run_json() -> Value {
 
 fn diff() -> Value {
     printed_json(&["diff", node().folder(), node().folder(), "--json"])
+}
+
+/// A look at a server.
+fn watch() -> Value {
+    let folder = tempfile::TempDir::new().unwrap();
+    let ledger = folder.path().join("server.ledger");
+    let options = ["serve", "--config=tls13", "--listen=127.0.0.1:0", "--json", "--ledger"];
+    let mut server = Running::start(&[&options[..], &[program::path(&ledger)]].concat());
+    server.next_json().expect("a server says where it listens");
+    let options = ["--once", "--json", "--every=50ms"];
+    let mut seen = printed_json(&[&["watch", program::path(&ledger)], &options[..]].concat());
+    // What is refused is seldom seen.
+    assert_eq!(seen["problems"], json!([]));
+    seen["problems"] = json!(["a sentence"]);
+    seen
 }
 
 fn diagnose() -> Value {

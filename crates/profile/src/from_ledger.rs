@@ -1,5 +1,7 @@
 //! A profile of what a recorder counted in its ledger.
 
+mod places;
+
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use crate::domain_tables;
 use crate::named::{Named, NamedStack};
 use crate::symbols::{AddressKind, AddressSpace, Symbols};
 use crate::{Frame, Function, FunctionId, Line, Location, LocationId, Metric, Profile, Sample};
+
+pub use places::Places;
 
 /// The frame of the sample that holds what the recorder had no room to keep apart.
 pub const DROPPED_SITES: &str = "[dropped sites]";
@@ -36,7 +40,7 @@ const NO_STACK: &str = "[no stack]";
 /// puts them somewhere else in each one.
 pub fn from_ledger(snapshot: &Snapshot, symbols: &mut Symbols) -> Profile {
     let snapshot = &*symbols.laid_out_like_others(snapshot);
-    Builder::new(snapshot, symbols, Profile::of_heap()).build(snapshot)
+    Builder::new(snapshot, symbols, Profile::of_heap()).build(snapshot).0
 }
 
 /// Like [`from_ledger`], for a process that may hold several OpenSSLs: each sample has a label
@@ -47,6 +51,15 @@ pub fn from_recording(
     symbols: &mut Symbols,
     openssls: &[(Source, String)],
 ) -> Profile {
+    from_recording_with_places(snapshot, symbols, openssls).0
+}
+
+/// Like [`from_recording`], with the places of the sites in the profile.
+pub fn from_recording_with_places(
+    snapshot: &Snapshot,
+    symbols: &mut Symbols,
+    openssls: &[(Source, String)],
+) -> (Profile, Places) {
     let snapshot = &*symbols.laid_out_like_others(snapshot);
     Builder { openssls, ..Builder::new(snapshot, symbols, Profile::of_heap()) }.build(snapshot)
 }
@@ -65,7 +78,7 @@ pub fn from_ledger_with(
     for (index, site) in snapshot.sites.iter().enumerate() {
         builder.add_site(site, values(index));
     }
-    builder.finish()
+    builder.finish(Places::default()).0
 }
 
 /// What keeps samples of one stack apart.
@@ -110,21 +123,25 @@ impl<'a> Builder<'a> {
         Builder { named, profile, space, by_stack, samples, words, openssls: &[] }
     }
 
-    fn build(mut self, snapshot: &Snapshot) -> Profile {
-        for site in snapshot.sites.iter().filter(|site| site.counts != Counts::default()) {
-            self.add_site(site, values_of(&site.counts).to_vec());
+    fn build(mut self, snapshot: &Snapshot) -> (Profile, Places) {
+        let mut places = Places::default();
+        let sites = snapshot.sites.iter().enumerate();
+        for (index, site) in sites.filter(|(_, site)| site.counts != Counts::default()) {
+            places.note(index, self.add_site(site, values_of(&site.counts).to_vec()));
         }
         if snapshot.statistics.dropped != Counts::default() {
             let frame = self.named_frame(DROPPED_SITES);
             // Which source they had was dropped with them.
             let kind = Kind { domain: Domain::Openssl, openssl: None, block_bytes: 0 };
             let stack = self.named.stack(vec![frame]);
-            self.add(kind, stack, values_of(&snapshot.statistics.dropped).to_vec());
+            let dropped = values_of(&snapshot.statistics.dropped).to_vec();
+            places.dropped = Some(self.add(kind, stack, dropped) as u32);
         }
-        self.finish()
+        self.finish(places)
     }
 
-    fn add_site(&mut self, site: &Site, values: Vec<i64>) {
+    /// Adds a site, and returns the place of its sample, which [`Builder::finish`] changes.
+    fn add_site(&mut self, site: &Site, values: Vec<i64>) -> usize {
         let stack = self.named.of_site(site).unwrap_or_else(|| {
             let stack = self.stack(site);
             if site.stack.iter().all(|address| self.space.is_code(*address)) {
@@ -139,16 +156,16 @@ impl<'a> Builder<'a> {
             openssl: openssl.map(|(_, name)| name.as_str()),
             block_bytes: site.block_bytes,
         };
-        self.add(kind, stack, values);
+        self.add(kind, stack, values)
     }
 
-    fn add(&mut self, kind: Kind<'a>, stack: NamedStack, values: Vec<i64>) {
+    fn add(&mut self, kind: Kind<'a>, stack: NamedStack, values: Vec<i64>) -> usize {
         let key = (kind, stack);
         if let Some(at) = self.by_stack.get(&key) {
             for (sum, value) in self.samples[*at].1.values.iter_mut().zip(values) {
                 *sum = sum.saturating_add(value);
             }
-            return;
+            return *at;
         }
         let locations = self.named.locations(stack).to_vec();
         let mut sample = Sample { stack: locations, values, labels: Vec::with_capacity(4) };
@@ -160,8 +177,10 @@ impl<'a> Builder<'a> {
         if let Some(openssl) = kind.openssl {
             sample.set_label(labels::OPENSSL, word(openssl));
         }
-        self.by_stack.insert(key, self.samples.len());
+        let place = self.samples.len();
+        self.by_stack.insert(key, place);
         self.samples.push((stack, sample));
+        place
     }
 
     /// The stack of a site: wrappers off, OpenSSL's own line at its leaf.
@@ -237,23 +256,25 @@ impl<'a> Builder<'a> {
         self.named.profile.location(Location { lines, ..Location::default() })
     }
 
-    fn finish(self) -> Profile {
+    fn finish(self, places: Places) -> (Profile, Places) {
         let Builder { mut named, mut profile, space, samples, .. } = self;
         let (symbols, found) = space.leave();
         named.found = found;
         profile.tables = named.tables();
         named.put_in_order(compare_frames);
         let heaviest_first = profile.column(Metric::InuseSpace);
-        let mut samples = samples;
-        samples.sort_by_key(|(stack, sample)| {
+        let mut moved = vec![0; samples.len()];
+        let mut samples: Vec<_> = samples.into_iter().enumerate().collect();
+        samples.sort_by_key(|(_, (stack, sample))| {
             let weight = heaviest_first.map(|column| sample.values[column]);
             (Reverse(weight), named.place(*stack))
         });
-        for (_, sample) in samples {
+        for (place, (was, (_, sample))) in samples.into_iter().enumerate() {
+            moved[was] = place as u32;
             profile.push(sample);
         }
         symbols.alike.give_back(named);
-        profile
+        (profile, places.moved(&moved))
     }
 }
 

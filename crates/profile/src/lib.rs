@@ -55,7 +55,10 @@ mod uncertainty;
 pub use error::{Position, ReadError};
 pub use ledger::{Sampling, Uncertainty};
 
-pub use from_ledger::{DROPPED_SITES, TRUNCATED, from_ledger, from_ledger_with, from_recording};
+pub use from_ledger::{
+    DROPPED_SITES, Places, TRUNCATED, from_ledger, from_ledger_with, from_recording,
+    from_recording_with_places,
+};
 pub use merge::{Merged, merge};
 pub use model::*;
 pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any};

@@ -258,6 +258,16 @@ impl Profile {
         self.default_sample_type
     }
 
+    /// Says which column a viewer should show first.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such column.
+    pub fn set_default_sample_type(&mut self, at: usize) {
+        assert!(at < self.sample_types.len(), "one of the columns");
+        self.default_sample_type = Some(at);
+    }
+
     /// The column that holds `metric`, if the profile has it.
     pub fn column(&self, metric: Metric) -> Option<usize> {
         self.sample_types.iter().position(|t| t.kind == metric.kind())

@@ -28,8 +28,8 @@ pub(crate) fn laid_out_like<'a>(
     let is_taken = |range: Range<u64>| {
         moves.iter().any(|it| it.to.start < range.end && range.start < it.to.end)
     };
-    let mut elsewhere = snapshot.clone();
-    for module in &mut elsewhere.modules {
+    let mut laid_out = snapshot.clone();
+    for module in &mut laid_out.modules {
         if module.executable {
             let it = moves.iter().find(|it| it.from.start == module.start)?;
             (module.start, module.end) = (it.to.start, it.to.end);
@@ -37,7 +37,7 @@ pub(crate) fn laid_out_like<'a>(
             return None;
         }
     }
-    for address in elsewhere.sites.iter_mut().flat_map(|site| &mut site.stack) {
+    for address in laid_out.sites.iter_mut().flat_map(|site| &mut site.stack) {
         // The call ends one byte before the address that it returns to.
         let call = address.saturating_sub(1);
         let after = moves.partition_point(|it| it.from.start <= call);
@@ -48,7 +48,7 @@ pub(crate) fn laid_out_like<'a>(
             None => {}
         }
     }
-    Some(Cow::Owned(elsewhere))
+    Some(Cow::Owned(laid_out))
 }
 
 /// Where a module lies, and where it is to lie.

@@ -205,6 +205,21 @@ impl Drop for Place {
     }
 }
 
+/// The folders for ledgers of the recordings that this user has made, and of those of other users
+/// that it may list.
+pub(crate) fn places_of_this_user() -> Vec<PathBuf> {
+    let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_one = |path: &Path| {
+        path.file_name().and_then(std::ffi::OsStr::to_str).is_some_and(is_folder)
+            && fs::symlink_metadata(path).is_ok_and(|data| data.is_dir())
+    };
+    let folders = candidates().into_iter().flat_map(|parent| {
+        names(&parent).map(|entry| entry.path()).filter(|path| is_one(path)).collect::<Vec<_>>()
+    });
+    let secrets = folders.flat_map(|folder| names(&folder).map(|entry| entry.path()));
+    secrets.map(|secret| secret.join(LEDGERS)).filter(|ledgers| ledgers.is_dir()).collect()
+}
+
 /// A new folder, which nobody can have made before.
 fn new_folder(parent: &Path) -> io::Result<(PathBuf, Held)> {
     let mut attempts = 3;

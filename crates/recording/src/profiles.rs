@@ -8,7 +8,7 @@ use analysis::process;
 use capture::records::counts::CountsRecord;
 use contract::Domain;
 use ledger::{Counts, Coverage, Snapshot};
-use profile::{Merged, Profile, Symbols, from_recording};
+use profile::{Merged, Places, Profile, Symbols, from_recording_with_places};
 
 use crate::ledger_folder;
 use crate::watch::Ledgers;
@@ -21,14 +21,25 @@ pub fn of_process(
     symbols: &mut Symbols,
     judged: &mut Judged,
 ) -> Profile {
-    let mut profile = from_recording(snapshot, symbols, &coverage.openssl_names());
+    of_process_with_places(snapshot, coverage, symbols, judged).0
+}
+
+/// The same, with the places of the sites in the profile.
+pub fn of_process_with_places(
+    snapshot: &Snapshot,
+    coverage: &Coverage,
+    symbols: &mut Symbols,
+    judged: &mut Judged,
+) -> (Profile, Places) {
+    let (mut profile, places) =
+        from_recording_with_places(snapshot, symbols, &coverage.openssl_names());
     judged.label(&mut profile);
     let program = coverage.program.rsplit('/').next().unwrap_or_default();
     let label: Arc<str> = format!("{} {program}", snapshot.pid).into();
     for sample in profile.samples_mut() {
         sample.set_label(process::LABEL, Arc::clone(&label));
     }
-    profile
+    (profile, places)
 }
 
 /// The profile of all processes.

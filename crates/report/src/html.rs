@@ -26,8 +26,28 @@ use profile::harmless::harmless_document;
 use page::id;
 pub use page::{Account, AccountLine, Beside, Fact, Page, Spread, Step, Subject};
 
+/// What a page of now says above everything else.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// When that is.
+    pub at: String,
+    /// What is said of the moment, in sentences without their full stop.
+    pub said: Vec<String>,
+    /// Seconds until it reads itself again.
+    pub every_seconds: u32,
+}
+
 /// The page as a document. The same input gives the same bytes.
 pub fn page(page: &Page) -> String {
+    document(page, None)
+}
+
+/// The same of what is held now: it reads itself again from where it came.
+pub fn live_page(page: &Page, live: &Live) -> String {
+    document(page, Some(live))
+}
+
+fn document(page: &Page, live: Option<&Live>) -> String {
     let several = page.subjects.len() > 1;
     let document = html! {
         (DOCTYPE)
@@ -37,13 +57,15 @@ pub fn page(page: &Page) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "tlsheap " (env!("CARGO_PKG_VERSION")) };
-                // The page loads nothing, and could not if it tried.
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                // The page loads nothing but itself, and could not if it tried.
+                meta http-equiv="Content-Security-Policy"
+                    content=(if live.is_some() { LIVE_POLICY } else { POLICY });
                 title { (answer::title(page)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 a.skip href="#content" { "Skip to the content" }
+                @if let Some(live) = live { (bar(live)) }
                 header {
                     (answer::heading(page))
                     (contents(page))
@@ -54,10 +76,20 @@ pub fn page(page: &Page) -> String {
                     (measured::section(page))
                 }
                 footer {
-                    p { "Made by tlsheap. One kilobyte is 1,000 bytes. This file is complete: it "
-                        "loads nothing." }
+                    p {
+                        "Made by tlsheap. One kilobyte is 1,000 bytes. "
+                        @if live.is_none() { "This file is complete: it loads nothing." }
+                        @else { "Saved as a file it stays as it is." }
+                    }
                 }
-                script { (PreEscaped(FLAME_SCRIPT)) (PreEscaped(TABLE_SCRIPT)) }
+                @if live.is_some() {
+                    script {
+                        "const begin = () => {" (PreEscaped(FLAME_SCRIPT))
+                        (PreEscaped(TABLE_SCRIPT)) "};\nbegin();\n" (PreEscaped(LIVE_SCRIPT))
+                    }
+                } @else {
+                    script { (PreEscaped(FLAME_SCRIPT)) (PreEscaped(TABLE_SCRIPT)) }
+                }
             }
         }
     };
@@ -69,6 +101,22 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 const STYLE: &str = include_str!("html/page.css");
 const FLAME_SCRIPT: &str = include_str!("html/flame.js");
 const TABLE_SCRIPT: &str = include_str!("html/table.js");
+
+/// What a live page may do: as every page, and read itself again.
+pub const LIVE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src \
+     'unsafe-inline'; connect-src 'self'";
+const LIVE_SCRIPT: &str = include_str!("html/live.js");
+
+/// What is said of the moment, and whether it goes on.
+fn bar(live: &Live) -> Markup {
+    html! {
+        section.live aria-label="Live" data-live=(live.every_seconds) {
+            p { b { (live.at) } " " (live.said.join(". ")) "." }
+            output { "live" }
+            button type="button" { "Pause" }
+        }
+    }
+}
 
 fn contents(page: &Page) -> Markup {
     html! {

@@ -1,5 +1,6 @@
 //! The page of captures: what [`crate::html`] shows, gathered from what captures know.
 
+pub mod live;
 mod measured;
 mod subject;
 

@@ -50,8 +50,8 @@ struct PerConnectionJson {
 }
 
 /// Figures that the profile does not have are `null`.
-#[derive(Serialize)]
-struct CountsJson {
+#[derive(Debug, Serialize)]
+pub(super) struct CountsJson {
     inuse_bytes: Option<i64>,
     inuse_blocks: Option<i64>,
     alloc_bytes: Option<i64>,
@@ -63,8 +63,8 @@ struct CountsJson {
 }
 
 /// What a row stands for. What `--by` leaves out is `null`.
-#[derive(Serialize)]
-struct KeyJson<'a> {
+#[derive(Debug, Serialize)]
+pub(super) struct KeyJson<'a> {
     file: Option<&'a str>,
     line: Option<u32>,
     function: Option<&'a str>,
@@ -135,7 +135,7 @@ struct ChangeJson<'a> {
 }
 
 /// The word for it on the command line and in JSON.
-fn name(by: By) -> &'static str {
+pub(super) fn name(by: By) -> &'static str {
     match by {
         By::Site => "site",
         By::Function => "function",
@@ -270,7 +270,7 @@ impl<'a> ChangeJson<'a> {
 }
 
 impl<'a> KeyJson<'a> {
-    fn new(key: &'a Key, by: By) -> KeyJson<'a> {
+    pub(super) fn new(key: &'a Key, by: By) -> KeyJson<'a> {
         let when = |shown: &[By], text: &'a str| shown.contains(&by).then_some(text);
         KeyJson {
             file: when(&[By::Site, By::Function, By::File], &key.file),

@@ -64,7 +64,7 @@ fn with_named_addresses(snapshot: &Snapshot) -> Profile {
         let id = builder.named.profile.location(Location { mapping: None, address, lines });
         builder.space.remember(address, AddressKind::Return, id);
     }
-    builder.build(snapshot)
+    builder.build(snapshot).0
 }
 
 #[test]
