@@ -343,8 +343,7 @@ mod tests {
             area(0x70000..0x74000, "", "rw-p", 2),
             area(0x80000..0x90000, "/dev/zero", "rw-s", 7),
         ];
-        let tables = [0x50000..0x51000];
-        let recorder = RecorderParts::new("", tables.into_iter());
+        let recorder = RecorderParts::new("", std::iter::once(0x50000..0x51000));
         let blocks = [
             held(0x10010..0x10010 + 100, Domain::Openssl),
             held(0x10080..0x10080 + 10, Domain::Heap),

@@ -171,7 +171,7 @@ mod tests {
         let memory = memory(&[
             (64, 1), // a level of two buckets at 64, its first slot at 128
             (128, 0x9000),
-            (136, 7 << SIZE_BITS | 300),
+            (136, 7 << SIZE_BITS | 0x12c),
             (144, 0x8000), // it was just claimed
             (208, 0x1000),
             (216, 8 << SIZE_BITS),

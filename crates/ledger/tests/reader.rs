@@ -285,7 +285,8 @@ fn tables_are_listed_as_long_as_there_is_room_and_counted_beyond() {
     // One that has grown needs no further place.
     ledger.add_table(0x10_2000, 0x1000);
     let snapshot = Snapshot::read_file(&path).expect("a ledger");
-    assert_eq!(snapshot.tables, [0x10_0000..0x10_3000]);
+    assert_eq!(snapshot.tables.first(), Some(&(0x10_0000..0x10_3000)));
+    assert_eq!(snapshot.tables.len(), 1);
     for at in 0..TABLES {
         ledger.add_table(0x20_0000 + at * 0x2000, 0x1000);
     }

@@ -34,9 +34,12 @@ impl Recorder {
         let Taken { block, from } = taken;
         let home = from.blocks.home(pointer);
         let is_own = std::ptr::eq(from, self);
-        let report = |number, table| match is_own {
-            true => self.report_level(number, table),
-            false => self.report_memory(table),
+        let report = |number, table| {
+            if is_own {
+                self.report_level(number, table);
+            } else {
+                self.report_memory(table);
+            }
         };
         if from.blocks.insert(home, pointer, block, report) == Inserted::Full {
             self.free_taken(taken, &mut inside);

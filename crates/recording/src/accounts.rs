@@ -102,7 +102,7 @@ fn parent<'a>(ledger: &Path, sight: &'a Sight) -> Option<&'a Path> {
     let of_parent =
         |(_, snapshot): &(_, &Arc<Snapshot>)| Some(snapshot.pid) == coverage.forked_from;
     let found = sight.ledgers.iter().filter(of_parent).map(|(path, _)| path.as_path());
-    found.filter(|path| *path != ledger).last()
+    found.rev().find(|path| *path != ledger)
 }
 
 /// What one process's tables have.

@@ -12,6 +12,7 @@ use ledger::Snapshot;
 use profile::{Profile, Symbols};
 
 use crate::heap_looks::HeapLooks;
+use crate::looks::Gathered;
 use crate::moments::Moments;
 use crate::processes::Processes;
 use crate::watch::Ledgers;
@@ -44,7 +45,7 @@ impl Heap {
             return None;
         }
         let earlier = moments.baseline.as_ref().map(|moment| &moment.heap);
-        let costs = [&looks.heap, &looks.mappings].map(|looks| looks.cost());
+        let costs = [&looks.heap, &looks.mappings].map(Gathered::cost);
         let [open, mapped] = costs
             .each_ref()
             .map(|cost| cost.as_ref().filter(|cost| captured.is_some() && cost.each.is_told()));

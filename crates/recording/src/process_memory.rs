@@ -44,7 +44,9 @@ impl ProcessMemory {
             let part = &mut entries[..(AT_ONCE.min(end - at) * 8) as usize];
             self.pagemap.read_exact_at(part, at.saturating_mul(8))?;
             let (words, _) = part.as_chunks::<8>();
-            words.iter().for_each(|word| each(u64::from_le_bytes(*word)));
+            for word in words {
+                each(u64::from_le_bytes(*word));
+            }
             at += words.len() as u64;
         }
         Ok(())

@@ -62,7 +62,9 @@ pub fn totals(ledgers: &Ledgers) -> CountsRecord {
 /// The totals of one domain in ledgers that are exact.
 pub fn totals_of(ledgers: &Ledgers, domain: Domain) -> CountsRecord {
     let mut totals = Counts::default();
-    ledgers.values().for_each(|snapshot| totals.add(&snapshot.totals_of(domain)));
+    for snapshot in ledgers.values() {
+        totals.add(&snapshot.totals_of(domain));
+    }
     totals.into()
 }
 

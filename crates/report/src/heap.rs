@@ -134,9 +134,12 @@ fn holder(holder: &HolderRecord) -> String {
 fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
     let at_peak = recording.is_at_peak();
     let when = if at_peak { "at the highest total" } else { "at the capture" };
-    let held = |counts: &CountsRecord| match at_peak {
-        true => (counts.peak_bytes, counts.peak_blocks),
-        false => (counts.inuse_bytes, counts.inuse_blocks),
+    let held = |counts: &CountsRecord| {
+        if at_peak {
+            (counts.peak_bytes, counts.peak_blocks)
+        } else {
+            (counts.inuse_bytes, counts.inuse_blocks)
+        }
     };
     let in_words = |(bytes, blocks): (u64, u64), name: &str, of: &str| {
         let plural = if blocks == 1 { "" } else { "s" };
