@@ -4,7 +4,7 @@
 //! so it listens on this machine alone unless it is told otherwise, and answers only requests whose
 //! Host is an address or `localhost`: a page of another site that a browser has loaded cannot pass
 //! for this one by a name that leads here (DNS rebinding). Nothing in a URL names a file, nothing
-//! is changed by a request, and clients that are slow, many or silent have bounds ([`bounds`]).
+//! is changed by a request, and clients that are slow, many or silent have bounds (`bounds`).
 
 mod answer;
 mod bounds;
