@@ -128,7 +128,8 @@ fn title_of_recording(capture: &Capture, record: &Recording) -> String {
         Some(_) => ", estimated from samples",
         None => "",
     };
-    format!("OpenSSL in {} over time{estimated}", record.program())
+    let whose = if record.heap.is_some() { "Memory of" } else { "OpenSSL in" };
+    format!("{whose} {} over time{estimated}", record.program())
 }
 
 /// The flamegraph of a run; a process that held nothing has none.
@@ -152,18 +153,23 @@ fn flame_of_recording(
     capture: &Capture,
     record: &Recording,
 ) -> Result<Option<Vec<u8>>, FlameError> {
-    let (metric, subtitle) = if record.is_at_peak() {
-        (Metric::PeakSpace, "requested bytes of OpenSSL at each process's highest total")
+    let (metric, when) = if record.is_at_peak() {
+        (Metric::PeakSpace, "at each process's highest total")
     } else {
-        (Metric::InuseSpace, "requested bytes of OpenSSL in use at the capture")
+        (Metric::InuseSpace, "in use at the capture")
     };
     let profile = &capture.profile;
     let Some(column) = profile.column(metric).filter(|column| profile.total(*column) > 0) else {
         return Ok(None);
     };
     let mut flame = FlameOptions::titled(record.program());
+    let subtitle = if record.heap.is_some() {
+        format!("requested bytes {when}: {}", exactness(profile, column).phrase())
+    } else {
+        format!("requested bytes of OpenSSL {when}")
+    };
     flame.subtitle = Some(match Estimate::of(profile, column) {
-        None => subtitle.to_owned(),
+        None => subtitle,
         Some(estimate) => format!("{subtitle}; {estimate}"),
     });
     flamegraph(profile, column, &flame).map(Some)
