@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// of all recorded processes: each is in one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountRecord {
-    /// Live blocks, by domain.
+    /// Live blocks, by domain: those that a process has from before its fork too.
     pub blocks: BTreeMap<String, TouchedRecord>,
     /// Mappings that are not made to be shared, without the blocks in them.
     pub mappings: TouchedRecord,
