@@ -61,7 +61,12 @@ impl Accounts {
         if sight.heap.is_empty() || self.is_barred {
             return None;
         }
-        let each = sight.ssl_of_running.keys().map(|path| of_process(path, sight, recorder));
+        let each = sight.ssl_of_running.keys().map(|path| {
+            let has_ended = || kernel::process(sight.ledgers[path].pid).is_none();
+            // One that has ended meanwhile has nothing any more, and bars nobody.
+            let nothing = || has_ended().then(ResidentAccount::default);
+            of_process(path, sight, recorder).or_else(nothing)
+        });
         let account = each.sum::<Option<ResidentAccount>>();
         self.is_barred = account.is_none();
         account

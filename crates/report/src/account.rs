@@ -4,13 +4,14 @@ use analysis::notation::{human, percent, rounded};
 use capture::records::account::{AccountGrowthRecord, AccountRecord};
 use capture::records::recording::Recording;
 
-/// What one more connection made of memory, and what all of it is; empty where only OpenSSL's
+/// What resident memory is, and what one more connection made of it; empty where only OpenSSL's
 /// memory was recorded, or the program had ended before anybody could look.
 pub fn sentences(recording: &Recording) -> Vec<String> {
     match (&recording.account, &recording.heap) {
         (Some(account), _) => {
+            // What grew is what the sentence before is about.
             let growth = account.growth.as_ref().map(growth);
-            growth.into_iter().chain([at_capture(account)]).collect()
+            [at_capture(account)].into_iter().chain(growth).collect()
         }
         (None, Some(_)) if recording.captured_after_seconds.is_some() => {
             vec![BARRED.to_owned()]

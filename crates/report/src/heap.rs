@@ -26,7 +26,9 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
         }
         (None, None) => String::new(),
     };
-    let holders = holders(&heap.holders);
+    // Where nothing is told of a connection, nobody is said to hold it.
+    let told = recording.told_steps().is_some();
+    let holders = if told { holders(&heap.holders) } else { String::new() };
     [each, holders, altogether(heap, recording)].into_iter().filter(|it| !it.is_empty()).collect()
 }
 
