@@ -241,7 +241,10 @@ fn is_the_same_at_any_moment(subject: &Subject) -> Value {
     assert_eq!(calmly["steps"]["certain"], true, "{calmly:#}");
     let (held, before) = (&calmly["openssl"], &calmly["baseline"]["openssl"]);
     let bytes = |counts: &Value| counts["inuse_bytes"].as_f64().unwrap();
-    assert_eq!((bytes(held) - bytes(before)) / 20.0, truth, "between two still moments");
+    // What the process itself keeps or frees meanwhile is in this difference and in no step: Node
+    // is eight bytes off in one run of many. A block of each connection's would be more than one.
+    let between = (bytes(held) - bytes(before)) / 20.0;
+    assert!((between - truth).abs() < 1.0, "between two still moments: {between}, and {truth}");
     let random: Vec<Value> = seeds().map(|seed| subject.by_chance(seed)).collect();
     for record in &random {
         is_right_or_says_why(record, truth);
