@@ -51,7 +51,8 @@ impl Accounts {
     /// ones take what was free before.
     pub fn growth(&self) -> Option<AccountGrowth> {
         let (to, after) = self.captured.as_ref()?;
-        let fewer = self.earlier.range(1..=to * 3 / 4);
+        // Not from none: the first one brings what is paid once.
+        let fewer = self.earlier.range(..=to * 3 / 4).filter(|(from, _)| **from > 0);
         let (from, before) = fewer.min_by_key(|(from, _)| (*from * 2).abs_diff(*to))?;
         AccountGrowth::between((*from, before), (*to, after))
     }
@@ -149,6 +150,31 @@ impl HeldBy {
             held.sort_unstable_by_key(|it| it.addresses.start);
             // What a parent has freed and its child was given again is in both tables.
             held.dedup_by(|later, earlier| later.addresses.start < earlier.addresses.end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(resident: u64) -> ResidentAccount {
+        ResidentAccount { free: resident, ..ResidentAccount::default() }
+    }
+
+    #[test]
+    fn growth_is_told_from_about_half_as_many_connections_and_never_from_none() {
+        let mut accounts = Accounts::default();
+        for (connections, bytes) in [(0, 5_000), (10, 60_000), (50, 100_000), (90, 140_000)] {
+            accounts.earlier.insert(connections, account(bytes));
+        }
+        accounts.captured = Some((100, account(150_000)));
+        let growth = accounts.growth().expect("there were fewer before");
+        assert_eq!((growth.from, growth.to), (50, 100));
+        // With one, or none, there were no fewer.
+        for connections in [0, 1] {
+            accounts.captured = Some((connections, account(10_000)));
+            assert!(accounts.growth().is_none(), "{connections}");
         }
     }
 }
