@@ -22,6 +22,8 @@ pub struct Held {
     pub addresses: Range<u64>,
     /// Who asked for it.
     pub domain: Domain,
+    /// A number by which the caller tells sites apart: resident bytes are added up by it too.
+    pub site: u64,
 }
 
 /// Which pages of a process are in memory.
@@ -53,6 +55,11 @@ pub struct ResidentAccount {
     pub shared: u64,
     /// In none of these.
     pub other: u64,
+    /// The part of `free` that is whole pages: what an allocator can give back to the kernel.
+    pub free_pages: u64,
+    /// Resident bytes of live blocks and mappings by [`Held::site`]: what is in `blocks` and
+    /// `mappings`, told once more.
+    pub sites: BTreeMap<u64, u64>,
 }
 
 /// Memory that was asked for, and the part of it that is resident.
@@ -104,6 +111,10 @@ impl Sum for ResidentAccount {
             sum.files += account.files;
             sum.shared += account.shared;
             sum.other += account.other;
+            sum.free_pages += account.free_pages;
+            for (site, bytes) in account.sites {
+                *sum.sites.entry(site).or_default() += bytes;
+            }
         }
         sum
     }
@@ -220,6 +231,19 @@ impl<P: Pages> Resident<'_, P> {
         self.pages.iter().filter(|page| **page).count() as u64 * self.of.bytes()
     }
 
+    /// Bytes of resident pages in which none of these has a byte.
+    fn untouched_by(&self, blocks: &[Held], mappings: &[Held]) -> u64 {
+        let (page, mut free) = (self.of.bytes(), self.pages.clone());
+        for held in blocks.iter().chain(mappings) {
+            let start = held.addresses.start.max(self.range.start) - self.range.start;
+            let end = held.addresses.end.min(self.range.end).saturating_sub(self.range.start);
+            let first = usize::try_from(start / page).unwrap_or(usize::MAX).min(free.len());
+            let behind = usize::try_from(end.div_ceil(page)).unwrap_or(usize::MAX).min(free.len());
+            free[first..behind.max(first)].fill(false);
+        }
+        free.iter().filter(|page| **page).count() as u64 * page
+    }
+
     /// Resident bytes of a range.
     fn of(&self, range: &Range<u64>) -> u64 {
         let (start, end) = (range.start.max(self.range.start), range.end.min(self.range.end));
@@ -252,6 +276,7 @@ impl ResidentAccount {
         for (at, block) in blocks.iter().enumerate() {
             let bytes = resident.of(&block.addresses);
             self.blocks.entry(block.domain).or_default().resident += bytes;
+            *self.sites.entry(block.site).or_default() += bytes;
             let next = blocks.get(at + 1).map_or(resident.range.end, |it| it.addresses.start);
             let around = if glibcs { around(&block.addresses, next) } else { 0..0 };
             let headers = resident.of(&around);
@@ -268,12 +293,14 @@ impl ResidentAccount {
                 .sum();
             let bytes = resident.of(&mapping.addresses).saturating_sub(of_blocks).min(left);
             self.mappings.resident += bytes;
+            *self.sites.entry(mapping.site).or_default() += bytes;
             left -= bytes;
         }
         if blocks.is_empty() && !glibcs {
             self.other += left;
         } else {
             self.free += left;
+            self.free_pages += resident.untouched_by(blocks, mappings).min(left);
         }
     }
 }
@@ -321,8 +348,9 @@ mod tests {
         }
     }
 
+    /// Its site has its domain's number.
     fn held(addresses: Range<u64>, domain: Domain) -> Held {
-        Held { addresses, domain }
+        Held { addresses, domain, site: domain as u64 }
     }
 
     #[test]
@@ -371,6 +399,12 @@ mod tests {
         assert_eq!((account.files, account.stacks, account.other), (8_192, 8_192, 4_096));
         assert_eq!(account.free, 3 * 4_096 - 100 - 10 - 4_096 - 34 + 4_096 + 32);
         assert_eq!(account.shared, 8_192);
+        // The pages at 0x11000 and 0x36000 have no byte of a block or a mapping.
+        assert_eq!(account.free_pages, 8_192);
+        let by_site: u64 = account.sites.values().sum();
+        let in_blocks: u64 = account.blocks.values().map(|it| it.resident).sum();
+        assert_eq!(by_site, in_blocks + account.mappings.resident);
+        assert_eq!(account.sites[&(Domain::Heap as u64)], 4_106);
         // All but the recorder's, and what is made to be shared.
         let all: u64 = areas.iter().map(|area| area.anonymous_bytes).sum();
         assert_eq!(account.total(), all - 8 * 4_096);

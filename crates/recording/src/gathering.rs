@@ -34,7 +34,7 @@ use crate::processes::Processes;
 use crate::profiles::totals;
 use crate::running::Ended;
 use crate::watch::Ledgers;
-use crate::{Arguments, Options, coverage, perf_maps, profiles, without_connections};
+use crate::{Arguments, Options, coverage, holding, perf_maps, profiles, without_connections};
 
 /// The capture of a recording, from all that was seen. What went wrong moves over from `observed`
 /// to the capture.
@@ -85,6 +85,7 @@ pub(crate) fn gather(
     let counted = live_ssl_objects(&whole);
     let closed_profile = closed.map(|moment| profiles::merged(&moment.ledgers, symbols));
 
+    let account = account(observed.memory.accounts(), heap.as_ref(), symbols);
     let mut problems = coverage::problems(at_end);
     problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
     problems.extend(unnamed);
@@ -115,7 +116,7 @@ pub(crate) fn gather(
         }),
         memory: memory(&observed.memory),
         heap: heap.as_ref().map(|heap| heap.record.clone()),
-        account: account(observed.memory.accounts()),
+        account,
         objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
         series: observed.captures,
         tlsheap: options.made_by.version.clone(),
@@ -139,9 +140,24 @@ pub(crate) fn gather(
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
 }
 
-fn account(accounts: &Accounts) -> Option<AccountRecord> {
+fn account(
+    accounts: &Accounts,
+    heap: Option<&Heap>,
+    symbols: &mut Symbols,
+) -> Option<AccountRecord> {
     let growth = accounts.growth();
-    accounts.at_capture().map(|account| AccountRecord::new(account, growth.as_ref()))
+    let mut record = AccountRecord::new(accounts.at_capture()?, growth.as_ref());
+    let Some(heap) = heap else { return Some(record) };
+    if let Some(resident) = accounts.resident(&heap.ledgers) {
+        record.holders =
+            holding::resident(&resident, &Ledgers::new(), NonZeroU64::MIN, symbols);
+    }
+    if let Some(growth) = &mut record.growth
+        && let Some(([before, after], connections)) = accounts.resident_growth(&heap.ledgers)
+    {
+        growth.holders = holding::resident(&after, &before, connections, symbols);
+    }
+    Some(record)
 }
 
 fn attached(pid: u32, visits: Visits, at_end: &Processes) -> AttachedRecord {

@@ -3,9 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use analysis::group::{By, group};
-use analysis::top::{Top, TopRow};
-use capture::records::heap::{HeapRecord, HolderRecord};
+use capture::records::heap::HeapRecord;
 use capture::records::recording::StepsRecord;
 use contract::Domain;
 use ledger::Snapshot;
@@ -16,10 +14,7 @@ use crate::looks::Gathered;
 use crate::moments::Moments;
 use crate::processes::Processes;
 use crate::watch::Ledgers;
-use crate::{profiles, without_connections};
-
-/// Functions named as holders.
-const HOLDERS: usize = 8;
+use crate::{holding, profiles, without_connections};
 
 /// The memory that is not OpenSSL's, at the capture.
 pub(crate) struct Heap {
@@ -60,7 +55,7 @@ impl Heap {
         let holders = by_steps
             .zip(without.as_ref())
             .or(connections.zip(earlier))
-            .map(|(connections, before)| holders(&ledgers, before, connections, symbols));
+            .map(|(connections, before)| holding::requested(&ledgers, before, connections, symbols));
         let baseline = without.as_ref().or(earlier).map(|it| profiles::merged(it, symbols));
         let connections = connections.filter(|_| open.is_none());
         let grown = earlier.zip(connections).map(|(earlier, connections)| {
@@ -84,24 +79,4 @@ impl Heap {
     pub(crate) fn of_process(&self, path: &Path) -> Option<&Snapshot> {
         self.ledgers.get(path).map(|snapshot| &**snapshot)
     }
-}
-
-/// Who holds what ledgers hold and did not `before`.
-fn holders(
-    ledgers: &Ledgers,
-    before: &Ledgers,
-    connections: NonZeroU64,
-    symbols: &mut Symbols,
-) -> Vec<HolderRecord> {
-    let [now, before] =
-        [ledgers, before].map(|ledgers| group(&profiles::merged(ledgers, symbols), By::Function));
-    let top = Top::per_connection(&now, Some(&before), connections);
-    let rows = top.rows.into_iter().filter(|row| row.bytes.is_some_and(|bytes| bytes >= 1.0));
-    let holder = |row: TopRow| HolderRecord {
-        function: row.key.function,
-        through: row.telling,
-        bytes: row.bytes.unwrap_or_default(),
-        blocks: row.blocks.unwrap_or_default(),
-    };
-    rows.map(holder).take(HOLDERS).collect()
 }

@@ -29,6 +29,7 @@ mod gathering;
 pub mod goals;
 mod heap;
 mod heap_looks;
+mod holding;
 pub mod in_progress;
 mod keeper;
 pub mod kernel;

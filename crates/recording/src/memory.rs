@@ -104,6 +104,9 @@ impl Memory {
         let read = read?;
         let openssl_bytes = sight.totals.inuse_bytes;
         self.last = Some(Seen { footprint: read, openssl_bytes });
+        if let Some(recorder) = recorder_parts(&self.folder, sight) {
+            self.accounts.note(sight, read.own(), &recorder);
+        }
         if self.most.is_none_or(|most| most.own() <= read.own()) {
             self.most = Some(read);
         }

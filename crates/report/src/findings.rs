@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use capture::records::recording::Recording;
 use profile::harmless::harmless;
 
+use crate::account;
 use crate::fit::{join_story, shorten, width};
 use crate::memory;
 use crate::table::{COLUMNS, Colour};
@@ -41,6 +42,10 @@ pub struct Subject<'a> {
 /// The whole diagnosis: a heading, each finding with its evidence and remedies, and the floor.
 pub fn diagnosis(diagnosis: &Diagnosis, subject: &Subject<'_>, colour: Colour) -> String {
     let mut text = heading(diagnosis, subject);
+    if let Some(answer) = subject.recording.and_then(account::one_connection) {
+        text += &wrapping::wrapped(&answer, 0);
+        text.push('\n');
+    }
     for (number, finding) in (1..).zip(&diagnosis.findings) {
         text += "\n";
         text += &one(number, finding, subject, colour);

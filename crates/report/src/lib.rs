@@ -4,7 +4,7 @@
 //! [`folder`] alone writes, and [`page::read`] alone reads. One kilobyte is 1,000 bytes.
 #![forbid(unsafe_code)]
 
-mod account;
+pub mod account;
 pub mod column_note;
 pub mod differential;
 pub mod drawable;

@@ -27,7 +27,9 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
         let held = Asked { bytes: counts.inuse_bytes, margin: counts.inuse_bytes_margin() };
         has(memory, held, number)
     };
-    let growth = memory.growth.as_ref().map(|it| growth(it, number));
+    // Where the account tells it, it has been told.
+    let untold = memory.growth.as_ref().filter(|_| account::told_growth(recording).is_none());
+    let growth = untold.map(|it| growth(it, number));
     heap.into_iter().chain(growth).chain([share]).collect()
 }
 

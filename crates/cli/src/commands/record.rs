@@ -64,10 +64,14 @@ pub struct Options {
     /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
-    /// Count all that the program and its libraries ask malloc for and map from the kernel as well,
-    /// and not only what OpenSSL asks for: what one connection costs the whole process, what
-    /// resident memory is, and `--domain heap` and `mapping` of top, diff and flame
-    #[arg(long, conflicts_with = "sample")]
+    /// Count no more than this domain's memory. Without it, all that the program and its libraries
+    /// ask malloc for and map from the kernel is counted as well: what one connection costs the
+    /// whole process, what resident memory is, and `--domain heap` and `mapping` of top, diff and
+    /// flame. --sample and --pid count OpenSSL's alone
+    #[arg(long, value_name = "DOMAIN", value_parser = ["openssl"])]
+    pub only: Option<String>,
+    /// What is the case without it since it is the usual way
+    #[arg(long, hide = true, conflicts_with_all = ["sample", "only"])]
     pub heap: bool,
     /// Put the load on the program as well, at this address, and end it when all is measured: some
     /// connections that come and go, then N, then twice as many, of which the capture is made, then
@@ -285,7 +289,8 @@ impl Options {
         plain.goals.idle = self.until_idle;
         plain.every = self.every;
         plain.sample = self.sample;
-        if self.heap {
+        let is_whole = self.only.is_none() && self.sample.is_none() && self.pid.is_none();
+        if is_whole {
             plain.domains = Domains::OpensslAndHeap;
         }
         if self.no_arguments {

@@ -11,7 +11,7 @@ use capture::{Capture, Known};
 
 use crate::html::{Fact, Subject};
 use crate::losses::losses;
-use crate::memory;
+use crate::{account, memory};
 
 /// What is known of how a capture was made.
 pub fn of(capture: &Capture) -> Vec<Fact> {
@@ -138,7 +138,8 @@ fn of_recording(recording: &Recording) -> Vec<Fact> {
             facts.push(Fact::new(name, others.join("; ")));
         }
     }
-    let memory = memory::sentences(recording);
+    let mut memory = memory::sentences(recording);
+    memory.splice(0..0, account::one_connection(recording));
     if !memory.is_empty() {
         facts.push(Fact::new("beside OpenSSL's memory", memory.join(" ")));
     }

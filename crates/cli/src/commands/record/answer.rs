@@ -2,6 +2,7 @@
 
 mod steps;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use analysis::column::Column;
@@ -18,7 +19,7 @@ use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
 use recording::{Recorded, coverage};
 use report::losses::losses;
-use report::memory;
+use report::{account, memory};
 use report::table::{self, Colour, TableOptions};
 use report::wrapping::wrapped;
 
@@ -86,6 +87,10 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
             ));
         }
         Some(attached) => since_attach(recording, attached).iter().for_each(|line| say(line)),
+    }
+    if let Some(answer) = account::one_connection(recording) {
+        say("");
+        say(&answer);
     }
     for line in headline(recording, shown) {
         say(&line);
@@ -247,7 +252,12 @@ fn script_names(rows: &[Row], recording: &Recording) -> Vec<&'static str> {
 
 /// A line for each process, those that hold most first.
 fn processes(recording: &Recording) -> Vec<String> {
-    let mut all: Vec<&ProcessRecord> = recording.processes.iter().collect();
+    // Of a whole recording, those without OpenSSL are there too: shells, and what they start.
+    let (mut all, without): (Vec<&ProcessRecord>, Vec<&ProcessRecord>) =
+        recording.processes.iter().partition(|process| has_openssl(process));
+    if all.is_empty() {
+        all.clone_from(&without);
+    }
     if all.len() > PROCESSES {
         all.sort_by_key(|process| {
             let counts = &process.openssl;
@@ -275,7 +285,38 @@ fn processes(recording: &Recording) -> Vec<String> {
             },
         ));
     }
+    if !without.is_empty() && all.iter().all(|process| has_openssl(process)) {
+        lines.push(without_openssl(&without));
+    }
     lines
+}
+
+/// Whether there is an OpenSSL in it that was found, or that was asked for memory.
+fn has_openssl(process: &ProcessRecord) -> bool {
+    process.openssl_at_end.alloc_blocks > 0 || !process.openssls.is_empty()
+}
+
+/// The processes without an OpenSSL.
+fn without_openssl(processes: &[&ProcessRecord]) -> String {
+    let programs: BTreeSet<&str> = processes.iter().map(|it| short(&it.program)).collect();
+    let more = if programs.len() > PROGRAMS { ", …" } else { "" };
+    let named: Vec<&str> = programs.into_iter().take(PROGRAMS).collect();
+    let is_exact = processes.iter().all(|it| losses(&it.recorder).starts_with(EXACT));
+    format!(
+        "{} {} without OpenSSL ({}{more}){}",
+        processes.len(),
+        if processes.len() == 1 { "more process" } else { "more processes" },
+        named.join(", "),
+        if is_exact { ", recorded exactly" } else { "; not all recorded exactly, see run.json" },
+    )
+}
+
+/// Programs named of those without OpenSSL.
+const PROGRAMS: usize = 3;
+
+/// The program's name without its folder.
+fn short(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or_default()
 }
 
 /// How [`losses`] begins when there are none.
@@ -290,7 +331,7 @@ fn in_use_margin(counts: &CountsRecord) -> Option<f64> {
 
 fn process(process: &ProcessRecord) -> Vec<String> {
     let counts = &process.openssl;
-    let name = process.program.rsplit('/').next().unwrap_or_default();
+    let name = short(&process.program);
     let off = counts.interval95;
     let say = |figure: u64, ends: Option<Ends>, say: fn(f64) -> String| {
         give_or_take(figure as f64, margin(figure as f64, ends), say)
