@@ -23,6 +23,7 @@ pub mod rest;
 mod rules;
 pub mod series;
 pub mod unclaimed;
+pub mod whole;
 
 use contract::Domain;
 
@@ -62,10 +63,18 @@ pub const RULES: &[&Rule] = &[
     &rules::only_grows::RULE,
 ];
 
+/// The rules of what is not the TLS library's, in the same order: of all processes together.
+pub const RULES_OF_OTHERS: &[&Rule] = &[
+    &rules::asyncio_read_buffer::RULE,
+    &rules::haproxy_session_cache::RULE,
+    &rules::free_pages_kept::RULE,
+];
+
 /// The rules of a domain's memory; none where none is known.
 pub fn rules_of(domain: Domain) -> &'static [&'static Rule] {
     match domain {
         Domain::Openssl => RULES,
+        Domain::Heap => RULES_OF_OTHERS,
         _ => &[],
     }
 }
@@ -127,9 +136,31 @@ impl Diagnosis {
 /// Applies every rule to one process.
 pub fn diagnose(case: &Case) -> Diagnosis {
     let mut unclaimed = Unclaimed::all_of(case);
-    let mut findings: Vec<Finding> = Vec::new();
-    for rule in every_rule() {
-        let Some(mut finding) = (rule.look)(&mut unclaimed) else { continue };
+    let mut findings = found(&mut unclaimed, every_rule());
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
+    let mut diagnosis = Diagnosis {
+        findings,
+        notes: unclaimed.notes(),
+        at: case.at,
+        looked_at: case.all_bytes(),
+        rest: rest(&unclaimed),
+        bytes_per_connection: case.per_connection(case.grown().bytes),
+        floor_per_connection: None,
+        unknown_share: case.unknown_share(),
+    };
+    diagnosis.floor_per_connection = diagnosis.floor();
+    diagnosis
+}
+
+/// What these rules find, one after another.
+fn found(
+    unclaimed: &mut Unclaimed<'_>,
+    rules: impl Iterator<Item = &'static Rule>,
+) -> Vec<Finding> {
+    let case = unclaimed.case;
+    let mut findings = Vec::new();
+    for rule in rules {
+        let Some(mut finding) = (rule.look)(unclaimed) else { continue };
         if !is_worth_a_word(&finding, case) {
             continue;
         }
@@ -144,19 +175,7 @@ pub fn diagnose(case: &Case) -> Diagnosis {
         unclaimed.take(&finding);
         findings.push(finding);
     }
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
-    let mut diagnosis = Diagnosis {
-        findings,
-        notes: unclaimed.notes(),
-        at: case.at,
-        looked_at: case.all_bytes(),
-        rest: rest(&unclaimed),
-        bytes_per_connection: case.per_connection(case.grown().bytes),
-        floor_per_connection: None,
-        unknown_share: case.unknown_share(),
-    };
-    diagnosis.floor_per_connection = diagnosis.floor();
-    diagnosis
+    findings
 }
 
 /// Whether it saves enough to be told: a hundredth of what OpenSSL holds, and 64 KB. Where somebody

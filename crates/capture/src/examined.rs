@@ -13,6 +13,7 @@ use profile::{Metric, Profile};
 
 use crate::records::recording::Recording;
 use crate::records::run::NegotiatedRecord;
+use crate::whole::whole;
 use crate::{Capture, CaptureError};
 
 /// A capture, and what was found in it.
@@ -71,6 +72,7 @@ fn examine(
     };
     let judged = judged_processes(&capture.profile);
     let mut case = case_of(capture, &moments, None)?;
+    case.whole = capture.recording().and_then(whole);
     // What the connections of a recording agreed on is not known.
     case.negotiated = capture.run().and_then(|record| negotiated(&record.negotiated));
     let processes = judged
@@ -183,7 +185,11 @@ fn program(capture: &Capture, process: Option<&str>) -> Option<String> {
     let of_process = |pid| record.processes.iter().find(|one| one.pid == pid);
     let process = match pid {
         Some(pid) => of_process(pid),
-        None => record.processes.first(),
+        // Not a shell that has started it.
+        None => {
+            let with_openssl = record.processes.iter().find(|one| !one.openssls.is_empty());
+            with_openssl.or(record.processes.first())
+        }
     };
     process.map(|process| process.program.clone())
 }

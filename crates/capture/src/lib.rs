@@ -41,6 +41,7 @@ pub mod records;
 pub mod secrets;
 mod temporary_name;
 pub mod timeline;
+mod whole;
 pub mod whole_file;
 
 pub use capture::{Capture, Counted, Known, Moments};

@@ -280,7 +280,7 @@ fn recording() -> Value {
     let out = folder.path().join("recording");
     let server = [env!("CARGO_BIN_EXE_tlsheap"), "serve", "--config=tls13", "--listen=127.0.0.1:0"];
     let out_is = program::path(&out);
-    let options = ["record", "--heap", "--at-rest=2", "--every=250ms", "--out", out_is, "--"];
+    let options = ["record", "--at-rest=2", "--every=250ms", "--out", out_is, "--"];
     let mut recorded = Running::start(&[&options[..], &server, &["--json"]].concat());
     let listening = recorded.next_json().expect("a server says where it listens");
     // By the third capture, nothing has changed since the second: there is a baseline.

@@ -237,8 +237,7 @@ impl HeldBy {
         let of_cells =
             Snapshot::sites_of_cells(&opened.file, &ledger.display().to_string()).ok()?;
         let number = numbers.of(ledger);
-        let site =
-            |cell: u32| of_cells.get((cell as usize).checked_sub(1)?).copied().flatten();
+        let site = |cell: u32| of_cells.get((cell as usize).checked_sub(1)?).copied().flatten();
         let held = |addresses, cell| {
             let site = site(cell);
             let others = site.zip(heap).and_then(|(site, heap)| heap.sites.get(site));

@@ -149,8 +149,7 @@ fn account(
     let mut record = AccountRecord::new(accounts.at_capture()?, growth.as_ref());
     let Some(heap) = heap else { return Some(record) };
     if let Some(resident) = accounts.resident(&heap.ledgers) {
-        record.holders =
-            holding::resident(&resident, &Ledgers::new(), NonZeroU64::MIN, symbols);
+        record.holders = holding::resident(&resident, &Ledgers::new(), NonZeroU64::MIN, symbols);
     }
     if let Some(growth) = &mut record.growth
         && let Some(([before, after], connections)) = accounts.resident_growth(&heap.ledgers)

@@ -52,10 +52,9 @@ impl Heap {
         // Where no steps say what is a connection's own, it is told who grew.
         let connections = connections.filter(|_| captured.is_some());
         let by_steps = open.and_then(|cost| NonZeroU64::new(cost.connections()));
-        let holders = by_steps
-            .zip(without.as_ref())
-            .or(connections.zip(earlier))
-            .map(|(connections, before)| holding::requested(&ledgers, before, connections, symbols));
+        let holders = by_steps.zip(without.as_ref()).or(connections.zip(earlier)).map(
+            |(connections, before)| holding::requested(&ledgers, before, connections, symbols),
+        );
         let baseline = without.as_ref().or(earlier).map(|it| profiles::merged(it, symbols));
         let connections = connections.filter(|_| open.is_none());
         let grown = earlier.zip(connections).map(|(earlier, connections)| {
@@ -63,7 +62,12 @@ impl Heap {
             (now as f64 - before as f64) / connections.get() as f64
         });
         let statistics = at_end.recorded().map(|(_, end, _)| end.statistics.earlier_blocks);
+        let largest = match captured {
+            Some(_) => holding::requested(&ledgers, &Ledgers::new(), NonZeroU64::MIN, symbols),
+            None => Vec::new(),
+        };
         let record = HeapRecord {
+            largest,
             counts: profiles::totals_of(&ledgers, Domain::Heap),
             mappings: profiles::totals_of(&ledgers, Domain::Mapping),
             steps: open.map(|cost| StepsRecord::from(&cost.each)),

@@ -12,13 +12,8 @@ pub fn one_connection(recording: &Recording) -> Option<String> {
 
 /// The growth that a connection's cost is told from.
 pub(crate) fn told_growth(recording: &Recording) -> Option<&AccountGrowthRecord> {
-    let growth = recording.account.as_ref()?.growth.as_ref()?;
-    let came = growth.to_connections.saturating_sub(growth.from_connections);
-    (came >= FEW && growth.total >= 1.0).then_some(growth)
+    recording.account.as_ref()?.told_growth()
 }
-
-/// With fewer connections a page or two that come by chance would count for much.
-const FEW: u64 = 8;
 
 /// What resident memory is, and what one more connection made of it where
 /// [`one_connection`] does not say; empty where only OpenSSL's memory was recorded, or the program

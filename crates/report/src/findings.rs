@@ -56,6 +56,7 @@ pub fn diagnosis(diagnosis: &Diagnosis, subject: &Subject<'_>, colour: Colour) -
     }
     text += &rest(diagnosis);
     text += &floor(diagnosis, subject);
+    text += &beside(subject);
     for sentence in subject.recording.map(memory::sentences).unwrap_or_default() {
         text += &wrapping::wrapped(&sentence, 0);
         text.push('\n');
@@ -79,7 +80,13 @@ fn heading(diagnosis: &Diagnosis, subject: &Subject<'_>) -> String {
         count => format!("{count} findings"),
     };
     let name = harmless(subject.name);
-    let among = format!("{name}: {found} in OpenSSL's {looked_at}{moment}");
+    let whole = match subject.recording.and_then(|recording| recording.account.as_ref()) {
+        Some(account) => {
+            format!(" and in {} of resident memory", human(account.total_bytes as f64))
+        }
+        None => String::new(),
+    };
+    let among = format!("{name}: {found} in OpenSSL's {looked_at}{moment}{whole}");
     let line = match (diagnosis.bytes_per_connection, subject.connections) {
         (Some(bytes), Some(1)) => format!("{among}; {} bytes with 1 connection", rounded(bytes)),
         (Some(bytes), Some(connections)) => {
@@ -107,6 +114,30 @@ fn rest(diagnosis: &Diagnosis) -> String {
         let pad = " ".repeat(INDENT + widest.unwrap_or_default() - width(&bytes));
         let room = COLUMNS.saturating_sub(INDENT + widest.unwrap_or_default() + 2);
         text += &format!("{pad}{bytes}  {}\n", shorten(&harmless(&holder.path), room));
+    }
+    text
+}
+
+/// Who has asked for most of what is not OpenSSL's, where that was recorded.
+fn beside(subject: &Subject<'_>) -> String {
+    let heap = subject.recording.and_then(|recording| recording.heap.as_ref());
+    let Some(heap) = heap.filter(|heap| !heap.largest.is_empty()) else { return String::new() };
+    let largest = || heap.largest.iter().take(HOLDERS);
+    let widest = largest().map(|holder| width(&rounded(holder.bytes))).max().unwrap_or_default();
+    let mut text = "beside OpenSSL's, most was asked for by\n".to_owned();
+    for holder in largest() {
+        let bytes = rounded(holder.bytes);
+        let pad = " ".repeat(INDENT + widest - width(&bytes));
+        let blocks = one_decimal(holder.blocks);
+        let blocks = blocks.strip_suffix(".0").unwrap_or(&blocks);
+        let path = match holder.through.split_last() {
+            Some((last, [.., through])) => format!("{last} ← {through}"),
+            Some((last, [])) => last.clone(),
+            None => holder.function.clone(),
+        };
+        let line = format!("{pad}{bytes}  {blocks}×  ");
+        let room = COLUMNS.saturating_sub(width(&line));
+        text += &format!("{line}{}\n", shorten(&harmless(&path), room));
     }
     text
 }

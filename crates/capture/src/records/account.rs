@@ -119,6 +119,15 @@ impl AccountRecord {
         }
     }
 
+    /// By how much it grew for each connection, where so many came that it can be told: with fewer,
+    /// a page or two that come by chance would count for much.
+    pub fn told_growth(&self) -> Option<&AccountGrowthRecord> {
+        const FEW: u64 = 8;
+        let growth = self.growth.as_ref()?;
+        let came = growth.to_connections.saturating_sub(growth.from_connections);
+        (came >= FEW && growth.total >= 1.0).then_some(growth)
+    }
+
     /// What was asked for and is not in memory: never touched, or given back to the kernel since.
     pub fn untouched_bytes(&self) -> u64 {
         let all = self.blocks.values().chain([&self.mappings]);

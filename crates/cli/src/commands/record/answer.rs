@@ -19,9 +19,9 @@ use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
 use recording::{Recorded, coverage};
 use report::losses::losses;
-use report::{account, memory};
 use report::table::{self, Colour, TableOptions};
 use report::wrapping::wrapped;
+use report::{account, memory};
 
 /// What the sites at the end are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
