@@ -116,7 +116,7 @@ fn a_program_that_has_ended_by_itself_was_looked_into_before() {
     let workshop = Workshop::new();
     let program = workshop.build("freed", &["../heap/freed.c", "library.c"], &[]);
     let folder = workshop.0.path();
-    let said = record(folder, &[], &[path(&program), "ends"]);
+    let said = record(folder, &["--heap"], &[path(&program), "ends"]);
     assert!(said.contains("When they were last looked into before the end, 2"), "{said}");
     let found = finding(folder, "free-pages-kept").expect("24 MB were kept until the end");
     assert!(number(&found, "/bytes_total") > 23_000_000, "{found:#}");

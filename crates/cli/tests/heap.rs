@@ -93,7 +93,7 @@ impl Trial {
         program: &Path,
         arguments: &[&str],
     ) -> Output {
-        let start = ["record", "--out", path(run), "--", path(program)];
+        let start = ["record", "--heap", "--out", path(run), "--", path(program)];
         tlsheap_with(self.workshop.0.path(), variables, &[&start, arguments].concat())
     }
 }
@@ -218,7 +218,7 @@ fn what_a_programs_own_functions_ask_for_is_openssls_and_counted_once() {
     let program = workshop.with_library(&[]);
     let plain = workshop.record(&program, &["gives-before"]).process();
     let _ = fs::remove_dir_all(workshop.0.path().join("run"));
-    let whole = workshop.record(&program, &["gives-before"]).process();
+    let whole = workshop.record_with(&["--heap"], &program, &["gives-before"]).process();
     assert_eq!(whole["openssls"][0]["outcome"], "chained", "{whole:#}");
     for what in ["/openssl/alloc_bytes", "/openssl/alloc_blocks", "/openssl_at_end/inuse_bytes"] {
         assert_eq!(number(&whole, what), number(&plain, what), "{what}");
@@ -231,7 +231,7 @@ fn a_program_with_a_malloc_of_its_own_is_told_and_its_openssl_recorded() {
     let workshop = Workshop::new();
     let sources = ["../heap/own_malloc.c", "library.c"];
     let program = workshop.build("own_malloc", &sources, &["-rdynamic", "-fno-builtin"]);
-    let record = workshop.record(&program, &[]).record();
+    let record = workshop.record_with(&["--heap"], &program, &[]).record();
     assert_eq!(sum(&record, "/openssl/alloc"), [2, 100]);
     assert_eq!(sum(&record, "/openssl/inuse"), [1, 30]);
     let said = record["problems"][0].as_str().unwrap();
@@ -262,7 +262,7 @@ fn a_connection_of_asyncios_costs_a_quarter_of_a_megabyte_and_it_is_said_whose()
     let port = free_port().to_string();
     let script = format!("{FIXTURES}/echo_asyncio.py");
     let address = format!("127.0.0.1:{port}");
-    let start = ["record", "--load", &address, "-n", "60", "--out", "run", "--"];
+    let start = ["record", "--heap", "--load", &address, "-n", "60", "--out", "run", "--"];
     let server = [&python, &script, "certificate.pem", "key.pem", &port];
     let output = tlsheap_in(place.path(), &[&start[..], &server].concat());
     let said = text(&output.stderr);
@@ -342,7 +342,7 @@ fn of_several_processes_the_account_closes_too() {
     fs::copy(format!("{FIXTURES}/nginx.conf"), place.path().join("nginx.conf")).unwrap();
     let (folder, address) = (format!("{}/", path(place.path())), format!("127.0.0.1:{port}"));
     let configuration = format!("{folder}nginx.conf");
-    let record = ["record", "--protocol", "http", "-n", "60", "--out", "run"];
+    let record = ["record", "--heap", "--protocol", "http", "-n", "60", "--out", "run"];
     let load = ["--load", &address, "--"];
     let server = [&nginx, "-p", &folder, "-c", &configuration, "-g", "pid nginx.pid;"];
     let output = tlsheap_in(place.path(), &[&record[..], &load, &server].concat());

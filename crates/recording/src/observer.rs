@@ -15,7 +15,7 @@ use crate::heap_looks::HeapLooks;
 use crate::looks::Gathered;
 use crate::memory::Memory;
 use crate::moments::{Moment, Moments};
-use crate::options::{Domains, Notice};
+use crate::options::Notice;
 use crate::over_time::OverTime;
 use crate::place::Place;
 use crate::series::Series;
@@ -96,7 +96,7 @@ impl<'a> Observer<'a> {
         Ok(Observer {
             begun: now,
             next: now + BETWEEN,
-            watch: Watch::on(place.ledgers()),
+            watch: Watch::on(place.ledgers(), options.domains),
             waiting: Waiting::new(options.goals, now),
             series: options
                 .every
@@ -337,7 +337,7 @@ fn needed(options: &Options) -> Vec<&'static str> {
     let given = all
         .into_iter()
         .filter(|name| options.environment.iter().any(|(given, _)| given.as_os_str() == *name));
-    let heap = (options.domains == Domains::OpensslAndHeap).then_some(environment::HEAP);
+    let heap = options.domains.are_whole().then_some(environment::HEAP);
     let always = [environment::PRELOAD, environment::LEDGER_FOLDER];
     always.into_iter().chain(sample).chain(heap).chain(given).collect()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use capture::Capture;
 use capture::machine::MadeBy;
-use ledger::Sampling;
+use ledger::{Sampling, Snapshot};
 
 use crate::control::Control;
 use crate::goals::Goals;
@@ -54,8 +54,23 @@ pub struct Options {
 pub enum Domains {
     /// What OpenSSL asks for.
     Openssl,
-    /// All that the malloc family is asked for, OpenSSL's and everybody else's.
+    /// All that the malloc family and the kernel are asked for, in processes in which an OpenSSL
+    /// is asked for memory; the others are left out.
+    WithOpenssl,
+    /// The same of every process, whether or not there is an OpenSSL in it.
     OpensslAndHeap,
+}
+
+impl Domains {
+    /// Whether more is recorded than OpenSSL's memory.
+    pub(crate) fn are_whole(self) -> bool {
+        self != Domains::Openssl
+    }
+
+    /// Whether a process counts that has this ledger: what is not OpenSSL's has been taken out.
+    pub(crate) fn has(self, openssl: &Snapshot) -> bool {
+        self != Domains::WithOpenssl || openssl.totals().alloc_blocks > 0
+    }
 }
 
 /// What becomes of the program's arguments, which may hold secrets.

@@ -264,7 +264,7 @@ fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
     };
     match options.domains {
         Domains::Openssl => command.env_remove(environment::HEAP),
-        Domains::OpensslAndHeap => command.env(environment::HEAP, "1"),
+        Domains::WithOpenssl | Domains::OpensslAndHeap => command.env(environment::HEAP, "1"),
     };
     let address_options = sanitizers::address_options(env::var_os(sanitizers::ADDRESS_OPTIONS));
     let not_started = |source| RecordingError::NotStarted { program: program.clone(), source };

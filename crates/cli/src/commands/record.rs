@@ -64,14 +64,15 @@ pub struct Options {
     /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
-    /// Count no more than this domain's memory. Without it, all that the program and its libraries
-    /// ask malloc for and map from the kernel is counted as well: what one connection costs the
-    /// whole process, what resident memory is, and `--domain heap` and `mapping` of top, diff and
-    /// flame. --sample and --pid count OpenSSL's alone
+    /// Count no more than this domain's memory. Where a capture is to be made while the program
+    /// runs, all is counted otherwise that a program with OpenSSL and its libraries ask malloc for
+    /// and map from the kernel: what one connection costs the whole process, what resident memory
+    /// is, and `--domain heap` and `mapping` of top, diff and flame
     #[arg(long, value_name = "DOMAIN", value_parser = ["openssl"])]
     pub only: Option<String>,
-    /// What is the case without it since it is the usual way
-    #[arg(long, hide = true, conflicts_with_all = ["sample", "only"])]
+    /// Count all of that in any case: until the program's end, where its highest total is looked
+    /// at, which is that of the whole process then, and in programs without OpenSSL
+    #[arg(long, conflicts_with_all = ["sample", "only"])]
     pub heap: bool,
     /// Put the load on the program as well, at this address, and end it when all is measured: some
     /// connections that come and go, then N, then twice as many, of which the capture is made, then
@@ -289,16 +290,33 @@ impl Options {
         plain.goals.idle = self.until_idle;
         plain.every = self.every;
         plain.sample = self.sample;
-        let is_whole = self.only.is_none() && self.sample.is_none() && self.pid.is_none();
-        if is_whole {
-            plain.domains = Domains::OpensslAndHeap;
-        }
+        plain.domains = self.domains();
         if self.no_arguments {
             plain.arguments = Arguments::LeftOut;
         }
         plain.notice = Notice::with(|sentence| telling::tell(&format!("tlsheap: {sentence}")));
         plain.made_by = made_by();
         Ok(plain)
+    }
+
+    /// What OpenSSL held at the highest total of the whole process may be little: until a program's
+    /// end, OpenSSL's alone is the usual.
+    fn domains(&self) -> Domains {
+        let is_captured_running = self.load.is_some()
+            || self.time.is_some()
+            || self.at_rest.is_some()
+            || self.until_idle.is_some();
+        if self.heap {
+            Domains::OpensslAndHeap
+        } else if is_captured_running
+            && self.only.is_none()
+            && self.sample.is_none()
+            && self.pid.is_none()
+        {
+            Domains::WithOpenssl
+        } else {
+            Domains::Openssl
+        }
     }
 
     /// A time that was meant for `--until-idle` is taken for the program.
