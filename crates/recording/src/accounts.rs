@@ -37,6 +37,8 @@ struct Last {
     account: ResidentAccount,
     /// The processes' own memory then.
     own: u64,
+    /// Bytes in live blocks and mappings then.
+    live: u64,
     /// When it is time for another.
     next: Option<Instant>,
 }
@@ -64,10 +66,13 @@ impl Accounts {
     }
 
     /// Makes one where none was made for a while and the processes' own memory, which is `own`, has
-    /// changed: a program that ends by itself cannot be looked into any more.
+    /// changed, or what lives in it: a program that ends by itself cannot be looked into any more.
     pub fn note(&mut self, sight: &Sight, own: u64, recorder: &RecorderParts<'_>) {
+        let of = |snapshot: &Arc<Snapshot>| snapshot.totals().inuse_bytes;
+        let live = sight.ledgers.values().chain(sight.heap.values()).map(of).sum();
         let is_due = self.last.as_ref().is_none_or(|last| {
-            own.abs_diff(last.own).saturating_mul(CHANGED) >= last.own
+            let changed = own.abs_diff(last.own).max(last.live.abs_diff(live));
+            changed.saturating_mul(CHANGED) >= last.own
                 && last.next.is_some_and(|next| Instant::now() >= next)
         });
         if !is_due || sight.heap.is_empty() {
@@ -76,7 +81,7 @@ impl Accounts {
         let began = Instant::now();
         if let Some(account) = self.of(sight, recorder) {
             let pause = (SHARE * began.elapsed()).max(AT_LEAST_BETWEEN);
-            self.last = Some(Last { account, own, next: Instant::now().checked_add(pause) });
+            self.last = Some(Last { account, own, live, next: Instant::now().checked_add(pause) });
         }
     }
 
