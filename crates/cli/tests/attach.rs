@@ -37,3 +37,5 @@ mod refusals;
 mod servers;
 #[path = "attach/trees.rs"]
 mod trees;
+#[path = "attach/whole.rs"]
+mod whole;

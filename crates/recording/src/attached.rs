@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use attach::Done;
+use contract::attach::Scope;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep_until;
 
@@ -27,7 +28,7 @@ use crate::control::Wish;
 use crate::descendants::Descendants;
 use crate::kernel::{self, ProcessNow};
 use crate::observer::{Observed, Observer};
-use crate::options::Options;
+use crate::options::{Domains, Options};
 use crate::place::{CONTENT, Place};
 use crate::recording::{Recorded, recorded};
 use crate::running::Ended;
@@ -180,6 +181,10 @@ async fn run(
     // Before a process is touched: none of these is to end this one in the midst of it.
     let mut signals = Signals::listen()?;
     let started = jiff::Timestamp::now().to_string();
+    let scope = match options.domains {
+        Domains::Openssl => Scope::Openssl,
+        Domains::OpensslAndHeap => Scope::Everything,
+    };
     let mut members = Vec::new();
     let mut how = "";
     for _ in 0..PASSES {
@@ -193,7 +198,7 @@ async fn run(
             if !how.is_empty() {
                 break;
             }
-            match begin(&process, place) {
+            match begin(&process, scope, place) {
                 Ok(member) => members.push(member),
                 Err(error) => found.refused.push((process, error)),
             }
@@ -249,11 +254,11 @@ async fn run(
 }
 
 /// Attaches to one.
-fn begin(process: &ProcessNow, place: &Place) -> Result<Member, RecordingError> {
+fn begin(process: &ProcessNow, scope: Scope, place: &Place) -> Result<Member, RecordingError> {
     let pid = process.pid;
     let ledger = place.ledgers().join(format!("{pid}-{}-0.ledger", now()));
     let file = new_file(&ledger).map_err(RecordingError::reading(&ledger))?;
-    let done = match attach::attach(pid, CONTENT, file.as_fd(), place.ledgers()) {
+    let done = match attach::attach(pid, CONTENT, scope, file.as_fd(), place.ledgers()) {
         Ok(done) => done,
         Err(error) => {
             // Nothing is in it; what cannot be removed is said to be no ledger.

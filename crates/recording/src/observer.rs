@@ -110,7 +110,10 @@ impl<'a> Observer<'a> {
             rest: Since::new((0, 0), now),
             seen: 0,
             over_time: OverTime::start(),
-            memory: Memory::beside(place.secret()),
+            memory: match options.attach_to {
+                None => Memory::beside(place.secret()),
+                Some(_) => Memory::beside_late(place.secret()),
+            },
             descendants: Descendants::of(programs, place.secret(), &needed(options)),
             notice: options.notice.clone(),
             counts_objects: options.sample.is_none(),

@@ -7,6 +7,10 @@ use capture::records::recording::Recording;
 /// What resident memory is, and what one more connection made of it; empty where only OpenSSL's
 /// memory was recorded, or the program had ended before anybody could look.
 pub fn sentences(recording: &Recording) -> Vec<String> {
+    if recording.attached.is_some() {
+        // Most of it may be from before.
+        return Vec::new();
+    }
     match (&recording.account, &recording.heap) {
         (Some(account), _) => {
             // What grew is what the sentence before is about.

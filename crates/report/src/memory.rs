@@ -28,7 +28,9 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
         has(memory, held, number)
     };
     let growth = memory.growth.as_ref().map(|it| growth(it, number));
-    heap.into_iter().chain(growth).chain([share]).collect()
+    // Of what there was before the attach, nobody knows how much is OpenSSL's.
+    let share = Some(share).filter(|_| recording.attached.is_none());
+    heap.into_iter().chain(growth).chain(share).collect()
 }
 
 /// How many processes a sentence is about.

@@ -278,8 +278,6 @@ impl Options {
     fn refuse_with(&self, how: &str) -> Result<(), Failure> {
         let sentence = if !self.command.is_empty() {
             format!("{how} attaches to what runs: leave PROGRAM out, or start it without {how}")
-        } else if self.heap {
-            format!("--heap begins with the program, and {how} comes later: leave one of them out")
         } else if self.sample.is_some() {
             format!(
                 "--sample begins with the program, and {how} comes later: leave one of them out"

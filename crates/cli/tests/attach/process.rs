@@ -26,10 +26,11 @@ pub fn is_put_back(pid: u32) {
     for line in maps.lines().filter(|line| !of_library(line)) {
         assert!(!line.contains(".ledger"), "{line}");
         let file = line.find('/').map_or("", |at| &line[at..]);
-        let is_object = !file.is_empty() && !file.contains("/libc.so") && !file.contains("/ld-");
-        // Sealed slots are read-only and have no code.
+        let is_object = !file.is_empty() && !file.contains("/ld-");
+        // Sealed slots are read-only and have no code. The C library's variables know of handlers.
         let access = line.split_whitespace().nth(1).unwrap();
-        if !is_object || !["rw-p", "r--p"].contains(&access) {
+        let of_c_library = file.contains("/libc.so") && access == "rw-p";
+        if !is_object || of_c_library || !["rw-p", "r--p"].contains(&access) {
             continue;
         }
         let (start, end) = range(line).unwrap();

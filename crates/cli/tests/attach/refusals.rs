@@ -104,7 +104,6 @@ fn another_user_is_told_who_may_and_filters_and_roots_are_said() {
 fn options_that_do_not_go_with_a_process_are_refused() {
     for (options, why) in [
         (&["--pid", "1", "--", "true"][..], "leave PROGRAM out"),
-        (&["--pid", "1", "--heap"], "--heap begins with the program"),
         (&["--pid", "1", "--sample", "64k"], "--sample begins with the program"),
         (&["--pid", "1", "--load", "127.0.0.1:1"], "--load ends the program"),
     ] {

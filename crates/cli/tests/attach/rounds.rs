@@ -44,10 +44,15 @@ impl Drop for End<'_> {
 
 /// Attaches to the process and lets it go, some times, under load.
 pub fn rounds(server: &Server, pid: u32, talk: Talk, clients: usize) {
+    rounds_with(&[], server, pid, talk, clients);
+}
+
+/// The same with options of `record`.
+pub fn rounds_with(options: &[&str], server: &Server, pid: u32, talk: Talk, clients: usize) {
     let recorded = under_load(server.port, talk, clients, || {
         let all: Vec<Value> = (0..ROUNDS)
             .map(|_| {
-                let recorded = Recorded::of(pid, &["--for", "700ms"]);
+                let recorded = Recorded::of(pid, &[&["--for", "700ms"], options].concat());
                 let record = recorded.record();
                 let said = recorded.said();
                 assert!(said.contains("what was there before is not counted"), "{said}");

@@ -38,6 +38,13 @@ fn haproxy() {
 }
 
 #[test]
+fn a_server_of_rusts_on_tokio() {
+    let daemon = daemons::tokio();
+    let server = daemon.start();
+    rounds(&server, server.pid(), Talk::Echo, 2);
+}
+
+#[test]
 fn python_asyncio() {
     let Some(python) = needed::program("python3") else { return };
     let daemon = daemons::echo_server(&python, "echo_asyncio.py");

@@ -137,6 +137,15 @@ pub fn s_server() -> Option<Daemon> {
     Some(Daemon::new(place, &command, Ready::Port(port), Talk::Printed))
 }
 
+/// The reference server, on tokio, with OpenSSL linked into it and jemalloc for what is Rust's.
+pub fn tokio() -> Daemon {
+    let (place, port) = (certificate::place(), free_port());
+    let listen = format!("127.0.0.1:{port}");
+    let command = [env!("CARGO_BIN_EXE_tlsheap"), "serve", "--listen", &listen];
+    let files = ["--cert", "certificate.pem", "--key", "key.pem"];
+    Daemon::new(place, &[&command[..], &files].concat(), Ready::Port(port), Talk::Echo)
+}
+
 /// Runs a command that has to succeed.
 pub fn succeed(command: &[&str]) {
     let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
