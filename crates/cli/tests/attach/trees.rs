@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::clients::{Client, Talk};
 use crate::daemons;
 use crate::process::{child, children, has_library, is_counted, is_put_back, wait_for};
-use crate::program::{self, path, text, tlsheap};
+use crate::program::{path, text, tlsheap};
 use crate::recording::Recorded;
 use crate::rounds::under_load;
 use crate::workshop::{Asked, Workshop};

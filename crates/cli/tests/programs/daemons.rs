@@ -141,7 +141,8 @@ pub fn s_server() -> Option<Daemon> {
 pub fn tokio() -> Daemon {
     let (place, port) = (certificate::place(), free_port());
     let listen = format!("127.0.0.1:{port}");
-    let command = [env!("CARGO_BIN_EXE_tlsheap"), "serve", "--listen", &listen];
+    let command =
+        [env!("CARGO_BIN_EXE_tlsheap"), "serve", "--config", "tls13", "--listen", &listen];
     let files = ["--cert", "certificate.pem", "--key", "key.pem"];
     Daemon::new(place, &[&command[..], &files].concat(), Ready::Port(port), Talk::Echo)
 }
