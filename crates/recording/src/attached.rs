@@ -245,12 +245,12 @@ async fn run(
     let lasted = observer.elapsed();
     let mut descendants: Descendants = observer.descendants().clone();
     // The last look, before there is nothing more to see.
-    let mut observed = observer.finish();
-    let fate = letting_go::all(&mut members, &mut descendants, place, &mut observed.problems);
-    observed.problems.append(&mut found.left);
+    let mut seen = observer.finish();
+    let fate = letting_go::all(&mut members, &mut descendants, place, &mut seen.problems);
+    seen.problems.append(&mut found.left);
     let attached = Some(fate);
     let ended = Ended { pid, started, lasted, status: None, by_us: false, killed: None, attached };
-    Ok(Run { ended, observed, visits: Visits { to: to.clone(), members } })
+    Ok(Run { ended, observed: seen, visits: Visits { to: to.clone(), members } })
 }
 
 /// Attaches to one.
