@@ -74,7 +74,9 @@ fn all_of_nginx_and_its_next_workers() {
         let counted = |pid: &u32| of(*pid, &record)["openssl"]["alloc_blocks"].as_u64().unwrap();
         assert!(workers.iter().map(counted).sum::<u64>() > 100, "{record:#}");
         assert_eq!(record["problems"].as_array().unwrap().len(), 0, "{record:#}");
-        all.iter().for_each(|pid| is_put_back(*pid));
+        for pid in &all {
+            is_put_back(*pid);
+        }
     }
     // New ones in the midst of it: the old ones go, and the new ones are recorded and let go.
     let record = under_load(server.port, Talk::Http, 2, || {
