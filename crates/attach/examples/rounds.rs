@@ -129,11 +129,12 @@ fn look_after(pid: u32, round: u64, mappings: &mut BTreeMap<u32, (usize, usize)>
     let Some((low, high)) = code.and_then(range) else { return };
     for line in maps.lines().filter(|line| !line.contains(LIBRARY)) {
         let path = line.find('/').map_or("", |at| &line[at..]);
-        // The C library keeps handlers for forks and for threads that end, by address.
-        let is_object = !path.is_empty() && !path.contains("/libc.so") && !path.contains("/ld-");
+        let is_object = !path.is_empty() && !path.contains("/ld-");
         let access = line.split_whitespace().nth(1).unwrap_or_default();
+        // The C library's variables have handlers for forks and for threads that end, by address.
+        let of_c_library = path.contains("/libc.so") && access == "rw-p";
         let Some((start, end)) = range(line) else { continue };
-        if !is_object || !["rw-p", "r--p"].contains(&access) {
+        if !is_object || of_c_library || !["rw-p", "r--p"].contains(&access) {
             continue;
         }
         let mut bytes = vec![0; (end - start) as usize];
