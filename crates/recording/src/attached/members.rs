@@ -42,19 +42,22 @@ impl AttachTo {
 
     /// Those that run now: who has started others comes before them.
     pub(crate) fn now(&self) -> Vec<ProcessNow> {
-        let ids = match self {
+        let mut ids = match self {
             AttachTo::Process(pid) => return kernel::process(*pid).into_iter().collect(),
             AttachTo::Tree(pid) => BTreeSet::from([*pid]),
             AttachTo::Cgroup(folder) => of_group(folder, DEEPEST),
         };
-        let running = kernel::processes();
+        let mut running = kernel::processes();
+        // Who was started by this one is meant, and this one is not.
+        running.retain(|process| process.pid != std::process::id());
+        ids.retain(|id| running.iter().any(|process| process.pid == *id));
         let with_children = matches!(self, AttachTo::Tree(_));
         let mut found: Vec<ProcessNow> = Vec::new();
         let is_known = |found: &[ProcessNow], pid: u32| found.iter().any(|it| it.pid == pid);
         // Those first whose parents are not meant; then, again and again, who belongs to them.
         loop {
             let before = found.len();
-            for process in running.iter().filter(|it| it.pid != std::process::id()) {
+            for process in &running {
                 let is_root =
                     ids.contains(&process.pid) && (with_children || !ids.contains(&process.parent));
                 let is_meant = with_children || ids.contains(&process.pid);
