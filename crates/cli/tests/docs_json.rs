@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use capture::records::recording::AttachedRecord;
+use capture::records::recording::{AttachedRecord, VisitedRecord};
 use profile::{Function, Line, Location, Profile, Sample, pprof};
 use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
@@ -302,11 +302,15 @@ fn recording() -> Value {
         serde_json::from_str(&fs::read_to_string(out.join("run.json")).unwrap()).unwrap();
     // Of a process that was attached to.
     record["attached"] = serde_json::to_value(AttachedRecord {
-        pid: 77,
-        stopped_seconds: 0.004,
-        processor_seconds: 0.003,
-        let_go_stopped_seconds: Some(0.001),
-        let_go_processor_seconds: Some(0.001),
+        pid: Some(77),
+        cgroup: None,
+        processes: vec![VisitedRecord {
+            pid: 77,
+            stopped_seconds: 0.004,
+            processor_seconds: 0.003,
+            let_go_stopped_seconds: Some(0.001),
+            let_go_processor_seconds: Some(0.001),
+        }],
         earlier_blocks: 7,
     })
     .unwrap();

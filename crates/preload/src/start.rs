@@ -80,7 +80,7 @@ extern "C" fn destruct() {
 }
 
 /// What is not counted of a program in C++ with such an allocator.
-const OPERATORS: &str = "what C++'s new asks for is not recorded: the allocator in place of the C \
+pub(crate) const OPERATORS: &str = "what C++'s new asks for is not recorded: the allocator in place of the C \
                          library's has a new and delete of its own, which do not call malloc";
 
 /// Whether the loader was told by the environment to load this library, or the program is linked

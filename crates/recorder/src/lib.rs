@@ -83,7 +83,7 @@ mod valgrind;
 pub use attach::{Handed, attach, detach, sweep};
 pub use early::begin_early;
 pub use error::InstallError;
-pub use family::{MallocFamily, count_above, counted, prepare_thread};
+pub use family::{MallocFamily, count_above, count_no_family, counted, prepare_thread};
 pub use function::{AtomicFn, FunctionPointer, address_of, function_at};
 pub use heap::{
     FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,

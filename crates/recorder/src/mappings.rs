@@ -18,7 +18,7 @@ use contract::{Domain, Source};
 use ledger_writer::{Cell, SiteId};
 
 use crate::caller::Caller;
-use crate::family::at_work;
+use crate::family::{self, at_work};
 use crate::frame_pointer::frame_pointer;
 use crate::lock::Lock;
 use crate::memory::Table;
@@ -61,7 +61,10 @@ static BELOW: AtomicPtr<Below> = AtomicPtr::new(std::ptr::null_mut());
 /// They are what the type says, for as long as the process lives, and none of
 /// [`counted_mappings`]'s.
 pub unsafe fn count_mappings_above(real: MappingFamily, uncounted: [Range<usize>; 2]) {
-    BELOW.store(Box::leak(Box::new(Below { real, uncounted })), Ordering::Release);
+    // As for the malloc family: other threads may be calling them.
+    if BELOW.load(Ordering::Acquire).is_null() {
+        BELOW.store(Box::leak(Box::new(Below { real, uncounted })), Ordering::Release);
+    }
 }
 
 /// The functions that count: to be called by the program in place of the real ones, directly or
@@ -234,8 +237,20 @@ pub(crate) struct Mappings(Lock<Pieces>);
 impl Mappings {
     /// `None` where none are counted, and where there is no memory.
     pub(crate) fn new() -> Option<Mappings> {
-        let is_counted = !BELOW.load(Ordering::Relaxed).is_null();
+        let is_counted = family::is_counted() && !BELOW.load(Ordering::Relaxed).is_null();
         is_counted.then(Pieces::new)?.map(|pieces| Mappings(Lock::new(pieces)))
+    }
+
+    /// Gives its memory back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more, nor will.
+    pub(crate) unsafe fn unmap(&self) {
+        if let Some(pieces) = self.0.lock() {
+            // SAFETY: the caller's promise.
+            unsafe { pieces.unmap() };
+        }
     }
 
     /// For the ledger to list.

@@ -50,6 +50,11 @@ const SHARE: u32 = 50;
 const CHANGED: u64 = 16;
 
 impl Accounts {
+    /// None is made: blocks from before the recording are known to nobody.
+    pub fn barred() -> Accounts {
+        Accounts { is_barred: true, ..Accounts::default() }
+    }
+
     /// Makes one, unless there is one of nearly as many connections: each takes as long as the
     /// tables of live blocks are large.
     pub fn look(&mut self, sight: &Sight, recorder: &RecorderParts<'_>) {

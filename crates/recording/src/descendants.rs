@@ -15,6 +15,7 @@ type Key = (u32, u64);
 
 /// The program and everything that it has started, as far as it was seen: a process that was
 /// there only between two looks, and whose parent was too, is not.
+#[derive(Clone, Debug)]
 pub struct Descendants {
     /// The folder of what is preloaded.
     place: PathBuf,
@@ -36,10 +37,11 @@ pub enum Lost {
 }
 
 impl Descendants {
-    /// Descendants of the process `program`, itself included, which was started to preload what
-    /// lies in the folder `place`, by these variables.
-    pub fn of(program: u32, place: &Path, variables: &[&'static str]) -> Descendants {
-        let known = kernel::process(program).as_ref().map(key).into_iter().collect();
+    /// Descendants of the processes `programs`, themselves included, which were started to preload
+    /// what lies in the folder `place`, by these variables.
+    pub fn of(programs: &[u32], place: &Path, variables: &[&'static str]) -> Descendants {
+        let programs = programs.iter().filter_map(|program| kernel::process(*program));
+        let known = programs.map(|program| key(&program)).collect();
         let (place, variables) = (place.to_owned(), variables.to_vec());
         let (lost, unknown) = (BTreeMap::new(), BTreeMap::new());
         Descendants { place, variables, known, lost, unknown }
@@ -66,6 +68,11 @@ impl Descendants {
                 self.look_into(process);
             }
         }
+    }
+
+    /// Takes to be known why a process is not recorded.
+    pub fn is_not_recorded(&mut self, process: &ProcessNow, sentence: String) {
+        self.lost.insert(key(process), Lost::Certainly(sentence));
     }
 
     /// Looks for those that have lost their parents as well, by what they preload: for when the
@@ -171,7 +178,7 @@ impl Descendants {
         }
         let why = match missing {
             None if self.variables.is_empty() => {
-                "was not attached to (`tlsheap record --pid` does)"
+                "was not attached to (`tlsheap record --pid PID --children` does)"
             }
             _ if program_file::has_other_loader(&maps) => "has another C library than GNU's",
             Some(ref why) => why,
@@ -244,7 +251,7 @@ mod tests {
             .args(["-c", "sleep 60 & wait"])
             .spawn()
             .expect("sh is everywhere");
-        let mut descendants = Descendants::of(child.id(), Path::new("/no/such/place"), &[]);
+        let mut descendants = Descendants::of(&[child.id()], Path::new("/no/such/place"), &[]);
         while descendants.running() < 2 {
             descendants.look();
             std::thread::yield_now();
@@ -268,14 +275,14 @@ mod tests {
             .expect("sleep is everywhere");
         let place = Path::new("/no/such/place");
         let needed = ["LD_PRELOAD", "TLSHEAP_LEDGER_DIR", "PATH"];
-        let mut descendants = Descendants::of(child.id(), place, &needed);
+        let mut descendants = Descendants::of(&[child.id()], place, &needed);
         // Until it is another program than this one.
         while descendants.cut_off().is_none() {
             descendants.look();
             std::thread::yield_now();
         }
         let said = descendants.cut_off().expect("it was told");
-        let mut whole = Descendants::of(child.id(), place, &needed[..1]);
+        let mut whole = Descendants::of(&[child.id()], place, &needed[..1]);
         whole.look();
         child.kill().and_then(|()| child.wait()).expect("it was running");
         assert!(said.contains("without TLSHEAP_LEDGER_DIR and PATH. Have whoever"), "{said}");

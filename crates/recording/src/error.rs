@@ -90,6 +90,21 @@ pub enum RecordingError {
         /// Why.
         why: String,
     },
+    /// Of several processes, none can be attached to.
+    #[error("{whom}: nobody was attached to: {why}")]
+    NobodyToAttachTo {
+        /// Which, in words.
+        whom: String,
+        /// Why.
+        why: String,
+    },
+    /// There is no such control group.
+    #[error(
+        "{} is no control group: give its folder below /sys/fs/cgroup, or its path as in \
+         /proc/PID/cgroup",
+        .0.display()
+    )]
+    NoCgroup(PathBuf),
     /// Somebody else records the process.
     #[error(
         "process {pid} is recorded by another tlsheap, in {}: wait for its end, or end it",
@@ -112,7 +127,8 @@ impl RecordingError {
         match self {
             RecordingError::NothingRecorded { .. }
             | RecordingError::NotRecordable { .. }
-            | RecordingError::NothingToAttachTo { .. } => Fault::Program,
+            | RecordingError::NothingToAttachTo { .. }
+            | RecordingError::NobodyToAttachTo { .. } => Fault::Program,
             RecordingError::Interrupted => Fault::Interrupted,
             _ => Fault::User,
         }

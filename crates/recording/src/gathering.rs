@@ -17,14 +17,14 @@ use capture::records::memory::MemoryRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
     AttachedRecord, BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord,
-    OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord,
+    OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord, VisitedRecord,
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
 use profile::{Merged, Profile, Symbols, merge};
 
 use crate::accounts::Accounts;
-use crate::attached::{Visit, Visits};
+use crate::attached::{AttachTo, Member, Visit, Visits};
 use crate::heap::Heap;
 use crate::looks::Cost;
 use crate::memory::{Memory, Seen};
@@ -96,7 +96,7 @@ pub(crate) fn gather(
         kind: KIND.to_owned(),
         command: said_command(options),
         ended: ended.in_words(),
-        attached: visits.map(|visits| attached(ended.pid, visits, at_end)),
+        attached: visits.map(|visits| attached(&visits, at_end)),
         exit_code: ended.status.and_then(|status| status.code()),
         captured: captured.map_or("at the program's end".to_owned(), Moment::in_words),
         captured_after_seconds: captured.map(|moment| moment.after.as_secs_f64()),
@@ -159,17 +159,27 @@ fn account(
     Some(record)
 }
 
-fn attached(pid: u32, visits: Visits, at_end: &Processes) -> AttachedRecord {
+fn attached(visits: &Visits, at_end: &Processes) -> AttachedRecord {
     let seconds = |visit: Visit| (visit.stopped.as_secs_f64(), visit.processor.as_secs_f64());
-    let (stopped_seconds, processor_seconds) = seconds(visits.begin);
-    let (let_go_stopped_seconds, let_go_processor_seconds) = visits.end.map(seconds).unzip();
+    let visited = |member: &Member| {
+        let (stopped_seconds, processor_seconds) = seconds(member.begin);
+        let (let_go_stopped_seconds, let_go_processor_seconds) = member.end.map(seconds).unzip();
+        VisitedRecord {
+            pid: member.process.pid,
+            stopped_seconds,
+            processor_seconds,
+            let_go_stopped_seconds,
+            let_go_processor_seconds,
+        }
+    };
     let earlier = at_end.recorded().map(|(_, end, _)| end.statistics.foreign_frees);
     AttachedRecord {
-        pid,
-        stopped_seconds,
-        processor_seconds,
-        let_go_stopped_seconds,
-        let_go_processor_seconds,
+        pid: visits.to.named(),
+        cgroup: match &visits.to {
+            AttachTo::Cgroup(folder) => Some(folder.display().to_string()),
+            AttachTo::Process(_) | AttachTo::Tree(_) => None,
+        },
+        processes: visits.members.iter().map(visited).collect(),
         earlier_blocks: earlier.sum(),
     }
 }

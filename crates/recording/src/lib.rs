@@ -55,7 +55,7 @@ mod series;
 pub mod watch;
 mod without_connections;
 
-pub use attached::Visits;
+pub use attached::AttachTo;
 pub use control::{Control, Seen};
 pub use error::{RecordingError, sentence};
 pub use gathering::name_of;

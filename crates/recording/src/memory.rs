@@ -59,6 +59,11 @@ impl Memory {
         }
     }
 
+    /// The same, of processes that had memory before they were recorded.
+    pub fn beside_late(folder: &Path) -> Memory {
+        Memory { accounts: Accounts::barred(), ..Memory::beside(folder) }
+    }
+
     /// Takes note of what is seen at every look: where there are more connections than ever before
     /// and nothing moves, memory is read.
     pub fn look(&mut self, sight: &Sight) {

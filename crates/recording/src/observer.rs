@@ -85,10 +85,10 @@ pub struct Observed {
 }
 
 impl<'a> Observer<'a> {
-    /// Of a program that was started just now.
+    /// Of a program that was started, or of processes that were attached to, just now.
     pub fn of(
         options: &Options,
-        program: u32,
+        programs: &[u32],
         place: &Place,
         folder: &'a Path,
     ) -> Result<Observer<'a>, RecordingError> {
@@ -110,8 +110,11 @@ impl<'a> Observer<'a> {
             rest: Since::new((0, 0), now),
             seen: 0,
             over_time: OverTime::start(),
-            memory: Memory::beside(place.secret()),
-            descendants: Descendants::of(program, place.secret(), &needed(options)),
+            memory: match options.attach_to {
+                None => Memory::beside(place.secret()),
+                Some(_) => Memory::beside_late(place.secret()),
+            },
+            descendants: Descendants::of(programs, place.secret(), &needed(options)),
             notice: options.notice.clone(),
             counts_objects: options.sample.is_none(),
             reached: None,
@@ -328,7 +331,7 @@ impl<'a> Observer<'a> {
 
 /// The variables that a process needs to be recorded.
 fn needed(options: &Options) -> Vec<&'static str> {
-    if options.process.is_some() {
+    if options.attach_to.is_some() {
         // What it starts is not recorded, whatever it has.
         return Vec::new();
     }

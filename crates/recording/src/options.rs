@@ -10,6 +10,7 @@ use capture::Capture;
 use capture::machine::MadeBy;
 use ledger::{Sampling, Snapshot};
 
+use crate::attached::AttachTo;
 use crate::control::Control;
 use crate::goals::Goals;
 use crate::{RecordingError, kernel};
@@ -20,8 +21,8 @@ use crate::{RecordingError, kernel};
 pub struct Options {
     /// The program and its arguments; the program at least.
     pub command: Vec<OsString>,
-    /// The process to attach to in place of starting the program, and to let go again.
-    pub process: Option<u32>,
+    /// The processes to attach to in place of starting the program, and to let go again.
+    pub attach_to: Option<AttachTo>,
     /// Whether the capture says with which arguments the program was started.
     pub arguments: Arguments,
     /// What to wait for.
@@ -158,17 +159,22 @@ impl fmt::Debug for Notice {
 }
 
 impl Options {
-    /// Attaches to the process with this id.
-    pub fn of_process(pid: u32) -> Result<Options, RecordingError> {
-        let command = kernel::command(pid).ok_or(RecordingError::NoProcess(pid))?;
-        Ok(Options { process: Some(pid), ..Options::of(command) })
+    /// Attaches to these processes. The program is that of the process that was named, or of the
+    /// first one.
+    pub fn attaching(to: AttachTo) -> Result<Options, RecordingError> {
+        let first = || to.now().first().map(|process| process.pid);
+        let command = match to.named().or_else(first) {
+            Some(pid) => kernel::command(pid).ok_or(RecordingError::NoProcess(pid))?,
+            None => vec![OsString::from("nobody")],
+        };
+        Ok(Options { attach_to: Some(to), ..Options::of(command) })
     }
 
     /// Records this command until it has ended, every block, with this process's streams.
     pub fn of(command: Vec<OsString>) -> Options {
         Options {
             command,
-            process: None,
+            attach_to: None,
             arguments: Arguments::Kept,
             goals: Goals::default(),
             every: None,

@@ -50,6 +50,9 @@ struct Change {
     bytes: i64,
 }
 
+/// Lines lie so far apart at least, in seconds: the table has milliseconds, and they are to rise.
+const APART: f64 = 0.0015;
+
 impl OverTime {
     /// No lines yet.
     pub fn start() -> OverTime {
@@ -75,8 +78,10 @@ impl OverTime {
             .map(|(path, snapshot)| (path.clone(), self.changes(path, snapshot)))
             .filter(|(_, changes)| !changes.is_empty())
             .collect();
+        // Two looks may follow each other at once, as the last two of a process that is let go.
+        let after = self.lines.last().map_or(0.0, |last| last.seconds + APART);
         self.lines.push(Line {
-            seconds: elapsed.as_secs_f64(),
+            seconds: elapsed.as_secs_f64().max(after),
             processes: sight.running.len(),
             connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
             rss,
@@ -298,6 +303,19 @@ mod tests {
     fn table_of(over_time: &OverTime, last: &Sight) -> String {
         let table = over_time.table(&last.ledgers, &mut Symbols::new());
         String::from_utf8(table.csv()).expect("text")
+    }
+
+    #[test]
+    fn lines_of_one_moment_rise_all_the_same() {
+        let mut over_time = OverTime::start();
+        let seen = sight(&[("a", &[1])]);
+        for _ in 0..3 {
+            over_time.add(Duration::from_micros(12_400), &seen, None, "");
+        }
+        let table = table_of(&over_time, &seen);
+        let lines = table.lines().skip(1);
+        let seconds: Vec<&str> = lines.filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(seconds, ["0.012", "0.014", "0.015"], "{table}");
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub struct Recorded {
 /// Runs the program and records it and whatever it starts. Captures of a series go into `folder`,
 /// which is there and is not otherwise written to.
 pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingError> {
-    if let Some(pid) = options.process {
-        return attached::record(pid, options, folder);
+    if let Some(to) = &options.attach_to {
+        return attached::record(to, options, folder);
     }
     program_file::refuse(&options.command[0])?;
     let place = Place::make()?;

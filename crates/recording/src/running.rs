@@ -118,7 +118,7 @@ pub(crate) async fn run(
     let started = jiff::Timestamp::now().to_string();
     let mut child = start(options, place)?;
     let pid = child.id().expect("a process that was not waited for has an id");
-    let mut observer = Observer::of(options, pid, place, folder)?;
+    let mut observer = Observer::of(options, &[pid], place, folder)?;
     let mut phase = Phase::Running;
     let mut ended: Option<(ExitStatus, Duration)> = None;
     let (mut over, mut given_up) = (false, false);

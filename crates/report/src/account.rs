@@ -19,6 +19,10 @@ pub(crate) fn told_growth(recording: &Recording) -> Option<&AccountGrowthRecord>
 /// [`one_connection`] does not say; empty where only OpenSSL's memory was recorded, or the program
 /// had ended before anybody could look.
 pub fn sentences(recording: &Recording) -> Vec<String> {
+    if recording.attached.is_some() {
+        // Most of it may be from before.
+        return Vec::new();
+    }
     match (&recording.account, &recording.heap) {
         (Some(account), _) => {
             let growth = account.growth.as_ref().filter(|_| told_growth(recording).is_none());

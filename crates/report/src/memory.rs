@@ -30,7 +30,9 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
     // Where the account tells it, it has been told.
     let untold = memory.growth.as_ref().filter(|_| account::told_growth(recording).is_none());
     let growth = untold.map(|it| growth(it, number));
-    heap.into_iter().chain(growth).chain([share]).collect()
+    // Of what there was before the attach, nobody knows how much is OpenSSL's.
+    let share = Some(share).filter(|_| recording.attached.is_none());
+    heap.into_iter().chain(growth).chain(share).collect()
 }
 
 /// How many processes a sentence is about.

@@ -95,9 +95,22 @@ pub struct Recording {
     pub symbols: SymbolsRecord,
 }
 
-/// A process that was attached to while it ran. All figures are of what came since.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Processes that were attached to while they ran. All figures are of what came since.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttachedRecord {
+    /// The process that was named; `null` where a control group was.
+    pub pid: Option<u32>,
+    /// The folder of the control group that was named; `null` where a process was.
+    pub cgroup: Option<String>,
+    /// Those that were attached to, in that order. What they have forked since is not among them.
+    pub processes: Vec<VisitedRecord>,
+    /// Blocks that were freed or moved and are from before the attach; they are in no other figure.
+    pub earlier_blocks: u64,
+}
+
+/// What attaching to a process and letting it go took of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VisitedRecord {
     /// The process.
     pub pid: u32,
     /// How long one of its threads stood still or did the tool's work, in seconds, to be attached to.
@@ -108,8 +121,6 @@ pub struct AttachedRecord {
     pub let_go_stopped_seconds: Option<f64>,
     /// The same when it was let go; `null` where it had ended, or could not be.
     pub let_go_processor_seconds: Option<f64>,
-    /// Blocks that were freed or moved and are from before the attach; they are in no other figure.
-    pub earlier_blocks: u64,
 }
 
 /// OpenSSL's memory for each SSL object.

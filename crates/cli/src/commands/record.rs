@@ -18,7 +18,7 @@ use capture::{Capture, Fault};
 use clap::Args;
 use ledger::Sampling;
 use recording::{
-    Arguments, Domains, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE,
+    Arguments, AttachTo, Domains, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE,
     move_series, name_of,
 };
 use report::folder::FolderError;
@@ -71,7 +71,8 @@ pub struct Options {
     #[arg(long, value_name = "DOMAIN", value_parser = ["openssl"])]
     pub only: Option<String>,
     /// Count all of that in any case: until the program's end, where its highest total is looked
-    /// at, which is that of the whole process then, and in programs without OpenSSL
+    /// at, which is that of the whole process then; in programs without OpenSSL; and with --pid,
+    /// from the attach on (docs/attach.md)
     #[arg(long, conflicts_with_all = ["sample", "only"])]
     pub heap: bool,
     /// Put the load on the program as well, at this address, and end it when all is measured: some
@@ -101,11 +102,18 @@ pub struct Options {
     /// on as before (docs/attach.md)
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: Option<u32>,
+    /// Attach to all that PID has started, too, and that those have, as far as they use TLS
+    #[arg(long, requires = "pid")]
+    pub children: bool,
+    /// Attach to the processes of a control group, as a service or a container has one, as far as
+    /// they use TLS: its folder below /sys/fs/cgroup, or its path as in /proc/PID/cgroup
+    #[arg(long, value_name = "PATH", conflicts_with = "pid")]
+    pub cgroup: Option<PathBuf>,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        required_unless_present = "pid",
+        required_unless_present_any = ["pid", "cgroup"],
         value_name = "PROGRAM"
     )]
     pub command: Vec<OsString>,
@@ -128,7 +136,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let folder = NewFolder::prepare(&path)?;
     let filling = folder.path().to_owned();
     let output = Arc::new(Output { folder: Mutex::new(Some(folder)), path: path.clone() });
-    if options.pid.is_none()
+    if plain.attach_to.is_none()
         && let Some(sentence) = recording::sanitizers::notice(&program)
     {
         telling::tell(&format!("tlsheap: {sentence}"));
@@ -260,17 +268,31 @@ impl Options {
         Ok(recorded?)
     }
 
-    /// What `--pid` has no use for.
-    fn refuse_with_pid(&self) -> Result<(), Failure> {
+    /// The processes to attach to, if there are to be any.
+    fn attach_to(&self) -> Result<Option<AttachTo>, Failure> {
+        let (to, how) = match (self.pid, &self.cgroup) {
+            (Some(pid), _) if self.children => (AttachTo::Tree(pid), "--pid"),
+            (Some(pid), _) => (AttachTo::Process(pid), "--pid"),
+            (None, Some(path)) => (AttachTo::cgroup(path)?, "--cgroup"),
+            (None, None) => return Ok(None),
+        };
+        self.refuse_with(how)?;
+        Ok(Some(to))
+    }
+
+    /// What `--pid` and `--cgroup` have no use for.
+    fn refuse_with(&self, how: &str) -> Result<(), Failure> {
         let sentence = if !self.command.is_empty() {
-            "--pid attaches to a process that runs: leave PROGRAM out, or start it without --pid"
-        } else if self.heap {
-            "--heap begins with the program, and --pid comes later: leave one of them out"
+            format!("{how} attaches to what runs: leave PROGRAM out, or start it without {how}")
         } else if self.sample.is_some() {
-            "--sample begins with the program, and --pid comes later: leave one of them out"
+            format!(
+                "--sample begins with the program, and {how} comes later: leave one of them out"
+            )
         } else if self.load.is_some() {
-            "--load ends the program when all is measured, and --pid lets it go on: put a load on \
-             it with `tlsheap load`"
+            format!(
+                "--load ends the program when all is measured, and {how} lets it go on: put a \
+                 load on it with `tlsheap load`"
+            )
         } else {
             return Ok(());
         };
@@ -278,11 +300,8 @@ impl Options {
     }
 
     fn plain(&self) -> Result<recording::Options, Failure> {
-        let mut plain = match self.pid {
-            Some(pid) => {
-                self.refuse_with_pid()?;
-                recording::Options::of_process(pid)?
-            }
+        let mut plain = match self.attach_to()? {
+            Some(to) => recording::Options::attaching(to)?,
             None => recording::Options::of(self.command.clone()),
         };
         plain.goals.time = self.time;
@@ -312,6 +331,7 @@ impl Options {
             && self.only.is_none()
             && self.sample.is_none()
             && self.pid.is_none()
+            && self.cgroup.is_none()
         {
             Domains::WithOpenssl
         } else {

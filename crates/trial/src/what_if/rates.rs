@@ -83,7 +83,7 @@ fn once(
     }
     let port = order.address.port();
     let mut process = Process::start(command, "the program")?;
-    let mut all = Descendants::of(process.pid(), place.secret(), &[]);
+    let mut all = Descendants::of(&[process.pid()], place.secret(), &[]);
     let has_ended = |time| Ok(process.ended_within(time)?.is_some());
     let measured = wait_for(port, has_ended, program.patience).and_then(|()| {
         let runtime = runtime::of_this_thread()?;

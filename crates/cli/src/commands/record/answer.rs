@@ -13,7 +13,9 @@ use analysis::top::Top;
 use capture::Capture;
 use capture::json::interval::{Ends, margin};
 use capture::records::counts::CountsRecord;
-use capture::records::recording::{AttachedRecord, PerSslObject, ProcessRecord, Recording};
+use capture::records::recording::{
+    AttachedRecord, PerSslObject, ProcessRecord, Recording, VisitedRecord,
+};
 use profile::Profile;
 use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
@@ -141,26 +143,29 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
     text
 }
 
-/// What was recorded of a process that was attached to, and what that took of it.
+/// What was recorded of processes that were attached to, and what that took of them.
 fn since_attach(recording: &Recording, attached: &AttachedRecord) -> Vec<String> {
     let (program, counts) = (recording.program(), &recording.openssl);
-    let milliseconds = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
-    let let_go = match attached.let_go_stopped_seconds {
-        Some(stopped) => format!(", and {} to be let go", milliseconds(stopped)),
-        None => String::new(),
-    };
+    let visited = &attached.processes;
+    let pids: Vec<u32> = visited.iter().map(|it| it.pid).collect();
     let lossless = recording.processes.iter().all(|it| losses(&it.recorder).starts_with(EXACT));
     let earlier = match attached.earlier_blocks {
         0 => String::new(),
         blocks => format!(" ({} blocks of it were freed or moved since)", exact(blocks as i64)),
     };
+    let (since, seconds) = match visited.len() {
+        1 => ("Since the attach, ", " s"),
+        _ => ("Since each was attached to, the last one ", " s before the capture"),
+    };
     vec![
         format!(
-            "tlsheap: {program} (process {}) {}; captured {}",
-            attached.pid, recording.ended, recording.captured
+            "tlsheap: {program} ({}) {}; captured {}",
+            in_processes(&pids),
+            recording.ended,
+            recording.captured
         ),
         format!(
-            "Since the attach, {:.1} s: {} allocations, {} in use in {} blocks{}; what was there \
+            "{since}{:.1}{seconds}: {} allocations, {} in use in {} blocks{}; what was there \
              before is not counted{earlier}.",
             recording.captured_after_seconds.unwrap_or(recording.seconds),
             exact(counts.alloc_blocks as i64),
@@ -168,11 +173,30 @@ fn since_attach(recording: &Recording, attached: &AttachedRecord) -> Vec<String>
             exact(counts.inuse_blocks as i64),
             if lossless { ", exact" } else { "" },
         ),
-        format!(
-            "One of its threads stood still for {} to be attached to{let_go}.",
-            milliseconds(attached.stopped_seconds),
-        ),
+        stood_still(visited),
     ]
+}
+
+/// How long threads were stopped; of several processes, the longest.
+fn stood_still(visited: &[VisitedRecord]) -> String {
+    let longest = |seconds: &mut dyn Iterator<Item = f64>| {
+        seconds.max_by(f64::total_cmp).map(|seconds| format!("{:.1} ms", seconds * 1e3))
+    };
+    let begin = longest(&mut visited.iter().map(|it| it.stopped_seconds)).unwrap_or_default();
+    let end = longest(&mut visited.iter().filter_map(|it| it.let_go_stopped_seconds));
+    match (visited.len(), end) {
+        (1, None) => format!("One of its threads stood still for {begin} to be attached to."),
+        (1, Some(end)) => format!(
+            "One of its threads stood still for {begin} to be attached to, and {end} to be let go."
+        ),
+        (all, end) => {
+            let end = end.map(|end| format!(", and {end} to be let go")).unwrap_or_default();
+            format!(
+                "One thread of each of the {all} stood still, for at most {begin} to be attached \
+                 to{end}."
+            )
+        }
+    }
 }
 
 /// Whether handshakes were made on both sides: as a client, and as a server.
