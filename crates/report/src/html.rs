@@ -26,8 +26,8 @@ mod staircase;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use profile::harmless::harmless_document;
 
-use page::id;
 pub use choices::{Choices, FiguredStack, Measure, Name, SiteOf};
+use page::id;
 pub use page::{Account, AccountLine, Beside, Fact, Found, Page, Spread, Step, Subject};
 
 /// What a page of now says above everything else.

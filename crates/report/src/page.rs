@@ -57,21 +57,24 @@ struct Shown {
     column: Column,
     /// As [`Subject::moment`].
     moment: String,
+    /// What the figures of one capture's stacks may take of the page.
+    choices_bytes: usize,
 }
 
 impl Shown {
     fn of(told: &[Told], chosen: Option<Column>) -> Result<Shown, CaptureError> {
         let captures: Vec<&Capture> = told.iter().map(|one| &one.capture).collect();
         let column = Capture::common_column(&captures, chosen)?;
+        let choices_bytes = choices::MOST_BYTES / told.len().max(1);
         // The rest of the process may hold much when what the figures are of is gone.
         let nothing_left = || told.iter().all(Told::gave_everything_back);
         if chosen.is_none() && column == Column::InUse && !told.is_empty() && nothing_left() {
             let moment = "at the peak: all of it has been given back; --column in-use for the \
                           capture's own moment";
-            return Ok(Shown { column: Column::Peak, moment: moment.to_owned() });
+            return Ok(Shown { column: Column::Peak, moment: moment.to_owned(), choices_bytes });
         }
         let moment = column_note(&captures, column, chosen).unwrap_or_default();
-        Ok(Shown { column, moment })
+        Ok(Shown { column, moment, choices_bytes })
     }
 }
 

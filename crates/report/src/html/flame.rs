@@ -201,7 +201,11 @@ fn draw(
                     aria-labelledby={ (id) "-title" } aria-describedby={ (id) "-description" } {
                     title id={ (id) "-title" } { (words.title) }
                     desc id={ (id) "-description" } { (words.description) }
-                    @for frame in frames { (draw_frame(frame, colour(frame), &describe(frame))) }
+                    @for frame in frames {
+                        (draw_frame(
+                            frame, colour(frame), &describe(frame), sides(frame, words.kind)
+                        ))
+                     }
                 }
             }
             p.said { output aria-live="polite" { (frames[0].name) ": " (describe(&frames[0])) } }
@@ -217,10 +221,10 @@ fn draw(
 }
 
 /// A picture of its own for each frame: names end where their frame ends, at any width.
-fn draw_frame(frame: &Frame, Rgb(r, g, b): Rgb, figures: &str) -> Markup {
+fn draw_frame(frame: &Frame, Rgb(r, g, b): Rgb, figures: &str, sides: Option<String>) -> Markup {
     html! {
         svg x=(share(frame.left * 100.0)) y=(frame.depth * ROW)
-            width=(share(frame.width * 100.0)) height=(ROW - 1) data-sides=[sides(frame)] {
+            width=(share(frame.width * 100.0)) height=(ROW - 1) data-sides=[sides] {
             title { (frame.name) "\n" (figures) }
             rect fill=(Rgb(r, g, b).hex()) {}
             @if frame.width >= NAMED_WIDTH { text x="3" y="12.5" { (frame.name) } }
@@ -229,8 +233,8 @@ fn draw_frame(frame: &Frame, Rgb(r, g, b): Rgb, figures: &str) -> Markup {
 }
 
 /// What the frame of a comparison holds on each side, for a script that draws one of them alone.
-fn sides(frame: &Frame) -> Option<String> {
-    (frame.before != 0.0).then(|| format!("{:.1} {:.1}", frame.before, frame.after))
+fn sides(frame: &Frame, kind: Kind) -> Option<String> {
+    (kind == Kind::Change).then(|| format!("{:.1} {:.1}", frame.before, frame.after))
 }
 
 /// How a picture is drawn; the script shows it.
@@ -253,7 +257,7 @@ fn looks(kind: Kind) -> Markup {
             }
             @if kind == Kind::Stacks {
                 label.box { input type="checkbox" name="runtime"; span { "the runtime's frames" } }
-                a.link href="#" { "Link to this view" }
+                a.link { "Link to this view" }
             } @else {
                 label {
                     span { "Widths" }

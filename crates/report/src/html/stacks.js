@@ -77,6 +77,8 @@ class Stacks {
     const site = this.sites[data.siteOf[stack]];
     const each = this.isPerConnection(view, measure);
     if (this.isHidden(view, site)) return null;
+    // What jemalloc samples is what is in use: how much was freed again it does not say.
+    if (measure.less !== null && site.domain === "rust") return null;
     if (each && data.withoutBefore.includes(site.domain)) return null;
     const read = (columns, value) => columns[value] ? columns[value][stack] : 0;
     const sum = (columns) => read(columns, measure.value)

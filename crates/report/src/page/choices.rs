@@ -15,14 +15,9 @@ use crate::frame_colours::{frame_colour, shade};
 use crate::html::{Choices, FiguredStack, Measure, Name, SiteOf};
 use crate::palette::{self, Rgb};
 
-/// Stacks that each have their figures in the page; the others are one for all of them.
-const MOST_STACKS: usize = 50_000;
-
-/// Frames in the page: some 3 MB of it.
-const MOST_FRAMES: usize = 200_000;
-
-/// Bytes of names in the page.
-const MOST_TEXT: usize = 1_000_000;
+/// Bytes of a page that the figures of its stacks may take, about: with all else a page stays below
+/// 5 MB.
+pub(super) const MOST_BYTES: usize = 3_900_000;
 
 /// The frame and the site of what there is no room for.
 const GATHERED: &str = "[smaller stacks]";
@@ -61,8 +56,9 @@ const fn offered(
     Offered { column, id, name, metric, less }
 }
 
-/// The stacks with their figures; `None` where the profile has none of the known columns.
-pub(super) fn of(capture: &Capture, shown: Column) -> Option<Choices> {
+/// The stacks with their figures, of which there may be so many bytes; `None` where the profile has
+/// none of the known columns.
+pub(super) fn of(capture: &Capture, shown: Column, most_bytes: usize) -> Option<Choices> {
     let profile = &capture.profile;
     let known: Vec<Metric> =
         Metric::ALL.into_iter().filter(|metric| profile.column(*metric).is_some()).collect();
@@ -101,7 +97,7 @@ pub(super) fn of(capture: &Capture, shown: Column) -> Option<Choices> {
         }
         _ => Vec::new(),
     };
-    let mut choices = gathering.finish(first, measures[first].value);
+    let mut choices = gathering.finish(first, measures[first].value, most_bytes);
     choices.measures = measures;
     choices.connections = capture.connections;
     choices.without_before = without_before;
@@ -211,13 +207,7 @@ impl Gathering {
     }
 
     /// The place of a site, which is told by the stack that weighs most.
-    fn site(
-        &mut self,
-        profile: &Profile,
-        sample: &Sample,
-        key: Key,
-        weight: Option<i64>,
-    ) -> u32 {
+    fn site(&mut self, profile: &Profile, sample: &Sample, key: Key, weight: Option<i64>) -> u32 {
         let next = self.sites.len() as u32;
         let site = self.sites.entry(key).or_insert((next, i64::MIN, Vec::new()));
         let weight = weight.unwrap_or_default();
@@ -230,7 +220,7 @@ impl Gathering {
 
     /// Everything that there is room for, what is largest in any figure first; `column` is the one
     /// that comes first.
-    fn finish(self, shown: usize, column: usize) -> Choices {
+    fn finish(self, shown: usize, column: usize, most_bytes: usize) -> Choices {
         let mut sites: Vec<(u32, SiteOf)> = self
             .sites
             .into_iter()
@@ -257,7 +247,7 @@ impl Gathering {
             ..Choices::default()
         };
         order(&mut stacks, column);
-        let kept = fitting(&stacks, &choices);
+        let kept = fitting(&stacks, &choices, most_bytes);
         let rest = stacks.split_off(kept);
         choices.gathered = rest.len();
         choices.stacks = stacks;
@@ -282,25 +272,34 @@ fn order(stacks: &mut [FiguredStack], column: usize) {
 }
 
 /// How many stacks there is room for.
-fn fitting(stacks: &[FiguredStack], choices: &Choices) -> usize {
+fn fitting(stacks: &[FiguredStack], choices: &Choices, most_bytes: usize) -> usize {
+    // As JSON: the place of a name and a depth, a colour, places of texts.
+    const FRAME: usize = 9;
+    const NAME: usize = 18;
+    const SITE: usize = 26;
+    const PLACES: usize = 10;
     let mut frames: HashSet<&[u32]> = HashSet::new();
     let (mut names, mut sites) = (HashSet::new(), HashSet::new());
-    let mut text = 0;
+    let mut bytes = 0;
+    let figure = |value: &i64| value.checked_ilog10().map_or(2, |digits| digits as usize + 2);
     for (at, stack) in stacks.iter().enumerate() {
         for depth in (1..=stack.path.len()).rev() {
             if !frames.insert(&stack.path[..depth]) {
                 break;
             }
+            bytes += FRAME;
             let name = stack.path[depth - 1];
             if names.insert(name) {
-                text += choices.names[name as usize].text.len();
+                bytes += NAME + choices.names[name as usize].text.len();
             }
         }
         if sites.insert(stack.site) {
-            let site = &choices.sites[stack.site as usize];
-            text += 20 + site.key.file.len() + site.telling.len() * 6;
+            let SiteOf { key, telling } = &choices.sites[stack.site as usize];
+            bytes += SITE + key.file.len() + key.function.len() + telling.len() * PLACES;
         }
-        if at >= MOST_STACKS || frames.len() > MOST_FRAMES || text > MOST_TEXT {
+        let figures = stack.values.iter().chain(&stack.before);
+        bytes += PLACES + figures.map(figure).sum::<usize>();
+        if bytes > most_bytes {
             return at;
         }
     }
@@ -318,9 +317,12 @@ fn gather(choices: &mut Choices, rest: Vec<FiguredStack>) {
                 sums.insert(of, stack);
             }
             Some(sum) => {
-                for (all, more) in [(&mut sum.values, stack.values), (&mut sum.before, stack.before)]
+                for (all, more) in
+                    [(&mut sum.values, stack.values), (&mut sum.before, stack.before)]
                 {
-                    all.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+                    all.iter_mut()
+                        .zip(more)
+                        .for_each(|(sum, more)| *sum = sum.saturating_add(more));
                 }
                 for (all, more) in
                     [(&mut sum.off, stack.off), (&mut sum.off_before, stack.off_before)]
@@ -375,7 +377,15 @@ mod tests {
     fn stack(path: Vec<u32>, value: i64) -> FiguredStack {
         let off = vec![Uncertainty::default()];
         let off_before = off.clone();
-        FiguredStack { path, outer: 0, site: 0, values: vec![value], before: vec![1], off, off_before }
+        FiguredStack {
+            path,
+            outer: 0,
+            site: 0,
+            values: vec![value],
+            before: vec![1],
+            off,
+            off_before,
+        }
     }
 
     fn choices(names: usize) -> Choices {
@@ -394,11 +404,10 @@ mod tests {
             (0..60_000).map(|at| stack(vec![0, at % 1_000], i64::from(at))).collect();
         order(&mut stacks, 0);
         let mut choices = choices(1_000);
-        let kept = fitting(&stacks, &choices);
-        assert_eq!(kept, MOST_STACKS);
+        let kept = fitting(&stacks, &choices, 100_000);
+        assert!((1_000..10_000).contains(&kept), "{kept}");
         let rest = stacks.split_off(kept);
-        let least = stacks.last().map(|stack| stack.values[0]);
-        assert_eq!(least, Some(10_000));
+        assert_eq!(stacks.last().map(|stack| stack.values[0]), Some(60_000 - kept as i64));
         choices.stacks = stacks;
         gather(&mut choices, rest);
         forget_unused(&mut choices);
@@ -411,12 +420,12 @@ mod tests {
     }
 
     #[test]
-    fn frames_and_text_have_limits_too() {
-        let deep: Vec<FiguredStack> =
-            (0..500).map(|at| stack((0..1_000).map(|depth| at * 1_000 + depth).collect(), 9)).collect();
-        assert_eq!(fitting(&deep, &choices(500_000)), MOST_FRAMES / 1_000);
+    fn frames_and_names_take_room_too() {
+        let one = |at: u32| (0..1_000).map(|depth| if depth == 0 { at } else { depth }).collect();
+        let deep: Vec<FiguredStack> = (0..500).map(|at| stack(one(at), 9)).collect();
+        assert!(fitting(&deep, &choices(1_000), 100_000) < 12);
         let mut long = choices(3);
-        long.names[1].text = "n".repeat(MOST_TEXT);
-        assert_eq!(fitting(&[stack(vec![0], 1), stack(vec![1], 1)], &long), 1);
+        long.names[1].text = "n".repeat(1_000);
+        assert_eq!(fitting(&[stack(vec![0], 1), stack(vec![1], 1)], &long, 1_000), 1);
     }
 }
