@@ -1,6 +1,8 @@
 //! A page in a real browser: headless Chromium loads it, a script asks it questions, and the
 //! answers come back as JSON. Whatever the browser complains about on its console fails the test.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

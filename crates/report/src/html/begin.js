@@ -30,7 +30,7 @@ const begin = () => {
         flame.stage.focus({ preventScroll: true });
       };
       flame.onRow = (name) => {
-        sites.find(name);
+        sites.find("", name);
         box.scrollIntoView({ block: "nearest" });
         sites.filter.focus({ preventScroll: true });
       };

@@ -10,14 +10,14 @@ const viewOf = (id) => {
   if (!views.has(id)) {
     views.set(id, {
       measure: "", of: "connection", hidden: new Set(), path: [], about: null, search: "",
-      filter: "", roots: "above", order: "size", side: "change", runtime: false,
+      filter: "", through: null, roots: "above", order: "size", side: "change", runtime: false,
     });
   }
   return views.get(id);
 };
 
 const linkTo = (id, view) => VIEW + encodeURIComponent(JSON.stringify({
-  id, ...view, hidden: [...view.hidden], filter: undefined,
+  id, ...view, hidden: [...view.hidden], filter: undefined, through: undefined,
 }));
 
 // A link may come from anywhere: what has another type than it should have is left as it is.

@@ -105,7 +105,7 @@ class Flame {
     this.view.path = path.slice(1).map((frame) => frame.name);
     let parent = null;
     path.slice(0, -1).forEach((frame, depth) => {
-      const item = { frame, parent, depth, left: 0, width: 1, outer: depth < path.length - 1 };
+      const item = { frame, parent, depth, left: 0, width: 1, outer: true };
       items.push(item);
       parent = item;
     });
@@ -290,7 +290,9 @@ class Flame {
       stage.focus();
     });
     this.figure.querySelector(".row")?.addEventListener("click", () => {
-      if (this.current) this.onRow(this.current.frame.name);
+      if (!this.current) return;
+      const isAll = this.current.frame === this.tree.root;
+      this.onRow(isAll ? null : this.current.frame.name);
     });
     this.box.addEventListener("input", () => this.search(this.box.value));
     this.box.addEventListener("keydown", (event) => {

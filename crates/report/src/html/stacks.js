@@ -143,6 +143,18 @@ class Stacks {
     }
     return { found, names: names.size };
   }
+
+  // Places of the sites that are reached through a function.
+  sitesThrough(view, name) {
+    const inside = new Uint8Array(this.count + 1);
+    for (const at of this.outermost(view, (text) => text === name).found) inside[at] = 1;
+    for (let at = 0; at < this.count; at += 1) inside[at] |= inside[this.parents[at]];
+    const sites = new Set();
+    this.data.ends.forEach((end, stack) => {
+      if (end !== null && inside[end]) sites.add(this.data.siteOf[stack]);
+    });
+    return sites;
+  }
 }
 
 // Figures as the page writes them.

@@ -68,10 +68,9 @@ class Sites {
       const isOff = (figure) => figure.variance + figure.oneMore > 0;
       if (held.bytes.sum === 0 && held.blocks.sum === 0 && !isOff(held.bytes)) continue;
       const share = whole > 0 ? held[first].sum / whole : null;
-      this.fill(row, { bytes, blocks, held, share, whole: whole > 0 ? whole : 0 });
+      this.fill(row, { bytes, blocks, held, share });
       this.rows.push(row);
     }
-    this.headings[0].querySelector("button").textContent = "bytes";
     this.sort();
   }
 
@@ -155,21 +154,27 @@ class Sites {
   show() {
     const rows = this.rows ??= this.all;
     const words = this.view.filter.toLowerCase().split(/\s+/).filter(Boolean);
-    const shown = rows.filter((row) => words.every((word) => row.text.includes(word)));
+    const through = this.view.through;
+    const among = through && this.stacks.sitesThrough(this.view, through);
+    const shown = rows.filter((row) => (!among || among.has(row.at))
+      && words.every((word) => row.text.includes(word)));
     this.body.replaceChildren(...shown.slice(0, this.room).map((row) => row.element));
     const left = shown.length - this.room;
     this.more.parentElement.hidden = left <= 0;
     this.more.textContent = "Show " + Math.min(left, ROWS) + " more of " + thousands.format(left);
     const bytes = shown.reduce((sum, row) =>
       sum + (Number.isFinite(row.keys[0]) ? row.keys[0] : 0), 0);
-    this.matched.textContent = words.length === 0 ? thousands.format(rows.length) + " sites"
+    this.matched.textContent = words.length === 0 && !among
+      ? thousands.format(rows.length) + " sites"
       : thousands.format(shown.length) + " of " + thousands.format(rows.length) + " sites, "
-        + minusOf(thousands.format(bytes)) + " bytes";
+        + minusOf(thousands.format(bytes)) + " bytes"
+        + (among ? ", reached through " + through : "");
   }
 
-  find(text) {
+  // Rows with these words, and, where a function is named, of stacks that it is on.
+  find(text, through = null) {
     this.filter.value = text;
-    this.view.filter = text;
+    Object.assign(this.view, { filter: text, through });
     this.room = ROWS;
     this.show();
   }
