@@ -644,6 +644,70 @@ fn text_can_be_read_by_day_and_by_night() {
     }
 }
 
+/// Has a context more every half a second, and frees all of them in the end.
+const GROWING: &str = "
+import ssl, time
+kept = []
+for _ in range(4):
+    kept.append(ssl.create_default_context())
+    time.sleep(0.5)
+del kept
+";
+
+#[test]
+fn captures_of_a_series_are_chosen_and_held_against_each_other() {
+    let test = "captures_of_a_series_are_chosen_and_held_against_each_other";
+    let Some(browser) = Browser::for_test(test) else { return };
+    let folder = scratch("report-series");
+    let record = ["record", "--every=500ms", "--out", path(&folder), "--", "python3", "-c"];
+    let output = tlsheap(&[&record[..], &[GROWING]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let page = printed(&["report", path(&folder), "-o", "-"]);
+    assert!(!page.contains("<b>0\u{a0}B</b>"), "a heading of 0 B");
+    let answer = browser.ask(
+        &page,
+        View::Desktop,
+        "const form = document.querySelector('[data-choices]');
+         const set = (name, value) => {
+           form.elements[name].value = value;
+           form.elements[name].dispatchEvent(new Event('change', { bubbles: true }));
+           const rows = [...document.querySelectorAll('[data-table] tbody tr')];
+           return { note: form.querySelector('output').textContent,
+             said: document.querySelector('[data-flame] .said output').textContent,
+             bytes: rows.reduce((sum, row) => sum + Number(row.cells[0].dataset.v), 0) };
+         };
+         set('measure', 'in-use-bytes');
+         const all = Number(form.elements.at.max);
+         const moments = [...Array(all)].map((_, at) => set('at', at));
+         set('at', all - 1);
+         const kept = set('since', '0');
+         const allocated = set('measure', 'allocated-bytes');
+         const before = set('at', 0);
+         return { heading: document.querySelector('h1').textContent, all, moments, kept, allocated,
+           before };",
+    );
+    let total = |at: usize, name: &str| -> f64 {
+        let file = folder.join(format!("series/{:03}.pb.gz", at + 1));
+        let top: Value = serde_json::from_str(&printed(&["top", path(&file), "--json"])).unwrap();
+        top["totals"][name].as_f64().unwrap()
+    };
+    let all = answer["all"].as_u64().unwrap() as usize;
+    assert!(all >= 2, "{answer}");
+    for at in 0..all {
+        let moment = &answer["moments"][at];
+        assert_eq!(moment["bytes"].as_f64(), Some(total(at, "inuse_bytes")), "{at}");
+        assert!(moment["note"].as_str().unwrap().starts_with("the capture at "), "{moment}");
+    }
+    for (state, name) in [("kept", "inuse_bytes"), ("allocated", "alloc_bytes")] {
+        let between = total(all - 1, name) - total(0, name);
+        assert_eq!(answer[state]["bytes"].as_f64(), Some(between), "{state}");
+        assert!(answer[state]["said"].as_str().unwrap().contains(" s more than at "), "{state}");
+    }
+    assert!(answer["before"]["note"].as_str().unwrap().contains("nothing lies between"));
+    let heading = answer["heading"].as_str().unwrap();
+    assert!(heading.contains(" at its peak") || heading.contains(" holds "), "{heading}");
+}
+
 #[test]
 fn findings_and_their_remedies_stand_above_the_figures() {
     let run = compared().folder.join("no-compression");

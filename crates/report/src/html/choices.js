@@ -9,7 +9,7 @@ const views = new Map();
 const viewOf = (id) => {
   if (!views.has(id)) {
     views.set(id, {
-      measure: "", of: "connection", hidden: new Set(), path: [], about: null, search: "",
+      measure: "", of: "connection", hidden: new Set(), at: null, since: null, path: [], about: null, search: "",
       filter: "", through: null, roots: "above", order: "size", side: "change", runtime: false,
     });
   }
@@ -45,6 +45,9 @@ const readLink = (hash) => {
   if (told.about === null || ["string", "number"].includes(typeof told.about)) {
     view.about = told.about;
   }
+  for (const name of ["at", "since"]) {
+    if (Number.isInteger(told[name]) && told[name] >= 0) view[name] = told[name];
+  }
   view.runtime = told.runtime === true;
   return told.id;
 };
@@ -56,12 +59,31 @@ const listenToChoices = (form, stacks, view, changed) => {
   view.measure ||= stacks.data.measures[stacks.data.shown].id;
   form.elements.measure.value = view.measure;
   if (form.elements.of) form.elements.of.value = view.of;
+  const { at, since } = form.elements;
+  if (at) {
+    // One that a link names and that is not there is the capture itself.
+    if (view.at >= stacks.data.series.length) view.at = null;
+    if (view.since >= stacks.data.series.length) view.since = null;
+    at.value = view.at ?? stacks.data.series.length;
+    since.value = view.since ?? "";
+  } else {
+    view.at = null;
+    view.since = null;
+  }
   const boxes = [...form.querySelectorAll("input[type=checkbox]")];
   for (const box of boxes) box.checked = !view.hidden.has(box.name + " " + box.value);
   const say = () => {
     const measure = stacks.measure(view.measure);
     const notes = [];
-    if (form.elements.of && view.of === "connection" && !measure.ofConnections) {
+    if (at) {
+      notes.push(view.at === null ? "the last of "
+        + (stacks.data.series.length + 1) + " captures" : "the capture at "
+        + oneDecimal.format(stacks.data.series[view.at]) + " s");
+    }
+    if (view.since !== null && !stacks.valuesSince(view)) {
+      notes.push("nothing lies between: the other moment is not before this one");
+    }
+    if (form.elements.of && stacks.moment(view) === "" && view.of === "connection" && !measure.ofConnections) {
       notes.push("of the whole process: which connections had a hand in it is not known");
     }
     if (stacks.isPerConnection(view, measure) && stacks.data.withoutBefore.length > 0) {
@@ -78,6 +100,11 @@ const listenToChoices = (form, stacks, view, changed) => {
   form.addEventListener("change", () => {
     view.measure = form.elements.measure.value;
     if (form.elements.of) view.of = form.elements.of.value;
+    if (at) {
+      const last = stacks.data.series.length;
+      view.at = Number(at.value) < last ? Number(at.value) : null;
+      view.since = since.value === "" ? null : Number(since.value);
+    }
     view.hidden = new Set(boxes.filter((box) => !box.checked)
       .map((box) => box.name + " " + box.value));
     say();

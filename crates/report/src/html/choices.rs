@@ -28,6 +28,8 @@ pub struct Choices {
     /// Domains of which it is not known what was there before the first connection: of theirs
     /// there are no figures per connection.
     pub without_before: Vec<String>,
+    /// Earlier moments that there are figures of, in seconds since the start, oldest first.
+    pub series: Vec<f64>,
     /// Names of frames, each once for each of its colours.
     pub names: Vec<Name>,
     /// Sites, which stacks end at.
@@ -88,6 +90,8 @@ pub struct FiguredStack {
     pub values: Vec<i64>,
     /// What of it was there before the first connection.
     pub before: Vec<i64>,
+    /// Its figures at each moment of the series.
+    pub series: Vec<Vec<i64>>,
     /// How far off each figure may be.
     pub off: Vec<Uncertainty>,
     /// How far off each of what was there before may be.
@@ -121,6 +125,7 @@ pub(super) fn controls(choices: &Choices, id: &str) -> Markup {
                     }
                 }
             }
+            @if !choices.series.is_empty() { (moments(choices)) }
             details {
                 summary { "Hide categories" @if domains.len() > 1 { " or domains" } }
                 @if domains.len() > 1 {
@@ -137,6 +142,26 @@ pub(super) fn controls(choices: &Choices, id: &str) -> Markup {
             output aria-live="polite" {}
         }
         script.stacks type="application/json" data-stacks=(id) { (PreEscaped(data(choices))) }
+    }
+}
+
+/// The moment that is shown, and from which one on.
+fn moments(choices: &Choices) -> Markup {
+    let last = choices.series.len();
+    html! {
+        label.at {
+            span { "at" }
+            input type="range" name="at" min="0" max=(last) value=(last) step="1";
+        }
+        label {
+            span { "more than" }
+            select name="since" {
+                option value="" { "nothing" }
+                @for (at, seconds) in choices.series.iter().enumerate() {
+                    option value=(at) { "at " (format!("{seconds:.1}")) " s" }
+                }
+            }
+        }
     }
 }
 
@@ -217,6 +242,10 @@ fn data(choices: &Choices) -> String {
         "siteOf": stacks.iter().map(|stack| stack.site).collect::<Vec<_>>(),
         "values": columns(|stack, at| stack.values[at].into()),
         "before": columns(|stack, at| stack.before[at].into()),
+        "series": choices.series,
+        "seriesValues": (0..choices.series.len()).map(|moment| {
+            (0..values).map(|at| column(&|stack| stack.series[moment][at].into())).collect()
+        }).collect::<Vec<Vec<Value>>>(),
         "variance": columns(|stack, at| stack.off[at].variance.into()),
         "oneMore": columns(|stack, at| stack.off[at].one_more.into()),
         "varianceBefore": columns(|stack, at| stack.off_before[at].variance.into()),
@@ -287,6 +316,7 @@ mod tests {
             site: 0,
             values: vec![value],
             before: vec![0],
+            series: Vec::new(),
             off: vec![Uncertainty::default()],
             off_before: vec![Uncertainty::default()],
         }

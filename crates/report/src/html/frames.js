@@ -21,9 +21,9 @@ class StackFrame {
   }
 
   get figures() {
-    const { measure, each } = this.tree.weights;
+    const { measure, each, moment } = this.tree.weights;
     const share = percentOf(this.figure.sum, this.tree.whole.sum);
-    return estimateOf(measure, each, this.figure) + " " + wordsOf(measure, each)
+    return estimateOf(measure, each, this.figure) + " " + wordsOf(measure, each, moment)
       + (share ? ", " + share : "");
   }
 }
@@ -113,10 +113,10 @@ class StackTree {
     const { found, names } = this.stacks.outermost(this.view, test);
     const held = found.map((at) => this.held(at));
     const sum = held.reduce((all, one) => all + one.sum, 0);
-    const { measure, each } = this.weights;
+    const { measure, each, moment } = this.weights;
     return names + (names === 1 ? " name, " : " names, ")
       + (percentOf(sum, this.whole.sum) || "nothing") + " of "
-      + wordsOf(measure, each) + ": " + numberOf(measure, each, sum);
+      + wordsOf(measure, each, moment) + ": " + numberOf(measure, each, sum);
   }
 }
 

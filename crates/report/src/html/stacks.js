@@ -63,8 +63,26 @@ class Stacks {
     return this.data.measures.find((one) => one.column === measure.column && one.unit === unit);
   }
 
+  // Figures of the capture, or of an earlier one of its series.
+  valuesAt(view) {
+    return this.data.seriesValues[view.at] ?? this.data.values;
+  }
+
+  // What is taken off them: those of a capture before that, or nothing.
+  valuesSince(view) {
+    const last = view.at ?? this.data.series.length;
+    return view.since !== null && view.since < last ? this.data.seriesValues[view.since] : null;
+  }
+
+  // Which moments that is, in words; empty for the capture itself.
+  moment(view) {
+    const second = (at) => oneDecimal.format(this.data.series[at]) + " s";
+    return (this.data.series[view.at] === undefined ? "" : " at " + second(view.at))
+      + (this.valuesSince(view) ? " more than at " + second(view.since) : "");
+  }
+
   isPerConnection(view, measure) {
-    return view.of === "connection" && measure.ofConnections && this.data.connections > 0;
+    return this.moment(view) === "" && view.of === "connection" && measure.ofConnections && this.data.connections > 0;
   }
 
   isHidden(view, site) {
@@ -86,7 +104,9 @@ class Stacks {
     const off = (columns) => read(columns, measure.value)
       + (measure.less === null ? 0 : read(columns, measure.less));
     if (!each) {
-      return { sum: sum(data.values), variance: off(data.variance), oneMore: off(data.oneMore) };
+      const since = this.valuesSince(view);
+      const here = sum(this.valuesAt(view)) - (since ? sum(since) : 0);
+      return { sum: here, variance: off(data.variance), oneMore: off(data.oneMore) };
     }
     const n = data.connections;
     return {
@@ -101,6 +121,7 @@ class Stacks {
     const measure = this.measure(view.measure);
     const make = () => new Float64Array(this.count + 1);
     const weights = { measure, sum: make(), width: make(), variance: make(), oneMore: make() };
+    weights.moment = this.moment(view);
     weights.each = this.isPerConnection(view, measure);
     weights.ofStack = new Array(this.data.ends.length).fill(null);
     this.data.ends.forEach((end, stack) => {
@@ -158,7 +179,7 @@ class Stacks {
 }
 
 // Figures as the page writes them.
-const wordsOf = (measure, each) => measure.name + (each ? " per connection" : "");
+const wordsOf = (measure, each, moment) => measure.name + (each ? " per connection" : "") + moment;
 const numberOf = (measure, each, figure) => minusOf(measure.unit === "blocks" && each
   ? oneDecimal.format(figure) : thousands.format(figure));
 const estimateOf = (measure, each, { sum, variance, oneMore }) => {

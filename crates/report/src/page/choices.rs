@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use analysis::category::HEAP_DOMAIN;
+use analysis::category::{HEAP_DOMAIN, label_categories};
 use analysis::column::Column;
 use analysis::group::{By, Call, Key, key_of, telling_of};
 use analysis::origin::Origin;
-use capture::Capture;
+use capture::{Capture, CaptureError};
 use profile::folded;
 use profile::{Frame, LocationId, Metric, Profile, Sample, Uncertainty};
 
@@ -18,6 +18,9 @@ use crate::palette::{self, Rgb};
 /// Bytes of a page that the figures of its stacks may take, about: with all else a page stays below
 /// 5 MB.
 pub(super) const MOST_BYTES: usize = 3_900_000;
+
+/// Moments of a series that are in a page.
+const MOST_MOMENTS: usize = 16;
 
 /// The frame and the site of what there is no room for.
 const GATHERED: &str = "[smaller stacks]";
@@ -58,7 +61,23 @@ const fn offered(
 
 /// The stacks with their figures, of which there may be so many bytes; `None` where the profile has
 /// none of the known columns.
-pub(super) fn of(capture: &Capture, shown: Column, most_bytes: usize) -> Option<Choices> {
+pub(super) fn of(
+    capture: &Capture,
+    shown: Column,
+    most_bytes: usize,
+) -> Result<Option<Choices>, CaptureError> {
+    // Of what is sampled, no margins are known for differences over time.
+    let most = if capture.profile.sampling.is_some() { 0 } else { MOST_MOMENTS };
+    let series = capture.series_over_time(most)?;
+    Ok(from(capture, &series, shown, most_bytes))
+}
+
+fn from(
+    capture: &Capture,
+    series: &[(f64, Capture)],
+    shown: Column,
+    most_bytes: usize,
+) -> Option<Choices> {
     let profile = &capture.profile;
     let known: Vec<Metric> =
         Metric::ALL.into_iter().filter(|metric| profile.column(*metric).is_some()).collect();
@@ -83,10 +102,15 @@ pub(super) fn of(capture: &Capture, shown: Column, most_bytes: usize) -> Option<
         .collect();
     let is_shown = |measure: &Measure| Some(measure.value) == place(shown.bytes());
     let first = measures.iter().position(|measure| is_shown(measure) && measure.less.is_none())?;
-    let mut gathering = Gathering::default();
+    let mut gathering = Gathering { moments: series.len(), ..Gathering::default() };
     gathering.add(&drawable(profile), &known, Moment::Now);
     if let Some(baseline) = capture.baseline.as_ref().filter(|_| capture.connections.is_some()) {
         gathering.add(&drawable(baseline), &known, Moment::Before);
+    }
+    for (at, (_, capture)) in series.iter().enumerate() {
+        let mut profile = drawable(&capture.profile).into_owned();
+        label_categories(&mut profile);
+        gathering.add(&profile, &known, Moment::OfSeries(at));
     }
     let without_before = match &capture.baseline {
         // Of others than OpenSSL it is not known of every recording.
@@ -100,6 +124,7 @@ pub(super) fn of(capture: &Capture, shown: Column, most_bytes: usize) -> Option<
     let mut choices = gathering.finish(first, measures[first].value, most_bytes);
     choices.measures = measures;
     choices.connections = capture.connections;
+    choices.series = series.iter().map(|(seconds, _)| *seconds).collect();
     choices.without_before = without_before;
     Some(choices)
 }
@@ -108,11 +133,14 @@ pub(super) fn of(capture: &Capture, shown: Column, most_bytes: usize) -> Option<
 enum Moment {
     Now,
     Before,
+    OfSeries(usize),
 }
 
 /// Names, sites and stacks, each once.
 #[derive(Default)]
 struct Gathering {
+    /// Of the series.
+    moments: usize,
     names: Vec<Name>,
     places: HashMap<Name, u32>,
     sites: BTreeMap<Key, (u32, i64, Vec<Call>)>,
@@ -122,6 +150,7 @@ struct Gathering {
 struct Figures {
     values: Vec<i64>,
     before: Vec<i64>,
+    series: Vec<Vec<i64>>,
     off: Vec<Uncertainty>,
     off_before: Vec<Uncertainty>,
 }
@@ -155,15 +184,19 @@ impl Gathering {
             let value = |column: &Option<usize>| column.map_or(0, |column| sample.values[column]);
             let values: Vec<i64> = columns.iter().map(value).collect();
             let site = self.site(profile, sample, key, values.iter().copied().max());
+            let moments = self.moments;
             let stack = self.stacks.entry((path, outer, site)).or_insert_with(|| Figures {
                 values: vec![0; known.len()],
                 before: vec![0; known.len()],
+                series: vec![vec![0; known.len()]; moments],
                 off: vec![Uncertainty::default(); known.len()],
                 off_before: vec![Uncertainty::default(); known.len()],
             });
             let (figures, offs) = match moment {
                 Moment::Now => (&mut stack.values, &mut stack.off),
                 Moment::Before => (&mut stack.before, &mut stack.off_before),
+                // It is counted exactly.
+                Moment::OfSeries(at) => (&mut stack.series[at], &mut stack.off),
             };
             for (figure, value) in figures.iter_mut().zip(values) {
                 *figure = figure.saturating_add(value);
@@ -236,6 +269,7 @@ impl Gathering {
                 site,
                 values: figures.values,
                 before: figures.before,
+                series: figures.series,
                 off: figures.off,
                 off_before: figures.off_before,
             })
@@ -297,7 +331,7 @@ fn fitting(stacks: &[FiguredStack], choices: &Choices, most_bytes: usize) -> usi
             let SiteOf { key, telling } = &choices.sites[stack.site as usize];
             bytes += SITE + key.file.len() + key.function.len() + telling.len() * PLACES;
         }
-        let figures = stack.values.iter().chain(&stack.before);
+        let figures = stack.values.iter().chain(&stack.before).chain(stack.series.iter().flatten());
         bytes += PLACES + figures.map(figure).sum::<usize>();
         if bytes > most_bytes {
             return at;
@@ -320,6 +354,11 @@ fn gather(choices: &mut Choices, rest: Vec<FiguredStack>) {
                 for (all, more) in
                     [(&mut sum.values, stack.values), (&mut sum.before, stack.before)]
                 {
+                    all.iter_mut()
+                        .zip(more)
+                        .for_each(|(sum, more)| *sum = sum.saturating_add(more));
+                }
+                for (all, more) in sum.series.iter_mut().zip(stack.series) {
                     all.iter_mut()
                         .zip(more)
                         .for_each(|(sum, more)| *sum = sum.saturating_add(more));
@@ -383,6 +422,7 @@ mod tests {
             site: 0,
             values: vec![value],
             before: vec![1],
+            series: Vec::new(),
             off,
             off_before,
         }

@@ -169,7 +169,7 @@ pub fn subject(told: &Told, before: Option<&Told>, shown: &Shown) -> Result<Subj
         step: before.and_then(|before| step(before, told, &top, shown.column)),
         peak: told.peak().filter(|_| top.figures == Figures::Process),
         found: found(told),
-        choices: choices::of(&told.capture, shown.column, shown.choices_bytes),
+        choices: choices::of(&told.capture, shown.column, shown.choices_bytes)?,
         accounts: accounts(told),
         timeline,
         measured: measured::of(&told.capture),
