@@ -745,6 +745,54 @@ fn findings_and_their_remedies_stand_above_the_figures() {
 }
 
 #[test]
+fn a_flamegraph_that_stands_alone_is_read_at_night_and_walked_by_keys() {
+    let test = "a_flamegraph_that_stands_alone_is_read_at_night_and_walked_by_keys";
+    let svg = fs::read_to_string(compared().folder.join("no-compression/flame.svg")).unwrap();
+    let picture = svg.split_once("<svg ").map(|(_, rest)| format!("<svg {rest}")).unwrap();
+    let page = format!("<!DOCTYPE html><body>{picture}</body>");
+    for view in [View::Desktop, View::Dark] {
+        let Some(browser) = Browser::for_test(test) else { return };
+        let answer = browser.ask(
+            &page,
+            view,
+            "const style = (selector) => window.getComputedStyle(document.querySelector(selector));
+             const name = () => document.activeElement.querySelector('title').textContent;
+             const press = (key) => {
+               document.activeElement.dispatchEvent(
+                 new KeyboardEvent('keydown', { key, bubbles: true }));
+               return name();
+             };
+             document.querySelector('#frames [tabindex]').focus();
+             const root = name();
+             const first = press('ArrowUp');
+             const second = press('ArrowUp');
+             press('Enter');
+             const zoomed = document.activeElement.querySelector('rect').getAttribute('width');
+             const details = document.querySelector('#details').textContent;
+             press('Escape');
+             const whole = document.activeElement.querySelector('rect').getAttribute('width');
+             return { root, first, second, zoomed, whole, details, back: press('ArrowDown'),
+               search: style('#search').opacity, title: style('#title').fill,
+               legend: style('#subtitle tspan:not([fill])').fill,
+               paper: style('#background stop').stopColor, seen: window.scrollY > 0 };",
+        );
+        let is = |what: &str, wanted: &str| answer[what].as_str().unwrap().starts_with(wanted);
+        assert!(is("root", "all (") && answer["back"] == answer["first"], "{answer}");
+        assert!(answer["first"] != answer["root"] && answer["second"] != answer["first"]);
+        assert!(is("zoomed", "100") && answer["details"].as_str().unwrap().len() > 8, "{answer}");
+        assert!(answer["search"].as_str().unwrap().parse::<f64>().unwrap() > 0.7);
+        assert_eq!(answer["seen"], true, "roots are in sight");
+        let (dark, light) = ("rgb(22, 24, 27)", "rgb(231, 232, 233)");
+        let [paper, ink] = match view {
+            View::Dark => [dark, light],
+            _ => ["rgb(255, 255, 255)", "rgb(0, 0, 0)"],
+        };
+        assert_eq!((&answer["paper"], &answer["title"]), (&paper.into(), &ink.into()), "{view:?}");
+        assert_eq!(answer["legend"], ink, "{view:?}");
+    }
+}
+
+#[test]
 fn the_same_captures_give_the_same_page() {
     let Compared { folder, page } = compared();
     let again = printed(&["report", path(folder), "-o", "-"]);

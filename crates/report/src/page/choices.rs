@@ -329,9 +329,11 @@ fn fitting(stacks: &[FiguredStack], choices: &Choices, most_bytes: usize) -> usi
         }
         if sites.insert(stack.site) {
             let SiteOf { key, telling } = &choices.sites[stack.site as usize];
-            bytes += SITE + key.file.len() + key.function.len() + telling.len() * PLACES;
+            bytes += SITE + key.file.len() + telling.len() * PLACES;
         }
-        let figures = stack.values.iter().chain(&stack.before).chain(stack.series.iter().flatten());
+        // In most columns before the first connection nothing was there.
+        let before = stack.before.iter().filter(|value| **value != 0);
+        let figures = stack.values.iter().chain(before).chain(stack.series.iter().flatten());
         bytes += PLACES + figures.map(figure).sum::<usize>();
         if bytes > most_bytes {
             return at;
