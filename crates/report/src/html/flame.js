@@ -32,6 +32,8 @@ class Flame {
     this.said = figure.querySelector(".said output");
     this.looks = figure.querySelector(".looks");
     this.link = figure.querySelector(".link");
+    this.caption = figure.querySelector("figcaption");
+    this.written = [...this.caption.childNodes];
     this.onLink = () => "";
     this.onRow = () => {};
     this.tree = stacks ? null : new DrawnTree(this.picture);
@@ -50,7 +52,20 @@ class Flame {
   choose() {
     if (this.stacks) this.tree = new StackTree(this.stacks, this.view);
     else this.tree.show(this.view.side);
+    if (this.stacks) this.describe();
     this.draw();
+  }
+
+  // The caption that came with the page has figures of the choice that it came with.
+  describe() {
+    const { view, stacks } = this;
+    const isFirst = view.measure === stacks.data.measures[stacks.data.shown].id
+      && stacks.moment(view) === "" && view.hidden.size === 0 && view.roots === "above"
+      && (view.of === "connection" || !stacks.data.connections);
+    const words = "Callers " + (view.roots === "above" ? "on top, allocations below"
+      : "below, allocations on top") + "; the last frame of a stack is the line that asked. "
+      + this.tree.root.figures + "; frames narrower than 0.1 % are left out.";
+    this.caption.replaceChildren(...(isFirst ? this.written : [words]));
   }
 
   // The chosen path as frames, as far as it is there.

@@ -9,6 +9,7 @@ class Sites {
     this.table = box.querySelector("table");
     this.body = this.table.tBodies[0];
     this.headings = [...this.table.tHead.rows[0].cells];
+    this.title = box.previousElementSibling;
     this.filter = box.querySelector("input");
     this.matched = box.querySelector(".matched");
     this.more = box.querySelector(".more-rows");
@@ -71,6 +72,7 @@ class Sites {
       this.fill(row, { bytes, blocks, held, share });
       this.rows.push(row);
     }
+    this.title.textContent = "Sites: " + wordsOf(chosen, this.each, stacks.moment(view));
     this.sort();
   }
 
