@@ -39,11 +39,7 @@ impl Examined {
         let (last, earlier) = paths.split_last().ok_or(CaptureError::NoneNamed)?;
         let capture = Capture::open(last)?;
         let earlier = if earlier.is_empty() { capture.series() } else { earlier.to_vec() };
-        let mut series = Vec::new();
-        for path in &earlier {
-            series.push(Capture::open(path)?);
-        }
-        examine(&capture, &series, None)
+        examine(&capture, &open_all(&earlier)?, None)
     }
 
     /// Looks through one capture, of which the usual part was kept.
@@ -51,10 +47,19 @@ impl Examined {
         examine(capture, &[], None)
     }
 
+    /// Looks through one capture with its own series, where it has one on disk.
+    pub fn with_series(capture: &Capture) -> Result<Examined, CaptureError> {
+        examine(capture, &open_all(&capture.series())?, None)
+    }
+
     /// Looks through one capture, as [`Examined::of`] does, at a moment of the caller's choice.
     pub fn at(capture: &Capture, moment: HeldAt) -> Result<Examined, CaptureError> {
         examine(capture, &[], Some(moment))
     }
+}
+
+fn open_all(paths: &[PathBuf]) -> Result<Vec<Capture>, CaptureError> {
+    paths.iter().map(|path| Capture::open(path)).collect()
 }
 
 /// Looks at the moment `at`, or at the one that each process's figures speak for.

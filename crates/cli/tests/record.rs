@@ -172,7 +172,8 @@ fn stacks_without_frame_pointers_reach_main() {
     let sites = process["recorder"]["sites"].as_u64().unwrap();
     let broken = process["broken_stacks"].as_u64().unwrap();
     assert!(broken * 100 <= sites, "{broken} of {sites} stacks end early");
-    let drawn = printed(&["flame", path(&recorded.folder), "--column", "alloc_space", "-o", "-"]);
+    let flame = ["flame", "--full", "--column", "alloc_space", "-o", "-"];
+    let drawn = printed(&[&flame[..], &[path(&recorded.folder)]].concat());
     assert!(drawn.contains("__libc_start_main"), "no stack reaches the C library's start");
 }
 

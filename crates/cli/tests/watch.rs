@@ -1,6 +1,7 @@
 //! `tlsheap watch` on a server with connections at rest: figures as `top` has them, keys on a
 //! terminal, Go's and Prometheus's own programs as clients, and clients that mean no good.
 
+mod browser;
 mod program;
 mod recorded;
 
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use browser::{Browser, View};
 use profile::{Metric, Profile, pprof};
 use program::{Running, path, printed, printed_json, text, tlsheap, tlsheap_with};
 use recorded::installed;
@@ -624,6 +626,54 @@ fn the_page_is_that_of_report_and_may_read_itself_alone() {
     let said = format!("{CONNECTIONS} connections (SSL objects), each holds at most");
     assert!(page.contains(&said) && page.contains("data-flame") && page.contains("data-live"));
     assert!(!page.contains("http://") || page.matches("http://www.w3.org").count() > 0);
+}
+
+#[test]
+fn what_was_chosen_on_the_live_page_stays_when_it_reads_itself_again() {
+    let test = "what_was_chosen_on_the_live_page_stays_when_it_reads_itself_again";
+    let Some(browser) = Browser::for_test(test) else { return };
+    let at_rest = AtRest::with_connections();
+    let ledger = at_rest.ledger();
+    let page = Listening::on(path(&ledger)).get("/").text();
+    let answer = browser.ask(
+        &page,
+        View::Desktop,
+        "const main = document.querySelector('main');
+         const fresh = main.cloneNode(true);
+         const shown = () => ({
+           said: main.querySelector('[data-flame] .said output').textContent,
+           measure: main.querySelector('[data-choices] [name=measure]').value,
+           search: main.querySelector('[data-flame] input[type=search]').value,
+           hits: main.querySelectorAll('.hit').length,
+           bytes: [...main.querySelectorAll('[data-table] tbody tr')].reduce((sum, row) =>
+             sum + Number(row.cells[0].dataset.v), 0),
+           rows: main.querySelectorAll('[data-table] tbody tr').length,
+         });
+         const first = shown();
+         const form = main.querySelector('[data-choices]');
+         form.elements.measure.value = 'allocated-bytes';
+         form.elements.measure.dispatchEvent(new Event('change', { bubbles: true }));
+         const search = main.querySelector('[data-flame] input[type=search]');
+         search.value = 'SSL_new$';
+         search.dispatchEvent(new Event('input'));
+         [...main.querySelectorAll('.stage > svg > svg')]
+           .find((frame) => frame.textContent.startsWith('SSL_new\\n')).querySelector('rect')
+           .dispatchEvent(new MouseEvent('click', { bubbles: true }));
+         const chosen = shown();
+         // What live.js does with what it has read.
+         main.replaceChildren(...fresh.childNodes);
+         begin();
+         return { first, chosen, renewed: shown(), findings: main.firstElementChild.id };",
+    );
+    let (first, chosen) = (&answer["first"], &answer["chosen"]);
+    let top = printed_json(&["top", path(&ledger), "--json"]);
+    assert_eq!(first["bytes"].as_f64(), top["totals"]["inuse_bytes"].as_f64());
+    assert_eq!(chosen["bytes"].as_f64(), top["totals"]["alloc_bytes"].as_f64());
+    assert_eq!(first["measure"], "in-use-bytes");
+    assert!(chosen["said"].as_str().unwrap().starts_with("SSL_new: "), "{chosen}");
+    assert!(chosen["hits"].as_u64() > Some(0), "{chosen}");
+    assert_eq!(answer["renewed"], *chosen);
+    assert_eq!(answer["findings"], "findings");
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn one(number: usize, finding: &Finding, subject: &Subject<'_>, colour: Colour) 
     text += &" ".repeat(gap);
     text += &colour.paint(Style::new().dimmed(), finding.rule.id);
     text.push('\n');
-    text += &wrapped("", &cost(finding, subject));
+    text += &wrapped("", &cost(finding, subject.projected_to));
     for fact in &finding.facts {
         text += &format!("{}{}\n", " ".repeat(INDENT), say(fact));
     }
@@ -178,13 +178,13 @@ fn one(number: usize, finding: &Finding, subject: &Subject<'_>, colour: Colour) 
 }
 
 /// What it costs, and what it would cost with other numbers of connections.
-fn cost(finding: &Finding, subject: &Subject<'_>) -> String {
+pub(crate) fn cost(finding: &Finding, projected_to: Option<u64>) -> String {
     let total = human(finding.bytes_total as f64);
     let Some(bytes) = finding.bytes_per_connection else {
         return format!("{total} in all");
     };
     let mut text = format!("{} bytes for each connection, {total} in all", rounded(bytes));
-    if let Some(connections) = subject.projected_to
+    if let Some(connections) = projected_to
         && let Some(projected) = finding.projected(connections)
     {
         text += &format!("; {} with {} connections", human(projected), rounded(connections as f64));
@@ -192,7 +192,7 @@ fn cost(finding: &Finding, subject: &Subject<'_>) -> String {
     text
 }
 
-fn say(fact: &Fact) -> String {
+pub(crate) fn say(fact: &Fact) -> String {
     let value = fact.value;
     let value = match fact.what.as_ref() {
         what if what.starts_with("share") || what.starts_with("confidence") => percent(value),

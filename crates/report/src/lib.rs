@@ -24,6 +24,7 @@ pub mod losses;
 pub mod memory;
 pub mod page;
 pub mod palette;
+mod program_stacks;
 pub mod review;
 pub mod table;
 pub mod timeline;

@@ -52,6 +52,18 @@ impl Capture {
         }
     }
 
+    /// Captures of the series that lies beside, whole, each with the second at which it was made,
+    /// oldest first: all of them, or so many, as far from each other as they can be.
+    pub fn series_over_time(&self, most: usize) -> Result<Vec<(f64, Capture)>, CaptureError> {
+        let Beside::In(run) = &self.beside else { return Ok(Vec::new()) };
+        let seconds = crate::timeline::captured(&run.join(folder::TIMELINE))?;
+        let timed = |path: PathBuf| Some((*seconds.get(path.file_name()?.to_str()?)?, path));
+        let all: Vec<(f64, PathBuf)> = self.series().into_iter().filter_map(timed).collect();
+        let kept = all.len().min(most);
+        let chosen = (0..kept).map(|at| &all[at * all.len() / kept]);
+        chosen.map(|(seconds, path)| Ok((*seconds, Capture::open_whole(path)?))).collect()
+    }
+
     /// The files of the series that a recording has kept on its way, oldest first.
     pub(crate) fn series(&self) -> Vec<PathBuf> {
         let Beside::In(run) = &self.beside else { return Vec::new() };

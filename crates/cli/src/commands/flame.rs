@@ -6,7 +6,7 @@ use capture::{Capture, Counted, folder, whole_file};
 use clap::Args;
 use profile::Metric;
 use report::exactness::exactness;
-use report::flamegraph::{Direction, FlameOptions, flamegraph};
+use report::flamegraph::{Direction, FlameOptions, Roots, flamegraph};
 
 use crate::failure::Failure;
 use crate::output;
@@ -34,6 +34,9 @@ pub struct Options {
     /// Roots on top
     #[arg(long)]
     pub icicle: bool,
+    /// The runtime's frames around the program, too
+    #[arg(long)]
+    pub full: bool,
     /// The heading
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
@@ -63,6 +66,9 @@ fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
     flame.subtitle = Some(subtitle(capture, column));
     if options.icicle {
         flame.direction = Direction::Icicle;
+    }
+    if options.full {
+        flame.roots = Roots::Runtime;
     }
     Ok(flamegraph(&capture.profile, column, &flame)?)
 }

@@ -45,6 +45,10 @@ fn one(subject: &Subject) -> Markup {
                     @else { "costs " }
                     b { (bytes(subject)) } " of OpenSSL memory."
                 }
+                Figures::Process if gave_everything_back(subject) => {
+                    (subject.name) " holds nothing any more; at its peak it held "
+                    b { (whole(subject.peak.unwrap_or_default(), None)) } "."
+                }
                 Figures::Process => {
                     (subject.name)
                     @match subject.top.column {
@@ -74,6 +78,13 @@ fn one(subject: &Subject) -> Markup {
             }
         }
     }
+}
+
+/// Whether what is in use says nothing, for there was something once.
+fn gave_everything_back(subject: &Subject) -> bool {
+    subject.top.column == Column::InUse
+        && subject.top.bytes == Some(0.0)
+        && subject.peak.is_some_and(|peak| peak > 0.0)
 }
 
 fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {

@@ -58,6 +58,9 @@ impl Frame {
 /// Frames narrower than this part of the picture are left out: less than a pixel on most screens.
 pub(super) const LEAST_WIDTH: f64 = 0.001;
 
+/// More frames are left out, the narrowest first: each is some 300 bytes of the page.
+const MOST_FRAMES: usize = 4_000;
+
 /// The frames from the root down, the widest of each row's siblings first.
 ///
 /// With `before`, each stack is as wide as the larger of its two sides: what went away can be
@@ -101,7 +104,13 @@ pub(super) fn frames(before: Option<Side<'_>>, after: Side<'_>) -> Vec<Frame> {
             colour: place.frame.label.colour,
         }
     };
-    root.places(LEAST_WIDTH).iter().map(frame).collect()
+    let mut least_width = LEAST_WIDTH;
+    let mut places = root.places(least_width);
+    while places.len() > MOST_FRAMES {
+        least_width *= 2.0;
+        places = root.places(least_width);
+    }
+    places.iter().map(frame).collect()
 }
 
 /// What is drawn of a call: frames are told apart by their names alone.

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use analysis::composition::Part;
+use analysis::diagnosis::Diagnosis;
 use analysis::diff::{Change, DiffRow, Margins};
 use analysis::stacks::Stack;
 use analysis::top::Top;
 use profile::Sampling;
 
+use super::choices::Choices;
 use crate::timeline::Timeline;
 
 /// Everything that the page shows.
@@ -30,6 +32,13 @@ pub struct Subject {
     pub moment: String,
     /// Bytes and blocks by site.
     pub top: Top,
+    /// What it held at its peak, where its figures are of a whole process.
+    pub peak: Option<f64>,
+    /// What was found in it, or why that is not known.
+    pub found: Found,
+    /// Every stack with the figures that a reader may choose; `None` where the script has nothing
+    /// to draw from.
+    pub choices: Option<Choices>,
     /// How its blocks were sampled; `None` where each was counted.
     pub sampling: Option<Sampling>,
     /// The bytes by group, see [`analysis::composition`].
@@ -50,6 +59,18 @@ pub struct Subject {
     pub timeline: Option<Timeline>,
     /// How this capture was made and what the recorder says of itself.
     pub measured: Vec<Fact>,
+}
+
+/// What a diagnosis has to say.
+#[derive(Clone, Debug, Default)]
+pub enum Found {
+    /// There was none.
+    #[default]
+    Nothing,
+    /// The findings, most bytes first.
+    Diagnosis(Box<Diagnosis>),
+    /// Why there is no diagnosis.
+    Unknown(String),
 }
 
 /// Figures of a connection that come from elsewhere than its profile.

@@ -13,16 +13,16 @@ use analysis::objects::objects;
 use analysis::per_connection::growth;
 use analysis::rss_account::Group;
 use analysis::stacks::{ColumnOf, Stack, grown_stacks};
-use analysis::top::Top;
-use capture::records::comparison::Figures;
+use analysis::top::{Figures, Top};
+use capture::records::comparison::Figures as Compared;
 use capture::records::resident::AccountRecord;
 use capture::records::run::PerConnection;
-use capture::{Capture, CaptureError, Part};
+use capture::{Capture, CaptureError, Examined, Part};
 use profile::Profile;
 
-use super::{Shown, measured};
+use super::{Shown, choices, measured};
 use crate::drawable::drawable;
-use crate::html::{Account, AccountLine, Beside, Spread, Step, Subject};
+use crate::html::{Account, AccountLine, Beside, Found, Spread, Step, Subject};
 
 /// A capture with all that is known of it, in all its parts and with categories.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Told {
     pub(super) name: String,
     pub(super) capture: Capture,
     /// Of a comparison's configuration.
-    figures: Option<Figures>,
+    figures: Option<Compared>,
     /// What the capture's configuration is, in a sentence; may be empty.
     summary: String,
 }
@@ -41,7 +41,7 @@ impl Told {
     /// are, by their names.
     pub fn new(
         capture: Capture,
-        figures: Option<Figures>,
+        figures: Option<Compared>,
         summaries: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Told, CaptureError> {
         let capture = capture.part(Some(Part::Whole))?;
@@ -81,6 +81,17 @@ impl Told {
     fn knows_openssl(&self) -> bool {
         let domain = |sample: &profile::Sample| sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
         self.capture.profile.samples().iter().any(domain)
+    }
+
+    /// What its figures were at the highest total of each process.
+    pub(super) fn peak(&self) -> Option<f64> {
+        Top::of_process(&self.rows(&self.capture.profile, Column::Peak)).bytes
+    }
+
+    /// Whether nothing is in use of what was there once.
+    pub(super) fn gave_everything_back(&self) -> bool {
+        let in_use = Top::of_process(&self.rows(&self.capture.profile, Column::InUse));
+        in_use.bytes == Some(0.0) && self.peak().is_some_and(|peak| peak > 0.0)
     }
 
     fn top(&self, column: Column) -> Top {
@@ -156,12 +167,24 @@ pub fn subject(told: &Told, before: Option<&Told>, shown: &Shown) -> Result<Subj
         beside: beside(told),
         objects: live_objects(told),
         step: before.and_then(|before| step(before, told, &top, shown.column)),
+        peak: told.peak().filter(|_| top.figures == Figures::Process),
+        found: found(told),
+        choices: choices::of(&told.capture, shown.column, shown.choices_bytes)?,
         accounts: accounts(told),
         timeline,
         measured: measured::of(&told.capture),
         sampling: told.capture.profile.sampling,
         top,
     })
+}
+
+/// What `tlsheap diagnose` finds in it.
+fn found(told: &Told) -> Found {
+    let usual = told.capture.clone().part(None);
+    match usual.and_then(|capture| Examined::with_series(&capture)) {
+        Ok(examined) => Found::Diagnosis(Box::new(examined.diagnosis)),
+        Err(why) => Found::Unknown(why.to_string()),
+    }
 }
 
 fn summary(told: &Told) -> String {
