@@ -6,6 +6,7 @@ mod answer;
 mod arguments;
 mod commands;
 mod failure;
+mod medium;
 mod output;
 mod progress;
 mod slope;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(answer) => return telling::answered(&answer),
     };
+    medium::heed(arguments.wishes);
     if arguments.command.reads_captures() {
         progress::begin("reading");
     }

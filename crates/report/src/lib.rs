@@ -21,6 +21,7 @@ pub mod heap;
 pub mod html;
 pub mod junit;
 pub mod losses;
+pub mod medium;
 pub mod memory;
 pub mod page;
 pub mod palette;

@@ -5,8 +5,6 @@ use capture::json::interval::margin;
 use capture::records::recorder::RecorderRecord;
 use ledger::Sampling;
 
-use crate::wrapping::wrapped;
-
 /// What the recorder could not see or keep apart, in one line; nothing lost is said too.
 pub fn losses(recorder: &RecorderRecord) -> String {
     let some =
@@ -33,11 +31,10 @@ pub fn losses(recorder: &RecorderRecord) -> String {
     if let Some(sampling) = recorder.sampled_every_bytes.and_then(Sampling::every) {
         let every = interval(sampling);
         let lost = if lost.is_empty() { "nothing dropped".to_owned() } else { lost.join("; ") };
-        let said = format!(
+        return format!(
             "sampled every {every}: estimates, ± half their 95 % interval; {sites} sites by size; \
-             {lost}"
+             {lost}\n"
         );
-        return wrapped(&said, 0) + "\n";
     }
     if lost.is_empty() {
         format!("recorded exactly: every allocation, {sites} sites, nothing dropped\n")

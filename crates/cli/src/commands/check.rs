@@ -117,13 +117,15 @@ fn tell(
     if options.json {
         return output::print_json(&ReviewJson::new(review, &reviewed));
     }
-    let mut text = note.map_or_else(String::new, |note| wrapped(note, 0) + "\n\n");
-    text += &terminal(review, &reviewed, output::colour());
+    let mut text =
+        note.map_or_else(String::new, |note| wrapped(note, 0, output::medium()) + "\n\n");
+    text += &terminal(review, &reviewed, output::medium());
+    output::print(&text)?;
     if options.github {
-        text += &annotations(review, &reviewed);
+        output::print_whole(&annotations(review, &reviewed))?;
         add_to_summary(&markdown(review, &reviewed))?;
     }
-    output::print(&text)
+    Ok(())
 }
 
 /// GitHub names a file for each step; elsewhere there is none.

@@ -42,5 +42,5 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         negotiated: examined.case.negotiated.as_ref(),
         recording: examined.recording.as_ref(),
     };
-    output::print(&findings::diagnosis(&examined.diagnosis, &subject, output::colour()))
+    output::print(&findings::diagnosis(&examined.diagnosis, &subject, output::medium()))
 }

@@ -2,6 +2,7 @@
 //! everything that it starts.
 
 mod answer;
+mod watched;
 
 use std::ffi::OsString;
 use std::fs;
@@ -109,6 +110,11 @@ pub struct Options {
     /// they use TLS: its folder below /sys/fs/cgroup, or its path as in /proc/PID/cgroup
     #[arg(long, value_name = "PATH", conflicts_with = "pid")]
     pub cgroup: Option<PathBuf>,
+    /// Show what `tlsheap watch` shows while it records, with its keys; to quit ends the recording.
+    /// What the program writes goes to output.log in the run folder, and it has nothing to read;
+    /// what a process that was attached to writes goes where it went
+    #[arg(long, conflicts_with = "load")]
+    pub watch: bool,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
@@ -127,6 +133,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
              or --until-idle",
         ));
     }
+    if options.watch {
+        watched::refuse_without_screen()?;
+    }
     let mut plain = options.plain()?;
     let program = plain.command[0].clone();
     let path = match &options.out {
@@ -144,7 +153,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let early = Arc::clone(&output);
     // What goes wrong now does so again at the end, where it is said.
     plain.keep = Keep::with(move |capture| drop(early.write(capture)));
-    let recorded = options.recorded(&plain, &filling)?;
+    let recorded = options.recorded(plain, &filling)?;
     let left_out = recorded.complete_series(&output.filling());
     let path = match output.write(&recorded.capture) {
         Ok(()) => {
@@ -153,7 +162,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         }
         Err(error) => elsewhere(&recorded, &output, error)?,
     };
-    telling::tell(&answer::of_recording(&recorded, &path));
+    let answer = answer::of_recording(&recorded, &path, telling::medium());
+    telling::tell_of(&answer, &path);
+    let log = path.join(watched::LOG);
+    if options.watch && options.pid.is_none() && log.exists() {
+        telling::tell(&format!("what the program wrote: {}", log.display()));
+    }
     if recorded.reached == Some(Reached::Unrecognisable) {
         return Err(Failure::program(UNRECOGNISABLE));
     }
@@ -255,15 +269,20 @@ impl Output {
 }
 
 impl Options {
-    fn recorded(&self, plain: &recording::Options, folder: &Path) -> Result<Recorded, Failure> {
+    fn recorded(&self, plain: recording::Options, folder: &Path) -> Result<Recorded, Failure> {
         let Some(address) = self.load else {
-            return recording::record(plain, folder).map_err(|error| self.explained(error));
+            let recorded = if self.watch {
+                watched::record(plain, folder)?
+            } else {
+                recording::record(&plain, folder)
+            };
+            return recorded.map_err(|error| self.explained(error));
         };
         let mut load = Load::on(address);
         load.connections = self.connections;
         load.conversation = self.protocol.conversation();
         let (helper, bar) = (helper()?, Bar::of_steps());
-        let recorded = loaded::record(plain, &load, &front_end(&helper, &bar), folder);
+        let recorded = loaded::record(&plain, &load, &front_end(&helper, &bar), folder);
         bar.finish();
         Ok(recorded?)
     }

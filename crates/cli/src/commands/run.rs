@@ -114,7 +114,7 @@ fn tell(options: &Options, capture: &Capture, path: &Path) -> Result<(), Failure
         return output::print_json(record);
     }
     let top = capture.clone().part(None)?.top(By::Site, Column::InUse);
-    output::print(&answer::of_run(record, &top, path, output::colour()))
+    output::print_of(&answer::of_run(record, &top, path, output::medium()), path)
 }
 
 /// The line through further runs, in a file of the run's folder and, but for JSON, in words.
@@ -131,5 +131,6 @@ fn find_slope(
     if options.json {
         return Ok(());
     }
-    output::print(&slope::describe(&scale, &template.configuration.name, output::colour()))
+    let said = slope::describe(&scale, &template.configuration.name, output::medium());
+    output::print_of(&said, path)
 }

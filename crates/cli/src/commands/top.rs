@@ -19,6 +19,7 @@ use profile::harmless::harmless;
 use report::column_note::column_note;
 use report::losses::losses;
 use report::table::{self, TableOptions};
+use report::wrapping::wrapped;
 
 use crate::failure::Failure;
 use crate::output;
@@ -70,7 +71,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         text += &objects(&all, &grown, capture.connections);
     }
     if let Some(statistics) = &capture.statistics {
-        text += &losses(&RecorderRecord::new(statistics, capture.profile.sampling));
+        let said = losses(&RecorderRecord::new(statistics, capture.profile.sampling));
+        text += &(wrapped(&said, 0, output::medium()) + "\n");
     }
     output::print(&text)
 }
@@ -79,7 +81,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 pub fn table_options(view: &ViewOptions) -> TableOptions {
     let mut table = TableOptions::by(view.by.by());
     table.rows = if view.rows == 0 { usize::MAX } else { view.rows };
-    table.colour = output::colour();
+    table.medium = output::medium();
     table
 }
 

@@ -114,7 +114,8 @@ impl SmallRun {
     /// Runs `configuration`. `purpose` tells the folders of test programs apart.
     pub fn of(configuration: &str, purpose: &str) -> SmallRun {
         let folder = scratch(&format!("{purpose}-{configuration}"));
-        let answer = printed(&[
+        // As wide as documents show it.
+        let run = [
             "run",
             "--config",
             configuration,
@@ -124,7 +125,10 @@ impl SmallRun {
             "--interval=200ms",
             "--out",
             path(&folder),
-        ]);
+        ];
+        let output = tlsheap_with(Path::new("."), &[("COLUMNS", "100")], &run);
+        assert!(output.status.success(), "{run:?} failed: {}", text(&output.stderr));
+        let answer = text(&output.stdout);
         SmallRun { folder, answer }
     }
 

@@ -21,7 +21,8 @@ use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
 use recording::{Recorded, coverage};
 use report::losses::losses;
-use report::table::{self, Colour, TableOptions};
+use report::medium::Medium;
+use report::table::{self, TableOptions};
 use report::wrapping::wrapped;
 use report::{account, memory};
 
@@ -73,14 +74,14 @@ const PROCESSES: usize = 6;
 const HANGING: usize = 2;
 
 /// The whole answer.
-pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
+pub fn of_recording(recorded: &Recorded, folder: &Path, medium: Medium) -> String {
     let Recorded { capture, at_end, going_on, .. } = recorded;
     let recording = capture.recording().expect("the capture was made by a recording");
     let shown = Shown::of(recording);
     let (rows, top) = shown.sites(capture);
     let mut text = String::from("\n");
     let program = recording.program();
-    let mut say = |line: &str| wrap(&mut text, line);
+    let mut say = |line: &str| wrap(&mut text, line, medium);
     match &recording.attached {
         None => {
             say(&format!(
@@ -132,14 +133,14 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
         };
         let mut options = TableOptions::by(By::Site);
         options.rows = SITES;
-        options.colour = Colour::Never;
+        options.medium = medium;
         text += &table::top(&top, &options);
         for line in script_names(&rows, recording) {
             text.push('\n');
-            wrap(&mut text, line);
+            wrap(&mut text, line, medium);
         }
     }
-    text += &next_steps(recording, folder);
+    text += &next_steps(recording, folder, medium);
     text
 }
 
@@ -389,7 +390,7 @@ fn process(process: &ProcessRecord) -> Vec<String> {
     lines
 }
 
-fn next_steps(recording: &Recording, folder: &Path) -> String {
+fn next_steps(recording: &Recording, folder: &Path, medium: Medium) -> String {
     let folder = folder.display().to_string();
     let folder = harmless(&folder);
     let mut files = String::from("heap.pb.gz (all processes), one profile for each");
@@ -403,6 +404,7 @@ fn next_steps(recording: &Recording, folder: &Path) -> String {
     wrap(
         &mut text,
         &format!("in {folder}: {files}, flame.svg, timeline.svg, timeline.csv, run.json"),
+        medium,
     );
     text += &format!(
         "next:\n  tlsheap diagnose {folder}\n  tlsheap top {folder} --by category\n  \
@@ -415,9 +417,9 @@ fn next_steps(recording: &Recording, folder: &Path) -> String {
 }
 
 /// Adds a line, broken at blanks where it is too long. The parts after the first are indented.
-fn wrap(text: &mut String, line: &str) {
+fn wrap(text: &mut String, line: &str, medium: Medium) {
     let words = line.trim_start();
-    let wrapped = wrapped(words, line.len() - words.len() + HANGING);
+    let wrapped = wrapped(words, line.len() - words.len() + HANGING, medium);
     *text += wrapped.get(HANGING..).unwrap_or_default();
     text.push('\n');
 }
@@ -428,7 +430,7 @@ mod tests {
 
     fn line(line: &str) -> String {
         let mut text = String::new();
-        wrap(&mut text, line);
+        wrap(&mut text, line, Medium::PLAIN);
         text
     }
 
