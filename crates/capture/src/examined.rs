@@ -188,13 +188,12 @@ fn program(capture: &Capture, process: Option<&str>) -> Option<String> {
     let record = capture.recording()?;
     let pid = process.and_then(|label| label.split(' ').next()?.parse::<u32>().ok());
     let of_process = |pid| record.processes.iter().find(|one| one.pid == pid);
-    let process = match pid {
-        Some(pid) => of_process(pid),
+    let process = if let Some(pid) = pid {
+        of_process(pid)
+    } else {
         // Not a shell that has started it.
-        None => {
-            let with_openssl = record.processes.iter().find(|one| !one.openssls.is_empty());
-            with_openssl.or(record.processes.first())
-        }
+        let with_openssl = record.processes.iter().find(|one| !one.openssls.is_empty());
+        with_openssl.or(record.processes.first())
     };
     process.map(|process| process.program.clone())
 }

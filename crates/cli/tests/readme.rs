@@ -166,7 +166,8 @@ impl Block {
     }
 }
 
-/// The answer without its figures: digits are `#`, and columns are as wide as they like.
+/// The answer without its figures: digits are `#`, columns are as wide as they like, and lines
+/// break where figures and paths let them.
 fn shape(answer: &str) -> String {
     let mut lines = Vec::new();
     for line in answer.lines() {
@@ -181,7 +182,7 @@ fn shape(answer: &str) -> String {
         });
         lines.push(words.collect::<Vec<_>>().join(" "));
     }
-    lines.join("\n")
+    lines.join(" ")
 }
 
 fn first_number(answer: &str) -> f64 {

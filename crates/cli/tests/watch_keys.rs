@@ -8,7 +8,7 @@ mod watched;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use program::path;
+use program::{path, text, tlsheap};
 use recorded::installed;
 use tempfile::TempDir;
 use watched::at_rest::AtRest;
@@ -137,4 +137,14 @@ fn a_process_that_was_attached_to_is_watched_and_goes_on() {
     tmux.shows("left with 0");
     assert_eq!(server.try_wait().unwrap(), None, "it goes on");
     server.kill().and_then(|()| server.wait()).unwrap();
+}
+
+#[test]
+fn without_a_terminal_a_recording_is_not_watched() {
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join("run");
+    let output = tlsheap(&["record", "--watch", "--out", path(&run), "--", "true"]);
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("draws on a terminal"), "{said}");
+    assert!(!run.exists(), "nothing was begun");
 }

@@ -105,7 +105,7 @@ impl Accounts {
     /// The same of the two accounts of [`Accounts::growth`], the earlier one first, and the
     /// connections that came in between.
     pub fn resident_growth(&self, now: &Ledgers) -> Option<([Ledgers; 2], NonZeroU64)> {
-        let ((from, before), (to, after)) = self.ends()?;
+        let [(from, before), (to, after)] = self.ends()?;
         let connections = to.checked_sub(from).and_then(NonZeroU64::new)?;
         Some(([before, after].map(|account| self.as_ledgers(now, account)), connections))
     }
@@ -130,16 +130,16 @@ impl Accounts {
     /// What became of memory from about half as many connections to those of the capture: the first
     /// ones take what was free before.
     pub fn growth(&self) -> Option<AccountGrowth> {
-        let (before, after) = self.ends()?;
+        let [before, after] = self.ends()?;
         AccountGrowth::between(before, after)
     }
 
-    fn ends(&self) -> Option<((u64, &ResidentAccount), (u64, &ResidentAccount))> {
+    fn ends(&self) -> Option<[(u64, &ResidentAccount); 2]> {
         let (to, after) = self.captured.as_ref()?;
         // Not from none: the first one brings what is paid once.
         let fewer = self.earlier.range(..=to * 3 / 4).filter(|(from, _)| **from > 0);
         let (from, before) = fewer.min_by_key(|(from, _)| (*from * 2).abs_diff(*to))?;
-        Some(((*from, before), (*to, after)))
+        Some([(*from, before), (*to, after)])
     }
 
     fn of(&mut self, sight: &Sight, recorder: &RecorderParts<'_>) -> Option<ResidentAccount> {

@@ -102,25 +102,25 @@ fn broken_line(line: &str, columns: usize) -> String {
     let mut text = " ".repeat(indent);
     let mut column = indent;
     // Blanks between columns stay where no line ends.
-    let mut gap = String::new();
+    let mut gap = 0;
     for word in words.split_inclusive(' ') {
         let bare = word.trim_end_matches(' ');
         if bare.is_empty() {
-            gap.push_str(word);
+            gap += word.len();
             continue;
         }
         let begun = column > indent;
-        if begun && column + gap.len() + seen(bare) > columns {
+        if begun && column + gap + seen(bare) > columns {
             text.push('\n');
             text.push_str(&" ".repeat(hanging));
             column = hanging;
         } else {
-            text.push_str(&gap);
-            column += gap.len();
+            text.push_str(&" ".repeat(gap));
+            column += gap;
         }
         text.push_str(bare);
         column += seen(bare);
-        gap = word[bare.len()..].to_owned();
+        gap = word.len() - bare.len();
     }
     text
 }
@@ -140,7 +140,7 @@ fn seen(text: &str) -> usize {
 /// of ours: `… and 12 more rows`.
 pub fn has_cuts(text: &str) -> bool {
     text.lines().any(|line| {
-        let line = line.trim_start_matches(|c: char| c == ' ' || c == '\u{1b}');
+        let line = line.trim_start_matches([' ', '\u{1b}']);
         let line = line.strip_prefix('[').and_then(|it| it.split_once('m')).map_or(line, |it| it.1);
         line.strip_prefix("… ").unwrap_or(line).contains(CUT)
     })

@@ -2,6 +2,7 @@
 //! everything that it starts.
 
 mod answer;
+mod attach;
 mod watched;
 
 use std::ffi::OsString;
@@ -19,13 +20,14 @@ use capture::{Capture, Fault};
 use clap::Args;
 use ledger::Sampling;
 use recording::{
-    Arguments, AttachTo, Domains, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE,
+    Arguments, Domains, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE,
     move_series, name_of,
 };
 use report::folder::FolderError;
 use trial::loaded::{self, Load};
 
 use crate::commands::load::Spoken;
+use crate::commands::record::attach::Attach;
 use crate::failure::Failure;
 use crate::telling;
 use crate::trials::{Bar, front_end, helper, made_by};
@@ -98,18 +100,8 @@ pub struct Options {
     /// Keep the program's arguments out of run.json, and so off the page: they may hold secrets
     #[arg(long)]
     pub no_arguments: bool,
-    /// Attach to the process that runs with this id in place of starting a program, record what it
-    /// allocates from then on, and let it go when a goal is reached, at Ctrl-C or SIGTERM: it goes
-    /// on as before (docs/attach.md)
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
-    pub pid: Option<u32>,
-    /// Attach to all that PID has started, too, and that those have, as far as they use TLS
-    #[arg(long, requires = "pid")]
-    pub children: bool,
-    /// Attach to the processes of a control group, as a service or a container has one, as far as
-    /// they use TLS: its folder below /sys/fs/cgroup, or its path as in /proc/PID/cgroup
-    #[arg(long, value_name = "PATH", conflicts_with = "pid")]
-    pub cgroup: Option<PathBuf>,
+    #[command(flatten)]
+    attach: Attach,
     /// Show what `tlsheap watch` shows while it records, with its keys; to quit ends the recording.
     /// What the program writes goes to output.log in the run folder, and it has nothing to read;
     /// what a process that was attached to writes goes where it went
@@ -165,7 +157,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let answer = answer::of_recording(&recorded, &path, telling::medium());
     telling::tell_of(&answer, &path);
     let log = path.join(watched::LOG);
-    if options.watch && options.pid.is_none() && log.exists() {
+    if options.watch && log.exists() {
         telling::tell(&format!("what the program wrote: {}", log.display()));
     }
     if recorded.reached == Some(Reached::Unrecognisable) {
@@ -287,18 +279,6 @@ impl Options {
         Ok(recorded?)
     }
 
-    /// The processes to attach to, if there are to be any.
-    fn attach_to(&self) -> Result<Option<AttachTo>, Failure> {
-        let (to, how) = match (self.pid, &self.cgroup) {
-            (Some(pid), _) if self.children => (AttachTo::Tree(pid), "--pid"),
-            (Some(pid), _) => (AttachTo::Process(pid), "--pid"),
-            (None, Some(path)) => (AttachTo::cgroup(path)?, "--cgroup"),
-            (None, None) => return Ok(None),
-        };
-        self.refuse_with(how)?;
-        Ok(Some(to))
-    }
-
     /// What `--pid` and `--cgroup` have no use for.
     fn refuse_with(&self, how: &str) -> Result<(), Failure> {
         let sentence = if !self.command.is_empty() {
@@ -319,8 +299,11 @@ impl Options {
     }
 
     fn plain(&self) -> Result<recording::Options, Failure> {
-        let mut plain = match self.attach_to()? {
-            Some(to) => recording::Options::attaching(to)?,
+        let mut plain = match self.attach.to()? {
+            Some((to, how)) => {
+                self.refuse_with(how)?;
+                recording::Options::attaching(to)?
+            }
             None => recording::Options::of(self.command.clone()),
         };
         plain.goals.time = self.time;
@@ -349,8 +332,7 @@ impl Options {
         } else if is_captured_running
             && self.only.is_none()
             && self.sample.is_none()
-            && self.pid.is_none()
-            && self.cgroup.is_none()
+            && !self.attach.is_asked_for()
         {
             Domains::WithOpenssl
         } else {

@@ -98,11 +98,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         return output::print_json(&tested.what_if);
     }
     let mut text = table::terminal(&tested.what_if, output::medium());
-    let files = format!(
+    let said = format!(
         "in {}: {WHAT_IF}, a run folder for each, a differential flamegraph for each fix",
         path.display()
     );
-    text += &format!("\n{}\n", wrapped(&files, 0, output::medium()));
+    text += &format!("\n{}\n", wrapped(&said, 0, output::medium()));
     output::print(&text)
 }
 

@@ -89,6 +89,13 @@ pub fn printed(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// The same, as wide as 100 columns.
+pub fn printed_on_100(arguments: &[&str]) -> String {
+    let output = tlsheap_with(Path::new("."), &[("COLUMNS", "100")], arguments);
+    assert!(output.status.success(), "{arguments:?} failed: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
 /// The same, read as one JSON document.
 pub fn printed_json(arguments: &[&str]) -> Value {
     let json = printed(arguments);
@@ -126,9 +133,7 @@ impl SmallRun {
             "--out",
             path(&folder),
         ];
-        let output = tlsheap_with(Path::new("."), &[("COLUMNS", "100")], &run);
-        assert!(output.status.success(), "{run:?} failed: {}", text(&output.stderr));
-        let answer = text(&output.stdout);
+        let answer = printed_on_100(&run);
         SmallRun { folder, answer }
     }
 

@@ -41,7 +41,7 @@ impl AttachTo {
     }
 
     /// Those that run now: who has started others comes before them.
-    pub(crate) fn now(&self) -> Vec<ProcessNow> {
+    pub fn now(&self) -> Vec<ProcessNow> {
         let mut ids = match self {
             AttachTo::Process(pid) => return kernel::process(*pid).into_iter().collect(),
             AttachTo::Tree(pid) => BTreeSet::from([*pid]),
@@ -82,7 +82,7 @@ impl AttachTo {
     }
 
     /// What is meant, in words.
-    pub(crate) fn in_words(&self) -> String {
+    pub fn in_words(&self) -> String {
         match self {
             AttachTo::Process(pid) => format!("process {pid}"),
             AttachTo::Tree(pid) => format!("process {pid} and those that it has started"),

@@ -46,13 +46,16 @@ pub fn record(
     options.notice = Notice::with(move |sentence| {
         later.lock().unwrap_or_else(PoisonError::into_inner).push(sentence.to_owned());
     });
-    if options.process.is_none() {
+    if options.attach_to.is_none() {
         let log = folder.join(LOG);
         let file = File::create_new(&log).with_context(|| format!("cannot make {}", log.display()));
         options.streams = Streams::Log(file?);
     }
     // The recorder's own tree has what it starts; a process that it attaches to has another parent.
-    let watched = options.process.unwrap_or_else(std::process::id);
+    let target = || match &options.attach_to {
+        Some(to) => Target::attached(to),
+        None => Target::process(std::process::id()),
+    };
     let (control, stop) = (options.control.clone(), Stop::default());
     let (recorded, shown) = thread::scope(|scope| {
         let recording = scope.spawn(|| {
@@ -65,7 +68,7 @@ pub fn record(
                 break Ok(());
             }
             // Until the first allocation there is nothing to look at.
-            let first = Target::process(watched).and_then(|target| {
+            let first = target().and_then(|target| {
                 let mut follower = Follower::of(target);
                 let first = follower.look()?;
                 Ok((follower, first))
