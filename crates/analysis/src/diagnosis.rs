@@ -79,6 +79,13 @@ pub fn rules_of(domain: Domain) -> &'static [&'static Rule] {
     }
 }
 
+impl Rule {
+    /// It is about what is not the TLS library's.
+    pub fn is_about_others(&self) -> bool {
+        RULES_OF_OTHERS.iter().any(|rule| rule.id == self.id)
+    }
+}
+
 /// The rules of every domain.
 pub fn every_rule() -> impl Iterator<Item = &'static Rule> {
     Domain::ALL.into_iter().flat_map(|domain| rules_of(domain).iter().copied())

@@ -55,7 +55,8 @@ pub struct ResidentAccount {
     pub shared: u64,
     /// In none of these.
     pub other: u64,
-    /// The part of `free` that is whole pages: what an allocator can give back to the kernel.
+    /// The part of `free` that is whole pages, and that an allocator gives back to the kernel when
+    /// it is asked to.
     pub free_pages: u64,
     /// Resident bytes of live blocks and mappings by [`Held::site`]: what is in `blocks` and
     /// `mappings`, told once more.
@@ -153,7 +154,7 @@ pub fn resident_account(
             Kind::Memory => {
                 let range = area.start..area.end;
                 let resident = Resident { pages: pages.are_resident(&range)?, range, of: pages };
-                account.add(&resident, blocks, mappings, is_glibcs(area));
+                account.add(&resident, blocks, mappings, Allocator::of(area));
                 account.shared += own.saturating_sub(resident.all());
             }
         }
@@ -198,10 +199,36 @@ fn kind(area: &MemoryArea, before: Option<&MemoryArea>, is_known: bool) -> Kind 
 /// The C library begins the heaps of threads at multiples of this.
 const THREAD_HEAP: u64 = 64 << 20;
 
-/// Whether it is a heap of the C library's allocator, by its place. (Its blocks of 128 KB and more
-/// lie in areas of their own, with 16 bytes in front.)
-fn is_glibcs(area: &MemoryArea) -> bool {
-    area.name == "[heap]" || area.start.is_multiple_of(THREAD_HEAP)
+/// Whose heap an area is, by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allocator {
+    /// The C library's: the one that grows by brk.
+    First,
+    /// The C library's: one of those that threads have.
+    OfThreads,
+    /// Another's, or a block of the C library's of 128 KB and more, with 16 bytes in front.
+    Another,
+}
+
+impl Allocator {
+    fn of(area: &MemoryArea) -> Allocator {
+        if area.name == "[heap]" {
+            Allocator::First
+        } else if area.start.is_multiple_of(THREAD_HEAP) {
+            Allocator::OfThreads
+        } else {
+            Allocator::Another
+        }
+    }
+
+    /// From here on it keeps what is free, whatever it is asked to give back: `malloc_trim` leaves
+    /// the end of a heap of threads as it is.
+    fn kept_from(self, blocks: &[Held], range: &Range<u64>) -> u64 {
+        match self {
+            Allocator::OfThreads => blocks.last().map_or(range.start, |last| last.addresses.end),
+            Allocator::First | Allocator::Another => range.end,
+        }
+    }
 }
 
 /// Those that lie in the area, in part at least.
@@ -231,9 +258,11 @@ impl<P: Pages> Resident<'_, P> {
         self.pages.iter().filter(|page| **page).count() as u64 * self.of.bytes()
     }
 
-    /// Bytes of resident pages in which none of these has a byte.
-    fn untouched_by(&self, blocks: &[Held], mappings: &[Held]) -> u64 {
+    /// Bytes of resident pages before `end` in which none of these has a byte.
+    fn untouched_by(&self, blocks: &[Held], mappings: &[Held], end: u64) -> u64 {
         let (page, mut free) = (self.of.bytes(), self.pages.clone());
+        let pages = end.saturating_sub(self.range.start) / page;
+        free.truncate(usize::try_from(pages).unwrap_or(usize::MAX));
         for held in blocks.iter().chain(mappings) {
             let start = held.addresses.start.max(self.range.start) - self.range.start;
             let end = held.addresses.end.min(self.range.end).saturating_sub(self.range.start);
@@ -269,8 +298,9 @@ impl ResidentAccount {
         resident: &Resident<'_, impl Pages>,
         blocks: &[Held],
         mappings: &[Held],
-        glibcs: bool,
+        allocator: Allocator,
     ) {
+        let is_glibcs = allocator != Allocator::Another;
         let mut left = resident.all();
         let mut in_blocks = Vec::with_capacity(blocks.len());
         for (at, block) in blocks.iter().enumerate() {
@@ -278,7 +308,7 @@ impl ResidentAccount {
             self.blocks.entry(block.domain).or_default().resident += bytes;
             *self.sites.entry(block.site).or_default() += bytes;
             let next = blocks.get(at + 1).map_or(resident.range.end, |it| it.addresses.start);
-            let around = if glibcs { around(&block.addresses, next) } else { 0..0 };
+            let around = if is_glibcs { around(&block.addresses, next) } else { 0..0 };
             let headers = resident.of(&around);
             self.headers += headers;
             left = left.saturating_sub(bytes + headers);
@@ -296,11 +326,12 @@ impl ResidentAccount {
             *self.sites.entry(mapping.site).or_default() += bytes;
             left -= bytes;
         }
-        if blocks.is_empty() && !glibcs {
+        if blocks.is_empty() && !is_glibcs {
             self.other += left;
         } else {
             self.free += left;
-            self.free_pages += resident.untouched_by(blocks, mappings).min(left);
+            let end = allocator.kept_from(blocks, &resident.range);
+            self.free_pages += resident.untouched_by(blocks, mappings, end).min(left);
         }
     }
 }
@@ -408,6 +439,14 @@ mod tests {
         // All but the recorder's, and what is made to be shared.
         let all: u64 = areas.iter().map(|area| area.anonymous_bytes).sum();
         assert_eq!(account.total(), all - 8 * 4_096);
+        // Of a thread's heap only what lies between blocks is given back.
+        let heap = [area(0x4000000..0x4006000, "", "rw-p", 6)];
+        let blocks =
+            [held(0x4000900..0x4000a00, Domain::Heap), held(0x4003010..0x4003020, Domain::Heap)];
+        let pages = Some((0x4000000..0x4006000).step_by(4_096).collect());
+        let threads = resident_account(&heap, &recorder, &blocks, &[], &pages).expect("readable");
+        assert_eq!(threads.free_pages, 2 * 4_096);
+        assert_eq!(threads.total(), 6 * 4_096);
         let twice: ResidentAccount = [account.clone(), account.clone()].into_iter().sum();
         assert_eq!(twice.total(), 2 * account.total());
         assert_eq!(twice.all_blocks().requested, 2 * 14_414);

@@ -49,3 +49,4 @@ pub use error::CaptureError;
 pub use examined::Examined;
 pub use fault::Fault;
 pub use part::Part;
+pub use whole::others;

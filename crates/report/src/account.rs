@@ -1,7 +1,9 @@
 //! What the resident memory of recorded processes is, in sentences.
 
 use analysis::notation::{human, percent, rounded};
-use capture::records::account::{AccountGrowthRecord, AccountRecord, ResidentHolderRecord};
+use capture::records::account::{
+    AccountGrowthRecord, AccountRecord, ResidentHolderRecord, TouchedRecord,
+};
 use capture::records::recording::Recording;
 
 /// What one more connection costs the processes in all, and who holds it: the answer. `None` where
@@ -50,26 +52,84 @@ const WORTH_A_WORD: f64 = 0.02;
 const HOLDERS: usize = 3;
 
 fn headline(growth: &AccountGrowthRecord) -> String {
-    let share = |bytes: f64| bytes / growth.total;
-    let large = growth.holders.iter().filter(|holder| share(holder.bytes) >= 0.05).take(HOLDERS);
-    let large: Vec<(String, f64)> = large.map(|it| (holder(it), it.bytes)).collect();
-    let openssl = growth.blocks.get("openssl").copied().unwrap_or_default();
-    let of_blocks: f64 = growth.blocks.values().sum();
-    let others = of_blocks - openssl + growth.mappings;
-    let unnamed = others - large.iter().map(|(_, bytes)| bytes).sum::<f64>();
-    let name = if large.is_empty() { "other blocks and mappings" } else { "others" };
-    let lines = [("OpenSSL".to_owned(), openssl), (name.to_owned(), unnamed)];
-    let lines = large.into_iter().chain(lines).chain(kept(growth));
-    let named = named(lines, growth.total, WORTH_A_WORD, human);
+    format!(
+        "One connection costs {} of memory: {} {}",
+        human(growth.total),
+        made_of(growth),
+        how_told(growth)
+    )
+}
+
+/// What a connection's memory is made of, the largest parts first.
+pub(crate) fn made_of(growth: &AccountGrowthRecord) -> String {
+    let lines = parts_of_one(growth).into_iter().map(|part| (part.name, part.bytes));
+    format!("{}.", named(lines, growth.total, WORTH_A_WORD, human))
+}
+
+/// From what that is known, in brackets.
+pub(crate) fn how_told(growth: &AccountGrowthRecord) -> String {
     let explained = growth.explained.map(|part| format!(", {} of it told", percent(part)));
     format!(
-        "One connection costs {} of memory: {named}. (By so much resident memory grew from {} to \
-         {} SSL objects{}.)",
-        human(growth.total),
+        "(By so much resident memory grew from {} to {} SSL objects{}.)",
         growth.from_connections,
         growth.to_connections,
         explained.unwrap_or_default()
     )
+}
+
+/// A part of resident memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Part {
+    /// What it is, or who asked for it.
+    pub name: String,
+    /// Bytes; below 0 where it shrank.
+    pub bytes: f64,
+}
+
+/// What one more connection made of resident memory: the sum is all of it.
+pub(crate) fn parts_of_one(growth: &AccountGrowthRecord) -> Vec<Part> {
+    let resident = Resident {
+        openssl: growth.blocks.get("openssl").copied().unwrap_or_default(),
+        asked: growth.blocks.values().sum::<f64>() + growth.mappings,
+        total: growth.total,
+    };
+    parts(&resident, &growth.holders, kept(growth))
+}
+
+/// What was resident at the capture: the sum is all of it.
+pub(crate) fn parts_at_capture(account: &AccountRecord) -> Vec<Part> {
+    let bytes = |touched: &TouchedRecord| touched.resident_bytes as f64;
+    let resident = Resident {
+        openssl: account.blocks.get("openssl").map(bytes).unwrap_or_default(),
+        asked: account.blocks.values().chain([&account.mappings]).map(bytes).sum(),
+        total: account.total_bytes as f64,
+    };
+    parts(&resident, &account.holders, kept_at_capture(account))
+}
+
+/// Resident bytes.
+struct Resident {
+    /// OpenSSL's blocks.
+    openssl: f64,
+    /// All blocks and mappings.
+    asked: f64,
+    /// All that there is.
+    total: f64,
+}
+
+fn parts(
+    resident: &Resident,
+    holders: &[ResidentHolderRecord],
+    kept: impl Iterator<Item = (String, f64)>,
+) -> Vec<Part> {
+    let is_large = |it: &&ResidentHolderRecord| it.bytes / resident.total >= 0.05;
+    let large = holders.iter().filter(is_large).take(HOLDERS);
+    let large: Vec<(String, f64)> = large.map(|it| (holder(it), it.bytes)).collect();
+    let unnamed =
+        resident.asked - resident.openssl - large.iter().map(|(_, bytes)| bytes).sum::<f64>();
+    let name = if large.is_empty() { "other blocks and mappings" } else { "others" };
+    let asked = [("OpenSSL".to_owned(), resident.openssl), (name.to_owned(), unnamed)];
+    large.into_iter().chain(asked).chain(kept).map(|(name, bytes)| Part { name, bytes }).collect()
 }
 
 /// The function that asks, and through which others.
@@ -97,22 +157,29 @@ fn kept(growth: &AccountGrowthRecord) -> impl Iterator<Item = (String, f64)> {
     .map(|(name, bytes)| (name.to_owned(), bytes))
 }
 
+/// The same of what there was at the capture.
+fn kept_at_capture(account: &AccountRecord) -> impl Iterator<Item = (String, f64)> {
+    [
+        ("what the allocator adds to blocks", account.headers_bytes),
+        ("free memory that the allocator keeps", account.free_bytes),
+        ("stacks", account.stacks_bytes),
+        ("written pages of files", account.written_files_bytes),
+        ("pages shared since a fork", account.shared_bytes),
+        ("unknown", account.other_bytes),
+    ]
+    .into_iter()
+    .map(|(name, bytes)| (name.to_owned(), bytes as f64))
+}
+
 /// At the capture, or when somebody looked last before the program ended.
 fn at_capture(account: &AccountRecord, has_ended: bool) -> String {
     let blocks = account.blocks.iter().map(|(domain, blocks)| {
         (format!("{} blocks", whose(domain)), blocks.resident_bytes as f64)
     });
-    let lines = [
-        ("mappings".to_owned(), account.mappings.resident_bytes as f64),
-        ("what the allocator adds to blocks".to_owned(), account.headers_bytes as f64),
-        ("free memory that the allocator keeps".to_owned(), account.free_bytes as f64),
-        ("stacks".to_owned(), account.stacks_bytes as f64),
-        ("written pages of files".to_owned(), account.written_files_bytes as f64),
-        ("pages shared since a fork".to_owned(), account.shared_bytes as f64),
-        ("unknown".to_owned(), account.other_bytes as f64),
-    ];
+    let mappings = [("mappings".to_owned(), account.mappings.resident_bytes as f64)];
+    let lines = blocks.chain(mappings).chain(kept_at_capture(account));
     let total = account.total_bytes as f64;
-    let named = named(blocks.chain(lines), total, WORTH_NAMING, human);
+    let named = named(lines, total, WORTH_NAMING, human);
     let untouched = match account.untouched_bytes() {
         0 => String::new(),
         bytes => format!("; {} more were asked for and are not in memory", human(bytes as f64)),
@@ -176,8 +243,6 @@ fn whose(domain: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use capture::records::account::TouchedRecord;
-
     use super::*;
 
     fn holder_record(through: &[&str], bytes: f64) -> ResidentHolderRecord {

@@ -231,7 +231,12 @@ fn floor(diagnosis: &Diagnosis, subject: &Subject<'_>, medium: Medium) -> String
         (None, true) => "needed, as far as is known here".to_owned(),
         (None, false) => "left when all of that is gone".to_owned(),
     };
-    let line = format!("floor: {} of the {} of a connection are {with}", human(floor), human(all));
+    // Where more than OpenSSL's is known, others have a part of a connection too.
+    let whose = match subject.recording.and_then(|recording| recording.account.as_ref()) {
+        Some(_) => "that OpenSSL has of a connection",
+        None => "of a connection",
+    };
+    let line = format!("floor: {} of the {} {whose} are {with}", human(floor), human(all));
     // The names of groups are long.
     let line =
         if width(&line) > medium.of_sentences() { line.replacen(" (", "\n  (", 1) } else { line };

@@ -28,7 +28,9 @@ use profile::harmless::harmless_document;
 
 pub use choices::{Choices, FiguredStack, Measure, Name, SiteOf};
 use page::id;
-pub use page::{Account, AccountLine, Beside, Fact, Found, Page, Spread, Step, Subject};
+pub use page::{
+    Account, AccountLine, AccountOf, Beside, Fact, Found, Page, Spread, Step, Subject, Whole,
+};
 
 /// What a page of now says above everything else.
 #[derive(Clone, Debug, Default)]

@@ -171,6 +171,8 @@ fn of_cause(cause: &Cause, verdict: &Verdict, medium: Medium) -> String {
         None => figure(cause.amount, verdict.limit.figure),
     };
     let place = match (cause.key.file.as_str(), cause.key.line) {
+        // What others than OpenSSL ask for is known by who asks.
+        ("", _) if !cause.key.function.is_empty() => harmless(&cause.key.function).into_owned(),
         ("", _) => "[unknown]".to_owned(),
         (file, 0) => harmless(file).into_owned(),
         (file, line) => format!("{}:{line}", harmless(file)),

@@ -29,6 +29,14 @@ impl Daemon {
         Daemon { command, ready, talk, place }
     }
 
+    /// Where it listens, if it was told.
+    pub fn port(&self) -> Option<u16> {
+        match self.ready {
+            Ready::Port(port) | Ready::Said(_, port) => Some(port),
+            Ready::Line(_) => None,
+        }
+    }
+
     /// Starts it by itself.
     pub fn start(&self) -> Server {
         Server::start(&self.command, self.ready, self.place.path())
@@ -40,6 +48,18 @@ pub fn echo_server(interpreter: &str, file: &str) -> Daemon {
     let file = format!("{FIXTURES}/{file}");
     let command = [interpreter, &file, "certificate.pem", "key.pem"];
     Daemon::new(certificate::place(), &command, Ready::Line("ready"), Talk::Echo)
+}
+
+/// The same at a port that is chosen before it starts.
+pub fn echo_server_at_a_port(interpreter: &str, file: &str) -> Daemon {
+    at_a_port(&[interpreter, &format!("{FIXTURES}/{file}"), "certificate.pem", "key.pem"])
+}
+
+/// An echo server whose last argument is the port.
+pub fn at_a_port(command: &[&str]) -> Daemon {
+    let port = free_port();
+    let command = [command, &[&port.to_string()]].concat();
+    Daemon::new(certificate::place(), &command, Ready::Port(port), Talk::Echo)
 }
 
 /// nginx with so many workers.
@@ -124,6 +144,27 @@ pub fn postgresql() -> Option<Daemon> {
     }
     let ready = Ready::Said("ready to accept connections", port);
     Some(Daemon::new(place, &command, ready, Talk::Postgres))
+}
+
+/// Apache with one process of 150 threads (its module for events).
+pub fn apache() -> Option<Daemon> {
+    let apache = needed::program("apache2")?;
+    let (place, port) = (certificate::place(), free_port());
+    let folder = path(place.path()).to_owned();
+    fs::write(place.path().join("index.html"), "welcome!\n").unwrap();
+    let settings = format!("{FIXTURES}/apache.conf");
+    let as_user =
+        if rustix::process::geteuid().is_root() { "User www-data\nGroup www-data\n" } else { "" };
+    let own = format!(
+        "ServerRoot {folder}\nPidFile {folder}/pid\nErrorLog {folder}/error\nDocumentRoot \
+         {folder}\n{as_user}Include {settings}\nListen 127.0.0.1:{port}\n<VirtualHost \
+         127.0.0.1:{port}>\nSSLEngine on\nSSLCertificateFile {folder}/certificate.pem\n\
+         SSLCertificateKeyFile {folder}/key.pem\n</VirtualHost>\n"
+    );
+    let file = place.path().join("apache2.conf");
+    fs::write(&file, own).unwrap();
+    let command = [&apache, "-f", path(&file), "-DFOREGROUND"];
+    Some(Daemon::new(place, &command, Ready::Port(port), Talk::Http))
 }
 
 /// OpenSSL's server, which takes one connection at a time.

@@ -59,6 +59,7 @@ fn subject(name: &str, profile: &Profile, before: Option<&Profile>) -> Subject {
         stacks: grown_stacks(ColumnOf { profile, column: 1 }, None),
         other_stacks: Vec::new(),
         top,
+        whole: None,
         peak: None,
         found: Found::Nothing,
         choices: None,

@@ -15,14 +15,16 @@ use analysis::rss_account::Group;
 use analysis::stacks::{ColumnOf, Stack, grown_stacks};
 use analysis::top::{Figures, Top};
 use capture::records::comparison::Figures as Compared;
+use capture::records::recording::Recording;
 use capture::records::resident::AccountRecord;
 use capture::records::run::PerConnection;
 use capture::{Capture, CaptureError, Examined, Part};
 use profile::Profile;
 
 use super::{Shown, choices, measured};
+use crate::account;
 use crate::drawable::drawable;
-use crate::html::{Account, AccountLine, Beside, Found, Spread, Step, Subject};
+use crate::html::{Account, AccountLine, AccountOf, Beside, Found, Spread, Step, Subject, Whole};
 
 /// A capture with all that is known of it, in all its parts and with categories.
 #[derive(Debug)]
@@ -167,6 +169,7 @@ pub fn subject(told: &Told, before: Option<&Told>, shown: &Shown) -> Result<Subj
         beside: beside(told),
         objects: live_objects(told),
         step: before.and_then(|before| step(before, told, &top, shown.column)),
+        whole: whole(told),
         peak: told.peak().filter(|_| top.figures == Figures::Process),
         found: found(told),
         choices: choices::of(&told.capture, shown.column, shown.choices_bytes)?,
@@ -226,9 +229,22 @@ fn live_objects(told: &Told) -> BTreeMap<String, i64> {
     }
 }
 
-/// What resident memory was made of while connections were open, and after they were closed.
+/// What one connection costs in all, where all was recorded.
+fn whole(told: &Told) -> Option<Whole> {
+    let growth = account::told_growth(told.capture.recording()?)?;
+    Some(Whole {
+        bytes: growth.total,
+        made_of: account::made_of(growth),
+        how: account::how_told(growth),
+    })
+}
+
+/// What resident memory was made of: in a run while connections were open, and after they were
+/// closed; in a recording of everything at the capture, and what a connection more made of it.
 fn accounts(told: &Told) -> Vec<Account> {
-    let Some(record) = told.capture.run() else { return Vec::new() };
+    let Some(record) = told.capture.run() else {
+        return told.capture.recording().map(accounts_of_recording).unwrap_or_default();
+    };
     let moments = [
         (&record.rss.at_rest, "with every connection open"),
         (&record.rss.closed, "after the last connection was closed"),
@@ -237,6 +253,41 @@ fn accounts(told: &Told) -> Vec<Account> {
         .into_iter()
         .filter_map(|(account, moment)| Some(account_of(account.as_ref()?, moment)))
         .collect()
+}
+
+fn accounts_of_recording(recording: &Recording) -> Vec<Account> {
+    let Some(account) = &recording.account else { return Vec::new() };
+    let moment = if recording.is_at_peak() {
+        "when they were last looked into before the end"
+    } else {
+        "at the capture, in no file"
+    };
+    let all = Account {
+        moment: moment.to_owned(),
+        of: AccountOf::Processes,
+        ..with_lines(account::parts_at_capture(account))
+    };
+    let one = account.told_growth().map(|growth| Account {
+        moment: format!(
+            "for each connection that came, from {} to {} SSL objects",
+            growth.from_connections, growth.to_connections
+        ),
+        of: AccountOf::Connection,
+        ..with_lines(account::parts_of_one(growth))
+    });
+    one.into_iter().chain([all]).collect()
+}
+
+/// Whole bytes, whose sum is the account's.
+fn with_lines(parts: Vec<account::Part>) -> Account {
+    let lines = parts.into_iter().map(|part| AccountLine {
+        name: part.name,
+        bytes: part.bytes.round() as i64,
+        ..AccountLine::default()
+    });
+    let lines: Vec<AccountLine> = lines.filter(|line| line.bytes != 0).collect();
+    let resident = lines.iter().map(|line| line.bytes).sum();
+    Account { resident, lines, ..Account::default() }
 }
 
 fn account_of(account: &AccountRecord, moment: &str) -> Account {
@@ -258,6 +309,7 @@ fn account_of(account: &AccountRecord, moment: &str) -> Account {
     };
     Account {
         moment: moment.to_owned(),
+        of: AccountOf::Processes,
         resident: account.rss_bytes as i64,
         lines: parts.chain([rest]).collect(),
     }

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use contract::{Fix, environment};
+use contract::Fix;
 use recording::descendants::Descendants;
 use recording::kernel::is_listened_on;
 use recording::{Place, sanitizers};
 use rustix::process::Signal;
 
 use super::process::Process;
+use super::recording::variable;
 use super::{AS_IT_IS, LoadOn, Program};
 use crate::compare::handshakes;
 use crate::glance::seen_within;
@@ -79,7 +80,8 @@ fn once(
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     if let Some(fix) = fix {
-        command.env(environment::FIXES, fix.name());
+        let (name, value) = variable(fix);
+        command.env(name, value);
     }
     let port = order.address.port();
     let mut process = Process::start(command, "the program")?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use analysis::notation::{rounded, signed};
+use analysis::notation::{human, rounded, signed};
 use capture::records::what_if::{Cost, WhatIf};
 use report::medium::Medium;
 use report::table::plain;
@@ -10,6 +10,9 @@ use report::wrapping::wrapped;
 
 const HEADINGS: [&str; 8] =
     ["", "bytes/conn", "saved", "%", "predicted", "allocs", "handshakes/s", "change"];
+
+/// Of the whole program, where its resident memory is known.
+const OF_ALL: [&str; 4] = ["", "resident", "saved", "predicted"];
 
 /// The table, what was not applied and why, and what the columns mean.
 pub fn terminal(outcome: &WhatIf, medium: Medium) -> String {
@@ -29,6 +32,7 @@ pub fn terminal(outcome: &WhatIf, medium: Medium) -> String {
         .to_owned();
     means += if before.handshakes_per_second.is_some() { "." } else { "; not measured." };
     text += &format!("\n{}\n", wrapped(&means, 0, medium));
+    text += &of_all(outcome, medium);
     for place in places(outcome) {
         text += &format!("reached: {place}\n");
     }
@@ -42,6 +46,24 @@ pub fn terminal(outcome: &WhatIf, medium: Medium) -> String {
     });
     text += &under("not applied", not_applied);
     text
+}
+
+/// The table of resident memory; nothing of the reference server.
+fn of_all(outcome: &WhatIf, medium: Medium) -> String {
+    let Some(before) = outcome.as_it_is.resident_bytes else { return String::new() };
+    let size = |bytes: f64| human(bytes);
+    let as_it_is = ["as it is".to_owned(), size(before as f64), say(None, size), say(None, size)];
+    let mut rows = vec![as_it_is.to_vec()];
+    for tried in &outcome.fixes {
+        if let Some(bytes) = tried.cost.as_ref().and_then(|cost| cost.resident_bytes) {
+            let saved = say(tried.saved_resident_bytes, size);
+            let predicted = say(tried.predicted_resident_bytes, size);
+            rows.push(vec![tried.name.clone(), size(bytes as f64), saved, predicted]);
+        }
+    }
+    let means = "resident: all that the program has of its own and that is in no file, with every \
+                 connection open; one run each, and runs differ.";
+    format!("\n{}\n{}\n", plain(&OF_ALL, &rows, medium), wrapped(means, 0, medium))
 }
 
 /// Lines under a heading; nothing when there are none.
