@@ -43,6 +43,21 @@ pub struct Seen {
     pub openssl_bytes: u64,
 }
 
+/// Resident memory for a line of the time line, without the recorder's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// All of it.
+    pub bytes: u64,
+    /// What it is, where all areas were read for that.
+    pub parts: Option<Footprint>,
+}
+
+impl From<Footprint> for Resident {
+    fn from(read: Footprint) -> Resident {
+        Resident { bytes: read.total(), parts: Some(read) }
+    }
+}
+
 impl Memory {
     /// Nothing read yet. Whatever lies in `folder` is the recorder's.
     pub fn beside(folder: &Path) -> Memory {
@@ -81,25 +96,25 @@ impl Memory {
     /// What the processes have now but for the recorder's, for a line of the time line; `None`
     /// where no process runs, or one may not be looked into. What is the recorder's changes little:
     /// it may be that of a reading before.
-    pub fn line(&mut self, sight: &Sight) -> Option<u64> {
+    pub fn line(&mut self, sight: &Sight) -> Option<Resident> {
         match self.last.filter(|_| self.next.is_some_and(|next| Instant::now() < next)) {
             Some(last) => {
                 let all = sight.running.iter().map(|pid| kernel::proportional_bytes(*pid));
                 let all = all.sum::<Option<u64>>().filter(|_| !sight.running.is_empty())?;
-                Some(all.saturating_sub(last.footprint.recorder))
+                Some(Resident { bytes: all.saturating_sub(last.footprint.recorder), parts: None })
             }
-            None => self.read(sight).map(|it| it.total()),
+            None => self.read(sight).map(Resident::from),
         }
     }
 
     /// Reads at the capture, whether it is time or not.
-    pub fn capture(&mut self, sight: &Sight) -> Option<u64> {
+    pub fn capture(&mut self, sight: &Sight) -> Option<Resident> {
         let read = self.read(sight)?;
         self.captured = self.last;
         if let Some(recorder) = recorder_parts(&self.folder, sight) {
             self.accounts.capture(sight, &recorder);
         }
-        Some(read.total())
+        Some(read.into())
     }
 
     fn read(&mut self, sight: &Sight) -> Option<Footprint> {
