@@ -440,10 +440,12 @@ mod tests {
         let all: u64 = areas.iter().map(|area| area.anonymous_bytes).sum();
         assert_eq!(account.total(), all - 8 * 4_096);
         // Of a thread's heap only what lies between blocks is given back.
-        let heap = [area(0x4000000..0x4006000, "", "rw-p", 6)];
-        let blocks =
-            [held(0x4000900..0x4000a00, Domain::Heap), held(0x4003010..0x4003020, Domain::Heap)];
-        let pages = Some((0x4000000..0x4006000).step_by(4_096).collect());
+        let heap = [area(0x0400_0000..0x0400_6000, "", "rw-p", 6)];
+        let blocks = [
+            held(0x0400_0900..0x0400_0a00, Domain::Heap),
+            held(0x0400_3010..0x0400_3020, Domain::Heap),
+        ];
+        let pages = Some((0x0400_0000..0x0400_6000).step_by(4_096).collect());
         let threads = resident_account(&heap, &recorder, &blocks, &[], &pages).expect("readable");
         assert_eq!(threads.free_pages, 2 * 4_096);
         assert_eq!(threads.total(), 6 * 4_096);

@@ -208,8 +208,8 @@ impl Measured {
             let each = self.share(objects.live(object).count as f64);
             return each.ok_or_else(|| missing(NO_CONNECTIONS));
         }
-        if let Some(extent) = self.extent(&limit.scope) {
-            let extent = extent.ok_or_else(|| missing(NOT_RECORDED))?;
+        if limit.scope.is_beyond_openssl() {
+            let extent = self.extent(&limit.scope).ok_or_else(|| missing(NOT_RECORDED))?;
             let each = || extent.each.as_ref().ok_or_else(|| missing(NOT_TOLD));
             let figure = match limit.figure {
                 Figure::Bytes => Some(extent.bytes),
@@ -230,11 +230,11 @@ impl Measured {
         self.scaled(limit.figure, sum).ok_or_else(|| missing(NO_CONNECTIONS))
     }
 
-    /// What a limit is about that is not OpenSSL's: `None` where it is OpenSSL's.
-    fn extent(&self, scope: &Scope) -> Option<Option<&Extent>> {
+    /// What is known of a scope that is not OpenSSL's alone.
+    fn extent(&self, scope: &Scope) -> Option<&Extent> {
         match scope {
-            Scope::Resident => Some(self.others.resident.as_ref()),
-            Scope::Domain(domain) => Some(self.others.domains.get(domain)),
+            Scope::Resident => self.others.resident.as_ref(),
+            Scope::Domain(domain) => self.others.domains.get(domain),
             _ => None,
         }
     }
@@ -283,6 +283,11 @@ fn figure_of(row: &Row, figure: Figure) -> Option<f64> {
 }
 
 impl Scope {
+    /// It is about memory that others have asked for too.
+    fn is_beyond_openssl(&self) -> bool {
+        matches!(self, Scope::Resident | Scope::Domain(_))
+    }
+
     /// A row belongs to it.
     fn has(&self, key: &Key) -> bool {
         match self {
@@ -310,9 +315,10 @@ fn causes(
     baseline: Option<&Measured>,
     unwanted: &[Finding],
 ) -> Vec<Cause> {
-    if let Some(extent) = measured.extent(&limit.scope) {
-        let before = baseline.and_then(|baseline| baseline.extent(&limit.scope).flatten());
-        return holders(limit.figure, extent, before);
+    if limit.scope.is_beyond_openssl() {
+        let extent = |measured: &Measured| measured.extent(&limit.scope).cloned();
+        let earlier = baseline.and_then(extent);
+        return holders(limit.figure, extent(measured).as_ref(), earlier.as_ref());
     }
     // Objects have no rows: their contexts, stores and sessions are told by findings.
     let rows = |measured: &Measured| -> Vec<(Key, f64, Vec<String>)> {

@@ -58,7 +58,8 @@ pub fn echo_server_at_a_port(interpreter: &str, file: &str) -> Daemon {
 /// An echo server whose last argument is the port.
 pub fn at_a_port(command: &[&str]) -> Daemon {
     let port = free_port();
-    let command = [command, &[&port.to_string()]].concat();
+    let word = port.to_string();
+    let command = [command, &[&word[..]]].concat();
     Daemon::new(certificate::place(), &command, Ready::Port(port), Talk::Echo)
 }
 

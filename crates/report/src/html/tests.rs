@@ -116,6 +116,7 @@ fn what_is_not_there_has_no_section() {
     subject.objects.insert("X509".to_owned(), 3);
     subject.accounts.push(Account {
         moment: "at rest".to_owned(),
+        of: AccountOf::Processes,
         resident: 100,
         lines: vec![
             AccountLine {
