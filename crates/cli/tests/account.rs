@@ -25,20 +25,27 @@ mod rust_server;
 mod server;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use clients::Talk;
 use daemons::{Daemon, Root};
 use program::{path, text, tlsheap_in};
 use rustix::process::Signal;
 use serde_json::Value;
+use server::Server;
 
 /// What asks for the table of all servers.
 const ALL: &str = "TLSHEAP_ACCOUNTS";
 
 /// Connections that come and go before anything is measured, as `record --load` has them.
 const WARM_UPS: usize = 50;
+
+/// Longer than so many connections take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether they are there.
+const STEP: Duration = Duration::from_millis(20);
 
 /// A server, and how many connections are N.
 struct Measured {
@@ -135,14 +142,11 @@ fn number(growth: &Value, key: &str) -> f64 {
 fn grown(daemon: &Daemon, server: &Measured) -> f64 {
     let started = daemon.start();
     let n = server.connections;
-    let first = Load::of(WARM_UPS, started.port, daemon);
-    first.end();
+    Load::of(WARM_UPS, &started, daemon).end();
     started.come_to_rest();
-    let once = Load::of(n, started.port, daemon);
-    started.come_to_rest();
+    let once = Load::of(n, &started, daemon);
     let before = started.own_memory();
-    let twice = Load::of(n, started.port, daemon);
-    started.come_to_rest();
+    let twice = Load::of(n, &started, daemon);
     let after = started.own_memory();
     once.end();
     twice.end();
@@ -155,19 +159,24 @@ fn grown(daemon: &Daemon, server: &Measured) -> f64 {
 struct Load(Child);
 
 impl Load {
-    fn of(connections: usize, port: u16, daemon: &Daemon) -> Load {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
+    /// So many connections to a server that has others already, when the server has answered all.
+    fn of(connections: usize, server: &Server, daemon: &Daemon) -> Load {
+        let all = established(server.port) + connections;
+        let child = Command::new(env!("CARGO_BIN_EXE_tlsheap"))
             .args(["load", "--interval", "600s", "--hold", "120s", "-n", &connections.to_string()])
-            .args(["--protocol", protocol(daemon.talk), &format!("127.0.0.1:{port}")])
-            .stdout(Stdio::piped())
+            .args(["--protocol", protocol(daemon.talk), &format!("127.0.0.1:{}", server.port)])
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines().next();
-        let line = said.expect("a line, when they are open").unwrap();
-        let all = format!("{connections} of {connections} connections");
-        assert!(line.starts_with(&all), "{line}");
-        Load(child)
+        let load = Load(child);
+        let began = Instant::now();
+        while established(server.port) < all {
+            assert!(began.elapsed() < PATIENCE, "{all} connections");
+            sleep(STEP);
+        }
+        server.come_to_rest();
+        load
     }
 
     fn end(mut self) {
@@ -181,6 +190,17 @@ impl Drop for Load {
         let _ = self.0.kill(); // it has ended, or its server is gone
         let _ = self.0.wait();
     }
+}
+
+/// Connections to a port of the loopback interface that are established, at the server's end.
+fn established(port: u16) -> usize {
+    let ends = fs::read_to_string("/proc/net/tcp").unwrap();
+    let local = format!("0100007F:{port:04X}");
+    let is_open = |line: &&str| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some(&local) && words.nth(1) == Some("01")
+    };
+    ends.lines().filter(is_open).count()
 }
 
 /// The account of growth from N to 2N connections, of one recording.
