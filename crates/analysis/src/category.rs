@@ -60,6 +60,15 @@ pub fn of(frames: &[Frame<'_>]) -> &'static Category {
 
 /// The category of memory that code of `domain` allocated, as [`of`] has it of OpenSSL's.
 fn of_stack(domain: Domain, frames: &[Frame<'_>]) -> &'static Category {
+    if let Some(category) = domain_tables::of(domain).category {
+        // A runtime that calls a program is no owner of what the program maps: its functions are
+        // the innermost ones, but for those without a name.
+        let named = frames.iter().skip_while(|frame| !is_named(frame.function));
+        let claimed = named.map_while(|frame| of_function_in(domain, frame.function));
+        let claimed: Vec<&'static Category> = claimed.collect();
+        let owner = claimed.iter().find(|category| !category.is_generic());
+        return owner.or(claimed.first()).copied().unwrap_or(known(category));
+    }
     let of_frame = |frame: &Frame<'_>| of_frame(domain, frame);
     let Some(leaf) = frames.first() else {
         return known("unknown");
@@ -101,7 +110,8 @@ fn of_sample_by(
     of_stack: impl FnOnce(Domain) -> &'static Category,
 ) -> &'static Category {
     let domain = domain::of_sample(sample);
-    if let Some(category) = domain_tables::of(domain).category {
+    let tables = domain_tables::of(domain);
+    if let Some(category) = tables.category.filter(|_| tables.functions.is_empty()) {
         return known(category);
     }
     let category = of_stack(domain);
@@ -179,6 +189,28 @@ mod tests {
         assert_eq!(name_of(&[("tls_int_new_record_layer.isra.0", records)]), "tls.record_layer");
         assert_eq!(name_of(&[("SSL_CTX_new_ex", "ssl/ssl_lib.c")]), "tls.context");
         assert_eq!(name_of(&[("ossl_ssl_connection_new_int", "ssl/ssl_lib.c")]), "tls.connection");
+    }
+
+    #[test]
+    fn what_a_runtime_maps_is_told_by_its_functions() {
+        let name = |functions: &[&str]| {
+            let frames: Vec<_> = functions.iter().map(|function| (*function, "")).collect();
+            of_stack(Domain::Mapping, &stack(&frames)).name
+        };
+        let page = "v8::internal::MemoryAllocator::AllocatePage(v8::internal::MemoryAllocator)";
+        assert_eq!(
+            name(&[
+                "v8::base::OS::SetPermissions(void*)",
+                page,
+                "v8::internal::SemiSpace::Commit()"
+            ]),
+            "mapping.v8_young"
+        );
+        assert_eq!(name(&["new_arena", "_PyObject_Malloc"]), "mapping.python");
+        assert_eq!(name(&["libapr-1.so.0.7.2+0x21b36", "apr_palloc"]), "mapping.apr");
+        assert_eq!(name(&["v8::base::OS::Allocate(void*)", "node::Start"]), "mapping.v8");
+        assert_eq!(name(&["shctx_init", "v8::internal::SemiSpace::Commit()"]), "mapping");
+        assert_eq!(of_stack(Domain::Heap, &stack(&[("apr_palloc", "")])).name, "heap");
     }
 
     #[test]
