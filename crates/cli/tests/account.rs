@@ -74,8 +74,8 @@ fn main() {
     }
     for server in [
         Measured::new("asyncio", python("python3", "echo_asyncio.py"), 40),
-        Measured::new("nginx", daemons::nginx(1), 80),
-        Measured::new("Rust, a thread each", Some(this_one()), 40),
+        Measured::new("nginx", daemons::nginx(1), 200),
+        Measured::new("Rust, a thread each", Some(this_one()), 100),
     ] {
         let Some(daemon) = &server.daemon else { continue };
         let bare = grown(daemon, &server);

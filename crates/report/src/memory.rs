@@ -32,7 +32,23 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
     let growth = untold.map(|it| growth(it, number));
     // Of what there was before the attach, nobody knows how much is OpenSSL's.
     let share = Some(share).filter(|_| recording.attached.is_none());
-    heap.into_iter().chain(growth).chain(share).collect()
+    let others = others_are_unknown(recording, memory).then(|| WAY_OUT.to_owned());
+    heap.into_iter().chain(growth).chain(share).chain(others).collect()
+}
+
+/// Less memory is a program's own start.
+const WORTH_A_WORD: u64 = 4_000_000;
+
+const WAY_OUT: &str = "Most of that is not OpenSSL's, or not any more: `record --heap` says whose \
+                       it is, and what the allocator keeps of what was freed.";
+
+/// Whether OpenSSL's alone was recorded, and most of what the processes had was not that.
+fn others_are_unknown(recording: &Recording, memory: &MemoryRecord) -> bool {
+    recording.heap.is_none()
+        && recording.attached.is_none()
+        && recording.openssl.interval95.is_none()
+        && memory.own_bytes() >= WORTH_A_WORD
+        && memory.openssl_bytes.saturating_mul(2) < memory.own_bytes()
 }
 
 /// How many processes a sentence is about.
