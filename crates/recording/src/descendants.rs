@@ -22,6 +22,12 @@ pub struct Descendants {
     /// Variables that a process needs to be recorded.
     variables: Vec<&'static str>,
     known: BTreeSet<Key>,
+    /// Those of them that have not been seen to have ended.
+    alive: BTreeSet<Key>,
+    /// Those that have the library, under the names that their programs have.
+    recorded: BTreeMap<Key, String>,
+    /// How often it was looked.
+    looks: u32,
     lost: BTreeMap<Key, Lost>,
     /// Processes that nothing is known of, by why: a program may start thousands.
     unknown: BTreeMap<String, BTreeMap<Key, String>>,
@@ -41,18 +47,59 @@ impl Descendants {
     /// what lies in the folder `place`, by these variables.
     pub fn of(programs: &[u32], place: &Path, variables: &[&'static str]) -> Descendants {
         let programs = programs.iter().filter_map(|program| kernel::process(*program));
-        let known = programs.map(|program| key(&program)).collect();
+        let known: BTreeSet<Key> = programs.map(|program| key(&program)).collect();
         let (place, variables) = (place.to_owned(), variables.to_vec());
         let (lost, unknown) = (BTreeMap::new(), BTreeMap::new());
-        Descendants { place, variables, known, lost, unknown }
+        let (alive, recorded, looks) = (known.clone(), BTreeMap::new(), 0);
+        Descendants { place, variables, known, alive, recorded, looks, lost, unknown }
     }
 
     /// Looks for new ones, and for those that use OpenSSL without the library.
     pub fn look(&mut self) {
-        let running = kernel::processes();
-        let known: BTreeSet<u32> = self.running_of(&running).map(|process| process.pid).collect();
+        let running = self.found();
+        self.known.extend(running.iter().map(key));
+        self.alive = running.iter().map(key).collect();
+        self.recorded.retain(|process, _| self.alive.contains(process));
+        self.looks = self.looks.wrapping_add(1);
+        for process in &running {
+            if !self.lost.contains_key(&key(process)) && !self.has_the_library_still(process) {
+                self.look_into(process);
+            }
+        }
+    }
+
+    /// Those that run, and what they have started: by the kernel's lists of children, or, where it
+    /// has none, among all processes.
+    fn found(&self) -> Vec<ProcessNow> {
+        let mut found = self.running_now();
+        let mut at = 0;
+        while at < found.len() {
+            let Some(children) = kernel::children(found[at].pid) else {
+                // It may have ended this moment.
+                if kernel::process(found[at].pid).is_some() {
+                    return self.found_among_all();
+                }
+                at += 1;
+                continue;
+            };
+            for child in children {
+                if !found.iter().any(|it| it.pid == child) {
+                    found.extend(kernel::process(child));
+                }
+            }
+            at += 1;
+        }
+        found
+    }
+
+    fn found_among_all(&self) -> Vec<ProcessNow> {
+        let mut running = kernel::processes();
+        let mut found: BTreeSet<u32> = running
+            .iter()
+            .filter(|process| self.known.contains(&key(process)))
+            .map(|process| process.pid)
+            .collect();
         // Parents have mostly lower ids than their children, but not always.
-        let mut found = known;
         loop {
             let before = found.len();
             let children = running.iter().filter(|process| found.contains(&process.parent));
@@ -62,12 +109,16 @@ impl Descendants {
                 break;
             }
         }
-        for process in running.iter().filter(|process| found.contains(&process.pid)) {
-            self.known.insert(key(process));
-            if !self.lost.contains_key(&key(process)) {
-                self.look_into(process);
-            }
-        }
+        running.retain(|process| found.contains(&process.pid));
+        running
+    }
+
+    /// The process had the library when it was last looked into, and that is so still: from time to
+    /// time it is looked again, and when its program has another name.
+    fn has_the_library_still(&self, process: &ProcessNow) -> bool {
+        const AGAIN: u32 = 16;
+        let name = self.recorded.get(&key(process));
+        name == Some(&process.name) && !self.looks.is_multiple_of(AGAIN)
     }
 
     /// Takes to be known why a process is not recorded.
@@ -79,7 +130,10 @@ impl Descendants {
     /// program has ended, for it costs more.
     pub fn look_everywhere(&mut self) {
         let users = users_of(&self.place).into_iter().filter_map(kernel::process);
-        self.known.extend(users.map(|process| key(&process)));
+        for process in users {
+            self.known.insert(key(&process));
+            self.alive.insert(key(&process));
+        }
         self.look();
     }
 
@@ -117,18 +171,18 @@ impl Descendants {
     /// The ids of those that are running.
     pub fn ids(&mut self) -> Vec<u32> {
         self.look();
-        self.running_of(&kernel::processes()).map(|process| process.pid).collect()
+        self.running_now().into_iter().map(|process| process.pid).collect()
     }
 
     /// How many are running.
     pub fn running(&self) -> usize {
-        self.running_of(&kernel::processes()).count()
+        self.running_now().len()
     }
 
     /// Sends all that are running a signal.
     pub fn signal(&mut self, signal: Signal) {
         self.look_everywhere();
-        for process in self.running_of(&kernel::processes()) {
+        for process in self.running_now() {
             if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) {
                 // It may have ended this moment.
                 let _ = kill_process(pid, signal);
@@ -144,6 +198,7 @@ impl Descendants {
         for processes in self.unknown.values_mut() {
             processes.remove(&key(process));
         }
+        self.recorded.remove(&key(process));
         let maps = match kernel::memory_map(*pid) {
             Ok(maps) => maps,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -163,6 +218,7 @@ impl Descendants {
         let ours = self.place.join("");
         let ours = ours.to_string_lossy();
         if has(&|path| path.starts_with(ours.trim_start_matches('/'))) {
+            self.recorded.insert(key(process), name.clone());
             return;
         }
         let is_openssl = |path: &str| {
@@ -203,8 +259,10 @@ impl Descendants {
             .then(|| format!("it was started without {missing}. {LET_THROUGH} {all} through"))
     }
 
-    fn running_of<'a>(&self, running: &'a [ProcessNow]) -> impl Iterator<Item = &'a ProcessNow> {
-        running.iter().filter(move |process| self.known.contains(&key(process)))
+    /// Those that run, of the ones that were seen.
+    fn running_now(&self) -> Vec<ProcessNow> {
+        let now = self.alive.iter().filter_map(|(pid, _)| kernel::process(*pid));
+        now.filter(|process| self.alive.contains(&key(process))).collect()
     }
 }
 

@@ -21,7 +21,10 @@ const SHARE: u32 = 100;
 pub struct Memory {
     /// Of the recording: its library and its ledgers lie in it.
     folder: PathBuf,
+    /// When all areas are read again, at the earliest.
     next: Option<Instant>,
+    /// When their sum is.
+    next_sum: Option<Instant>,
     /// Live SSL objects and OpenSSL's bytes at the last look.
     at_last_look: (i64, u64),
     /// The most SSL objects that were live while nothing moved.
@@ -64,6 +67,7 @@ impl Memory {
         Memory {
             folder: folder.to_owned(),
             next: None,
+            next_sum: None,
             at_last_look: (0, 0),
             still_with: 0,
             last: None,
@@ -94,14 +98,22 @@ impl Memory {
     }
 
     /// What the processes have now but for the recorder's, for a line of the time line; `None`
-    /// where no process runs, or one may not be looked into. What is the recorder's changes little:
-    /// it may be that of a reading before.
+    /// where no process runs, or one may not be looked into, and where that has just taken long. What
+    /// is the recorder's changes little: it may be that of a reading before.
     pub fn line(&mut self, sight: &Sight) -> Option<Resident> {
         match self.last.filter(|_| self.next.is_some_and(|next| Instant::now() < next)) {
             Some(last) => {
+                // The kernel goes through all pages for it, and large programs wait meanwhile when
+                // they map memory.
+                if self.next_sum.is_some_and(|next| Instant::now() < next) {
+                    return None;
+                }
+                let began = Instant::now();
                 let all = sight.running.iter().map(|pid| kernel::proportional_bytes(*pid));
-                let all = all.sum::<Option<u64>>().filter(|_| !sight.running.is_empty())?;
-                Some(Resident { bytes: all.saturating_sub(last.footprint.recorder), parts: None })
+                let all = all.sum::<Option<u64>>().filter(|_| !sight.running.is_empty());
+                self.next_sum = began.checked_add(SHARE * began.elapsed());
+                let bytes = all?.saturating_sub(last.footprint.recorder);
+                Some(Resident { bytes, parts: None })
             }
             None => self.read(sight).map(Resident::from),
         }
