@@ -239,6 +239,14 @@ impl Ledger {
     pub fn add_table(&self, start: usize, bytes: usize) {
         self.add(Statistic::PrivateBytes, bytes as u64);
         let header = self.header();
+        let end = start as u64 + bytes as u64;
+        let is_listed = header.tables.iter().any(|table| {
+            let known = table.start.load(Ordering::Acquire);
+            known <= start as u64 && end <= known + table.bytes.load(Ordering::Relaxed)
+        });
+        if is_listed {
+            return;
+        }
         // Its owner alone makes a table grow.
         let grown = header.tables.iter().find(|table| {
             let known = table.start.load(Ordering::Acquire);
@@ -248,6 +256,13 @@ impl Ledger {
             table.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             return;
         }
+        self.add_room(start, bytes);
+    }
+
+    /// Lists addresses in which tables of the recorder's will be, none of which is listed by itself
+    /// then.
+    pub fn add_room(&self, start: usize, bytes: usize) {
+        let header = self.header();
         if let Some(at) = take(&header.tables_used, 1, TABLES as u64) {
             let table = &header.tables[at as usize];
             table.bytes.store(bytes as u64, Ordering::Relaxed);
