@@ -64,7 +64,7 @@ impl Heap {
         let statistics = at_end.recorded().map(|(_, end, _)| end.statistics.earlier_blocks);
         let largest = match captured {
             Some(_) => holding::requested(&ledgers, &Ledgers::new(), NonZeroU64::MIN, symbols),
-            None => Vec::new(),
+            None => holding::requested_at_peak(&ledgers, symbols),
         };
         let record = HeapRecord {
             largest,

@@ -124,7 +124,9 @@ fn others(subject: &Subject<'_>, medium: Medium) -> String {
     let Some(heap) = heap.filter(|heap| !heap.largest.is_empty()) else { return String::new() };
     let largest = || heap.largest.iter().take(HOLDERS);
     let widest = largest().map(|holder| width(&rounded(holder.bytes))).max().unwrap_or_default();
-    let mut text = "beside OpenSSL's, most was asked for by\n".to_owned();
+    let at_peak = subject.recording.is_some_and(Recording::is_at_peak);
+    let when = if at_peak { " at the highest total" } else { "" };
+    let mut text = format!("beside OpenSSL's, most was asked for{when} by\n");
     for holder in largest() {
         let bytes = rounded(holder.bytes);
         let pad = " ".repeat(INDENT + widest - width(&bytes));

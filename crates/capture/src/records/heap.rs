@@ -28,8 +28,9 @@ pub struct HeapRecord {
     /// The functions that ask for it on a connection's behalf, the most first. Where the steps do
     /// not say, those by which it grew since the moment before the first, for each connection.
     pub holders: Vec<HolderRecord>,
-    /// The functions that had asked for most at the capture, in all: the largest few, mappings that
-    /// are made to be shared among them. None where the program had ended by then.
+    /// The functions that had asked for most at the capture, in all, or where the program had ended
+    /// by then at the highest total of each process: the largest few, mappings that are made to be
+    /// shared among them.
     #[serde(default)]
     pub largest: Vec<HolderRecord>,
     /// Blocks that were freed or moved and are from before the recorder came: they are in no other

@@ -115,8 +115,15 @@ pub fn of_recording(recorded: &Recorded, folder: &Path, medium: Medium) -> Strin
         let processes = in_processes(&pids);
         say(&format!("{version} in {}: {}; {processes}", found.object, describe(&found)));
     }
-    for (other, pids) in coverage::others(at_end) {
-        say(&format!("{}; {}", describe_other(&other), in_processes(&pids)));
+    let others = coverage::others(at_end);
+    for (other, pids) in &others {
+        say(&format!("{}; {}", describe_other(other), in_processes(pids)));
+    }
+    if !others.is_empty() {
+        say(match recording.heap {
+            Some(_) => "(What it asks malloc for is counted with all else: --domain heap of top.)",
+            None => "(What it asks malloc for is counted, with all else, by `record --heap`.)",
+        });
     }
     for problem in &recording.problems {
         say(&format!("not seen: {problem}"));
