@@ -16,7 +16,7 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 41] = [
+const SHARED: [(&str, &str, &str); 42] = [
     ("watch --json", "recorder", "recorder"),
     ("what-if --json", "as_it_is", "cost"),
     ("what-if --json", "fixes[].cost", "cost"),
@@ -45,6 +45,7 @@ const SHARED: [(&str, &str, &str); 41] = [
     ("run.json", "rss.at_rest", "account"),
     ("run.json", "rss.closed", "account"),
     ("moment", "openssl", "counts"),
+    ("moment", "rust.counted", "counts"),
     ("run.json", "load", "load report"),
     ("load --json", "finished.report", "load report"),
     ("load report", "handshake_latency", "latency"),
@@ -96,6 +97,7 @@ fn every_field_is_documented_and_every_documented_field_exists() {
     }
     printed.read("configs --json", &printed_json(&["configs", "--json"]));
     printed.read("run.json", &run_json());
+    printed.read("run.json", &run_with_rust_counted());
     printed.read("record", &recording());
     printed.read("compare --json", &compare());
     for event in server_events() {
@@ -183,6 +185,12 @@ fn node() -> &'static SmallRun {
 
 fn run_json() -> Value {
     serde_json::from_str(&fs::read_to_string(node().file("run.json")).unwrap()).unwrap()
+}
+
+fn run_with_rust_counted() -> Value {
+    let folder = program::scratch("rust-counted");
+    let fixed = ["run", "--config=tls13", "-n=2", "--hold=100ms", "--rust=exact", "--json"];
+    printed_json(&[&fixed[..], &["--out", program::path(&folder)]].concat())
 }
 
 fn diff() -> Value {

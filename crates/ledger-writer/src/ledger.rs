@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use contract::Source;
 use ledger::layout::{
     CellRecord, DROPPED_CELL, FILE_NULL, Header, MAGIC, MODULES_BYTES, PAGE, Regions, SITE_READY,
     SITE_SOURCE_SHIFT, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
@@ -357,6 +358,11 @@ impl Ledger {
             std::slice::from_raw_parts(self.mapping.place::<usize>(offset), frames.len())
         };
         stored == frames
+    }
+
+    /// Who asks at a site; `None` for [`SiteId::DROPPED`].
+    pub fn source_of(&self, site: SiteId) -> Option<Source> {
+        Source::from_number((self.site(site)?.flags >> SITE_SOURCE_SHIFT) as u16)
     }
 
     fn site(&self, site: SiteId) -> Option<&SiteRecord> {

@@ -29,7 +29,7 @@ use recorder::{Handed, Options, StackSource, own_work};
 use self::families::{Families, UNSEEN};
 use crate::object::{self, Object};
 use crate::report::Report;
-use crate::{malloc_family, scan, start};
+use crate::{linked_allocators, malloc_family, scan, start};
 
 /// What the library is doing, for others to look at from outside.
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -180,7 +180,8 @@ fn begin(request: &Request) -> Result<String, String> {
         Some(Ok(_)) => {
             let operators = malloc_family::has_operators_of_its_own();
             let operators = operators.then(|| start::OPERATORS.to_owned());
-            [UNSEEN.to_owned()].into_iter().chain(operators).collect()
+            let linked_in = linked_allocators::unseen_of(&object::loaded().0);
+            [UNSEEN.to_owned()].into_iter().chain(operators).chain(linked_in).collect()
         }
     };
     scan::with_report(|report| unseen.into_iter().for_each(|it| report.problem(it)));

@@ -29,8 +29,8 @@ use crate::threads::inside::{INSIDE, MARKS};
 use crate::threads::rooms::Rooms;
 use crate::trace::Trace;
 
-pub use inside::own_work;
-pub(crate) use inside::{Inside, Seated, is_at_own_work, stand_up};
+pub(crate) use inside::{Inside, Seated, stand_up};
+pub use inside::{is_at_own_work, own_work};
 pub(crate) use seat::Seat;
 
 /// Threads that can record at one time.

@@ -76,6 +76,9 @@ fn of_run(record: &RunRecord) -> Vec<Fact> {
         let every = human(sample.period_bytes as f64);
         facts.push(Fact::new("Rust's sample", format!("a byte in {every} on average")));
     }
+    if let Some(counted) = record.at_rest.rust.and_then(|rust| rust.counted) {
+        facts.push(Fact::new("Rust at rest, counted", in_use(&counted)));
+    }
     let resident = |moment: &Moment| moment.rss_bytes.map(|bytes| human(bytes as f64));
     let moments = [
         resident(&record.baseline).map(|bytes| format!("{bytes} before")),
