@@ -5,6 +5,7 @@
 //! members ─► fitness ─► here: one after the other attached to ─► watched ─► letting_go
 //! ```
 
+mod containers;
 mod fitness;
 mod letting_go;
 mod members;

@@ -106,6 +106,7 @@ fn options_that_do_not_go_with_a_process_are_refused() {
         (&["--pid", "1", "--", "true"][..], "leave PROGRAM out"),
         (&["--pid", "1", "--sample", "64k"], "--sample begins with the program"),
         (&["--pid", "1", "--load", "127.0.0.1:1"], "--load ends the program"),
+        (&["--cgroup", "0123456789ab", "--for", "0s"], "has container 0123456789ab in its name"),
     ] {
         let output = tlsheap(&[&["record"], options].concat());
         let said = text(&output.stderr);

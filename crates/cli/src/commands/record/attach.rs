@@ -17,7 +17,8 @@ pub struct Attach {
     #[arg(long, requires = "pid")]
     children: bool,
     /// Attach to the processes of a control group, as a service or a container has one, as far as
-    /// they use TLS: its folder below /sys/fs/cgroup, or its path as in /proc/PID/cgroup
+    /// they use TLS: its folder below /sys/fs/cgroup, its path as in /proc/PID/cgroup, or the
+    /// container's id, of which 12 digits are enough
     #[arg(long, value_name = "PATH", conflicts_with = "pid")]
     cgroup: Option<PathBuf>,
 }
