@@ -9,6 +9,7 @@
 //!     visit ────► dlopen, and the library's function; then everything is put back
 //! outside ─────► after that: no thread is in the library any more
 //! tracee, memory, areas: the kernel's interfaces to all of that
+//! earlier ─────► apart from it: SSL objects that are there already, counted from outside
 //! ```
 //!
 //! What the process can rely on:
@@ -26,6 +27,7 @@
 #![cfg(target_os = "linux")]
 
 mod areas;
+mod earlier;
 mod error;
 mod memory;
 mod target;
@@ -50,6 +52,7 @@ use elsewhere as visit;
 
 use std::time::Duration;
 
+pub use earlier::{Earlier, earlier};
 pub use error::AttachError;
 pub use target::{Prospect, Target};
 pub use visit::{attach, detach};

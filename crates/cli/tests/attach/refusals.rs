@@ -113,4 +113,6 @@ fn options_that_do_not_go_with_a_process_are_refused() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(why) && said.lines().count() == 1, "{said}");
     }
+    let output = tlsheap(&["record", "--count-earlier", "--", "true"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
 }

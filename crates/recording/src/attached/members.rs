@@ -87,6 +87,18 @@ impl AttachTo {
         }
     }
 
+    /// Somebody may come yet: the process that was named runs, or there is one in the control group.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            AttachTo::Process(_) => false,
+            AttachTo::Tree(pid) => kernel::process(*pid).is_some(),
+            AttachTo::Cgroup(folder) => {
+                let mut ids = of_group(folder, DEEPEST).into_iter();
+                ids.any(|pid| pid != std::process::id() && kernel::process(pid).is_some())
+            }
+        }
+    }
+
     /// What is meant, in words.
     pub fn in_words(&self) -> String {
         match self {
