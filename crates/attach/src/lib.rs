@@ -4,6 +4,7 @@
 //! ```text
 //! target ──────► what speaks against it, before anything is done
 //! safe_point ──► a thread in a system call that neither allocators nor the loader make
+//!   frames ────► and below no signal handler
 //!   injection ─► that call undone; on a stack of ours: system calls, and functions
 //!     hand_over ► files of ours, as descriptors of the process
 //!     visit ────► dlopen, and the library's function; then everything is put back
@@ -32,6 +33,8 @@ mod error;
 mod memory;
 mod target;
 
+#[cfg(target_arch = "x86_64")]
+mod frames;
 #[cfg(target_arch = "x86_64")]
 mod hand_over;
 #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::daemons::succeed;
-use crate::process::{state, wait_for};
+use crate::process::{is_put_back, state, wait_for};
 use crate::program::{self, path, text, tlsheap};
 use crate::recording::Recorded;
 use crate::workshop::{Asked, Workshop};
@@ -98,6 +98,25 @@ fn another_user_is_told_who_may_and_filters_and_roots_are_said() {
     assert!(said.contains("a system-call filter") && said.contains("CAP_SYS_ADMIN"), "{said}");
     assert_eq!(filtered.ask("allocate 3"), "given 3 held 103");
     assert!(filtered.ends_well());
+}
+
+#[test]
+fn inside_a_signal_handler_it_is_refused_unless_that_is_known_to_do_no_harm() {
+    let workshop = Workshop::new();
+    let handlers = workshop.build("handlers", &[], true);
+    let mut inside = Asked::start(&handlers, &["in"]);
+    let said = Recorded::of(inside.child.id(), &["--for", "0s"]).refused();
+    assert!(
+        said.contains("came to no point within") && said.contains("a signal handler"),
+        "{said}"
+    );
+    assert!(inside.ends_well());
+    for how in ["after", "waiting"] {
+        let mut harmless = Asked::start(&handlers, &[how]);
+        Recorded::of(harmless.child.id(), &["--for", "0s"]).record();
+        is_put_back(harmless.child.id());
+        assert!(harmless.ends_well(), "{how}");
+    }
 }
 
 #[test]
