@@ -27,8 +27,12 @@ mod rounds;
 #[path = "attach/workshop.rs"]
 mod workshop;
 
+#[path = "attach/arrivals.rs"]
+mod arrivals;
 #[path = "attach/counts.rs"]
 mod counts;
+#[path = "attach/earlier.rs"]
+mod earlier;
 #[path = "attach/endings.rs"]
 mod endings;
 #[path = "attach/refusals.rs"]

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use capture::records::recording::{AttachedRecord, VisitedRecord};
+use capture::records::recording::{AttachedRecord, EarlierRecord, VisitedRecord};
 use profile::{Function, Line, Location, Profile, Sample, pprof};
 use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
@@ -314,10 +314,18 @@ fn recording() -> Value {
         cgroup: None,
         processes: vec![VisitedRecord {
             pid: 77,
+            after_seconds: 0.0,
             stopped_seconds: 0.004,
             processor_seconds: 0.003,
             let_go_stopped_seconds: Some(0.001),
             let_go_processor_seconds: Some(0.001),
+            earlier: Some(EarlierRecord {
+                ssl_objects: 57,
+                perhaps_ssl_objects: 0,
+                complete: true,
+                scanned_bytes: 1 << 20,
+                seconds: 0.1,
+            }),
         }],
         earlier_blocks: 7,
     })

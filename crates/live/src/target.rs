@@ -34,6 +34,8 @@ enum Kind {
 #[derive(Clone, Debug)]
 struct Tree {
     roots: BTreeSet<u32>,
+    /// The control group whose processes they are: others may come into it.
+    group: Option<AttachTo>,
     /// The processes that are known to belong to it.
     pids: BTreeSet<u32>,
     /// Their ledgers.
@@ -87,10 +89,11 @@ impl Target {
             return Target::process(*pid);
         }
         let roots = to.now().into_iter().map(|process| process.pid).collect();
-        let tree = Tree::of(roots, &kernel::processes());
+        let mut tree = Tree::of(roots, &kernel::processes());
         if tree.ledgers.is_empty() {
             return Err(LiveError::NothingInProgress);
         }
+        tree.group = Some(to.clone());
         Ok(Target { kind: Kind::Tree(tree), name: to.in_words() })
     }
 
@@ -202,6 +205,7 @@ impl Tree {
         }
         let mut tree = Tree {
             roots,
+            group: None,
             ledgers: Vec::new(),
             folders: BTreeSet::new(),
             others: BTreeSet::new(),
@@ -228,6 +232,8 @@ impl Tree {
 
     /// Takes in the ledgers of what has been started since.
     fn grow(&mut self) {
+        let come = self.group.iter().flat_map(AttachTo::now);
+        self.roots.extend(come.map(|process| process.pid));
         for folder in self.folders.clone() {
             for path in Files::of(&folder).unwrap_or_default().ledgers {
                 let is_known = self.ledgers.iter().any(|known| known.path == path);
@@ -235,7 +241,8 @@ impl Tree {
                     continue;
                 }
                 let Some(pid) = process_of(&path) else { continue };
-                if self.pids.contains(&pid) || self.has_started(pid, &path) {
+                let is_one = self.pids.contains(&pid) || self.roots.contains(&pid);
+                if is_one || self.has_started(pid, &path) {
                     self.pids.insert(pid);
                     self.add(path, None);
                 } else {

@@ -126,6 +126,12 @@ impl Descendants {
         self.lost.insert(key(process), Lost::Certainly(sentence));
     }
 
+    /// Takes it to be recorded, whatever was thought of it before.
+    pub fn is_recorded(&mut self, process: &ProcessNow) {
+        self.known.insert(key(process));
+        self.lost.remove(&key(process));
+    }
+
     /// Looks for those that have lost their parents as well, by what they preload: for when the
     /// program has ended, for it costs more.
     pub fn look_everywhere(&mut self) {
@@ -234,7 +240,7 @@ impl Descendants {
         }
         let why = match missing {
             None if self.variables.is_empty() => {
-                "was not attached to (`tlsheap record --pid PID --children` does)"
+                "came after the attach (--children and --cgroup look for such every second)"
             }
             _ if program_file::has_other_loader(&maps) => "has another C library than GNU's",
             Some(ref why) => why,

@@ -16,8 +16,9 @@ use capture::records::counts::CountsRecord;
 use capture::records::memory::MemoryRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
-    AttachedRecord, BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord,
-    OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord, VisitedRecord,
+    AttachedRecord, BaselineRecord, ClosedRecord, EarlierRecord, InheritedRecord, KIND,
+    OpensslRecord, OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord,
+    VisitedRecord,
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
@@ -166,10 +167,18 @@ fn attached(visits: &Visits, at_end: &Processes) -> AttachedRecord {
         let (let_go_stopped_seconds, let_go_processor_seconds) = member.end.map(seconds).unzip();
         VisitedRecord {
             pid: member.process.pid,
+            after_seconds: member.after.as_secs_f64(),
             stopped_seconds,
             processor_seconds,
             let_go_stopped_seconds,
             let_go_processor_seconds,
+            earlier: member.earlier.map(|earlier| EarlierRecord {
+                ssl_objects: earlier.in_use,
+                perhaps_ssl_objects: earlier.perhaps,
+                complete: earlier.is_complete,
+                scanned_bytes: earlier.scanned_bytes,
+                seconds: earlier.lasted.as_secs_f64(),
+            }),
         }
     };
     let earlier = at_end.recorded().map(|(_, end, _)| end.statistics.foreign_frees);

@@ -23,6 +23,8 @@ pub struct Options {
     pub command: Vec<OsString>,
     /// The processes to attach to in place of starting the program, and to let go again.
     pub attach_to: Option<AttachTo>,
+    /// What is said of the connections that those had before.
+    pub earlier: Earlier,
     /// Whether the capture says with which arguments the program was started.
     pub arguments: Arguments,
     /// What to wait for.
@@ -72,6 +74,16 @@ impl Domains {
     pub(crate) fn has(self, openssl: &Snapshot) -> bool {
         self != Domains::WithOpenssl || openssl.totals().alloc_blocks > 0
     }
+}
+
+/// What becomes of the SSL objects that a process has before it is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Earlier {
+    /// Nothing is known of them.
+    LeftOut,
+    /// Their number is found by a scan of the process's memory, which reads it.
+    Counted,
 }
 
 /// What becomes of the program's arguments, which may hold secrets.
@@ -175,6 +187,7 @@ impl Options {
         Options {
             command,
             attach_to: None,
+            earlier: Earlier::LeftOut,
             arguments: Arguments::Kept,
             goals: Goals::default(),
             every: None,

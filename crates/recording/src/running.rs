@@ -49,6 +49,8 @@ pub enum Fate {
     GoesOn,
     /// It goes on, and could not be let go.
     NotLetGo,
+    /// It goes on as another program, in which nothing of the recorder's is.
+    IsAnother,
     /// It has ended. How, its parent knows.
     HasEnded,
 }
@@ -72,6 +74,7 @@ impl Ended {
     pub fn in_words(&self) -> String {
         match self.attached {
             Some(Fate::GoesOn | Fate::NotLetGo) => return "goes on".to_owned(),
+            Some(Fate::IsAnother) => return "has become another program".to_owned(),
             Some(Fate::HasEnded) => return "has ended".to_owned(),
             None => {}
         }

@@ -312,6 +312,7 @@ impl Options {
         plain.every = self.every;
         plain.sample = self.sample;
         plain.domains = self.domains();
+        plain.earlier = self.attach.earlier();
         if self.no_arguments {
             plain.arguments = Arguments::LeftOut;
         }

@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::daemons::succeed;
-use crate::process::{state, wait_for};
+use crate::process::{is_put_back, state, wait_for};
 use crate::program::{self, path, text, tlsheap};
 use crate::recording::Recorded;
 use crate::workshop::{Asked, Workshop};
@@ -101,15 +101,37 @@ fn another_user_is_told_who_may_and_filters_and_roots_are_said() {
 }
 
 #[test]
+fn inside_a_signal_handler_it_is_refused_unless_that_is_known_to_do_no_harm() {
+    let workshop = Workshop::new();
+    let handlers = workshop.build("handlers", &[], true);
+    let mut inside = Asked::start(&handlers, &["in"]);
+    let said = Recorded::of(inside.child.id(), &["--for", "0s"]).refused();
+    assert!(
+        said.contains("came to no point within") && said.contains("a signal handler"),
+        "{said}"
+    );
+    assert!(inside.ends_well());
+    for how in ["after", "waiting"] {
+        let mut harmless = Asked::start(&handlers, &[how]);
+        Recorded::of(harmless.child.id(), &["--for", "0s"]).record();
+        is_put_back(harmless.child.id());
+        assert!(harmless.ends_well(), "{how}");
+    }
+}
+
+#[test]
 fn options_that_do_not_go_with_a_process_are_refused() {
     for (options, why) in [
         (&["--pid", "1", "--", "true"][..], "leave PROGRAM out"),
         (&["--pid", "1", "--sample", "64k"], "--sample begins with the program"),
         (&["--pid", "1", "--load", "127.0.0.1:1"], "--load ends the program"),
+        (&["--cgroup", "0123456789ab", "--for", "0s"], "has container 0123456789ab in its name"),
     ] {
         let output = tlsheap(&[&["record"], options].concat());
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(why) && said.lines().count() == 1, "{said}");
     }
+    let output = tlsheap(&["record", "--count-earlier", "--", "true"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
 }

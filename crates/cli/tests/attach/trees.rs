@@ -114,6 +114,11 @@ fn all_of_postgresql_with_a_backend_from_before() {
     let visited = record["attached"]["processes"].as_array().unwrap();
     let has = |pid: u32| visited.iter().any(|it| it["pid"] == pid);
     assert!(has(postmaster) && has(backend), "{record:#}");
+    // Its writers too, on whose stacks lies what handlers have left.
+    for pid in before.into_iter().filter(|pid| !is_gone(*pid)) {
+        assert!(has(pid), "{pid}: {record:#}");
+        is_put_back(pid);
+    }
     // Those of the load were forked by one that was attached to.
     let forked = record["processes"].as_array().unwrap().iter();
     let forked: Vec<&Value> = forked.filter(|it| it["forked_from"] == postmaster).collect();

@@ -56,7 +56,8 @@ fn of_target(pid: u32) -> Result<Option<String>, RecordingError> {
     if target.prospect() != Prospect::Attached {
         return Ok(None);
     }
-    let ledger = counts_in(pid).unwrap_or_default();
+    // Its parent is recorded, and it has found no place for a ledger of its own, as in a container.
+    let Some(ledger) = counts_in(pid) else { return Ok(None) };
     if Place::is_of_another(&ledger) {
         return Err(RecordingError::Taken { pid, ledger });
     }

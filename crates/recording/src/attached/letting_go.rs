@@ -32,18 +32,16 @@ pub(super) fn all(
             let_go_forked(pid, place, problems);
         }
     }
-    if fates.contains(&Fate::NotLetGo) {
-        Fate::NotLetGo
-    } else if fates.contains(&Fate::GoesOn) {
-        Fate::GoesOn
-    } else {
-        Fate::HasEnded
-    }
+    let in_order = [Fate::NotLetGo, Fate::GoesOn, Fate::IsAnother];
+    in_order.into_iter().find(|fate| fates.contains(fate)).unwrap_or(Fate::HasEnded)
 }
 
 impl Member {
     fn let_go(&mut self, problems: &mut Vec<String>) -> Fate {
         let pid = self.process.pid;
+        if !self.counts() {
+            return if self.runs() { Fate::IsAnother } else { Fate::HasEnded };
+        }
         match attach::detach(pid, CONTENT) {
             Ok(done) => {
                 let _ = fs::write(self.ledger.with_extension("coverage"), &done.coverage);

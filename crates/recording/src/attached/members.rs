@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::containers;
 use crate::RecordingError;
 use crate::kernel::{self, ProcessNow};
 
@@ -23,20 +24,25 @@ pub enum AttachTo {
 const MOUNTED: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// The file of a group with the ids of its processes.
-const PROCESSES: &str = "cgroup.procs";
+pub(super) const PROCESSES: &str = "cgroup.procs";
 
 /// Groups are searched so deep.
-const DEEPEST: usize = 16;
+pub(super) const DEEPEST: usize = 16;
 
 impl AttachTo {
-    /// The control group at a path: that of its folder, or as `/proc/PID/cgroup` has it.
+    /// The control group at a path, that of its folder, or as `/proc/PID/cgroup` has it; or that of
+    /// the container with this id.
     pub fn cgroup(path: &Path) -> Result<AttachTo, RecordingError> {
         let below = path.strip_prefix("/").unwrap_or(path);
         let mounted = MOUNTED.iter().map(|mounted| Path::new(mounted).join(below));
         let mut folders = std::iter::once(path.to_owned()).chain(mounted);
-        match folders.find(|folder| folder.join(PROCESSES).is_file()) {
-            Some(folder) => Ok(AttachTo::Cgroup(folder)),
-            None => Err(RecordingError::NoCgroup(path.to_owned())),
+        match (folders.find(|folder| folder.join(PROCESSES).is_file()), path.to_str()) {
+            (Some(folder), _) => Ok(AttachTo::Cgroup(folder)),
+            (None, Some(id)) if containers::is_id(id) => {
+                // All hierarchies are below the first.
+                containers::folder_of(id, Path::new(MOUNTED[0])).map(AttachTo::Cgroup)
+            }
+            (None, _) => Err(RecordingError::NoCgroup(path.to_owned())),
         }
     }
 
@@ -78,6 +84,18 @@ impl AttachTo {
         match self {
             AttachTo::Process(pid) | AttachTo::Tree(pid) => Some(*pid),
             AttachTo::Cgroup(_) => None,
+        }
+    }
+
+    /// Somebody may come yet: the process that was named runs, or there is one in the control group.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            AttachTo::Process(_) => false,
+            AttachTo::Tree(pid) => kernel::process(*pid).is_some(),
+            AttachTo::Cgroup(folder) => {
+                let mut ids = of_group(folder, DEEPEST).into_iter();
+                ids.any(|pid| pid != std::process::id() && kernel::process(pid).is_some())
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is said on standard error at the end.
 
+mod attached;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -13,9 +14,7 @@ use analysis::top::Top;
 use capture::Capture;
 use capture::json::interval::{Ends, margin};
 use capture::records::counts::CountsRecord;
-use capture::records::recording::{
-    AttachedRecord, PerSslObject, ProcessRecord, Recording, VisitedRecord,
-};
+use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
 use profile::Profile;
 use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
@@ -89,7 +88,7 @@ pub fn of_recording(recorded: &Recorded, folder: &Path, medium: Medium) -> Strin
                 recording.ended, recording.captured
             ));
         }
-        Some(attached) => since_attach(recording, attached).iter().for_each(|line| say(line)),
+        Some(attached) => attached::since(recording, attached).iter().for_each(|line| say(line)),
     }
     if let Some(answer) = account::one_connection(recording) {
         say("");
@@ -149,62 +148,6 @@ pub fn of_recording(recorded: &Recorded, folder: &Path, medium: Medium) -> Strin
     }
     text += &next_steps(recording, folder, medium);
     text
-}
-
-/// What was recorded of processes that were attached to, and what that took of them.
-fn since_attach(recording: &Recording, attached: &AttachedRecord) -> Vec<String> {
-    let (program, counts) = (recording.program(), &recording.openssl);
-    let visited = &attached.processes;
-    let pids: Vec<u32> = visited.iter().map(|it| it.pid).collect();
-    let lossless = recording.processes.iter().all(|it| losses(&it.recorder).starts_with(EXACT));
-    let earlier = match attached.earlier_blocks {
-        0 => String::new(),
-        blocks => format!(" ({} blocks of it were freed or moved since)", exact(blocks as i64)),
-    };
-    let (since, seconds) = match visited.len() {
-        1 => ("Since the attach, ", " s"),
-        _ => ("Since each was attached to, the last one ", " s before the capture"),
-    };
-    vec![
-        format!(
-            "tlsheap: {program} ({}) {}; captured {}",
-            in_processes(&pids),
-            recording.ended,
-            recording.captured
-        ),
-        format!(
-            "{since}{:.1}{seconds}: {} allocations, {} in use in {} blocks{}; what was there \
-             before is not counted{earlier}.",
-            recording.captured_after_seconds.unwrap_or(recording.seconds),
-            exact(counts.alloc_blocks as i64),
-            human(counts.inuse_bytes as f64),
-            exact(counts.inuse_blocks as i64),
-            if lossless { ", exact" } else { "" },
-        ),
-        stood_still(visited),
-    ]
-}
-
-/// How long threads were stopped; of several processes, the longest.
-fn stood_still(visited: &[VisitedRecord]) -> String {
-    let longest = |seconds: &mut dyn Iterator<Item = f64>| {
-        seconds.max_by(f64::total_cmp).map(|seconds| format!("{:.1} ms", seconds * 1e3))
-    };
-    let begin = longest(&mut visited.iter().map(|it| it.stopped_seconds)).unwrap_or_default();
-    let end = longest(&mut visited.iter().filter_map(|it| it.let_go_stopped_seconds));
-    match (visited.len(), end) {
-        (1, None) => format!("One of its threads stood still for {begin} to be attached to."),
-        (1, Some(end)) => format!(
-            "One of its threads stood still for {begin} to be attached to, and {end} to be let go."
-        ),
-        (all, end) => {
-            let end = end.map(|end| format!(", and {end} to be let go")).unwrap_or_default();
-            format!(
-                "One thread of each of the {all} stood still, for at most {begin} to be attached \
-                 to{end}."
-            )
-        }
-    }
 }
 
 /// Whether handshakes were made on both sides: as a client, and as a server.

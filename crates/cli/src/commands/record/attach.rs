@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use recording::{AttachTo, RecordingError};
+use recording::{AttachTo, Earlier, RecordingError};
 
 /// The options that name running processes.
 #[derive(Debug, Args)]
@@ -17,9 +17,15 @@ pub struct Attach {
     #[arg(long, requires = "pid")]
     children: bool,
     /// Attach to the processes of a control group, as a service or a container has one, as far as
-    /// they use TLS: its folder below /sys/fs/cgroup, or its path as in /proc/PID/cgroup
+    /// they use TLS: its folder below /sys/fs/cgroup, its path as in /proc/PID/cgroup, or the
+    /// container's id, of which 12 digits are enough
     #[arg(long, value_name = "PATH", conflicts_with = "pid")]
     cgroup: Option<PathBuf>,
+    /// Count the SSL objects that are there before the attach as well, and say how many: by a scan
+    /// of the processes' memory for pointers to OpenSSL's functions, from outside, for at most 5
+    /// seconds each. They are in no other figure
+    #[arg(long, conflicts_with = "command")]
+    count_earlier: bool,
 }
 
 impl Attach {
@@ -31,6 +37,11 @@ impl Attach {
             (None, Some(path)) => Some((AttachTo::cgroup(path)?, "--cgroup")),
             (None, None) => None,
         })
+    }
+
+    /// What becomes of the SSL objects from before.
+    pub fn earlier(&self) -> Earlier {
+        if self.count_earlier { Earlier::Counted } else { Earlier::LeftOut }
     }
 
     pub fn is_asked_for(&self) -> bool {
