@@ -55,25 +55,26 @@ pub fn is_openssls(group: &str) -> bool {
 /// an OpenSSL built without file names, is judged by its function and those that called it, and is
 /// `unknown` where none of them is OpenSSL's.
 pub fn of(frames: &[Frame<'_>]) -> &'static Category {
-    of_stack(Domain::Openssl, frames)
+    of_stack(Domain::Openssl, frames.iter().copied())
 }
 
 /// The category of memory that code of `domain` allocated, as [`of`] has it of OpenSSL's.
-fn of_stack(domain: Domain, frames: &[Frame<'_>]) -> &'static Category {
+fn of_stack<'a>(domain: Domain, frames: impl IntoIterator<Item = Frame<'a>>) -> &'static Category {
+    let mut frames = frames.into_iter();
     if let Some(category) = domain_tables::of(domain).category {
         // A runtime that calls a program is no owner of what the program maps: its functions are
         // the innermost ones, but for those without a name.
-        let named = frames.iter().skip_while(|frame| !is_named(frame.function));
+        let named = frames.skip_while(|frame| !is_named(frame.function));
         let claimed = named.map_while(|frame| of_function_in(domain, frame.function));
         let claimed: Vec<&'static Category> = claimed.collect();
         let owner = claimed.iter().find(|category| !category.is_generic());
         return owner.or(claimed.first()).copied().unwrap_or(known(category));
     }
-    let of_frame = |frame: &Frame<'_>| of_frame(domain, frame);
-    let Some(leaf) = frames.first() else {
+    // Of most stacks the leaf is all that is looked at.
+    let Some(leaf) = frames.next() else {
         return known("unknown");
     };
-    let own = match of_frame(leaf) {
+    let own = match of_frame(domain, &leaf) {
         Some(own) => own,
         None if leaf.file.is_empty() => known("unknown"),
         None => return known("program"),
@@ -81,7 +82,8 @@ fn of_stack(domain: Domain, frames: &[Frame<'_>]) -> &'static Category {
     if !own.is_generic() && own.name != "unknown" {
         return own;
     }
-    frames[1..].iter().filter_map(of_frame).find(|category| !category.is_generic()).unwrap_or(own)
+    let mut owners = frames.filter_map(|frame| of_frame(domain, &frame));
+    owners.find(|category| !category.is_generic()).unwrap_or(own)
 }
 
 /// The category of a function by its file, or by its name where the file is not known.
@@ -99,8 +101,7 @@ pub fn of_sample(profile: &Profile, sample: &Sample) -> &'static Category {
 }
 
 fn of_frames(profile: &Profile, sample: &Sample, domain: Domain) -> &'static Category {
-    let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
-    of_stack(domain, &frames)
+    of_stack(domain, profile.frames(sample))
 }
 
 /// As [`of_sample`], where `of_stack` says what the stack is for in a domain.

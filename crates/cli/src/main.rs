@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(answer) => return telling::answered(&answer),
+        Err(answer) => return telling::answered(answer),
     };
     medium::heed(arguments.wishes);
     if arguments.command.reads_captures() {

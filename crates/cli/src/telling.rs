@@ -4,10 +4,12 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::ColorChoice;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ColorChoice, CommandFactory};
 use profile::harmless::{harmless_lines, is_harmful};
 use report::medium::{Colour, Medium, broken};
 
+use crate::arguments::Arguments;
 use crate::{medium, output, progress};
 
 /// Writes text to standard error, with a line end if it has none, behind everything that was said
@@ -35,9 +37,37 @@ pub fn medium() -> Medium {
     medium
 }
 
+/// Letters that may be wrong or in the wrong order in an option that was meant.
+const MOST_WRONG: usize = 2;
+
+/// Names the option that was meant, where the parser has found none that is like it: `--for` for
+/// `--fro`.
+fn suggest(answer: &mut clap::Error) {
+    let Some(ContextValue::String(given)) = answer.get(ContextKind::InvalidArg) else { return };
+    let is_unknown = answer.kind() == ErrorKind::UnknownArgument;
+    if !is_unknown || answer.get(ContextKind::SuggestedArg).is_some() || !given.starts_with("--") {
+        return;
+    }
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let mut arguments = Arguments::command();
+    arguments.build();
+    let Some(command) = words.find_map(|word| arguments.find_subcommand(&word)) else { return };
+    let options = command.get_arguments().filter_map(clap::Arg::get_long);
+    let distances = options.map(|option| {
+        let option = format!("--{option}");
+        (strsim::osa_distance(given, &option), option)
+    });
+    let Some((wrong, nearest)) = distances.min() else { return };
+    if wrong <= MOST_WRONG && wrong < nearest.len() - "--".len() {
+        answer.remove(ContextKind::Suggested);
+        answer.insert(ContextKind::SuggestedArg, ContextValue::String(nearest));
+    }
+}
+
 /// Says what is wrong with the command line, or the help that it asks for, and returns the exit
 /// code.
-pub fn answered(answer: &clap::Error) -> ExitCode {
+pub fn answered(mut answer: clap::Error) -> ExitCode {
+    suggest(&mut answer);
     let text = answer.to_string();
     if text.contains(|character| character != '\n' && is_harmful(character)) {
         // Without colours: what was given on the command line is quoted.

@@ -96,6 +96,19 @@ impl Bar {
         Bar(bar)
     }
 
+    /// Shows what stays, without a bar.
+    pub fn held(&self, what: &str) {
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+            .expect("the template is a literal that parses");
+        self.0.set_style(style);
+        self.0.set_message(harmless(what).into_owned());
+    }
+
+    /// Whether nobody sees it.
+    pub fn is_hidden(&self) -> bool {
+        self.0.is_hidden()
+    }
+
     /// Takes the bar away.
     pub fn finish(&self) {
         self.0.finish_and_clear();

@@ -24,6 +24,18 @@ fn an_empty_capture_is_refused() {
 }
 
 #[test]
+fn an_option_that_was_meant_is_named_and_a_programs_own_are_left_to_it() {
+    let place = Place::new();
+    let words = ["unexpected argument '--fro'", "a similar argument exists: '--for'"];
+    place.refuses(&["record", "--fro", "5s", "true"], &words);
+    place.refuses(&["record", "--fro", "5s", "--", "true"], &words);
+    place.refuses(&["top", "--colunm", "peak", "x"], &["'--column'"]);
+    // Behind the program's name, and behind --, options are its own.
+    let echoed = tlsheap_in(&place.0.path(), &["record", "--out=run", "sh", "-c", "exit 7"]);
+    assert!(!text(&echoed.stderr).contains("unexpected argument"), "{}", text(&echoed.stderr));
+}
+
+#[test]
 fn a_truncated_profile_is_refused() {
     let place = Place::new();
     let whole = fs::read(fixture("good.pb.gz")).unwrap();

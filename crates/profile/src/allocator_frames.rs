@@ -33,10 +33,19 @@ pub fn is_allocator(frame: &Frame<'_>) -> bool {
             .any(|beginning| name.trim_start_matches("__rustc::").starts_with(beginning))
 }
 
+/// A library that is the allocator and nothing else, whose own functions have no names mostly.
+fn is_allocators_library(file: &str) -> bool {
+    file.rsplit('/').next().is_some_and(|name| name.starts_with("libjemalloc"))
+}
+
 /// The stack without such frames at its leaf; as it is when nothing else is on it.
 pub(crate) fn without_allocator(profile: &mut Profile, stack: &[LocationId]) -> Vec<LocationId> {
     for (depth, id) in stack.iter().enumerate() {
         let location = profile.location_of(*id);
+        let lies_in = location.mapping.map(|mapping| profile.mapping_of(mapping).file.as_str());
+        if depth + 1 < stack.len() && lies_in.is_some_and(is_allocators_library) {
+            continue;
+        }
         let of_allocator = |line: &&Line| {
             let function = profile.function_of(line.function);
             let (function, file) = (function.name.as_str(), function.file.as_str());

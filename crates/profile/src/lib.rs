@@ -29,6 +29,7 @@ pub mod allocator_frames;
 #[cfg(test)]
 mod arbitrary;
 mod column_sums;
+pub mod dhat;
 mod domain_tables;
 mod error;
 pub mod folded;
@@ -61,5 +62,5 @@ pub use from_ledger::{
 };
 pub use merge::{Merged, merge};
 pub use model::*;
-pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any};
+pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any, read_standard_input};
 pub use symbols::{Symbolisation, Symbols};

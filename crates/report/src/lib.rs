@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod call_graph;
 pub mod column_note;
 pub mod differential;
 pub mod drawable;

@@ -2,7 +2,10 @@
 
 use analysis::diff::{Change, DiffRow, Side};
 use analysis::group::{By, Key};
-use analysis::notation::{exact, give_or_take, one_decimal, percent_give_or_take, rounded, signed};
+use analysis::notation::{
+    exact, give_or_take, one_decimal, percent, percent_give_or_take, rounded, signed,
+};
+use analysis::own_unit::{OwnRow, OwnUnit};
 use analysis::top::{Figures, Top, TopRow};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle, Width};
@@ -81,6 +84,31 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
     if count > 0 {
         let bytes = give_or_take(rest, top.rest_margin(options.rows), rounded);
         let rest = format!("… and {}, {bytes} bytes together", more_rows(count));
+        text.push_str(&options.medium.paint(Style::new().dimmed(), &rest));
+        text.push('\n');
+    }
+    text
+}
+
+/// The table of what another profiler has counted, in its own unit: value, share, and what has it.
+pub fn own_unit(own: &OwnUnit, options: &TableOptions) -> String {
+    let shown: Vec<&OwnRow> = own.rows.iter().take(options.rows).collect();
+    let value = |value: i64| own.human(value);
+    let share = |value: i64| match own.total {
+        0 => "–".to_owned(),
+        total => percent(value as f64 / total as f64),
+    };
+    let mut columns = vec![
+        Column::number(&harmless(&own.kind), shown.iter().map(|row| value(row.value))),
+        Column::number("share", shown.iter().map(|row| share(row.value))),
+    ];
+    columns.extend(key_columns(options.by, &shown.iter().map(|row| &row.key).collect::<Vec<_>>()));
+    let lines = shown.iter().map(|row| TableLine { story: &row.telling, style: Style::new() });
+    let mut text = render(columns, &lines.collect::<Vec<_>>(), options);
+    let rest = own.rows.get(options.rows..).unwrap_or_default();
+    if !rest.is_empty() {
+        let sum = rest.iter().fold(0, |sum: i64, row| sum.saturating_add(row.value));
+        let rest = format!("… and {}, {} together", more_rows(rest.len()), value(sum));
         text.push_str(&options.medium.paint(Style::new().dimmed(), &rest));
         text.push('\n');
     }
@@ -254,6 +282,13 @@ fn key_columns(by: By, keys: &[&Key]) -> Vec<Column> {
         By::File => vec![file("file")],
         By::Category => vec![category],
     }
+}
+
+/// What a row stands for, in one line.
+pub fn name_of(by: By, key: &Key) -> String {
+    let cells =
+        key_columns(by, &[key]).into_iter().filter_map(|column| column.cells.into_iter().next());
+    cells.collect::<Vec<_>>().join("  ")
 }
 
 /// Two blanks between columns.

@@ -27,7 +27,7 @@ use crate::view::columns;
 The exit code is 0 when the capture keeps to the budget, and 1 when it does not. What a budget may \
 say, and a workflow for GitHub, is in docs/ci.md.")]
 pub struct Options {
-    /// A run folder, a profile of any format, or a ledger
+    /// A run folder, a profile of any format, or a ledger; `-` is a profile on standard input
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     /// The budget

@@ -29,7 +29,8 @@ use crate::view::ViewOptions;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// What it was: a run folder, a profile of any format, or a ledger
+    /// What it was: a run folder, a profile of any format, or a ledger; `-` is a profile on standard
+    /// input
     #[arg(value_name = "BEFORE")]
     pub before: PathBuf,
     /// What it is now

@@ -14,7 +14,8 @@ use crate::view::{Domain, metrics};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// A run folder, a pprof profile, a jemalloc heap dump, folded stacks, or a ledger
+    /// A run folder, a pprof profile, a heap dump of jemalloc's, a file of DHAT's, folded stacks, or
+    /// a ledger; `-` is a profile on standard input
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     /// Where to write the SVG; `-` is standard output. Without it: flame.svg in the run folder,

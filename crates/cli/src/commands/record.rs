@@ -110,7 +110,6 @@ pub struct Options {
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
-        allow_hyphen_values = true,
         required_unless_present_any = ["pid", "cgroup"],
         value_name = "PROGRAM"
     )]

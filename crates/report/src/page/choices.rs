@@ -1,11 +1,13 @@
 //! The stacks of a capture with every figure, as a reader of the page may choose among them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use analysis::category::{HEAP_DOMAIN, label_categories};
 use analysis::column::Column;
-use analysis::group::{By, Call, Key, key_of, telling_of};
+use analysis::group::{By, Call, Calls, Key, key_of};
 use analysis::origin::Origin;
+use analysis::telling::Teller;
 use capture::{Capture, CaptureError};
 use profile::folded;
 use profile::{Frame, LocationId, Metric, Profile, Sample, Uncertainty};
@@ -143,7 +145,7 @@ struct Gathering {
     moments: usize,
     names: Vec<Name>,
     places: HashMap<Name, u32>,
-    sites: BTreeMap<Key, (u32, i64, Vec<Call>)>,
+    sites: BTreeMap<Key, (u32, i64, Vec<Arc<Call>>)>,
     stacks: BTreeMap<(Vec<u32>, usize, u32), Figures>,
 }
 
@@ -158,32 +160,45 @@ struct Figures {
 /// The frames of a location, innermost first.
 struct Located {
     names: Vec<u32>,
-    program: Vec<bool>,
+    /// The outermost of the program's.
+    program: Option<usize>,
 }
 
 impl Gathering {
     fn add(&mut self, profile: &Profile, known: &[Metric], moment: Moment) {
         let columns: Vec<Option<usize>> =
             known.iter().map(|metric| profile.column(*metric)).collect();
-        let mut located: HashMap<LocationId, Located> = HashMap::new();
+        let mut located: Vec<Option<Located>> = Vec::new();
+        located.resize_with(profile.locations().len(), || None);
+        let mut calls = Calls::in_profile(profile);
+        let mut heaviest: HashMap<u32, (i64, &Sample)> = HashMap::new();
         for sample in profile.samples() {
             for id in &sample.stack {
-                if !located.contains_key(id) {
-                    located.insert(*id, self.locate(profile, *id));
+                if located[id.index()].is_none() {
+                    located[id.index()] = Some(self.locate(profile, *id));
                 }
             }
-            let frames = || sample.stack.iter().filter_map(|id| located.get(id));
-            let mut path: Vec<u32> = frames().flat_map(|at| &at.names).copied().collect();
-            let program: Vec<bool> = frames().flat_map(|at| &at.program).copied().collect();
+            let mut path: Vec<u32> = Vec::with_capacity(2 * sample.stack.len() + 1);
             // Outside of the program's first function there is only the runtime.
-            let outermost = program.iter().rposition(|program| *program);
+            let mut outermost = None;
+            for at in sample.stack.iter().filter_map(|id| located[id.index()].as_ref()) {
+                if let Some(program) = at.program {
+                    outermost = Some(path.len() + program);
+                }
+                path.extend_from_slice(&at.names);
+            }
             let outer = outermost.map_or(0, |outermost| path.len() - outermost - 1);
             path.reverse();
             let key = key_of(profile, sample, By::Site);
             path.extend(self.site_frame(profile, sample, &key));
             let value = |column: &Option<usize>| column.map_or(0, |column| sample.values[column]);
             let values: Vec<i64> = columns.iter().map(value).collect();
-            let site = self.site(profile, sample, key, values.iter().copied().max());
+            let site = self.site(key);
+            let weight = values.iter().copied().max().unwrap_or_default();
+            let most = heaviest.entry(site).or_insert((weight, sample));
+            if weight > most.0 {
+                *most = (weight, sample);
+            }
             let moments = self.moments;
             let stack = self.stacks.entry((path, outer, site)).or_insert_with(|| Figures {
                 values: vec![0; known.len()],
@@ -208,15 +223,25 @@ impl Gathering {
                 }
             }
         }
+        // A stack is copied for each site, and not for each that weighs more than those before it.
+        for site in self.sites.values_mut() {
+            let Some((weight, sample)) = heaviest.get(&site.0) else { continue };
+            if *weight > site.1 {
+                site.1 = *weight;
+                site.2 = calls.of(sample);
+            }
+        }
     }
 
     fn locate(&mut self, profile: &Profile, id: LocationId) -> Located {
-        let mut located = Located { names: Vec::new(), program: Vec::new() };
+        let mut located = Located { names: Vec::new(), program: None };
         for frame in profile.frames_of(id) {
+            if Origin::of(&frame) == Origin::Program {
+                located.program = Some(located.names.len());
+            }
             let text = folded::function_name(&frame);
             let colour = shade(frame_colour(&frame), &text);
             located.names.push(self.name(text, colour));
-            located.program.push(Origin::of(&frame) == Origin::Program);
         }
         located
     }
@@ -240,24 +265,21 @@ impl Gathering {
     }
 
     /// The place of a site, which is told by the stack that weighs most.
-    fn site(&mut self, profile: &Profile, sample: &Sample, key: Key, weight: Option<i64>) -> u32 {
+    fn site(&mut self, key: Key) -> u32 {
         let next = self.sites.len() as u32;
-        let site = self.sites.entry(key).or_insert((next, i64::MIN, Vec::new()));
-        let weight = weight.unwrap_or_default();
-        if weight > site.1 {
-            site.1 = weight;
-            site.2 = profile.frames(sample).map(Call::from).collect();
-        }
-        site.0
+        self.sites.entry(key).or_insert((next, i64::MIN, Vec::new())).0
     }
 
     /// Everything that there is room for, what is largest in any figure first; `column` is the one
     /// that comes first.
     fn finish(self, shown: usize, column: usize, most_bytes: usize) -> Choices {
+        let mut teller = Teller::default();
         let mut sites: Vec<(u32, SiteOf)> = self
             .sites
             .into_iter()
-            .map(|(key, (place, _, calls))| (place, SiteOf { key, telling: telling_of(&calls) }))
+            .map(|(key, (place, _, calls))| {
+                (place, SiteOf { key, telling: teller.telling(&calls) })
+            })
             .collect();
         sites.sort_by_key(|(place, _)| *place);
         let mut stacks: Vec<FiguredStack> = self

@@ -7,7 +7,7 @@ use analysis::category::{DOMAIN_LABEL, OPENSSL_DOMAIN, is_openssls};
 use analysis::column::Column;
 use analysis::composition::composition;
 use analysis::diff::{Change, diff_versions, margins_of_totals};
-use analysis::group::{By, Row, group_in};
+use analysis::group::{By, Counts, Row, group_in};
 use analysis::moved::Versions;
 use analysis::objects::objects;
 use analysis::per_connection::growth;
@@ -19,7 +19,7 @@ use capture::records::recording::Recording;
 use capture::records::resident::AccountRecord;
 use capture::records::run::PerConnection;
 use capture::{Capture, CaptureError, Examined, Part};
-use profile::Profile;
+use profile::{Profile, Sample};
 
 use super::{Shown, choices, measured};
 use crate::account;
@@ -81,19 +81,30 @@ impl Told {
     }
 
     fn knows_openssl(&self) -> bool {
-        let domain = |sample: &profile::Sample| sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
+        let domain = |sample: &Sample| sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
         self.capture.profile.samples().iter().any(domain)
+    }
+
+    /// What its figures come to in a column.
+    fn bytes(&self, column: Column) -> Option<f64> {
+        let profile = &self.capture.profile;
+        let knows_openssl = self.knows_openssl();
+        let is_counted =
+            |sample: &&Sample| !knows_openssl || sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
+        let mut counted = profile.samples().iter().filter(is_counted).peekable();
+        // Of nothing at all nothing is known.
+        counted.peek()?;
+        Some(Counts::total_of(profile, counted).of(column.bytes())? as f64)
     }
 
     /// What its figures were at the highest total of each process.
     pub(super) fn peak(&self) -> Option<f64> {
-        Top::of_process(&self.rows(&self.capture.profile, Column::Peak)).bytes
+        self.bytes(Column::Peak)
     }
 
     /// Whether nothing is in use of what was there once.
     pub(super) fn gave_everything_back(&self) -> bool {
-        let in_use = Top::of_process(&self.rows(&self.capture.profile, Column::InUse));
-        in_use.bytes == Some(0.0) && self.peak().is_some_and(|peak| peak > 0.0)
+        self.bytes(Column::InUse) == Some(0.0) && self.peak().is_some_and(|peak| peak > 0.0)
     }
 
     fn top(&self, column: Column) -> Top {
@@ -183,7 +194,8 @@ pub fn subject(told: &Told, before: Option<&Told>, shown: &Shown) -> Result<Subj
 
 /// What `tlsheap diagnose` finds in it.
 fn found(told: &Told) -> Found {
-    let usual = told.capture.clone().part(None);
+    // It has its categories.
+    let usual = told.capture.clone().unlabelled_part(None);
     match usual.and_then(|capture| Examined::with_series(&capture)) {
         Ok(examined) => Found::Diagnosis(Box::new(examined.diagnosis)),
         Err(why) => Found::Unknown(why.to_string()),
