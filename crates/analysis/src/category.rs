@@ -196,7 +196,7 @@ mod tests {
     fn what_a_runtime_maps_is_told_by_its_functions() {
         let name = |functions: &[&str]| {
             let frames: Vec<_> = functions.iter().map(|function| (*function, "")).collect();
-            of_stack(Domain::Mapping, &stack(&frames)).name
+            of_stack(Domain::Mapping, stack(&frames)).name
         };
         let page = "v8::internal::MemoryAllocator::AllocatePage(v8::internal::MemoryAllocator)";
         assert_eq!(
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(name(&["libapr-1.so.0.7.2+0x21b36", "apr_palloc"]), "mapping.apr");
         assert_eq!(name(&["v8::base::OS::Allocate(void*)", "node::Start"]), "mapping.v8");
         assert_eq!(name(&["shctx_init", "v8::internal::SemiSpace::Commit()"]), "mapping");
-        assert_eq!(of_stack(Domain::Heap, &stack(&[("apr_palloc", "")])).name, "heap");
+        assert_eq!(of_stack(Domain::Heap, stack(&[("apr_palloc", "")])).name, "heap");
     }
 
     #[test]

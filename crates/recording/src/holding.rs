@@ -77,25 +77,22 @@ fn largest(top: Top) -> impl Iterator<Item = TopRow> {
             rows.push(row);
             continue;
         };
-        match nameless.get_mut(file) {
-            // Rows come largest first: its story is that of the largest.
-            Some(all) => {
-                let add = |one: Option<f64>, other: Option<f64>| Some(one? + other?);
-                all.bytes = add(all.bytes, row.bytes);
-                all.blocks = add(all.blocks, row.blocks);
-            }
-            None => {
-                let file = file.to_owned();
-                for function in &mut row.telling {
-                    if file_of_nameless(function) == Some(&file) {
-                        function.clone_from(&file);
-                    }
-                }
-                row.telling.dedup();
-                row.key.function.clone_from(&file);
-                nameless.insert(file, row);
+        // Rows come largest first: the story of all is that of the largest.
+        if let Some(all) = nameless.get_mut(file) {
+            let add = |one: Option<f64>, other: Option<f64>| Some(one? + other?);
+            all.bytes = add(all.bytes, row.bytes);
+            all.blocks = add(all.blocks, row.blocks);
+            continue;
+        }
+        let file = file.to_owned();
+        for function in &mut row.telling {
+            if file_of_nameless(function) == Some(&file) {
+                function.clone_from(&file);
             }
         }
+        row.telling.dedup();
+        row.key.function.clone_from(&file);
+        nameless.insert(file, row);
     }
     rows.extend(nameless.into_values());
     let bytes = |row: &TopRow| row.bytes.unwrap_or_default();
