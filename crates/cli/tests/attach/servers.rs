@@ -53,6 +53,14 @@ fn python_asyncio() {
 }
 
 #[test]
+fn twisted_with_the_openssl_of_a_wheel() {
+    let Some(python) = needed::python_of_environment() else { return };
+    let daemon = daemons::echo_server(&python, "echo_twisted.py");
+    let server = daemon.start();
+    rounds(&server, server.pid(), Talk::Echo, 2);
+}
+
+#[test]
 fn node() {
     let Some(node) = needed::program("node") else { return };
     let daemon = daemons::echo_server(&node, "echo.js");

@@ -15,6 +15,11 @@ pub struct Workshop(pub TempDir);
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/attach");
 
+/// A file of `fixtures/attach`.
+pub fn source(name: &str) -> String {
+    format!("{SOURCES}/{name}")
+}
+
 impl Workshop {
     pub fn new() -> Workshop {
         Workshop(TempDir::new().unwrap())
@@ -23,7 +28,7 @@ impl Workshop {
     pub fn build(&self, name: &str, options: &[&str], with_openssl: bool) -> PathBuf {
         let built = self.0.path().join(format!("{name}{}", options.len()));
         let built = if options.is_empty() { self.0.path().join(name) } else { built };
-        let source = format!("{SOURCES}/{name}.c");
+        let source = source(&format!("{name}.c"));
         let library = if with_openssl { &["-l:libcrypto.so.3"][..] } else { &[] };
         let start = ["cc", "-O2", "-o", path(&built), &source];
         succeed(&[&start, options, library].concat());
@@ -33,7 +38,7 @@ impl Workshop {
     pub fn of_musl(&self) -> Option<PathBuf> {
         let compiler = needed::program("musl-gcc")?;
         let built = self.0.path().join("musl");
-        succeed(&[&compiler, "-o", path(&built), &format!("{SOURCES}/waits.c")]);
+        succeed(&[&compiler, "-o", path(&built), &source("waits.c")]);
         Some(built)
     }
 }
