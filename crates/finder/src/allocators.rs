@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use memchr::memmem;
 use object::LittleEndian;
 use object::elf;
 use object::read::elf::Sym;
@@ -130,10 +131,22 @@ fn maps_pages(name: &str) -> bool {
     name.contains("je_pages_") || name.starts_with("os_pages_") || name.starts_with("pages_commit")
 }
 
+/// Whether the names of a table have one of an allocator's among them. To look at each symbol of a
+/// program like Node, which has some hundred thousand, takes many times as long.
+fn names_one(elf: &Elf, table: Table) -> bool {
+    let Some(texts) = names::texts_of(elf, table) else { return false };
+    let others = OTHERS.iter().map(|(_, function)| *function);
+    // Its name ends there, whatever stands before it.
+    others.chain([JEMALLOCS[0], JEMALLOCS[1]]).any(|name| {
+        let finder = memmem::Finder::new(name);
+        finder.find_iter(texts).any(|at| texts.get(at + name.len()) == Some(&0))
+    })
+}
+
 /// Calls `each` with every function that is defined in either table, where it lies, and how long it
 /// is.
 fn for_each_function(elf: &Elf, mut each: impl FnMut(&str, u64, u64)) {
-    for table in [Table::File, Table::Exported] {
+    for table in [Table::File, Table::Exported].into_iter().filter(|table| names_one(elf, *table)) {
         let Some(symbols) = names::symbols(elf, table) else { continue };
         for symbol in symbols.iter() {
             if symbol.is_undefined(LittleEndian) || symbol.st_type() != elf::STT_FUNC {
