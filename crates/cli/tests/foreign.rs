@@ -22,7 +22,7 @@ int main(void) {
 }
 ";
 
-const KEPT: i64 = (1_100..2_100).sum::<i64>();
+const KEPT: i64 = 1_599_500;
 
 /// Whether a program of Debian's is there. Under CI, none may be missing.
 fn is_there(program: &str) -> bool {
@@ -65,7 +65,7 @@ fn what_dhat_has_counted_is_read() {
     assert_eq!(top["totals"]["inuse_blocks"], 1_000);
     assert_eq!(top["totals"]["alloc_blocks"], 4_000);
     let tree = printed(&["top", path(&file), "--tree"]);
-    assert!(tree.contains("100.0 %  main › outer › make"), "{tree}");
+    assert!(tree.contains("100.0 %  outer › make"), "{tree}");
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn heaptracks_recording_is_refused_with_the_way_out_and_its_stacks_are_read() {
         .output()
         .unwrap();
     assert!(run.status.success(), "{}", text(&run.stderr));
-    let entries = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path());
-    let recording = entries.into_iter().find(|it| path(it).contains("recording.")).unwrap();
+    let mut entries = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path());
+    let recording = entries.find(|it| path(it).contains("recording.")).unwrap();
     let refused = tlsheap(&["top", path(&recording)]);
     assert_eq!(refused.status.code(), Some(2));
     let words = text(&refused.stderr);

@@ -159,10 +159,10 @@ fn prometheus_scrapes_it_and_promtool_is_content() {
         let json: Value = serde_json::from_slice(answer.body()).ok()?;
         json["data"]["result"][0]["value"][1].as_str()?.parse().ok()
     };
-    let scrapes = seconds() as f64;
+    let wanted = seconds() as f64;
     let scraped = || value("count_over_time(tlsheap_connections[5m])");
     sleep(Duration::from_secs(seconds().saturating_sub(1)));
-    until("as many scrapes as seconds", || scraped().filter(|it| *it >= scrapes));
+    until("as many scrapes as seconds", || scraped().filter(|it| *it >= wanted));
     assert_eq!(value("min_over_time(up[5m])"), Some(1.0));
     assert_eq!(value("tlsheap_connections"), Some(CONNECTIONS as f64));
     assert_eq!(value("sum(tlsheap_inuse_bytes)"), Some(at_rest.total("inuse_bytes") as f64));

@@ -9,7 +9,7 @@ use profile::{
 };
 use prost::Message;
 
-/// What is looked at here of pprof's message.
+/// What is looked at here of pprof's message; claims are 0 or 1.
 #[derive(Clone, PartialEq, Message)]
 struct Written {
     #[prost(message, repeated, tag = "3")]
@@ -23,14 +23,14 @@ struct Written {
 struct WrittenMapping {
     #[prost(int64, tag = "5")]
     file: i64,
-    #[prost(bool, tag = "7")]
-    functions: bool,
-    #[prost(bool, tag = "8")]
-    files: bool,
-    #[prost(bool, tag = "9")]
-    lines: bool,
-    #[prost(bool, tag = "10")]
-    inline_frames: bool,
+    #[prost(uint32, tag = "7")]
+    functions: u32,
+    #[prost(uint32, tag = "8")]
+    files: u32,
+    #[prost(uint32, tag = "9")]
+    lines: u32,
+    #[prost(uint32, tag = "10")]
+    inline_frames: u32,
 }
 
 fn written(profile: &Profile) -> Vec<(String, [bool; 4])> {
@@ -39,7 +39,7 @@ fn written(profile: &Profile) -> Vec<(String, [bool; 4])> {
     let written = Written::decode(&*bytes).unwrap();
     let of = |it: &WrittenMapping| {
         let name = written.strings[it.file as usize].clone();
-        (name, [it.functions, it.files, it.lines, it.inline_frames])
+        (name, [it.functions, it.files, it.lines, it.inline_frames].map(|claim| claim == 1))
     };
     written.mappings.iter().map(of).collect()
 }
