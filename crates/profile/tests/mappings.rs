@@ -18,7 +18,6 @@ struct Written {
     strings: Vec<String>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "the format's own fields")]
 #[derive(Clone, PartialEq, Message)]
 struct WrittenMapping {
     #[prost(int64, tag = "5")]
