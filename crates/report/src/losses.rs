@@ -3,7 +3,7 @@
 use analysis::notation::{exact, give_or_take, human, interval};
 use capture::json::interval::margin;
 use capture::records::recorder::RecorderRecord;
-use ledger::Sampling;
+use ledger::{FRAMES_PER_SITE, Sampling};
 
 /// What the recorder could not see or keep apart, in one line; nothing lost is said too.
 pub fn losses(recorder: &RecorderRecord) -> String {
@@ -15,7 +15,7 @@ pub fn losses(recorder: &RecorderRecord) -> String {
         some(recorder.foreign_frees, "frees of blocks never seen allocated"),
         some(recorder.stale_blocks, "blocks freed behind OpenSSL's back"),
         some(recorder.nested_calls, "calls from within the hook, not counted"),
-        some(recorder.truncated_stacks, "stacks cut at 128 frames"),
+        some(recorder.truncated_stacks, &format!("stacks cut at {FRAMES_PER_SITE} frames")),
         some(
             recorder.unsettled_events,
             "events not in the highest total, which may be wrong by their bytes",
