@@ -207,7 +207,7 @@ mod tests {
             ]),
             "mapping.v8_young"
         );
-        assert_eq!(name(&["new_arena", "_PyObject_Malloc"]), "mapping.python");
+        assert_eq!(name(&["_PyObject_ArenaMmap", "new_arena"]), "mapping.python");
         assert_eq!(name(&["libapr-1.so.0.7.2+0x21b36", "apr_palloc"]), "mapping.apr");
         assert_eq!(name(&["v8::base::OS::Allocate(void*)", "node::Start"]), "mapping.v8");
         assert_eq!(name(&["shctx_init", "v8::internal::SemiSpace::Commit()"]), "mapping");
