@@ -422,8 +422,8 @@ allow = [\"record-buffers-kept\"]
         for (text, message) in [
             (
                 "[totals]\nbytes = 1\n",
-                "budget.toml:1:2: expected a table out of baseline, total, resident, domain, category, site, \
-                 function, objects, findings, found \"totals\" (did you mean total?)",
+                "budget.toml:1:2: expected a table out of baseline, total, resident, domain, \
+                 category, site, function, objects, findings, found \"totals\" (did you mean total?)",
             ),
             (
                 "[total]\nbyte_per_connection = 1\n",
