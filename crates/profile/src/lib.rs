@@ -3,7 +3,7 @@
 //! * [`Profile`] is what everything else works on: samples over stacks.
 //! * [`from_ledger()`] makes one of what a recorder counted, with the names that [`Symbols`] finds.
 //! * [`pprof`] is the native file format; [`folded`] stacks are read and written as well,
-//!   [`jemalloc_heap`] is read, and [`speedscope`] written. [`read_any()`] tells the formats apart
+//!   [`jemalloc_heap`] and [`dhat`] are read, [`speedscope`] is written. [`read_any()`] tells them apart
 //!   by their content.
 //!
 //! Every reader takes its input as hostile: what is wrong with it comes back as a [`ReadError`].
