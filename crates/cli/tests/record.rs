@@ -267,7 +267,7 @@ fn connections_at_rest_are_captured_and_what_one_costs_is_known() {
     assert!(printed_json(&changes)["rows"].as_array().unwrap().len() > 10);
     let lines = std::fs::read_to_string(folder.join("timeline.csv")).unwrap();
     let line_of = |capture: &str| {
-        let line = lines.lines().find(|line| line.split(',').nth(4) == Some(capture));
+        let line = lines.lines().find(|line| line.split(',').nth(7) == Some(capture));
         line.unwrap_or_else(|| panic!("{capture}: {lines}")).split(',').collect::<Vec<_>>()
     };
     assert_eq!(line_of(&last)[1], "1", "{lines}");
