@@ -223,8 +223,19 @@ impl Running {
     }
 }
 
+/// How often it is looked whether a program that was asked to end has ended: for ten seconds.
+const LOOKS_AT_END: u32 = 200;
+
 impl Drop for Running {
     fn drop(&mut self) {
+        // Who records ends what it has started, if it is given the time.
+        let mut looks = 0..LOOKS_AT_END;
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.ask_to_stop();
+        }
+        while matches!(self.child.try_wait(), Ok(None)) && looks.next().is_some() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
