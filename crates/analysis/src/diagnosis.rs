@@ -102,7 +102,10 @@ pub struct Diagnosis {
     pub at: HeldAt,
     /// Bytes that were looked at: all that OpenSSL held at that moment.
     pub looked_at: i64,
-    /// What of them lies in no finding.
+    /// Resident bytes of the processes, which were looked at too; `None` where only OpenSSL's memory
+    /// is known.
+    pub resident: Option<u64>,
+    /// What of OpenSSL's lies in no finding.
     pub rest: Rest,
     /// Bytes in use for each connection; `None` where connections are not known.
     pub bytes_per_connection: Option<f64>,
@@ -124,6 +127,16 @@ impl Diagnosis {
     /// The part of what was looked at that lies in no finding, from 0 to 1.
     pub fn rest_share(&self) -> f64 {
         if self.looked_at > 0 { self.rest.bytes as f64 / self.looked_at as f64 } else { 0.0 }
+    }
+
+    /// What is left when all findings are gone of a connection that costs the whole process so many
+    /// resident bytes.
+    pub fn left_of(&self, bytes: f64) -> f64 {
+        let openssls = self.bytes_per_connection.zip(self.floor_per_connection);
+        let of_openssl = openssls.map_or(0.0, |(bytes, floor)| bytes - floor);
+        let others = self.findings.iter().filter(|finding| finding.rule.is_about_others());
+        let of_others: f64 = others.filter_map(|finding| finding.bytes_per_connection).sum();
+        (bytes - of_openssl - of_others).max(0.0)
     }
 
     /// What is left of a connection when all findings are gone.
@@ -150,6 +163,7 @@ pub fn diagnose(case: &Case) -> Diagnosis {
         notes: unclaimed.notes(),
         at: case.at,
         looked_at: case.all_bytes(),
+        resident: resident(case),
         rest: rest(&unclaimed),
         bytes_per_connection: case.per_connection(case.grown().bytes),
         floor_per_connection: None,
@@ -157,6 +171,11 @@ pub fn diagnose(case: &Case) -> Diagnosis {
     };
     diagnosis.floor_per_connection = diagnosis.floor();
     diagnosis
+}
+
+/// What the processes have that is resident, where that is known.
+fn resident(case: &Case) -> Option<u64> {
+    case.whole.as_ref().map(|whole| whole.resident_bytes).filter(|bytes| *bytes > 0)
 }
 
 /// What these rules find, one after another.

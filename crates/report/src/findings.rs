@@ -80,12 +80,7 @@ fn heading(diagnosis: &Diagnosis, subject: &Subject<'_>, medium: Medium) -> Stri
         count => format!("{count} findings"),
     };
     let name = harmless(subject.name);
-    let whole = match subject.recording.and_then(|recording| recording.account.as_ref()) {
-        Some(account) => {
-            format!(" and in {} of resident memory", human(account.total_bytes as f64))
-        }
-        None => String::new(),
-    };
+    let whole = beside_openssl(diagnosis);
     let among = format!("{name}: {found} in OpenSSL's {looked_at}{moment}{whole}");
     let line = match (diagnosis.bytes_per_connection, subject.connections) {
         (Some(bytes), Some(1)) => format!("{among}; {} bytes with 1 connection", rounded(bytes)),
@@ -217,6 +212,14 @@ pub(crate) fn say(fact: &Fact) -> String {
     format!("{value} {}", fact.what)
 }
 
+/// What was looked at beside OpenSSL's memory.
+pub(crate) fn beside_openssl(diagnosis: &Diagnosis) -> String {
+    match diagnosis.resident {
+        Some(bytes) => format!(" and in {} of resident memory", human(bytes as f64)),
+        None => String::new(),
+    }
+}
+
 /// What is left when everything that was found is gone.
 fn floor(diagnosis: &Diagnosis, subject: &Subject<'_>, medium: Medium) -> String {
     let (Some(floor), Some(all)) = (diagnosis.floor_per_connection, diagnosis.bytes_per_connection)
@@ -233,16 +236,32 @@ fn floor(diagnosis: &Diagnosis, subject: &Subject<'_>, medium: Medium) -> String
         (None, true) => "needed, as far as is known here".to_owned(),
         (None, false) => "left when all of that is gone".to_owned(),
     };
-    // Where more than OpenSSL's is known, others have a part of a connection too.
-    let whose = match subject.recording.and_then(|recording| recording.account.as_ref()) {
-        Some(_) => "that OpenSSL has of a connection",
-        None => "of a connection",
+    let line = match subject.recording.and_then(account::told_growth) {
+        Some(growth) => format!(
+            "floor: {} of the {} of a connection are {with}; {} of it are OpenSSL's",
+            human(diagnosis.left_of(growth.total)),
+            human(growth.total),
+            human(floor)
+        ),
+        None => format!(
+            "floor: {} of the {} {} are {with}",
+            human(floor),
+            human(all),
+            of_a_connection(diagnosis)
+        ),
     };
-    let line = format!("floor: {} of the {} {whose} are {with}", human(floor), human(all));
     // The names of groups are long.
     let line =
         if width(&line) > medium.of_sentences() { line.replacen(" (", "\n  (", 1) } else { line };
     format!("{line}\n")
+}
+
+/// Whose part of a connection that is: where more is known, others have a part too.
+pub(crate) fn of_a_connection(diagnosis: &Diagnosis) -> &'static str {
+    match diagnosis.resident {
+        Some(_) => "that OpenSSL has of a connection",
+        None => "of a connection",
+    }
 }
 
 /// A name in a column of its own, and text beside it, wrapped.

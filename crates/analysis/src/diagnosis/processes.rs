@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Finding, Site};
 use crate::diagnosis::unclaimed::{Note, Unclaimed};
-use crate::diagnosis::{Diagnosis, RULES_OF_OTHERS, diagnose, found, rest};
+use crate::diagnosis::{Diagnosis, RULES_OF_OTHERS, diagnose, found, resident, rest};
 
 /// Applies every rule to each of the processes of a capture; `whole` is all of them together, and
 /// the figures of a connection are of that. Findings of one rule become one.
@@ -40,6 +40,7 @@ pub fn diagnose_processes(whole: &Case, processes: &[Case]) -> Diagnosis {
         notes,
         at: heaviest.map(|it| it.at).unwrap_or_default(),
         looked_at: judged.iter().fold(0, |sum, it| sum.saturating_add(it.looked_at)),
+        resident: resident(whole),
         rest: rest::of(holders),
         bytes_per_connection: whole.per_connection(whole.grown().bytes),
         floor_per_connection: None,

@@ -234,7 +234,7 @@ impl Drop for Running {
             self.ask_to_stop();
         }
         while matches!(self.child.try_wait(), Ok(None)) && looks.next().is_some() {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
         // It may have ended by itself.
         let _ = self.child.kill();

@@ -49,10 +49,14 @@ fn key_figures(subject: &Subject) -> Markup {
     };
     let measured = |figure: Option<f64>, say: fn(f64) -> String| estimated(figure, None, say);
     let Subject { top, beside, .. } = subject;
+    let [bytes, blocks] = match subject.whole {
+        Some(_) => ["OpenSSL's bytes per connection", "OpenSSL's blocks per connection"],
+        None => ["bytes per connection", "blocks per connection"],
+    };
     let mut figures = match top.figures {
         Figures::PerConnection(connections) => vec![
-            ("bytes per connection", estimated(top.bytes, top.bytes_margin, rounded)),
-            ("blocks per connection", estimated(top.blocks, top.blocks_margin, one_decimal)),
+            (bytes, estimated(top.bytes, top.bytes_margin, rounded)),
+            (blocks, estimated(top.blocks, top.blocks_margin, one_decimal)),
             ("connections", Some(html! { (exact(connections.get() as i64)) })),
         ],
         Figures::Process => {

@@ -6,9 +6,9 @@ use analysis::diagnosis::held_at::HeldAt;
 use analysis::notation::{human, rounded};
 use maud::{Markup, html};
 
-use super::page::{Found, Subject};
+use super::page::{Found, Subject, Whole};
 use super::sites::breakable;
-use crate::findings::{cost, say};
+use crate::findings::{beside_openssl, cost, of_a_connection, say};
 
 /// Sites shown as evidence.
 const SITES: usize = 5;
@@ -54,12 +54,27 @@ fn told(subject: &Subject) -> Markup {
             @if let (Some(floor), Some(all)) =
                 (diagnosis.floor_per_connection, diagnosis.bytes_per_connection)
             {
-                p {
-                    (human(floor)) " of the " (human(all)) " of a connection are left when all of "
-                    "that is gone."
-                }
+                p { (left(diagnosis, subject.whole.as_ref(), floor, all)) }
             }
         },
+    }
+}
+
+/// What is left of a connection when all findings are gone: of `all` that OpenSSL has `floor`.
+fn left(diagnosis: &Diagnosis, whole: Option<&Whole>, floor: f64, all: f64) -> String {
+    match whole {
+        Some(whole) => format!(
+            "{} of the {} of a connection are left when all of that is gone; {} of it are OpenSSL's.",
+            human(diagnosis.left_of(whole.bytes)),
+            human(whole.bytes),
+            human(floor)
+        ),
+        None => format!(
+            "{} of the {} {} are left when all of that is gone.",
+            human(floor),
+            human(all),
+            of_a_connection(diagnosis)
+        ),
     }
 }
 
@@ -73,7 +88,8 @@ fn count(diagnosis: &Diagnosis) -> String {
         1 => "1 finding".to_owned(),
         count => format!("{count} findings"),
     };
-    format!("{found} in OpenSSL's {}{moment}", human(diagnosis.looked_at as f64))
+    let looked_at = human(diagnosis.looked_at as f64);
+    format!("{found} in OpenSSL's {looked_at}{moment}{}", beside_openssl(diagnosis))
 }
 
 fn one(finding: &Finding) -> Markup {
