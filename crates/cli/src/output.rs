@@ -16,8 +16,8 @@ use crate::failure::Failure;
 use crate::{medium, progress};
 
 /// Writes text to standard output, with a line end if it has none: as wide as that is, if it is a
-/// terminal. Colours are in it only if [`medium()`] has them. Where names were cut it says how to see
-/// them whole.
+/// terminal. Colours are in it only if [`medium()`] has them. Where names were cut it says how to
+/// see them whole.
 pub fn print(text: &str) -> Result<(), Failure> {
     print_whole(&fitted(text, medium(), "--full"))
 }
