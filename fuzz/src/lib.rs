@@ -9,6 +9,7 @@ pub mod budget;
 pub mod comparison;
 pub mod coverage;
 pub mod debug_file;
+pub mod dhat;
 pub mod finder;
 pub mod folded;
 pub mod jemalloc_heap;
@@ -51,7 +52,7 @@ macro_rules! targets {
 }
 
 /// All of them.
-pub const ALL: [Target; 16] = targets! {
-    any budget comparison coverage debug_file finder folded jemalloc_heap ledger names perf_map
-    pprof run_json smaps symbols timeline
+pub const ALL: [Target; 17] = targets! {
+    any budget comparison coverage debug_file dhat finder folded jemalloc_heap ledger names
+    perf_map pprof run_json smaps symbols timeline
 };

@@ -41,8 +41,8 @@ macro_rules! targets {
 }
 
 targets! {
-    any budget comparison coverage debug_file finder folded jemalloc_heap ledger names perf_map
-    pprof run_json smaps symbols timeline
+    any budget comparison coverage debug_file dhat finder folded jemalloc_heap ledger names
+    perf_map pprof run_json smaps symbols timeline
 }
 
 fn survives(name: &str) {

@@ -8,6 +8,12 @@
 //! bytes_per_connection = 57_000             # absolute, or against the baseline:
 //! allocations_per_handshake = "baseline + 5 %"
 //!
+//! [resident]                                # of the whole process, in no file
+//! bytes_per_connection = 300_000
+//!
+//! [domain.heap]                             # what others than OpenSSL ask malloc for
+//! bytes_per_connection = 262_145
+//!
 //! [category."tls.record_buffers"]
 //! bytes_per_connection = 0
 //!
@@ -33,7 +39,9 @@ mod verdict;
 pub use error::BudgetError;
 pub use first::first_budget;
 pub use limit::{Budget, Figure, Limit, Most, Scope};
-pub use verdict::{Cause, Measured, Review, Reviewed, Unmeasurable, Verdict, review};
+pub use verdict::{
+    Cause, Each, Extent, Measured, Others, Review, Reviewed, Unmeasurable, Verdict, review,
+};
 
 impl Budget {
     /// Reads a budget from TOML text; `file` is what errors call it.

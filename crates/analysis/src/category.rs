@@ -55,16 +55,26 @@ pub fn is_openssls(group: &str) -> bool {
 /// an OpenSSL built without file names, is judged by its function and those that called it, and is
 /// `unknown` where none of them is OpenSSL's.
 pub fn of(frames: &[Frame<'_>]) -> &'static Category {
-    of_stack(Domain::Openssl, frames)
+    of_stack(Domain::Openssl, frames.iter().copied())
 }
 
 /// The category of memory that code of `domain` allocated, as [`of`] has it of OpenSSL's.
-fn of_stack(domain: Domain, frames: &[Frame<'_>]) -> &'static Category {
-    let of_frame = |frame: &Frame<'_>| of_frame(domain, frame);
-    let Some(leaf) = frames.first() else {
+fn of_stack<'a>(domain: Domain, frames: impl IntoIterator<Item = Frame<'a>>) -> &'static Category {
+    let mut frames = frames.into_iter();
+    if let Some(category) = domain_tables::of(domain).category {
+        // A runtime that calls a program is no owner of what the program maps: its functions are
+        // the innermost ones, but for those without a name.
+        let named = frames.skip_while(|frame| !is_named(frame.function));
+        let claimed = named.map_while(|frame| of_function_in(domain, frame.function));
+        let claimed: Vec<&'static Category> = claimed.collect();
+        let owner = claimed.iter().find(|category| !category.is_generic());
+        return owner.or(claimed.first()).copied().unwrap_or(known(category));
+    }
+    // Of most stacks the leaf is all that is looked at.
+    let Some(leaf) = frames.next() else {
         return known("unknown");
     };
-    let own = match of_frame(leaf) {
+    let own = match of_frame(domain, &leaf) {
         Some(own) => own,
         None if leaf.file.is_empty() => known("unknown"),
         None => return known("program"),
@@ -72,7 +82,8 @@ fn of_stack(domain: Domain, frames: &[Frame<'_>]) -> &'static Category {
     if !own.is_generic() && own.name != "unknown" {
         return own;
     }
-    frames[1..].iter().filter_map(of_frame).find(|category| !category.is_generic()).unwrap_or(own)
+    let mut owners = frames.filter_map(|frame| of_frame(domain, &frame));
+    owners.find(|category| !category.is_generic()).unwrap_or(own)
 }
 
 /// The category of a function by its file, or by its name where the file is not known.
@@ -90,8 +101,7 @@ pub fn of_sample(profile: &Profile, sample: &Sample) -> &'static Category {
 }
 
 fn of_frames(profile: &Profile, sample: &Sample, domain: Domain) -> &'static Category {
-    let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
-    of_stack(domain, &frames)
+    of_stack(domain, profile.frames(sample))
 }
 
 /// As [`of_sample`], where `of_stack` says what the stack is for in a domain.
@@ -101,7 +111,8 @@ fn of_sample_by(
     of_stack: impl FnOnce(Domain) -> &'static Category,
 ) -> &'static Category {
     let domain = domain::of_sample(sample);
-    if let Some(category) = domain_tables::of(domain).category {
+    let tables = domain_tables::of(domain);
+    if let Some(category) = tables.category.filter(|_| tables.functions.is_empty()) {
         return known(category);
     }
     let category = of_stack(domain);
@@ -179,6 +190,28 @@ mod tests {
         assert_eq!(name_of(&[("tls_int_new_record_layer.isra.0", records)]), "tls.record_layer");
         assert_eq!(name_of(&[("SSL_CTX_new_ex", "ssl/ssl_lib.c")]), "tls.context");
         assert_eq!(name_of(&[("ossl_ssl_connection_new_int", "ssl/ssl_lib.c")]), "tls.connection");
+    }
+
+    #[test]
+    fn what_a_runtime_maps_is_told_by_its_functions() {
+        let name = |functions: &[&str]| {
+            let frames: Vec<_> = functions.iter().map(|function| (*function, "")).collect();
+            of_stack(Domain::Mapping, stack(&frames)).name
+        };
+        let page = "v8::internal::MemoryAllocator::AllocatePage(v8::internal::MemoryAllocator)";
+        assert_eq!(
+            name(&[
+                "v8::base::OS::SetPermissions(void*)",
+                page,
+                "v8::internal::SemiSpace::Commit()"
+            ]),
+            "mapping.v8_young"
+        );
+        assert_eq!(name(&["_PyObject_ArenaMmap", "new_arena"]), "mapping.python");
+        assert_eq!(name(&["libapr-1.so.0.7.2+0x21b36", "apr_palloc"]), "mapping.apr");
+        assert_eq!(name(&["v8::base::OS::Allocate(void*)", "node::Start"]), "mapping.v8");
+        assert_eq!(name(&["shctx_init", "v8::internal::SemiSpace::Commit()"]), "mapping");
+        assert_eq!(of_stack(Domain::Heap, stack(&[("apr_palloc", "")])).name, "heap");
     }
 
     #[test]

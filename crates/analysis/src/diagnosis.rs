@@ -23,6 +23,7 @@ pub mod rest;
 mod rules;
 pub mod series;
 pub mod unclaimed;
+pub mod whole;
 
 use contract::Domain;
 
@@ -62,11 +63,26 @@ pub const RULES: &[&Rule] = &[
     &rules::only_grows::RULE,
 ];
 
+/// The rules of what is not the TLS library's, in the same order: of all processes together.
+pub const RULES_OF_OTHERS: &[&Rule] = &[
+    &rules::asyncio_read_buffer::RULE,
+    &rules::haproxy_session_cache::RULE,
+    &rules::free_pages_kept::RULE,
+];
+
 /// The rules of a domain's memory; none where none is known.
 pub fn rules_of(domain: Domain) -> &'static [&'static Rule] {
     match domain {
         Domain::Openssl => RULES,
+        Domain::Heap => RULES_OF_OTHERS,
         _ => &[],
+    }
+}
+
+impl Rule {
+    /// It is about what is not the TLS library's.
+    pub fn is_about_others(&self) -> bool {
+        RULES_OF_OTHERS.iter().any(|rule| rule.id == self.id)
     }
 }
 
@@ -86,7 +102,10 @@ pub struct Diagnosis {
     pub at: HeldAt,
     /// Bytes that were looked at: all that OpenSSL held at that moment.
     pub looked_at: i64,
-    /// What of them lies in no finding.
+    /// Resident bytes of the processes, which were looked at too; `None` where only OpenSSL's memory
+    /// is known.
+    pub resident: Option<u64>,
+    /// What of OpenSSL's lies in no finding.
     pub rest: Rest,
     /// Bytes in use for each connection; `None` where connections are not known.
     pub bytes_per_connection: Option<f64>,
@@ -110,6 +129,16 @@ impl Diagnosis {
         if self.looked_at > 0 { self.rest.bytes as f64 / self.looked_at as f64 } else { 0.0 }
     }
 
+    /// What is left when all findings are gone of a connection that costs the whole process so many
+    /// resident bytes.
+    pub fn left_of(&self, bytes: f64) -> f64 {
+        let openssls = self.bytes_per_connection.zip(self.floor_per_connection);
+        let of_openssl = openssls.map_or(0.0, |(bytes, floor)| bytes - floor);
+        let others = self.findings.iter().filter(|finding| finding.rule.is_about_others());
+        let of_others: f64 = others.filter_map(|finding| finding.bytes_per_connection).sum();
+        (bytes - of_openssl - of_others).max(0.0)
+    }
+
     /// What is left of a connection when all findings are gone.
     fn floor(&self) -> Option<f64> {
         // A part of another finding goes when the other goes.
@@ -127,9 +156,37 @@ impl Diagnosis {
 /// Applies every rule to one process.
 pub fn diagnose(case: &Case) -> Diagnosis {
     let mut unclaimed = Unclaimed::all_of(case);
-    let mut findings: Vec<Finding> = Vec::new();
-    for rule in every_rule() {
-        let Some(mut finding) = (rule.look)(&mut unclaimed) else { continue };
+    let mut findings = found(&mut unclaimed, every_rule());
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
+    let mut diagnosis = Diagnosis {
+        findings,
+        notes: unclaimed.notes(),
+        at: case.at,
+        looked_at: case.all_bytes(),
+        resident: resident(case),
+        rest: rest(&unclaimed),
+        bytes_per_connection: case.per_connection(case.grown().bytes),
+        floor_per_connection: None,
+        unknown_share: case.unknown_share(),
+    };
+    diagnosis.floor_per_connection = diagnosis.floor();
+    diagnosis
+}
+
+/// What the processes have that is resident, where that is known.
+fn resident(case: &Case) -> Option<u64> {
+    case.whole.as_ref().map(|whole| whole.resident_bytes).filter(|bytes| *bytes > 0)
+}
+
+/// What these rules find, one after another.
+fn found(
+    unclaimed: &mut Unclaimed<'_>,
+    rules: impl Iterator<Item = &'static Rule>,
+) -> Vec<Finding> {
+    let case = unclaimed.case;
+    let mut findings = Vec::new();
+    for rule in rules {
+        let Some(mut finding) = (rule.look)(unclaimed) else { continue };
         if !is_worth_a_word(&finding, case) {
             continue;
         }
@@ -144,19 +201,7 @@ pub fn diagnose(case: &Case) -> Diagnosis {
         unclaimed.take(&finding);
         findings.push(finding);
     }
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
-    let mut diagnosis = Diagnosis {
-        findings,
-        notes: unclaimed.notes(),
-        at: case.at,
-        looked_at: case.all_bytes(),
-        rest: rest(&unclaimed),
-        bytes_per_connection: case.per_connection(case.grown().bytes),
-        floor_per_connection: None,
-        unknown_share: case.unknown_share(),
-    };
-    diagnosis.floor_per_connection = diagnosis.floor();
-    diagnosis
+    findings
 }
 
 /// Whether it saves enough to be told: a hundredth of what OpenSSL holds, and 64 KB. Where somebody

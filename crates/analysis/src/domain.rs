@@ -15,6 +15,11 @@ pub fn keep(profile: &mut Profile, domain: &str) {
     profile.samples_mut().retain(|sample| sample.label(labels::DOMAIN) == Some(domain));
 }
 
+/// Leaves the samples of one domain out.
+pub fn leave_out(profile: &mut Profile, domain: &str) {
+    profile.samples_mut().retain(|sample| sample.label(labels::DOMAIN) != Some(domain));
+}
+
 /// The domains that samples of the profile name.
 pub fn present(profile: &Profile) -> BTreeSet<&str> {
     profile.samples().iter().filter_map(|sample| sample.label(labels::DOMAIN)).collect()
@@ -36,6 +41,9 @@ mod tests {
         let mut rust = profile.clone();
         keep(&mut rust, RUST_DOMAIN);
         assert_eq!(Counts::total(&rust).inuse_bytes, Some(50));
+        let mut others = profile.clone();
+        leave_out(&mut others, OPENSSL_DOMAIN);
+        assert_eq!(others.samples(), rust.samples());
         keep(&mut profile, OPENSSL_DOMAIN);
         assert_eq!(Counts::total(&profile).inuse_bytes, Some(300));
         assert_eq!(present(&profile), [OPENSSL_DOMAIN].into());

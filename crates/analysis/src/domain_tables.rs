@@ -26,8 +26,12 @@ pub(crate) fn of(domain: Domain) -> &'static DomainTables {
 /// What a program asks malloc for is one category: whose it is, its functions say.
 static HEAP: DomainTables = DomainTables { category: Some("heap"), ..tables::UNKNOWN };
 
-/// So is what it maps from the kernel itself.
-static MAPPING: DomainTables = DomainTables { category: Some("mapping"), ..tables::UNKNOWN };
+/// What it maps from the kernel itself is what runtimes keep their own things in.
+static MAPPING: DomainTables = DomainTables {
+    category: Some("mapping"),
+    functions: include_str!("domain_tables/mapping_functions.tsv"),
+    ..tables::UNKNOWN
+};
 
 /// Rust's memory is one category.
 static RUST: DomainTables = DomainTables { category: Some("rust"), ..tables::UNKNOWN };

@@ -1,9 +1,10 @@
 //! Rows: the samples of a profile added up by site, function, file or category.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt};
 use profile::{Frame, LocationId, Profile, Sample};
 
 use crate::category::{self, DOMAIN_LABEL};
@@ -41,7 +42,7 @@ pub struct Key {
 }
 
 /// One function on a stack, on its own feet (a [`Frame`] borrows from its profile).
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Call {
     /// The readable function name; empty when unknown.
     pub function: String,
@@ -107,7 +108,7 @@ pub fn group_in(profile: &Profile, by: By, column: Column) -> Vec<Row> {
             sum.heaviest = sample;
         }
     }
-    let mut calls = Calls { profile, known: HashMap::new() };
+    let mut calls = Calls::in_profile(profile);
     let mut rows: Vec<Row> = sums
         .into_iter()
         .map(|(key, sum)| {
@@ -152,13 +153,19 @@ pub fn key_of(profile: &Profile, sample: &Sample, by: By) -> Key {
 }
 
 /// The calls of a profile, each once however many stacks it is on.
-struct Calls<'a> {
+pub struct Calls<'a> {
     profile: &'a Profile,
     known: HashMap<LocationId, Vec<Arc<Call>>>,
 }
 
-impl Calls<'_> {
-    fn of(&mut self, sample: &Sample) -> Vec<Arc<Call>> {
+impl<'a> Calls<'a> {
+    /// Those of this profile.
+    pub fn in_profile(profile: &'a Profile) -> Calls<'a> {
+        Calls { profile, known: HashMap::new() }
+    }
+
+    /// The calls of a sample, innermost first.
+    pub fn of(&mut self, sample: &Sample) -> Vec<Arc<Call>> {
         let Calls { profile, known } = self;
         let of_location = |id: &LocationId| {
             let made = || profile.frames_of(*id).map(|frame| Arc::new(Call::from(frame))).collect();

@@ -34,6 +34,8 @@
 
 pub mod account_growth;
 pub mod budget;
+pub mod call_graph;
+mod call_ids;
 pub mod category;
 pub mod column;
 pub mod column_estimate;
@@ -55,6 +57,7 @@ mod object_kind;
 pub mod objects;
 pub mod origin;
 pub mod over_time;
+pub mod own_unit;
 pub mod per_connection;
 pub mod process;
 pub mod ratio;
@@ -62,6 +65,7 @@ pub mod recorder_memory;
 pub mod repetition;
 pub mod resident;
 pub mod resident_account;
+pub mod row_stacks;
 pub mod rss_account;
 pub mod rust_in_use;
 pub mod script_names;

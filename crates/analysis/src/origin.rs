@@ -72,7 +72,10 @@ fn of_c_function(function: &str, file: &str) -> Origin {
         // `[truncated]` and `[dropped sites]` stand for what is not known.
         return Origin::Unknown;
     }
-    if RUNTIME_FUNCTIONS.contains(&function) || begins(&["__rust", "__libc_start", "rust_"]) {
+    // Go's own has that name as its package.
+    if RUNTIME_FUNCTIONS.contains(&function)
+        || begins(&["__rust", "__libc_start", "rust_", "runtime."])
+    {
         return Origin::Runtime;
     }
     if ["zlib", "zstd", "brotli"].iter().any(|library| file.contains(library))
@@ -263,6 +266,8 @@ mod tests {
             ("start_thread", "", Origin::Runtime),
             ("__libc_start_call_main", "", Origin::Runtime),
             ("echo_server::serve::{{closure}}", "crates/x/src/serve.rs", Origin::Program),
+            ("runtime.main", "/usr/lib/go-1.19/src/runtime/proc.go", Origin::Runtime),
+            ("main.work", "/srv/main.go", Origin::Program),
             ("ngx_ssl_create_connection", "src/event/ngx_event_openssl.c", Origin::Program),
             ("[truncated]", "", Origin::Unknown),
             ("", "", Origin::Unknown),

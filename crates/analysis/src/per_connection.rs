@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use profile::Metric;
 
-use crate::group::{Call, Counts, Key, Row, telling_of};
+use crate::group::{Call, Counts, Key, Row};
+use crate::telling::Teller;
 
 /// The share of one connection in a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +32,8 @@ pub struct ConnectionRow {
 
 impl ConnectionRow {
     /// The few functions of the heaviest stack that tell its story, outermost first.
-    pub fn telling(&self) -> Vec<String> {
-        telling_of(&self.stack)
+    pub fn told_by(&self, teller: &mut Teller) -> Vec<String> {
+        teller.telling(&self.stack)
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Held {
     pub addresses: Range<u64>,
     /// Who asked for it.
     pub domain: Domain,
+    /// A number by which the caller tells sites apart: resident bytes are added up by it too.
+    pub site: u64,
 }
 
 /// Which pages of a process are in memory.
@@ -53,6 +55,12 @@ pub struct ResidentAccount {
     pub shared: u64,
     /// In none of these.
     pub other: u64,
+    /// The part of `free` that is whole pages, and that an allocator gives back to the kernel when
+    /// it is asked to.
+    pub free_pages: u64,
+    /// Resident bytes of live blocks and mappings by [`Held::site`]: what is in `blocks` and
+    /// `mappings`, told once more.
+    pub sites: BTreeMap<u64, u64>,
 }
 
 /// Memory that was asked for, and the part of it that is resident.
@@ -104,6 +112,10 @@ impl Sum for ResidentAccount {
             sum.files += account.files;
             sum.shared += account.shared;
             sum.other += account.other;
+            sum.free_pages += account.free_pages;
+            for (site, bytes) in account.sites {
+                *sum.sites.entry(site).or_default() += bytes;
+            }
         }
         sum
     }
@@ -142,7 +154,7 @@ pub fn resident_account(
             Kind::Memory => {
                 let range = area.start..area.end;
                 let resident = Resident { pages: pages.are_resident(&range)?, range, of: pages };
-                account.add(&resident, blocks, mappings, is_glibcs(area));
+                account.add(&resident, blocks, mappings, Allocator::of(area));
                 account.shared += own.saturating_sub(resident.all());
             }
         }
@@ -187,10 +199,36 @@ fn kind(area: &MemoryArea, before: Option<&MemoryArea>, is_known: bool) -> Kind 
 /// The C library begins the heaps of threads at multiples of this.
 const THREAD_HEAP: u64 = 64 << 20;
 
-/// Whether it is a heap of the C library's allocator, by its place. (Its blocks of 128 KB and more
-/// lie in areas of their own, with 16 bytes in front.)
-fn is_glibcs(area: &MemoryArea) -> bool {
-    area.name == "[heap]" || area.start.is_multiple_of(THREAD_HEAP)
+/// Whose heap an area is, by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allocator {
+    /// The C library's: the one that grows by brk.
+    First,
+    /// The C library's: one of those that threads have.
+    OfThreads,
+    /// Another's, or a block of the C library's of 128 KB and more, with 16 bytes in front.
+    Another,
+}
+
+impl Allocator {
+    fn of(area: &MemoryArea) -> Allocator {
+        if area.name == "[heap]" {
+            Allocator::First
+        } else if area.start.is_multiple_of(THREAD_HEAP) {
+            Allocator::OfThreads
+        } else {
+            Allocator::Another
+        }
+    }
+
+    /// From here on it keeps what is free, whatever it is asked to give back: `malloc_trim` leaves
+    /// the end of a heap of threads as it is.
+    fn kept_from(self, blocks: &[Held], range: &Range<u64>) -> u64 {
+        match self {
+            Allocator::OfThreads => blocks.last().map_or(range.start, |last| last.addresses.end),
+            Allocator::First | Allocator::Another => range.end,
+        }
+    }
 }
 
 /// Those that lie in the area, in part at least.
@@ -220,6 +258,21 @@ impl<P: Pages> Resident<'_, P> {
         self.pages.iter().filter(|page| **page).count() as u64 * self.of.bytes()
     }
 
+    /// Bytes of resident pages before `end` in which none of these has a byte.
+    fn untouched_by(&self, blocks: &[Held], mappings: &[Held], end: u64) -> u64 {
+        let (page, mut free) = (self.of.bytes(), self.pages.clone());
+        let pages = end.saturating_sub(self.range.start) / page;
+        free.truncate(usize::try_from(pages).unwrap_or(usize::MAX));
+        for held in blocks.iter().chain(mappings) {
+            let start = held.addresses.start.max(self.range.start) - self.range.start;
+            let end = held.addresses.end.min(self.range.end).saturating_sub(self.range.start);
+            let first = usize::try_from(start / page).unwrap_or(usize::MAX).min(free.len());
+            let behind = usize::try_from(end.div_ceil(page)).unwrap_or(usize::MAX).min(free.len());
+            free[first..behind.max(first)].fill(false);
+        }
+        free.iter().filter(|page| **page).count() as u64 * page
+    }
+
     /// Resident bytes of a range.
     fn of(&self, range: &Range<u64>) -> u64 {
         let (start, end) = (range.start.max(self.range.start), range.end.min(self.range.end));
@@ -245,15 +298,17 @@ impl ResidentAccount {
         resident: &Resident<'_, impl Pages>,
         blocks: &[Held],
         mappings: &[Held],
-        glibcs: bool,
+        allocator: Allocator,
     ) {
+        let is_glibcs = allocator != Allocator::Another;
         let mut left = resident.all();
         let mut in_blocks = Vec::with_capacity(blocks.len());
         for (at, block) in blocks.iter().enumerate() {
             let bytes = resident.of(&block.addresses);
             self.blocks.entry(block.domain).or_default().resident += bytes;
+            *self.sites.entry(block.site).or_default() += bytes;
             let next = blocks.get(at + 1).map_or(resident.range.end, |it| it.addresses.start);
-            let around = if glibcs { around(&block.addresses, next) } else { 0..0 };
+            let around = if is_glibcs { around(&block.addresses, next) } else { 0..0 };
             let headers = resident.of(&around);
             self.headers += headers;
             left = left.saturating_sub(bytes + headers);
@@ -268,12 +323,15 @@ impl ResidentAccount {
                 .sum();
             let bytes = resident.of(&mapping.addresses).saturating_sub(of_blocks).min(left);
             self.mappings.resident += bytes;
+            *self.sites.entry(mapping.site).or_default() += bytes;
             left -= bytes;
         }
-        if blocks.is_empty() && !glibcs {
+        if blocks.is_empty() && !is_glibcs {
             self.other += left;
         } else {
             self.free += left;
+            let end = allocator.kept_from(blocks, &resident.range);
+            self.free_pages += resident.untouched_by(blocks, mappings, end).min(left);
         }
     }
 }
@@ -321,8 +379,9 @@ mod tests {
         }
     }
 
+    /// Its site has its domain's number.
     fn held(addresses: Range<u64>, domain: Domain) -> Held {
-        Held { addresses, domain }
+        Held { addresses, domain, site: domain as u64 }
     }
 
     #[test]
@@ -371,9 +430,25 @@ mod tests {
         assert_eq!((account.files, account.stacks, account.other), (8_192, 8_192, 4_096));
         assert_eq!(account.free, 3 * 4_096 - 100 - 10 - 4_096 - 34 + 4_096 + 32);
         assert_eq!(account.shared, 8_192);
+        // The pages at 0x11000 and 0x36000 have no byte of a block or a mapping.
+        assert_eq!(account.free_pages, 8_192);
+        let by_site: u64 = account.sites.values().sum();
+        let in_blocks: u64 = account.blocks.values().map(|it| it.resident).sum();
+        assert_eq!(by_site, in_blocks + account.mappings.resident);
+        assert_eq!(account.sites[&(Domain::Heap as u64)], 4_106);
         // All but the recorder's, and what is made to be shared.
         let all: u64 = areas.iter().map(|area| area.anonymous_bytes).sum();
         assert_eq!(account.total(), all - 8 * 4_096);
+        // Of a thread's heap only what lies between blocks is given back.
+        let heap = [area(0x0400_0000..0x0400_6000, "", "rw-p", 6)];
+        let blocks = [
+            held(0x0400_0900..0x0400_0a00, Domain::Heap),
+            held(0x0400_3010..0x0400_3020, Domain::Heap),
+        ];
+        let pages = Some((0x0400_0000..0x0400_6000).step_by(4_096).collect());
+        let threads = resident_account(&heap, &recorder, &blocks, &[], &pages).expect("readable");
+        assert_eq!(threads.free_pages, 2 * 4_096);
+        assert_eq!(threads.total(), 6 * 4_096);
         let twice: ResidentAccount = [account.clone(), account.clone()].into_iter().sum();
         assert_eq!(twice.total(), 2 * account.total());
         assert_eq!(twice.all_blocks().requested, 2 * 14_414);

@@ -7,7 +7,27 @@ pub fn c_name(function: &str) -> &str {
     if is_path(function) {
         return function;
     }
-    function.split_once('.').map_or(function, |(name, _)| name)
+    match function.split_once('.') {
+        Some((name, ending)) if is_compilers(ending) => name,
+        // Go's functions have their package before the dot.
+        _ => function,
+    }
+}
+
+/// What GCC and LLVM append to names: `part.0`, `isra.0`, `llvm.123`, or the number of a function
+/// within another.
+fn is_compilers(ending: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["clone", "cold", "constprop", "isra", "llvm", "localalias", "lto_priv", "part", "warm"];
+    let word = ending.split('.').next().unwrap_or_default();
+    WORDS.contains(&word) || word.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// A function of Go's without the path of its package: `net/http.(*conn).serve` is
+/// `http.(*conn).serve`. No other name has a slash.
+fn without_package_path(function: &str) -> &str {
+    let path = function.find(['(', '[']).map_or(function, |end| &function[..end]);
+    path.rfind('/').map_or(function, |slash| &function[slash + 1..])
 }
 
 /// The last telling part of a name: `echo_server::connection::serve::{{closure}}` is `serve`,
@@ -18,7 +38,7 @@ pub fn short_name(function: &str) -> String {
         return String::new();
     }
     if !is_path(function) {
-        return c_name(function).to_owned();
+        return without_package_path(c_name(function)).to_owned();
     }
     let segments = path_segments(function);
     let mut telling = segments.iter().rev().filter(|segment| !is_decoration(segment));
@@ -130,6 +150,19 @@ mod tests {
                 "SecureContext::SetCACert",
             ),
             ("node::(anonymous namespace)::Start(int, char**)", "Start"),
+        ] {
+            assert_eq!(short_name(long), short, "{long}");
+        }
+    }
+
+    #[test]
+    fn a_function_of_gos_keeps_its_package_but_not_the_path_of_it() {
+        for (long, short) in [
+            ("main.work", "main.work"),
+            ("crypto/sha256.(*digest).Write", "sha256.(*digest).Write"),
+            ("net/http.(*conn).serve", "http.(*conn).serve"),
+            ("github.com/a/b.Map[go.shape.struct { c/d.T }]", "b.Map[go.shape.struct { c/d.T }]"),
+            ("main.main.func1", "main.main.func1"),
         ] {
             assert_eq!(short_name(long), short, "{long}");
         }

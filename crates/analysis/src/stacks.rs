@@ -1,10 +1,10 @@
 //! The stacks of a profile and what each holds: the material of a picture.
 
-use std::collections::BTreeMap;
+use foldhash::{HashMap, HashMapExt};
+use profile::{Frame, LocationId, Profile, Sample, Uncertainty};
 
-use profile::{Frame, Profile, Uncertainty};
-
-use crate::category;
+use crate::call_ids::{CallId, CallIds, OfLocations};
+use crate::category::Judged;
 use crate::group::Call;
 use crate::origin::Origin;
 
@@ -36,14 +36,16 @@ pub struct Stack {
 /// Outside of the program's first function there are only the runtime's frames, the same for
 /// every task: a stack begins with the program. One without a function of the program is whole.
 pub fn grown_stacks(at_rest: ColumnOf<'_>, baseline: Option<ColumnOf<'_>>) -> Vec<Stack> {
-    let mut amounts: BTreeMap<(Vec<Call>, &'static str), (i64, Uncertainty)> = BTreeMap::new();
+    let mut ids = CallIds::named_by(call);
+    let mut amounts: HashMap<(Vec<CallId>, &'static str), (i64, Uncertainty)> = HashMap::new();
     let sides = [(Some(at_rest), Sign::Plus), (baseline, Sign::Minus)];
     for (side, sign) in sides {
         let Some(ColumnOf { profile, column }) = side else { continue };
         let uncertainty = profile.uncertainty(column);
-        for sample in profile.samples() {
-            let frames: Vec<Frame<'_>> = profile.frames(sample).collect();
-            let key = (calls(&frames), category::of_sample(profile, sample).group());
+        let categories = Judged::default().of_samples(profile);
+        let mut programs = Programs::of(profile);
+        for (sample, category) in profile.samples().iter().zip(categories) {
+            let key = (programs.calls(sample, &mut ids), category.group());
             let (amount, off) = amounts.entry(key).or_default();
             *amount = match sign {
                 Sign::Plus => amount.saturating_add(sample.values[column]),
@@ -53,11 +55,17 @@ pub fn grown_stacks(at_rest: ColumnOf<'_>, baseline: Option<ColumnOf<'_>>) -> Ve
             *off = off.and(uncertainty(sample));
         }
     }
-    amounts
-        .into_iter()
-        .filter(|(_, held)| *held != (0, Uncertainty::default()))
-        .map(|((calls, group), (amount, off))| Stack { calls, group, amount, off })
-        .collect()
+    let held = amounts.into_iter().filter(|(_, held)| *held != (0, Uncertainty::default()));
+    let mut stacks: Vec<Stack> = held
+        .map(|((calls, group), (amount, off))| {
+            let calls = calls.iter().map(|id| ids.call(*id).clone()).collect();
+            Stack { calls, group, amount, off }
+        })
+        .collect();
+    stacks.sort_unstable_by(|one, other| {
+        one.calls.cmp(&other.calls).then_with(|| one.group.cmp(other.group))
+    });
+    stacks
 }
 
 #[derive(Clone, Copy)]
@@ -66,23 +74,56 @@ enum Sign {
     Minus,
 }
 
-/// `frames` come innermost first.
-fn calls(frames: &[Frame<'_>]) -> Vec<Call> {
-    let program = frames.iter().rposition(|frame| Origin::of(frame) == Origin::Program);
-    let kept = program.map_or(frames.len(), |outermost| outermost + 1);
-    frames[..kept]
-        .iter()
-        .rev()
-        .map(|frame| Call {
-            function: match (frame.function, frame.address) {
-                ("", 0) => String::new(),
-                ("", address) => format!("{address:#x}"),
-                (function, _) => function.to_owned(),
-            },
-            file: frame.file.to_owned(),
-            line: frame.line,
+/// Where the program is in each location: stacks have most of theirs in common.
+struct Programs<'a> {
+    profile: &'a Profile,
+    of_locations: OfLocations<'a>,
+    /// The program's outermost frame there, counted from the innermost; `None` where it has none.
+    outermost: HashMap<LocationId, Option<usize>>,
+}
+
+impl<'a> Programs<'a> {
+    fn of(profile: &'a Profile) -> Programs<'a> {
+        Programs { profile, of_locations: OfLocations::of(profile), outermost: HashMap::new() }
+    }
+
+    fn outermost(&mut self, id: LocationId) -> Option<usize> {
+        let is_program = |frame: Frame<'_>| Origin::of(&frame) == Origin::Program;
+        *self.outermost.entry(id).or_insert_with(|| {
+            let frames: Vec<Frame<'_>> = self.profile.frames_of(id).collect();
+            frames.into_iter().rposition(is_program)
         })
-        .collect()
+    }
+
+    /// The calls of a sample's stack from the program's outermost one on; all where there is none.
+    fn calls(&mut self, sample: &Sample, ids: &mut CallIds) -> Vec<CallId> {
+        let begins = sample.stack.iter().enumerate().rev().find_map(|(at, id)| {
+            let frame = self.outermost(*id)?;
+            Some((at, frame))
+        });
+        let (locations, frames) =
+            begins.map_or((sample.stack.len(), usize::MAX), |(at, frame)| (at + 1, frame + 1));
+        let mut calls = Vec::with_capacity(2 * locations);
+        for (at, id) in sample.stack[..locations].iter().enumerate() {
+            let all = self.of_locations.calls(*id, ids);
+            let kept = if at + 1 == locations { frames.min(all.len()) } else { all.len() };
+            calls.extend_from_slice(&all[..kept]);
+        }
+        calls.reverse();
+        calls
+    }
+}
+
+fn call(frame: &Frame<'_>) -> Call {
+    Call {
+        function: match (frame.function, frame.address) {
+            ("", 0) => String::new(),
+            ("", address) => format!("{address:#x}"),
+            (function, _) => function.to_owned(),
+        },
+        file: frame.file.to_owned(),
+        line: frame.line,
+    }
 }
 
 #[cfg(test)]

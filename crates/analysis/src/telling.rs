@@ -1,8 +1,13 @@
 //! The few functions of a stack that tell its story.
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use foldhash::HashMap;
 use profile::Frame;
 
 use crate::category;
+use crate::group::Call;
 use crate::origin::Origin;
 use crate::short_name::{is_named, short_name};
 
@@ -23,14 +28,39 @@ pub const MOST_FUNCTIONS: usize = 4;
 /// outermost          nearest             entry                 leaf
 /// ```
 pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
-    // Of a deep stack only few are asked for.
-    let origin = |at: usize| Origin::of(&frames[at]);
+    // Of a deep stack only few are asked for, and those several times.
+    told(&Origins::of(frames))
+}
+
+/// Tells many stacks that have most calls in common: each of those is judged once.
+#[derive(Debug, Default)]
+pub struct Teller {
+    /// By where the call lies, which is kept there.
+    known: HashMap<usize, (Arc<Call>, Origin)>,
+}
+
+impl Teller {
+    /// As [`telling`] does, of calls that stacks share.
+    pub fn telling(&mut self, stack: &[Arc<Call>]) -> Vec<String> {
+        let frames: Vec<Frame<'_>> = stack.iter().map(|call| call.frame()).collect();
+        let mut origin = |call: &Arc<Call>, frame: &Frame<'_>| {
+            let known = self.known.entry(Arc::as_ptr(call).addr());
+            known.or_insert_with(|| (Arc::clone(call), Origin::of(frame))).1
+        };
+        let known = stack.iter().zip(&frames).map(|(call, frame)| origin(call, frame).into());
+        told(&Origins { frames: &frames, known: known.collect() })
+    }
+}
+
+fn told(origins: &Origins<'_>) -> Vec<String> {
+    let frames = origins.frames;
+    let origin = |at: usize| origins.at(at);
     let has_name = |at: &usize| is_telling(&frames[*at]);
     let program = |at: &usize| origin(*at) == Origin::Program && has_name(at);
     let nearest = (0..frames.len()).find(program);
     let outermost = (0..frames.len()).rfind(program);
-    let entry = entry(frames, nearest);
-    let nearest = nearest.or_else(|| unnamed_program(frames));
+    let entry = entry(origins, nearest);
+    let nearest = nearest.or_else(|| unnamed_program(origins));
     let inner = nearest.unwrap_or(frames.len());
     let leaf = (0..frames.len()).find(has_name).filter(|at| *at == 0 || *at < inner);
     // A container's leaf is explained by the next owner, zlib's by the library's own function.
@@ -62,11 +92,11 @@ pub fn telling(frames: &[Frame<'_>]) -> Vec<String> {
 /// Who asked for the memory of a stack: OpenSSL's function that was called from outside, and who
 /// called it, as `SSL_CTX_load_verify_locations ← load_roots`.
 pub fn asked_by(frames: &[Frame<'_>]) -> String {
-    let program =
-        |at: &usize| Origin::of(&frames[*at]) == Origin::Program && is_telling(&frames[*at]);
+    let origins = Origins::of(frames);
+    let program = |at: &usize| origins.at(*at) == Origin::Program && is_telling(&frames[*at]);
     let nearest = (0..frames.len()).find(program);
-    let entry = entry(frames, nearest);
-    let caller = nearest.or_else(|| unnamed_program(frames)).map(|at| name_or_file(&frames[at]));
+    let entry = entry(&origins, nearest);
+    let caller = nearest.or_else(|| unnamed_program(&origins)).map(|at| name_or_file(&frames[at]));
     let entry = entry.map(|at| short_name(frames[at].function));
     match (entry, caller) {
         (Some(entry), Some(caller)) => format!("{entry} ← {caller}"),
@@ -75,12 +105,26 @@ pub fn asked_by(frames: &[Frame<'_>]) -> String {
     }
 }
 
+/// Where the frames of a stack come from: each is judged when it is asked for first.
+struct Origins<'a> {
+    frames: &'a [Frame<'a>],
+    known: Vec<OnceCell<Origin>>,
+}
+
+impl<'a> Origins<'a> {
+    fn of(frames: &'a [Frame<'a>]) -> Origins<'a> {
+        Origins { frames, known: vec![OnceCell::new(); frames.len()] }
+    }
+
+    fn at(&self, at: usize) -> Origin {
+        *self.known[at].get_or_init(|| Origin::of(&self.frames[at]))
+    }
+}
+
 /// The innermost place in the program of which at least the file is known that it lies in.
-fn unnamed_program(frames: &[Frame<'_>]) -> Option<usize> {
-    (0..frames.len()).find(|at| {
-        let frame = &frames[*at];
-        frame.function.contains("+0x") && Origin::of(frame) == Origin::Program
-    })
+fn unnamed_program(origins: &Origins<'_>) -> Option<usize> {
+    let is_unnamed = |at: usize| origins.frames[at].function.contains("+0x");
+    (0..origins.frames.len()).find(|at| is_unnamed(*at) && origins.at(*at) == Origin::Program)
 }
 
 /// The short name of a frame; of one without a name, the file that its code lies in.
@@ -93,13 +137,14 @@ fn name_or_file(frame: &Frame<'_>) -> String {
 
 /// OpenSSL's function that was called from outside: by the program's function at `nearest`, or by
 /// one without a name that lies further in. Without a program, the outermost.
-fn entry(frames: &[Frame<'_>], nearest: Option<usize>) -> Option<usize> {
+fn entry(origins: &Origins<'_>, nearest: Option<usize>) -> Option<usize> {
+    let frames = origins.frames;
     let inner = nearest.unwrap_or(frames.len());
-    let unnamed = (0..inner).find(|at| Origin::of(&frames[*at]) == Origin::Program);
+    let unnamed = (0..inner).find(|at| origins.at(*at) == Origin::Program);
     let outermost_within = |end: usize| {
         (0..end).rfind(|at| {
             let frame = &frames[*at];
-            Origin::of(frame) == Origin::OpenSsl && is_telling(frame) && !is_wrapper(frame)
+            origins.at(*at) == Origin::OpenSsl && is_telling(frame) && !is_wrapper(frame)
         })
     };
     unnamed.and_then(outermost_within).or_else(|| outermost_within(inner))

@@ -6,6 +6,7 @@ use crate::column::Column;
 use crate::group::{Counts, Key, Row};
 use crate::per_connection::{ConnectionRow, divide, growth, margin, per_connection};
 use crate::ratio::Estimated;
+use crate::telling::Teller;
 
 /// What the figures of a [`Top`] mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,7 @@ impl Top {
         let bytes_margin = margin(&total, column.bytes(), connections);
         let whole = whole(bytes, bytes_margin);
         let rows = per_connection(at_rest, baseline, connections);
+        let mut teller = Teller::default();
         Top {
             figures: Figures::PerConnection(connections),
             column,
@@ -89,7 +91,7 @@ impl Top {
             blocks,
             bytes_margin,
             blocks_margin: margin(&total, column.blocks(), connections),
-            rows: rows.into_iter().map(|row| TopRow::new(row, whole)).collect(),
+            rows: rows.into_iter().map(|row| TopRow::new(row, whole, &mut teller)).collect(),
         }
     }
 
@@ -122,11 +124,11 @@ impl Top {
 }
 
 impl TopRow {
-    fn new(row: ConnectionRow, whole: Option<Estimated>) -> TopRow {
+    fn new(row: ConnectionRow, whole: Option<Estimated>, teller: &mut Teller) -> TopRow {
         let bytes = row.bytes.map(|figure| Estimated { figure, margin: row.bytes_margin });
         let share = bytes.zip(whole).and_then(|(bytes, whole)| bytes.part_of(whole));
         TopRow {
-            telling: row.telling(),
+            telling: row.told_by(teller),
             share: share.map(|share| share.figure),
             share_margin: share.and_then(|share| share.margin),
             growth: row.growth,

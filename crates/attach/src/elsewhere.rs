@@ -3,12 +3,15 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use contract::attach::Scope;
+
 use crate::{AttachError, Done};
 
 /// Refuses.
 pub fn attach(
     _pid: u32,
     _library: &[u8],
+    _scope: Scope,
     _ledger: BorrowedFd,
     _folder: &Path,
 ) -> Result<Done, AttachError> {

@@ -4,11 +4,13 @@
 //! ```text
 //! target ──────► what speaks against it, before anything is done
 //! safe_point ──► a thread in a system call that neither allocators nor the loader make
+//!   frames ────► and below no signal handler
 //!   injection ─► that call undone; on a stack of ours: system calls, and functions
 //!     hand_over ► files of ours, as descriptors of the process
 //!     visit ────► dlopen, and the library's function; then everything is put back
 //! outside ─────► after that: no thread is in the library any more
 //! tracee, memory, areas: the kernel's interfaces to all of that
+//! earlier ─────► apart from it: SSL objects that are there already, counted from outside
 //! ```
 //!
 //! What the process can rely on:
@@ -26,10 +28,13 @@
 #![cfg(target_os = "linux")]
 
 mod areas;
+mod earlier;
 mod error;
 mod memory;
 mod target;
 
+#[cfg(target_arch = "x86_64")]
+mod frames;
 #[cfg(target_arch = "x86_64")]
 mod hand_over;
 #[cfg(target_arch = "x86_64")]
@@ -50,6 +55,7 @@ use elsewhere as visit;
 
 use std::time::Duration;
 
+pub use earlier::{Earlier, earlier};
 pub use error::AttachError;
 pub use target::{Prospect, Target};
 pub use visit::{attach, detach};

@@ -32,6 +32,11 @@ impl Memory {
         read
     }
 
+    /// Fills the bytes with what lies there; `false` where that cannot be read.
+    pub(crate) fn read_into(&self, address: u64, bytes: &mut [u8]) -> bool {
+        self.0.read_exact_at(bytes, address).is_ok()
+    }
+
     pub(crate) fn word(&self, address: u64) -> io::Result<u64> {
         let mut word = [0; 8];
         self.0.read_exact_at(&mut word, address)?;

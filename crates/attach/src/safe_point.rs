@@ -12,7 +12,9 @@
 //! * one that has not begun is begun.
 //!
 //! A signal handler may have interrupted an allocator: a thread with the frame of one on its stack is
-//! not taken.
+//! not taken, unless its unwind tables lead from here to its first frame, and show that what looks
+//! like one was left there by one that has returned, or that the handler has interrupted a function
+//! that only waits.
 
 use std::collections::HashMap;
 use std::fs::{self, FileType};
@@ -22,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::areas::Areas;
 use crate::error::AttachError;
-use crate::memory::Memory;
+use crate::frames::{Frames, RESTORER};
 use crate::target::Target;
 use crate::tracee::{Registers, SYSCALL, Stop, Tracee, Until, begun_again};
 
@@ -36,10 +38,6 @@ pub(crate) struct SafePoint {
     pub call: u64,
     pub since: Instant,
 }
-
-/// What the C library, and whoever else handles signals, has its handlers return to: it makes system
-/// call 15, which ends a handler.
-const RESTORER: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05];
 
 /// As much of a stack is searched for the frame of a signal handler.
 const STACK: usize = 1 << 20;
@@ -95,7 +93,9 @@ impl SafePoint {
     pub(crate) fn find(target: &Target, until: Instant) -> Result<SafePoint, AttachError> {
         let pid = target.pid;
         let began = Instant::now();
-        let mut search = Search { target, handler: false, sleep: Duration::from_micros(200) };
+        let frames = Frames::of(target);
+        let sleep = Duration::from_micros(200);
+        let mut search = Search { target, frames, handler: false, sleep };
         loop {
             let threads = threads(pid).map_err(|_| AttachError::NoProcess(pid))?;
             let ended = |error: io::Error| ended(target, error);
@@ -148,6 +148,7 @@ impl Drop for SafePoint {
 
 struct Search<'a> {
     target: &'a Target,
+    frames: Frames<'a>,
     /// A thread was not taken for the frame of a handler on its stack.
     handler: bool,
     sleep: Duration,
@@ -241,9 +242,29 @@ impl Search<'_> {
         if !is_safe {
             return false;
         }
-        let in_handler = in_handler(self.target.pid, &self.target.memory, registers.rsp);
+        let in_handler = self.is_in_handler(registers);
         self.handler |= in_handler;
         !in_handler
+    }
+
+    /// Whether the frame of a signal handler lies on the stack, and it is not known to have returned,
+    /// or to have interrupted nothing of an allocator's or the loader's.
+    fn is_in_handler(&mut self, registers: &Registers) -> bool {
+        let (memory, stack) = (&self.target.memory, registers.rsp);
+        let Ok(areas) = Areas::of(self.target.pid) else { return true };
+        // On a stack that cannot be found nothing is known.
+        let Some(area) = areas.at(stack) else { return true };
+        let bytes = memory.read_some(stack, STACK.min((area.end - stack) as usize));
+        let mut known = HashMap::new();
+        let words = bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+        let has_frame = words.enumerate().any(|(at, word)| {
+            let is_restorer = *known.entry(word).or_insert_with(|| {
+                let is_code = areas.at(word).is_some_and(|area| area.executable);
+                is_code && memory.read_some(word, RESTORER.len()) == RESTORER
+            });
+            is_restorer && is_frame(&bytes[at * 8..])
+        });
+        has_frame && !self.frames.lead_home(&areas, registers)
     }
 
     /// What comes from elsewhere, and not from a file: sockets, pipes, terminals, events.
@@ -266,23 +287,6 @@ impl Search<'_> {
         let word = |at| self.target.memory.word(at).unwrap_or(0);
         word(place) > 0 || word(place + 8) >= SHORTEST_SLEEP
     }
-}
-
-/// Whether the frame of a signal handler lies on the stack from there on.
-fn in_handler(pid: u32, memory: &Memory, stack: u64) -> bool {
-    let Ok(areas) = Areas::of(pid) else { return true };
-    // On a stack that cannot be found nothing is known.
-    let Some(area) = areas.at(stack) else { return true };
-    let bytes = memory.read_some(stack, STACK.min((area.end - stack) as usize));
-    let mut known = HashMap::new();
-    let words = bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
-    words.enumerate().any(|(at, word)| {
-        let is_restorer = *known.entry(word).or_insert_with(|| {
-            let is_code = areas.at(word).is_some_and(|area| area.executable);
-            is_code && memory.read_some(word, RESTORER.len()) == RESTORER
-        });
-        is_restorer && is_frame(&bytes[at * 8..])
-    })
 }
 
 /// Whether what begins with the address of a restorer is a frame as the kernel makes it: behind it the

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
-use contract::attach::{self as words, Answer, Request};
+use contract::attach::{self as words, Answer, Request, Scope};
 use finder::Elf;
 
 use crate::areas::Areas;
@@ -27,12 +27,13 @@ const REQUEST: u64 = 0x4000;
 const TEXT: u64 = 0x8000;
 const TEXT_BYTES: u64 = 0x8_0000;
 
-/// Puts the library into the process, if it is not in it, and has it begin to count in `ledger`, an
-/// empty file. Processes that this one forks make their ledgers in `folder`, if they can reach it. A
+/// Puts the library into the process, if it is not in it, and has it begin to count what `scope`
+/// says in `ledger`, an empty file. Processes that this one forks make their ledgers in `folder`, if they can reach it. A
 /// process that somebody has attached to and not let go is let go first.
 pub fn attach(
     pid: u32,
     library: &[u8],
+    scope: Scope,
     ledger: BorrowedFd,
     folder: &Path,
 ) -> Result<Done, AttachError> {
@@ -42,7 +43,7 @@ pub fn attach(
             let step = "to make a file of tlsheap's library";
             AttachError::Step { pid, step, source }
         })?;
-        visit(&target, library, Order::Begin { ledger, loadable: loadable.as_fd(), folder })
+        visit(&target, library, Order::Begin { scope, ledger, loadable: loadable.as_fd(), folder })
     })
 }
 
@@ -76,7 +77,7 @@ fn in_a_thread<T: Send>(
 /// What the library is to do.
 #[derive(Clone, Copy)]
 enum Order<'a> {
-    Begin { ledger: BorrowedFd<'a>, loadable: BorrowedFd<'a>, folder: &'a Path },
+    Begin { scope: Scope, ledger: BorrowedFd<'a>, loadable: BorrowedFd<'a>, folder: &'a Path },
     End,
     Sweep,
 }
@@ -98,7 +99,8 @@ fn visit(target: &Target, library: &[u8], order: Order) -> Result<Done, AttachEr
     let (base, function) = match order {
         Order::End => (there?, words::END),
         Order::Sweep => (there?, words::SWEEP),
-        Order::Begin { ledger, loadable, folder } => {
+        Order::Begin { scope, ledger, loadable, folder } => {
+            request.scope = scope;
             let handed = hand_over(&mut injection, pid, &[ledger, loadable])?;
             let loaded = match target.library {
                 Some(base) => Ok(base),

@@ -2,8 +2,9 @@
 //! same stack, and what the recorder has counted the block under is held against what the unwinder
 //! saw.
 //!
-//! The judge stands between OpenSSL and the recorder's hooks. So recorded stacks begin in the
-//! judge, and both have everything from its caller on.
+//! The judge stands between OpenSSL and the recorder's hooks, or between the program and the
+//! functions that count its malloc ([`judge_one`]). So recorded stacks begin in the judge, and both
+//! have everything from its caller on.
 
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_void};
@@ -161,7 +162,9 @@ impl Verdict {
 unsafe extern "C" fn malloc(size: usize, file: *const c_char, line: c_int) -> *mut c_void {
     // SAFETY: OpenSSL's call, passed on.
     let block = unsafe { (recorders().malloc)(size, file, line) };
-    compare(block, &FRAMES_OF_MALLOC, malloc as *const () as usize);
+    compare(block, &FRAMES_OF_MALLOC, |frame| {
+        std::ptr::eq(frame.symbol_address(), malloc as *const c_void)
+    });
     block
 }
 
@@ -173,7 +176,9 @@ unsafe extern "C" fn realloc(
 ) -> *mut c_void {
     // SAFETY: OpenSSL's call, passed on.
     let moved = unsafe { (recorders().realloc)(block, size, file, line) };
-    compare(moved, &FRAMES_OF_REALLOC, realloc as *const () as usize);
+    compare(moved, &FRAMES_OF_REALLOC, |frame| {
+        std::ptr::eq(frame.symbol_address(), realloc as *const c_void)
+    });
     moved
 }
 
@@ -186,8 +191,34 @@ fn recorders() -> Hooks {
     *RECORDER.get().expect("`above` has stored them before OpenSSL calls")
 }
 
-/// Notes where a block was counted, and the stack that called `function`, the judge's.
-fn compare(block: *const c_void, frames_of: &AtomicUsize, function: usize) {
+/// Judges a block that the recorder has just counted, for a function of the malloc family that
+/// stands before the recorder's, in one object with this judge; how many frames there are up to its
+/// own is kept in `frames_of`, 0 at first. What the judge asks malloc for meanwhile is the
+/// recorder's own work.
+#[inline(never)]
+pub fn judge_one(block: *const c_void, frames_of: &AtomicUsize) {
+    // Not by the function's address: a program may have everybody take that of a jump of its own.
+    let own = object_of(judge_one as *const c_void);
+    recorder::own_work(|| compare(block, frames_of, |frame| object_of(frame.ip()) == own));
+}
+
+/// Where the object begins that has this address.
+fn object_of(address: *const c_void) -> usize {
+    // SAFETY: all-zero bytes are a record without names.
+    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: any address may be asked for, and a place for what is known of it.
+    unsafe { libc::dladdr(address, &raw mut found) };
+    found.dli_fbase as usize
+}
+
+/// Notes where a block was counted, and the stack that called the judge's function, whose frame is
+/// the last one that `is_judges` knows.
+#[inline(never)]
+fn compare(
+    block: *const c_void,
+    frames_of: &AtomicUsize,
+    is_judges: impl Fn(&backtrace::Frame) -> bool,
+) {
     if block.is_null() {
         return;
     }
@@ -198,7 +229,7 @@ fn compare(block: *const c_void, frames_of: &AtomicUsize, function: usize) {
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             addresses.push(frame.ip() as u64);
-            if calibrate && frame.symbol_address() as usize == function {
+            if calibrate && is_judges(frame) {
                 frames_of.store(addresses.len(), Ordering::Relaxed);
             }
             true

@@ -5,7 +5,7 @@ mod opening;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use analysis::category::label_categories;
+use analysis::category::{RUST_DOMAIN, label_categories};
 use analysis::column::Column;
 use analysis::diagnosis::case::Ending;
 use analysis::domain;
@@ -89,6 +89,15 @@ enum Beside {
     In(PathBuf),
 }
 
+/// The profile with how long it covers, where it does not say that itself: what was allocated has
+/// a rate by that.
+fn lasting(mut profile: Profile, seconds: Option<f64>) -> Profile {
+    if let Some(seconds) = seconds.filter(|_| profile.duration_nanos == 0) {
+        profile.duration_nanos = (seconds * 1e9) as i64; // saturates
+    }
+    profile
+}
+
 impl Capture {
     /// A run of the reference server that was made just now.
     pub fn of_run(
@@ -97,6 +106,9 @@ impl Capture {
         baseline: Profile,
         moments: Moments,
     ) -> Capture {
+        let times = &record.times;
+        let lasted = times.until_rest_seconds.zip(times.hold_seconds);
+        let profile = lasting(profile, lasted.map(|(until_rest, hold)| until_rest + hold));
         Capture {
             name: record.configuration.clone(),
             profile,
@@ -118,9 +130,10 @@ impl Capture {
         baseline: Option<Profile>,
         moments: Moments,
     ) -> Capture {
+        let lasted = record.captured_after_seconds.unwrap_or(record.seconds);
         let mut capture = Capture {
             name: name.to_owned(),
-            profile,
+            profile: lasting(profile, Some(lasted)),
             baseline,
             connections: None,
             counted: Counted::SslObjects,
@@ -183,6 +196,20 @@ impl Capture {
             }
         }
         Ok(self)
+    }
+
+    /// Leaves out what jemalloc has sampled for Rust, unless there is nothing else: estimates that
+    /// are not to be added to exact figures. Whether there was any.
+    pub fn leave_out_sampled_domain(&mut self) -> bool {
+        let present = domain::present(&self.profile);
+        if present.len() < 2 || !present.contains(RUST_DOMAIN) {
+            return false;
+        }
+        let profiles = [Some(&mut self.profile), self.baseline.as_mut()];
+        for profile in profiles.into_iter().flatten() {
+            domain::leave_out(profile, RUST_DOMAIN);
+        }
+        true
     }
 
     /// Keeps the samples of one process, or of all with one program's name, where one is wanted.
@@ -380,7 +407,8 @@ impl Capture {
                 .profile
                 .column(self.usual_column().bytes())
                 .or(self.profile.default_sample_type())
-                .or((!types.is_empty()).then_some(0))
+                // As pprof has it.
+                .or(types.len().checked_sub(1))
                 .ok_or_else(|| CaptureError::NoValues(self.name.clone())),
         }
     }

@@ -20,6 +20,12 @@ pub enum CaptureError {
         /// What the system said.
         source: io::Error,
     },
+    /// A ledger came through a pipe.
+    #[error(
+        "standard input is a ledger, which is read where it lies while its process writes to it: \
+         name the file"
+    )]
+    LedgerPiped,
     /// There is a folder, a device, a pipe or the like where a file should be.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),

@@ -13,6 +13,7 @@ use profile::{Metric, Profile};
 
 use crate::records::recording::Recording;
 use crate::records::run::NegotiatedRecord;
+use crate::whole::whole;
 use crate::{Capture, CaptureError};
 
 /// A capture, and what was found in it.
@@ -38,11 +39,7 @@ impl Examined {
         let (last, earlier) = paths.split_last().ok_or(CaptureError::NoneNamed)?;
         let capture = Capture::open(last)?;
         let earlier = if earlier.is_empty() { capture.series() } else { earlier.to_vec() };
-        let mut series = Vec::new();
-        for path in &earlier {
-            series.push(Capture::open(path)?);
-        }
-        examine(&capture, &series, None)
+        examine(&capture, &open_all(&earlier)?, None)
     }
 
     /// Looks through one capture, of which the usual part was kept.
@@ -50,10 +47,19 @@ impl Examined {
         examine(capture, &[], None)
     }
 
+    /// Looks through one capture with its own series, where it has one on disk.
+    pub fn with_series(capture: &Capture) -> Result<Examined, CaptureError> {
+        examine(capture, &open_all(&capture.series())?, None)
+    }
+
     /// Looks through one capture, as [`Examined::of`] does, at a moment of the caller's choice.
     pub fn at(capture: &Capture, moment: HeldAt) -> Result<Examined, CaptureError> {
         examine(capture, &[], Some(moment))
     }
+}
+
+fn open_all(paths: &[PathBuf]) -> Result<Vec<Capture>, CaptureError> {
+    paths.iter().map(|path| Capture::open(path)).collect()
 }
 
 /// Looks at the moment `at`, or at the one that each process's figures speak for.
@@ -71,6 +77,7 @@ fn examine(
     };
     let judged = judged_processes(&capture.profile);
     let mut case = case_of(capture, &moments, None)?;
+    case.whole = capture.recording().and_then(whole);
     // What the connections of a recording agreed on is not known.
     case.negotiated = capture.run().and_then(|record| negotiated(&record.negotiated));
     let processes = judged
@@ -181,9 +188,12 @@ fn program(capture: &Capture, process: Option<&str>) -> Option<String> {
     let record = capture.recording()?;
     let pid = process.and_then(|label| label.split(' ').next()?.parse::<u32>().ok());
     let of_process = |pid| record.processes.iter().find(|one| one.pid == pid);
-    let process = match pid {
-        Some(pid) => of_process(pid),
-        None => record.processes.first(),
+    let process = if let Some(pid) = pid {
+        of_process(pid)
+    } else {
+        // Not a shell that has started it.
+        let with_openssl = record.processes.iter().find(|one| !one.openssls.is_empty());
+        with_openssl.or(record.processes.first())
     };
     process.map(|process| process.program.clone())
 }

@@ -41,6 +41,7 @@ pub mod records;
 pub mod secrets;
 mod temporary_name;
 pub mod timeline;
+mod whole;
 pub mod whole_file;
 
 pub use capture::{Capture, Counted, Known, Moments};
@@ -48,3 +49,4 @@ pub use error::CaptureError;
 pub use examined::Examined;
 pub use fault::Fault;
 pub use part::Part;
+pub use whole::others;

@@ -10,7 +10,7 @@ use analysis::over_time::Groups;
 use ledger::Snapshot;
 use profile::{Profile, Symbols, ValueType, from_ledger_with};
 
-pub use reading::{parse, read};
+pub use reading::{captured, parse, read};
 pub use table::{Column, Table};
 
 /// How often memory is looked at.

@@ -12,7 +12,8 @@ use capture::records::resident::{AccountRecord, PartRecord};
 use capture::records::run::{NegotiatedRecord, RunRecord};
 use profile::harmless::harmless;
 use report::losses::losses;
-use report::table::{self, Colour, TableOptions};
+use report::medium::Medium;
+use report::table::{self, TableOptions};
 use report::wrapping::wrapped;
 
 /// Sites shown in the answer.
@@ -28,7 +29,7 @@ const USUAL_CONNECTIONS: u64 = 200;
 const REASONS: usize = 3;
 
 /// The whole answer: what one connection costs, where, and what to do next.
-pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> String {
+pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, medium: Medium) -> String {
     let mut text = String::from("\n");
     match (&record.per_connection, record.connections) {
         (Some(cost), Some(connections)) => {
@@ -45,7 +46,7 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
                 in_use(&record.baseline.openssl),
                 give_or_take(cost.allocations, cost.allocations_margin(), rounded),
             );
-            text += &fitted(made_of);
+            text += &wrapped(&made_of, 0, medium);
             text += "\n\n";
         }
         _ => {
@@ -58,38 +59,34 @@ pub fn of_run(record: &RunRecord, top: &Top, folder: &Path, colour: Colour) -> S
     }
     let mut options = TableOptions::by(By::Site);
     options.rows = SITES;
-    options.colour = colour;
+    options.medium = medium;
     text += &table::top(top, &options);
-    text += &facts(record);
-    text += &losses(&record.recorder);
+    text += &facts(record, medium);
+    text += &(wrapped(&losses(&record.recorder), 0, medium) + "\n");
     if let Some(memory) = &record.recorder_memory {
-        text += &recorder_memory(memory, record.recorder.sampled_every_bytes.is_some());
+        text += &recorder_memory(memory, record.recorder.sampled_every_bytes.is_some(), medium);
     }
-    text += &next_steps(record, folder);
+    text += &next_steps(record, folder, medium);
     text
-}
-
-/// A sentence on one line; with margins it may be too long for that.
-fn fitted(sentence: String) -> String {
-    if sentence.contains(" ± ") { wrapped(&sentence, 0) } else { sentence }
 }
 
 /// What the recorder itself takes. Of a sample, the figures per block are left out where there may
 /// be no blocks.
-fn recorder_memory(memory: &RecorderMemory, sampled: bool) -> String {
+fn recorder_memory(memory: &RecorderMemory, sampled: bool, medium: Medium) -> String {
     let [live, added] = memory.margins();
     let each = |bytes: f64, margin: Option<f64>, of: &str| {
         let say = if sampled { one_decimal } else { rounded };
         let known = margin.is_some() || !sampled;
         known.then(|| format!(", {} B {of}", give_or_take(bytes, margin, say)))
     };
-    fitted(format!(
+    let said = format!(
         "the recorder's own memory: {}{}{}",
         human(memory.resident_bytes as f64),
         each(memory.bytes_per_live_block, live, "per live block").unwrap_or_default(),
         each(memory.bytes_per_added_block, added, "for each that the connections added")
             .unwrap_or_default(),
-    )) + "\n"
+    );
+    wrapped(&said, 0, medium) + "\n"
 }
 
 /// Bytes in use, and how far off they may be.
@@ -97,7 +94,7 @@ fn in_use(counts: &CountsRecord) -> String {
     give_or_take(counts.inuse_bytes as f64, counts.inuse_bytes_margin(), human)
 }
 
-fn facts(record: &RunRecord) -> String {
+fn facts(record: &RunRecord, medium: Medium) -> String {
     let mut text = String::from("\n");
     for negotiated in &record.negotiated {
         text += &format!("{} ({})\n", negotiation(negotiated), record.versions.openssl);
@@ -112,12 +109,12 @@ fn facts(record: &RunRecord) -> String {
     if !objects.is_empty() {
         text += &format!("live at rest: {}\n", objects.join(", "));
     }
-    text += &resident(record);
+    text += &resident(record, medium);
     text
 }
 
 /// Resident memory by parts, before the connections, with them, and after them.
-fn resident(record: &RunRecord) -> String {
+fn resident(record: &RunRecord, medium: Medium) -> String {
     let moments = [&record.rss.baseline, &record.rss.at_rest, &record.rss.closed];
     if moments.iter().all(|account| account.is_none()) {
         return String::new();
@@ -154,14 +151,14 @@ fn resident(record: &RunRecord) -> String {
     text += &row("not explained", &|account| (account.not_explained_bytes, None));
     text += &row("all", &|account| (account.rss_bytes as i64, None));
     if let Some(closed) = &record.rss.closed {
-        text += &what_stays(closed);
+        text += &what_stays(closed, medium);
     }
     text += "\n";
     text
 }
 
 /// Why memory stays resident when nobody is connected any more: the largest parts.
-fn what_stays(closed: &AccountRecord) -> String {
+fn what_stays(closed: &AccountRecord, medium: Medium) -> String {
     let in_use = [Group::OpenSsl, Group::Rust].map(Group::name);
     let held: i64 = in_use.iter().map(|group| closed.of_group(group)).sum();
     let rest = || closed.parts.iter().filter(|part| !in_use.contains(&part.group.as_str()));
@@ -185,12 +182,10 @@ fn what_stays(closed: &AccountRecord) -> String {
         ),
         largest.join(", "),
     ];
-    // With the margin of either, both are too long for one line.
-    let fit = |line: String| if held_margin.is_some() { wrapped(&line, 0) } else { line };
-    lines.map(|line| fit(line) + "\n").concat()
+    lines.map(|line| wrapped(&line, 0, medium) + "\n").concat()
 }
 
-fn next_steps(record: &RunRecord, folder: &Path) -> String {
+fn next_steps(record: &RunRecord, folder: &Path, medium: Medium) -> String {
     let folder = folder.display().to_string();
     let folder = harmless(&folder);
     let other = match record.configuration.as_str() {
@@ -201,9 +196,13 @@ fn next_steps(record: &RunRecord, folder: &Path) -> String {
         Some(connections) if connections.get() != USUAL_CONNECTIONS => format!(" -n {connections}"),
         _ => String::new(),
     };
+    let files = format!(
+        "in {folder}: flame.svg (open it in a browser), heap.pb.gz (pprof), run.json, \
+         timeline.svg, timeline.csv"
+    );
+    let files = wrapped(&files, 0, medium);
     format!(
-        "\nin {folder}: flame.svg (open it in a browser), heap.pb.gz (pprof), run.json, \
-         timeline.svg, timeline.csv\nnext:\n  tlsheap diagnose {folder}\n  \
+        "\n{files}\nnext:\n  tlsheap diagnose {folder}\n  \
          tlsheap top {folder} --by category\n  \
          tlsheap run --config {other}{connections} --out {folder}-{other}\n  \
          tlsheap diff {folder} {folder}-{other} --flame diff.svg\n"

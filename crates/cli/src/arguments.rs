@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands;
+use crate::medium::Wishes;
 
 /// Where the memory of a TLS connection goes.
 ///
@@ -20,6 +21,9 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How it is printed.
+    #[command(flatten)]
+    pub wishes: Wishes,
 }
 
 /// One variant for each file in `commands`.

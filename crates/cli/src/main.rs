@@ -6,6 +6,7 @@ mod answer;
 mod arguments;
 mod commands;
 mod failure;
+mod medium;
 mod output;
 mod progress;
 mod slope;
@@ -29,8 +30,9 @@ fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(answer) => return telling::answered(&answer),
+        Err(answer) => return telling::answered(answer),
     };
+    medium::heed(arguments.wishes);
     if arguments.command.reads_captures() {
         progress::begin("reading");
     }

@@ -4,25 +4,59 @@
 //! Names in it come from programs and files of strangers, and a terminal takes some characters for
 //! orders: none of them leaves here but line ends and the colours of our own tables.
 
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use profile::harmless::{harmless_json, harmless_lines};
-use report::table::Colour;
+use report::medium::{Colour, Medium, Names, broken, has_cuts};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::progress;
+use crate::{medium, progress};
 
-/// Writes text to standard output, with a line end if it has none. Colours are in it only if
-/// [`colour`] has them.
+/// Writes text to standard output, with a line end if it has none: as wide as that is, if it is a
+/// terminal. Colours are in it only if [`medium()`] has them. Where names were cut it says how to
+/// see them whole.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_whole(&fitted(text, medium(), "--full"))
+}
+
+/// The same for text about what was written to a folder, where names can be looked up.
+pub fn print_of(text: &str, folder: &Path) -> Result<(), Failure> {
+    print_whole(&fitted(text, medium(), &top_of(folder)))
+}
+
+/// The command that shows whole what is in a folder.
+pub fn top_of(folder: &Path) -> String {
+    format!("tlsheap top {} --full", folder.display())
+}
+
+/// Writes text to standard output as it is, but harmless, with a line end if it has none: a format
+/// that other programs read, or what is fitted already.
+pub fn print_whole(text: &str) -> Result<(), Failure> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    let harmless = match colour() {
+    let harmless = harmless_on(medium(), text);
+    print_with(|out| write!(out, "{harmless}{end}"))
+}
+
+/// The text in lines that have room on this medium, harmless, and with a word about names that were
+/// cut: `way` shows them whole.
+pub fn fitted(text: &str, medium: Medium, way: &str) -> String {
+    let mut text = broken(&harmless_on(medium, text), medium);
+    if medium.columns.is_some() && medium.names == Names::Cut && has_cuts(&text) {
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let word = format!("… stands for a part of a name that has no room here; whole: {way}");
+        text += &format!("{end}{}\n", broken(&harmless_lines(&word), medium));
+    }
+    text
+}
+
+fn harmless_on(medium: Medium, text: &str) -> String {
+    match medium.colour {
         Colour::Never => harmless_lines(text).into_owned(),
         Colour::Always => but_for_colours(text),
-    };
-    print_with(|out| write!(out, "{harmless}{end}"))
+    }
 }
 
 /// What our own tables are coloured with: the beginning of such a sequence, and its numbers.
@@ -66,10 +100,9 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print_with(|out| writeln!(out, "{}", harmless_json(text)))
 }
 
-/// Whether tables may be coloured: on a terminal, unless NO_COLOR is set.
-pub fn colour() -> Colour {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wanted && io::stdout().is_terminal() { Colour::Always } else { Colour::Never }
+/// What standard output is.
+pub fn medium() -> Medium {
+    medium::of(&io::stdout())
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 //! Most captures are read in a moment, and then nothing is shown. The sign goes away before
 //! anything else is written.
 
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+
+use crate::medium;
 
 /// Nobody wonders for that long.
 const AFTER: Duration = Duration::from_secs(1);
@@ -27,7 +28,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Something begins that may take long, such as `reading`. It lasts until [`end`].
 pub fn begin(what: &'static str) {
-    if !std::io::stderr().is_terminal() {
+    if !medium::can_be_drawn_on(&std::io::stderr()) {
         return;
     }
     end();

@@ -2,13 +2,14 @@
 
 use analysis::notation::{exact, one_decimal, rounded};
 use capture::records::scale::{Scale, SiteSlope};
-use report::table::{self, Colour};
+use report::medium::Medium;
+use report::table;
 
 /// Sites shown of a slope.
 const SITES: usize = 10;
 
 /// The line in words, and the sites that make it up.
-pub fn describe(scale: &Scale, name: &str, colour: Colour) -> String {
+pub fn describe(scale: &Scale, name: &str, medium: Medium) -> String {
     let at: Vec<String> = scale.connections.iter().map(u64::to_string).collect();
     let mut text = format!("\n{name}, at {} connections:\n", at.join(", "));
     for (what, fit, say) in [
@@ -31,7 +32,7 @@ pub fn describe(scale: &Scale, name: &str, colour: Colour) -> String {
     let shown: Vec<&SiteSlope> = scale.sites.iter().take(SITES).collect();
     let rows: Vec<Vec<String>> = shown.iter().map(|site| cells(site)).collect();
     let headings = ["bytes × N", "+ fixed", "R²", "with N", "category", "site"];
-    text += &table::plain(&headings, &rows, colour);
+    text += &table::plain(&headings, &rows, medium);
     if scale.sites.len() > SITES {
         text += &format!("… and {} more\n", scale.sites.len() - SITES);
     }

@@ -1,7 +1,6 @@
 //! What commands that measure lend a trial: this program as its helper, bars on a terminal, and
 //! who measured; and options that they share.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,6 +11,7 @@ use profile::harmless::harmless;
 use trial::{FrontEnd, HelperProgram, Progress};
 
 use crate::failure::Failure;
+use crate::medium;
 use crate::telling;
 use crate::values::{connections, duration};
 
@@ -74,7 +74,7 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// Over the steps of a trial, as many as it says.
     pub fn of_steps() -> Bar {
-        if !std::io::stderr().is_terminal() {
+        if !medium::can_be_drawn_on(&std::io::stderr()) {
             return Bar(ProgressBar::hidden());
         }
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
@@ -86,7 +86,7 @@ impl Bar {
 
     /// Over so many connections.
     pub fn of_connections(connections: usize) -> Bar {
-        let visible = std::io::stderr().is_terminal();
+        let visible = medium::can_be_drawn_on(&std::io::stderr());
         let target =
             if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{msg:>12} {bar:40} {pos}/{len} connections")
@@ -94,6 +94,19 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(Some(connections as u64), target).with_style(style);
         bar.set_message("connecting");
         Bar(bar)
+    }
+
+    /// Shows what stays, without a bar.
+    pub fn held(&self, what: &str) {
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+            .expect("the template is a literal that parses");
+        self.0.set_style(style);
+        self.0.set_message(harmless(what).into_owned());
+    }
+
+    /// Whether nobody sees it.
+    pub fn is_hidden(&self) -> bool {
+        self.0.is_hidden()
     }
 
     /// Takes the bar away.

@@ -1,7 +1,7 @@
 //! Values on the command line: times, sizes, numbers of connections.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use ledger::Sampling;
@@ -45,12 +45,49 @@ pub fn sampling(text: &str) -> Result<Sampling, String> {
 
 /// An IP address or a host's name, and a port.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
+    addresses(text).map(|found| found[0])
+}
+
+/// All addresses that the text stands for, at least one.
+fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
     let expected = "expected a host and a port, as in 127.0.0.1:4433 or localhost:4433";
-    match text.to_socket_addrs() {
-        Ok(mut found) => found.next().ok_or_else(|| format!("{text} has no address")),
+    match text.to_socket_addrs().map(Iterator::collect::<Vec<_>>) {
+        Ok(found) if found.is_empty() => Err(format!("{text} has no address")),
+        Ok(found) => Ok(found),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(expected.to_owned()),
         Err(error) => Err(format!("{error}; {expected}")),
     }
+}
+
+/// A server, by its address or by its name.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The name, where it is no address.
+    pub name: Option<String>,
+    /// Where it may be, at least one: a name may stand for several addresses.
+    addresses: Vec<SocketAddr>,
+}
+
+/// How long one of several addresses may take to answer.
+const ANSWER: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Where it is: of several addresses, the first that somebody listens at. A name that the
+    /// machine has for IPv6 too may be served on IPv4 alone.
+    pub fn address(&self) -> SocketAddr {
+        let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, ANSWER).is_ok();
+        match self.addresses.as_slice() {
+            [only] => *only,
+            several => *several.iter().find(answers).unwrap_or(&several[0]),
+        }
+    }
+}
+
+/// The IP address or the name of a server, and its port.
+pub fn server(text: &str) -> Result<Server, String> {
+    let is_address = text.parse::<SocketAddr>().is_ok();
+    let name = text.rsplit_once(':').map(|(name, _)| name.to_owned()).filter(|_| !is_address);
+    Ok(Server { name, addresses: addresses(text)? })
 }
 
 /// A number of connections: at least one.

@@ -71,7 +71,8 @@ pub enum Domain {
     /// What the program and its libraries mapped from the kernel themselves, counted in the same
     /// way: exact
     Mapping,
-    /// What Rust asked for: sampled by jemalloc, and scaled up
+    /// What the reference server's Rust asked for: sampled by jemalloc and scaled up, or counted
+    /// with `run --rust exact`
     Rust,
     /// Everything
     All,

@@ -130,7 +130,9 @@ fn threads_are_counted_and_cost_what_each_one_more_does() {
     let of = |threads: &str| {
         let folder = recorded(held, IDLE, &["threads", threads]);
         let found = diagnosis(&folder);
-        let findings = found["findings"].as_array().unwrap().clone();
+        // How much glibc keeps of what was freed depends on which heaps the threads had.
+        let mut findings = found["findings"].as_array().unwrap().clone();
+        findings.retain(|finding| finding["id"] != "free-pages-kept");
         let top = printed_json(&["top", path(&folder), "--json"]);
         (findings, top["totals"]["inuse_bytes"].as_f64().unwrap())
     };

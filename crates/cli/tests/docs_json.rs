@@ -10,13 +10,13 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use capture::records::recording::AttachedRecord;
+use capture::records::recording::{AttachedRecord, EarlierRecord, VisitedRecord};
 use profile::{Function, Line, Location, Profile, Sample, pprof};
 use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 41] = [
+const SHARED: [(&str, &str, &str); 42] = [
     ("watch --json", "recorder", "recorder"),
     ("what-if --json", "as_it_is", "cost"),
     ("what-if --json", "fixes[].cost", "cost"),
@@ -45,6 +45,7 @@ const SHARED: [(&str, &str, &str); 41] = [
     ("run.json", "rss.at_rest", "account"),
     ("run.json", "rss.closed", "account"),
     ("moment", "openssl", "counts"),
+    ("moment", "rust.counted", "counts"),
     ("run.json", "load", "load report"),
     ("load --json", "finished.report", "load report"),
     ("load report", "handshake_latency", "latency"),
@@ -96,6 +97,7 @@ fn every_field_is_documented_and_every_documented_field_exists() {
     }
     printed.read("configs --json", &printed_json(&["configs", "--json"]));
     printed.read("run.json", &run_json());
+    printed.read("run.json", &run_with_rust_counted());
     printed.read("record", &recording());
     printed.read("compare --json", &compare());
     for event in server_events() {
@@ -183,6 +185,12 @@ fn node() -> &'static SmallRun {
 
 fn run_json() -> Value {
     serde_json::from_str(&fs::read_to_string(node().file("run.json")).unwrap()).unwrap()
+}
+
+fn run_with_rust_counted() -> Value {
+    let folder = program::scratch("rust-counted");
+    let fixed = ["run", "--config=tls13", "-n=2", "--hold=100ms", "--rust=exact", "--json"];
+    printed_json(&[&fixed[..], &["--out", program::path(&folder)]].concat())
 }
 
 fn diff() -> Value {
@@ -280,7 +288,7 @@ fn recording() -> Value {
     let out = folder.path().join("recording");
     let server = [env!("CARGO_BIN_EXE_tlsheap"), "serve", "--config=tls13", "--listen=127.0.0.1:0"];
     let out_is = program::path(&out);
-    let options = ["record", "--heap", "--at-rest=2", "--every=250ms", "--out", out_is, "--"];
+    let options = ["record", "--at-rest=2", "--every=250ms", "--out", out_is, "--"];
     let mut recorded = Running::start(&[&options[..], &server, &["--json"]].concat());
     let listening = recorded.next_json().expect("a server says where it listens");
     // By the third capture, nothing has changed since the second: there is a baseline.
@@ -302,11 +310,23 @@ fn recording() -> Value {
         serde_json::from_str(&fs::read_to_string(out.join("run.json")).unwrap()).unwrap();
     // Of a process that was attached to.
     record["attached"] = serde_json::to_value(AttachedRecord {
-        pid: 77,
-        stopped_seconds: 0.004,
-        processor_seconds: 0.003,
-        let_go_stopped_seconds: Some(0.001),
-        let_go_processor_seconds: Some(0.001),
+        pid: Some(77),
+        cgroup: None,
+        processes: vec![VisitedRecord {
+            pid: 77,
+            after_seconds: 0.0,
+            stopped_seconds: 0.004,
+            processor_seconds: 0.003,
+            let_go_stopped_seconds: Some(0.001),
+            let_go_processor_seconds: Some(0.001),
+            earlier: Some(EarlierRecord {
+                ssl_objects: 57,
+                perhaps_ssl_objects: 0,
+                complete: true,
+                scanned_bytes: 1 << 20,
+                seconds: 0.1,
+            }),
+        }],
         earlier_blocks: 7,
     })
     .unwrap();

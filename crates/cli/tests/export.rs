@@ -40,16 +40,35 @@ fn a_heap_dump_becomes_a_pprof_profile_with_the_same_total() {
     let file = place.path().join("dump.pb.gz");
     let dump = fixture("good-exact.heap");
     let said = tlsheap(&["export", &dump, "--format", "pprof", "--output", path(&file)]);
-    assert!(said.status.success() && said.stdout.is_empty() && said.stderr.is_empty());
+    assert!(said.status.success() && said.stderr.is_empty());
+    assert_eq!(text(&said.stdout), format!("{}\n", path(&file)));
     let folded = |capture: &str| printed(&["export", capture, "--format", "folded"]);
     assert_eq!(folded(path(&file)), folded(&dump));
+}
+
+#[test]
+fn what_is_sampled_is_added_to_nothing_that_is_exact_unless_it_is_asked_for() {
+    let run = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../profiles/reference/tls13"));
+    let sum = |options: &[&str]| -> (i64, String) {
+        let words = ["export", path(&run), "--format", "folded"];
+        let output = tlsheap(&[&words[..], options].concat());
+        let stacks = text(&output.stdout);
+        let values = stacks.lines().map(|line| line.rsplit(' ').next().unwrap());
+        (values.map(|it| it.parse::<i64>().unwrap()).sum(), text(&output.stderr))
+    };
+    let (usual, said) = sum(&[]);
+    assert!(said.contains("note: left out: domain rust, which is sampled"), "{said}");
+    let ((openssl, _), (rust, _)) = (sum(&["--domain=openssl"]), sum(&["--domain=rust"]));
+    let (all, said) = sum(&["--domain=all"]);
+    assert!(rust > 0 && !said.contains("left out"), "{said}");
+    assert_eq!((usual, all), (openssl, openssl + rust));
 }
 
 #[test]
 fn what_a_format_cannot_hold_is_said() {
     let output = tlsheap(&["export", &fixture("good.pb.gz"), "--format", "folded"]);
     let words = text(&output.stderr);
-    assert!(words.contains("not in this format: the other columns"), "{words}");
+    assert!(words.contains("note: not in this format: the other columns"), "{words}");
     let wrong = ["export", &fixture("good.pb.gz"), "--format=pprof", "--column=inuse_space"];
     let output = tlsheap(&wrong);
     assert_eq!(output.status.code(), Some(2));

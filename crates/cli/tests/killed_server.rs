@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ledger::Snapshot;
-use program::{path, printed_json, signal, text, tlsheap};
+use program::{Running, path, printed_json, signal, text, tlsheap};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -52,6 +52,30 @@ fn a_killed_server_leaves_what_was_counted() {
 
     let names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(names, [folder], "something half-written is left");
+}
+
+#[test]
+fn a_load_ends_when_its_server_has_gone() {
+    let mut server = Running::start(&["serve", "--config=tls13", "--listen=127.0.0.1:0", "--json"]);
+    let listening = server.next_json().expect("a server says where it listens");
+    let address = listening["address"].as_str().unwrap().to_owned();
+    let port = address.rsplit(':').next().unwrap();
+    // By its name, which may stand for more than one address.
+    let named = format!("localhost:{port}");
+    let mut load = Running::start(&["load", &named, "-n=5", "--interval=1h", "--json"]);
+    while load.next_json().expect("it comes to rest")["event"] != "at_rest" {}
+    signal(server.pid(), Signal::KILL);
+    // It has no other reason to end, and says so with its last words.
+    let state = format!("/proc/{}/stat", load.pid());
+    wait_for(|| fs::read_to_string(&state).ok().filter(|it| it.contains(") Z ")));
+    assert_eq!(load.ended().code(), Some(3));
+    let mut last = load.next_json();
+    while let Some(event) = load.next_json() {
+        last = Some(event);
+    }
+    let last = last.expect("a last word");
+    assert_eq!(last["event"], "finished");
+    assert_eq!(last["clean"], false, "{last}");
 }
 
 /// Asks again and again, since the server tells nobody but its run what it does.

@@ -10,6 +10,8 @@ use load as _; // for the zlib that OpenSSL calls
 mod certificate;
 #[path = "programs/clients.rs"]
 mod clients;
+#[path = "programs/daemons.rs"]
+mod daemons;
 #[path = "programs/measured.rs"]
 mod measured;
 #[path = "programs/needed.rs"]
@@ -21,12 +23,9 @@ mod server;
 use std::fs;
 use std::process::Command;
 
-use clients::Talk;
+use daemons::{Daemon, Root};
 use measured::{Measured, Subject};
-use needed::FIXTURES;
-use program::path;
 use rustix::process::Signal;
-use server::{Ready, free_port};
 use tempfile::TempDir;
 
 /// What every program is held to.
@@ -52,12 +51,16 @@ fn names_the_way(stacks: &[Vec<String>], names: &[&str]) {
     assert!(stacks.iter().any(leads), "{names:?}: {stacks:#?}");
 }
 
-/// One of our echo servers, which takes the certificate and the key as its arguments.
+/// A daemon as a subject, and its folder.
+fn subject(daemon: Daemon) -> (Subject, TempDir) {
+    let Daemon { command, ready, talk, place } = daemon;
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    (Subject::new(&command, ready, talk), place)
+}
+
+/// One of our echo servers.
 fn echo_server(interpreter: &str, file: &str) -> (Subject, TempDir) {
-    let place = certificate::place();
-    let file = format!("{FIXTURES}/{file}");
-    let command = [interpreter, &file, "certificate.pem", "key.pem"];
-    let mut subject = Subject::new(&command, Ready::Line("ready"), Talk::Echo);
+    let (mut subject, place) = subject(daemons::echo_server(interpreter, file));
     if file.ends_with("twisted.py") {
         subject.tidy = Some(Signal::USR1); // it collects its garbage then
     }
@@ -140,109 +143,41 @@ fn python_with_its_own_ssl() {
 
 #[test]
 fn nginx_with_two_workers() {
-    let Some(nginx) = needed::program("nginx") else { return };
-    let place = certificate::place();
-    let port = free_port();
-    // nginx looks for what its settings name beside them.
-    let settings = place.path().join("nginx.conf");
-    fs::copy(format!("{FIXTURES}/nginx.conf"), &settings).unwrap();
-    let listen = format!("listen 127.0.0.1:{port} ssl reuseport;\n");
-    fs::write(place.path().join("listen.conf"), listen).unwrap();
-    let folder = format!("{}/", path(place.path()));
-    let command = [&nginx, "-p", &folder, "-c", path(&settings), "-g", "pid nginx.pid;"];
-    let measured = Subject::new(&command, Ready::Port(port), Talk::Http).measure(place);
-    holds(&measured, 13_600.0, &["libcrypto.so.3 exported recorded"]);
+    let Some(daemon) = daemons::nginx(2) else { return };
+    let (subject, place) = subject(daemon);
+    holds(&subject.measure(place), 13_600.0, &["libcrypto.so.3 exported recorded"]);
 }
 
 #[test]
 fn haproxy_whose_worker_changes_its_root_before_it_allocates() {
-    let Some(haproxy) = needed::program("haproxy") else { return };
-    let place = certificate::place();
-    let port = free_port();
-    let file = |name: &str| place.path().join(name);
-    let both = ["certificate.pem", "key.pem"].map(|name| fs::read_to_string(file(name)).unwrap());
-    fs::write(file("both.pem"), both.concat()).unwrap();
-    fs::create_dir(file("root")).unwrap();
-    // Who is not root has to do without.
-    let root = if rustix::process::geteuid().is_root() {
-        format!("global\n    chroot {}\n", path(&file("root")))
-    } else {
-        String::new()
-    };
-    let bind = format!("frontend answering\n    bind 127.0.0.1:{port} ssl crt both.pem\n");
-    fs::write(file("listen.cfg"), root + &bind).unwrap();
-    let settings = format!("{FIXTURES}/haproxy.cfg");
-    let command = [&haproxy, "-W", "-f", &settings, "-f", "listen.cfg"];
-    let measured = Subject::new(&command, Ready::Port(port), Talk::Http).measure(place);
-    holds(&measured, 13_632.0, &["libcrypto.so.3 exported recorded"]);
+    let Some(daemon) = daemons::haproxy(Root::Changed) else { return };
+    let (subject, place) = subject(daemon);
+    holds(&subject.measure(place), 13_632.0, &["libcrypto.so.3 exported recorded"]);
 }
 
 #[test]
 fn redis() {
-    let Some(redis) = needed::program("redis-server") else { return };
-    let place = certificate::place();
-    let port = free_port();
-    let (settings, listen) = (format!("{FIXTURES}/redis.conf"), port.to_string());
-    let tls = ["--tls-cert-file", "certificate.pem", "--tls-key-file", "key.pem"];
-    let command = [&[&redis[..], &settings, "--tls-port", &listen], &tls[..]].concat();
-    let measured = Subject::new(&command, Ready::Port(port), Talk::Redis).measure(place);
-    holds(&measured, 46_878.0, &["libcrypto.so.3 exported recorded"]);
+    let Some(daemon) = daemons::redis() else { return };
+    let (subject, place) = subject(daemon);
+    holds(&subject.measure(place), 46_878.0, &["libcrypto.so.3 exported recorded"]);
 }
 
 #[test]
 fn postgresql() {
-    let Some(programs) = needed::postgresql() else { return };
-    let place = certificate::place();
-    let port = free_port();
-    let folder = path(place.path()).to_owned();
-    let data = format!("{folder}/data");
-    // PostgreSQL refuses to be root.
-    let mut as_user = Vec::new();
-    if rustix::process::geteuid().is_root() {
-        as_user = vec!["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"];
-        succeed(&["chown", "-R", "postgres:", &folder]);
-    }
-    let initdb = programs.join("initdb");
-    succeed(
-        &[&as_user[..], &[path(&initdb), "-A", "trust", "-U", "postgres", "-N", &data]].concat(),
-    );
-    let postgres = programs.join("postgres");
-    let settings = [
-        format!("config_file={FIXTURES}/postgresql.conf"),
-        format!("port={port}"),
-        format!("ssl_cert_file={folder}/certificate.pem"),
-        format!("ssl_key_file={folder}/key.pem"),
-    ];
-    let mut command = [&as_user[..], &[path(&postgres), "-D", &data]].concat();
-    for setting in &settings {
-        command.extend(["-c", setting]);
-    }
-    let ready = Ready::Said("ready to accept connections", port);
-    let mut subject = Subject::new(&command, ready, Talk::Postgres);
+    let Some(daemon) = daemons::postgresql() else { return };
+    let (mut subject, place) = subject(daemon);
     subject.end = Signal::INT; // at a SIGTERM it waits for its clients to go
-    let measured = subject.measure(place);
-    holds(&measured, 69_000.0, &["libcrypto.so.3 exported recorded"]);
+    holds(&subject.measure(place), 69_000.0, &["libcrypto.so.3 exported recorded"]);
 }
 
 #[test]
 fn openssl_s_server_which_takes_one_connection_at_a_time() {
-    let Some(openssl) = needed::program("openssl") else { return };
-    let place = certificate::place();
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
-    let certificate = ["-cert", "certificate.pem", "-key", "key.pem"];
-    let command =
-        [&[&openssl, "s_server", "-quiet", "-accept", &listen], &certificate[..]].concat();
-    let mut subject = Subject::new(&command, Ready::Port(port), Talk::Printed);
+    let Some(daemon) = daemons::s_server() else { return };
+    let (mut subject, place) = subject(daemon);
     // All but the last one are gone before it comes.
     (subject.before, subject.open) = (49, 1);
     let measured = subject.measure(place);
     assert_eq!(measured.recorded.printed, b"hello\n".repeat(50));
     assert_eq!(measured.plain.printed, measured.recorded.printed);
     holds(&measured, 63_283.0, &["libcrypto.so.3 exported recorded"]);
-}
-
-fn succeed(command: &[&str]) {
-    let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

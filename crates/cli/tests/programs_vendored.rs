@@ -12,22 +12,19 @@ mod clients;
 #[path = "programs/measured.rs"]
 mod measured;
 mod program;
+#[path = "programs/rust_server.rs"]
+mod rust_server;
 #[path = "programs/server.rs"]
 mod server;
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
-
 use clients::Talk;
 use measured::Subject;
-use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
 use server::Ready;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match &arguments[1..] {
-        [serve, certificate, key] if serve == "serve" => echo_server(certificate, key),
+        [serve, certificate, key] if serve == "serve" => rust_server::serve(certificate, key, 0),
         _ => {
             fifty_connections_of_a_program_with_openssl_linked_in();
             println!("test fifty_connections_of_a_program_with_openssl_linked_in ... ok");
@@ -46,28 +43,4 @@ fn fifty_connections_of_a_program_with_openssl_linked_in() {
     let name = this.rsplit('/').next().unwrap();
     assert_eq!(measured.ways(), [format!("{name} variable-symbols recorded")]);
     measured.costs(50_141.0);
-}
-
-/// Says welcome on each connection, then sends back what it is sent.
-fn echo_server(certificate: &str, key: &str) {
-    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
-    acceptor.set_certificate_chain_file(certificate).unwrap();
-    acceptor.set_private_key_file(key, SslFiletype::PEM).unwrap();
-    let acceptor = Arc::new(acceptor.build());
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    println!("ready {}", listener.local_addr().unwrap().port());
-    for socket in listener.incoming().flatten() {
-        let acceptor = Arc::clone(&acceptor);
-        std::thread::spawn(move || echo(&acceptor, socket));
-    }
-}
-
-fn echo(acceptor: &SslAcceptor, socket: TcpStream) -> Option<()> {
-    let mut stream = acceptor.accept(socket).ok()?;
-    stream.write_all(b"welcome!\n").ok()?;
-    let mut some = [0; 1024];
-    loop {
-        let bytes = stream.read(&mut some).ok().filter(|bytes| *bytes > 0)?;
-        stream.write_all(&some[..bytes]).ok()?;
-    }
 }

@@ -12,10 +12,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use program::{SmallRun, printed, tlsheap, tlsheap_in};
+use program::{SmallRun, tlsheap, tlsheap_with};
 
 const PRINTED: &str = "<!-- printed by: tlsheap";
 const ANSWER: &str = "<!-- the answer of: tlsheap run -->";
+
+/// Documents show what a terminal of this width shows.
+const WIDTH: (&str, &str) = ("COLUMNS", "100");
 
 /// Held by a test that may write documents.
 static WRITING: Mutex<()> = Mutex::new(());
@@ -53,7 +56,7 @@ fn the_answer_in_the_readme_is_that_of_a_fresh_run() {
     if blessing() {
         let folder = tempfile::TempDir::new().unwrap();
         let out = folder.path().join("run");
-        let answer = printed(&["run", "--out", program::path(&out)])
+        let answer = printed_in_root(&["run", "--out", program::path(&out)])
             .replace(program::path(&out), "profiles/runs/node-0.4");
         text.replace_range(block.body, answer.trim_start());
         fs::write(&path, &text).unwrap();
@@ -163,7 +166,8 @@ impl Block {
     }
 }
 
-/// The answer without its figures: digits are `#`, and columns are as wide as they like.
+/// The answer without its figures: digits are `#`, columns are as wide as they like, and lines
+/// break where figures and paths let them.
 fn shape(answer: &str) -> String {
     let mut lines = Vec::new();
     for line in answer.lines() {
@@ -178,7 +182,7 @@ fn shape(answer: &str) -> String {
         });
         lines.push(words.collect::<Vec<_>>().join(" "));
     }
-    lines.join("\n")
+    lines.join(" ")
 }
 
 fn first_number(answer: &str) -> f64 {
@@ -224,7 +228,7 @@ fn documents() -> Vec<PathBuf> {
 
 /// What a command prints in the folder that the documents' paths begin in.
 fn printed_in_root(arguments: &[&str]) -> String {
-    let output = tlsheap_in(&root(), arguments);
+    let output = tlsheap_with(&root(), &[WIDTH], arguments);
     assert!(output.status.success(), "{arguments:?}: {}", program::text(&output.stderr));
     program::text(&output.stdout)
 }

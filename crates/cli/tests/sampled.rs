@@ -10,7 +10,7 @@ mod resident;
 use std::fs;
 
 use analysis::notation::rounded;
-use program::{SmallRun, path, printed, printed_json, scratch, text, tlsheap};
+use program::{SmallRun, path, printed, printed_json, printed_on_100, scratch, text, tlsheap};
 use recorded::{Recorded, installed};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -319,7 +319,7 @@ fn a_sampled_run_is_near_an_exact_one_and_every_view_says_what_it_is() {
     assert!(!printed(&["top", exact.folder(), "--json"]).contains("interval95"));
     assert!(!printed(&["top", exact.folder()]).contains('±'));
 
-    let table = printed(&["top", folder]);
+    let table = printed_on_100(&["top", folder]);
     assert!(
         table.contains("sampled every 4 KiB: estimates, ± half their 95 % interval"),
         "{table}"
@@ -328,7 +328,7 @@ fn a_sampled_run_is_near_an_exact_one_and_every_view_says_what_it_is() {
     assert_eq!(row.matches(" ± ").count(), 3, "bytes, blocks and share: {row}");
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
 
-    let diff = printed(&["diff", exact.folder(), folder]);
+    let diff = printed_on_100(&["diff", exact.folder(), folder]);
     assert!(diff.contains("estimated from samples; changed by"), "{diff}");
     assert!(diff.contains("within error"), "{diff}");
     let (heading, _) = diff.split_once("estimated from").unwrap();

@@ -65,8 +65,8 @@ fn variables_that_a_child_lacks_are_named_at_once_where_its_connections_are_wait
     let line = format!("{} fork alone; exec env -i sleep 60", program::path(&program));
     // Only a hang is cut short.
     let mut recording = Command::new("timeout")
-        .args(["100", env!("CARGO_BIN_EXE_tlsheap"), "record", "--at-rest=5", "--out"])
-        .args([program::path(&run), "--", "sh", "-c", &line])
+        .args(["100", env!("CARGO_BIN_EXE_tlsheap"), "record", "--only=openssl", "--at-rest=5"])
+        .args(["--out", program::path(&run), "--", "sh", "-c", &line])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -96,6 +96,32 @@ fn words(command: &[String]) -> Vec<&str> {
     command.iter().map(String::as_str).collect()
 }
 
+/// What the allocator is told by its variables needs no OpenSSL to be reached, and what it saves is
+/// the whole program's.
+#[test]
+fn settings_of_the_allocator_are_measured_by_what_is_resident() {
+    let Some(python) = needed::program("python3") else { return };
+    let place = Place::make();
+    let command = place.echo_server(&python, "echo_collected.py");
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let options = ["--repeat=0", "--try=one-arena", "--try=early-trim"];
+    let outcome = place.what_if_with(&options, "echo", &command);
+    let before = outcome["as_it_is"]["resident_bytes"].as_f64().unwrap();
+    let fixes = outcome["fixes"].as_array().unwrap();
+    assert_eq!(fixes.len(), 2, "{outcome:#}");
+    for fix in fixes {
+        assert_eq!(fix["not_applied"], Value::Null, "{fix:#}");
+        let with_it = fix["cost"]["resident_bytes"].as_f64().unwrap();
+        assert_eq!(fix["saved_resident_bytes"].as_f64().unwrap(), before - with_it, "{fix:#}");
+        // OpenSSL asks for as much as before.
+        let saved = fix["saved_bytes_per_connection"].as_f64().unwrap();
+        assert!(saved.abs() < 100.0, "{fix:#}");
+    }
+    // Twenty threads have heaps of their own otherwise.
+    let one = fixes.iter().find(|fix| fix["name"] == "one-arena").unwrap();
+    assert!(one["saved_resident_bytes"].as_f64().unwrap() > 0.0, "{outcome:#}");
+}
+
 #[test]
 fn redis_saves_what_was_predicted_when_its_record_buffers_are_released() {
     if !installed("openssl") || !installed("redis-server") {

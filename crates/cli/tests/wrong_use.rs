@@ -24,6 +24,24 @@ fn an_empty_capture_is_refused() {
 }
 
 #[test]
+fn an_option_that_was_meant_is_named_and_a_programs_own_are_left_to_it() {
+    let place = Place::new();
+    for (line, meant) in [
+        (&["record", "--fro", "5s", "true"][..], "--for"),
+        (&["record", "--fro", "5s", "--", "true"], "--for"),
+        (&["top", "--colunm", "peak", "x"], "--column"),
+    ] {
+        let refused = tlsheap_in(place.0.path(), line);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("a similar argument exists: '{meant}'")), "{said}");
+    }
+    // Behind the program's name, and behind --, options are its own.
+    let echoed = tlsheap_in(place.0.path(), &["record", "--out=run", "sh", "-c", "exit 7"]);
+    assert!(!text(&echoed.stderr).contains("unexpected argument"), "{}", text(&echoed.stderr));
+}
+
+#[test]
 fn a_truncated_profile_is_refused() {
     let place = Place::new();
     let whole = fs::read(fixture("good.pb.gz")).unwrap();

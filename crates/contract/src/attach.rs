@@ -36,26 +36,43 @@ pub struct Request {
     pub room: u64,
     /// The process lives behind a system-call filter, which is not in force during the call.
     pub filtered: bool,
+    /// What is to be recorded of it.
+    pub scope: Scope,
+}
+
+/// What is recorded of a process that is attached to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// What its OpenSSLs ask for.
+    #[default]
+    Openssl,
+    /// What everybody in it asks the malloc family and the kernel for, too.
+    Everything,
+}
+
+impl Scope {
+    const ALL: [Scope; 2] = [Scope::Openssl, Scope::Everything];
 }
 
 /// The form of [`Request`]: the first of its words.
-const FORM: u64 = u64::from_le_bytes(*b"tlsheap1");
+const FORM: u64 = u64::from_le_bytes(*b"tlsheap2");
 
 impl Request {
     /// How many words it has.
-    pub const WORDS: usize = 7;
+    pub const WORDS: usize = 8;
 
     /// The words, as they lie in memory.
     pub fn to_words(self) -> [u64; Request::WORDS] {
-        let Request { ledger, pid, folder, text, room, filtered } = self;
-        [FORM, ledger as u64, pid.into(), folder, text, room, filtered.into()]
+        let Request { ledger, pid, folder, text, room, filtered, scope } = self;
+        [FORM, ledger as u64, pid.into(), folder, text, room, filtered.into(), scope as u64]
     }
 
     /// What the words say; `None` where they are of another form.
     pub fn from_words(words: [u64; Request::WORDS]) -> Option<Request> {
-        let [FORM, ledger, pid, folder, text, room, filtered] = words else { return None };
+        let [FORM, ledger, pid, folder, text, room, filtered, scope] = words else { return None };
         let (ledger, pid, filtered) = (ledger as i32, u32::try_from(pid).ok()?, filtered != 0);
-        Some(Request { ledger, pid, folder, text, room, filtered })
+        let scope = Scope::ALL.into_iter().find(|it| *it as u64 == scope)?;
+        Some(Request { ledger, pid, folder, text, room, filtered, scope })
     }
 }
 
@@ -119,8 +136,9 @@ mod tests {
 
     #[test]
     fn what_is_said_is_understood() {
-        let request =
-            Request { ledger: 7, pid: 77, folder: 1 << 40, text: 4096, room: 1, filtered: true };
+        let scope = Scope::Everything;
+        let (folder, text, room) = (1 << 40, 4096, 1);
+        let request = Request { ledger: 7, pid: 77, folder, text, room, filtered: true, scope };
         assert_eq!(Request::from_words(request.to_words()), Some(request));
         assert_eq!(Request::from_words([0; Request::WORDS]), None);
         for answer in [0, 1, 9_000].map(Answer::Done).into_iter().chain([Answer::Refused(0)]) {

@@ -29,11 +29,15 @@ pub enum Fix {
     NoSessionCache,
     /// TLS 1.3 sends no session tickets (num_tickets 0).
     NoTickets,
+    /// All threads share one heap of the C library's (MALLOC_ARENA_MAX).
+    OneArena,
+    /// The C library's heaps give free memory at their ends back early (MALLOC_TRIM_THRESHOLD_).
+    EarlyTrim,
 }
 
 impl Fix {
     /// Every fix, in the order in which they are listed for users.
-    pub const ALL: [Fix; 9] = [
+    pub const ALL: [Fix; 11] = [
         Fix::ReleaseBuffers,
         Fix::NoCompression,
         Fix::EmptyCompressionMethods,
@@ -43,6 +47,8 @@ impl Fix {
         Fix::SmallFragments,
         Fix::NoSessionCache,
         Fix::NoTickets,
+        Fix::OneArena,
+        Fix::EarlyTrim,
     ];
 
     /// The word on the command line, in [`FIXES`](crate::environment::FIXES) and in reports.
@@ -57,12 +63,24 @@ impl Fix {
             Fix::SmallFragments => "small-fragments",
             Fix::NoSessionCache => "no-session-cache",
             Fix::NoTickets => "no-tickets",
+            Fix::OneArena => "one-arena",
+            Fix::EarlyTrim => "early-trim",
         }
     }
 
     /// The fix with this name.
     pub fn from_name(name: &str) -> Option<Fix> {
         Fix::ALL.into_iter().find(|fix| fix.name() == name)
+    }
+
+    /// The variable of the environment that it is, and its value: a setting of the C library's
+    /// allocator, which no OpenSSL has to be reached for.
+    pub const fn variable(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Fix::OneArena => Some(("MALLOC_ARENA_MAX", "1")),
+            Fix::EarlyTrim => Some(("MALLOC_TRIM_THRESHOLD_", "65536")),
+            _ => None,
+        }
     }
 
     /// Whether the preloaded library can give the setting to a program's connections. What

@@ -3,11 +3,12 @@
 
 use std::ffi::c_char;
 
+use global_allocator::Recorded;
 use tikv_jemallocator::Jemalloc;
 
 /// Defined here rather than in a binary, so that every program with this server in it has it.
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+pub(crate) static ALLOCATOR: Recorded<Jemalloc> = Recorded::over(Jemalloc);
 
 /// jemalloc reads its options from this symbol before main. Heap profiling is compiled in and
 /// costs nothing until `prof.active` is switched on; it then samples every 2^17 bytes.

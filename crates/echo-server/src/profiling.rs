@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use recorder::{FreeFn, Heap, MallocFn, OpensslFunctions, ReallocFn, StackSource};
 pub use recorder::{InstallError, Options, SampleOptions, check_in_place};
 
-use crate::allocator::openssl_heap;
+use crate::allocator::{ALLOCATOR, openssl_heap};
 
 unsafe extern "C" {
     fn CRYPTO_set_mem_functions(
@@ -52,6 +52,12 @@ pub fn options_at(ledger: impl Into<PathBuf>) -> Options {
 pub fn install(options: &Options) -> Result<(), ProfilingError> {
     // SAFETY: jemalloc's functions follow C's, to the end of the process, and call no OpenSSL.
     unsafe { install_over(options, openssl_heap()) }
+}
+
+/// Counts every block of this program's Rust code too, from here on and beside OpenSSL's. After
+/// [`install`].
+pub fn count_rust() {
+    ALLOCATOR.begin();
 }
 
 /// Counts as [`install`] does, with OpenSSL's blocks in another heap: to check the recorder against

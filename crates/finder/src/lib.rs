@@ -10,7 +10,8 @@
 //!   ├──► structure ────► the variables by what refers to what, where the setter was left out
 //!   ├──► libraries ────► TLS libraries that are not OpenSSL
 //!   ├──► texts ────────► versions, and what tells libraries apart
-//!   └──► functions ────► any function by its name, and how long it is
+//!   ├──► functions ────► any function by its name, and how long it is
+//!   └──► allocators ───► those that are linked in beside the C library's
 //! ```
 //!
 //! OpenSSL's setter, `CRYPTO_set_mem_functions`, writes three variables, which hold its malloc,
@@ -36,6 +37,7 @@
 
 #![forbid(unsafe_code)]
 
+mod allocators;
 mod elf;
 mod function_starts;
 mod functions;
@@ -47,6 +49,7 @@ mod structure;
 mod texts;
 mod variables;
 
+pub use allocators::{Allocator, Jemalloc, allocators};
 pub use elf::{Elf, ElfError, Needed};
 pub use functions::{functions, room};
 pub use libraries::other_libraries;

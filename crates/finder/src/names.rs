@@ -3,7 +3,7 @@
 
 use object::LittleEndian;
 use object::elf::{self, SymbolType};
-use object::read::elf::{FileHeader, Sym};
+use object::read::elf::{FileHeader, SectionHeader, Sym};
 
 use crate::Elf;
 
@@ -70,6 +70,13 @@ pub(crate) fn symbols_in<'a>(elf: &Elf<'a>) -> impl Iterator<Item = &'a elf::Sym
 
 fn is_wanted(kind: SymbolType) -> bool {
     kind == elf::STT_FUNC || kind == elf::STT_OBJECT
+}
+
+/// The texts that a table's symbols have their names in.
+pub(crate) fn texts_of<'a>(elf: &Elf<'a>, table: Table) -> Option<&'a [u8]> {
+    let sections = elf.file().elf_header().sections(LittleEndian, elf.bytes()).ok()?;
+    let texts = sections.section(symbols(elf, table)?.string_section()).ok()?;
+    texts.data(LittleEndian, elf.bytes()).ok()
 }
 
 pub(crate) fn symbols<'a>(

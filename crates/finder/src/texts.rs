@@ -100,7 +100,8 @@ fn is_version(text: &str) -> bool {
         && year.chars().all(|c| c.is_ascii_digit())
 }
 
-fn has(elf: &Elf, text: &[u8]) -> bool {
+/// The text is in it.
+pub(crate) fn has(elf: &Elf, text: &[u8]) -> bool {
     let finder = memmem::Finder::new(text);
     constants(elf).any(|segment| finder.find(segment.bytes).is_some())
 }

@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use contract::Source;
 use ledger::layout::{
     CellRecord, DROPPED_CELL, FILE_NULL, Header, MAGIC, MODULES_BYTES, PAGE, Regions, SITE_READY,
     SITE_SOURCE_SHIFT, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
@@ -239,6 +240,14 @@ impl Ledger {
     pub fn add_table(&self, start: usize, bytes: usize) {
         self.add(Statistic::PrivateBytes, bytes as u64);
         let header = self.header();
+        let end = start as u64 + bytes as u64;
+        let is_listed = header.tables.iter().any(|table| {
+            let known = table.start.load(Ordering::Acquire);
+            known <= start as u64 && end <= known + table.bytes.load(Ordering::Relaxed)
+        });
+        if is_listed {
+            return;
+        }
         // Its owner alone makes a table grow.
         let grown = header.tables.iter().find(|table| {
             let known = table.start.load(Ordering::Acquire);
@@ -248,6 +257,13 @@ impl Ledger {
             table.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             return;
         }
+        self.add_room(start, bytes);
+    }
+
+    /// Lists addresses in which tables of the recorder's will be, none of which is listed by itself
+    /// then.
+    pub fn add_room(&self, start: usize, bytes: usize) {
+        let header = self.header();
         if let Some(at) = take(&header.tables_used, 1, TABLES as u64) {
             let table = &header.tables[at as usize];
             table.bytes.store(bytes as u64, Ordering::Relaxed);
@@ -342,6 +358,11 @@ impl Ledger {
             std::slice::from_raw_parts(self.mapping.place::<usize>(offset), frames.len())
         };
         stored == frames
+    }
+
+    /// Who asks at a site; `None` for [`SiteId::DROPPED`].
+    pub fn source_of(&self, site: SiteId) -> Option<Source> {
+        Source::from_number((self.site(site)?.flags >> SITE_SOURCE_SHIFT) as u16)
     }
 
     fn site(&self, site: SiteId) -> Option<&SiteRecord> {

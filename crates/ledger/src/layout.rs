@@ -193,7 +193,7 @@ pub struct PieceRecord {
 }
 
 /// Tables of the recorder that the header can list, as many as there is room for: a TLS server has
-/// ten and one for each thread.
+/// ten, one for each of its first threads, and one for each 32 others.
 pub const TABLES: usize = 200;
 
 /// Where a private table of the recorder lies. 0 and 0 until it is written.

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use capture::folder;
+use recording::AttachTo;
 use recording::in_progress::{ledgers_of, recorder_of, recordings};
 use recording::kernel::{self, ProcessNow};
 use recording::ledger_folder::{self, Files, process_of};
@@ -26,13 +27,15 @@ enum Kind {
     Ledger(PathBuf),
     /// All of a recording's.
     Folder(PathBuf),
-    /// A process, and what it has started.
+    /// Processes, and what they have started.
     Tree(Tree),
 }
 
 #[derive(Clone, Debug)]
 struct Tree {
-    root: u32,
+    roots: BTreeSet<u32>,
+    /// The control group whose processes they are: others may come into it.
+    group: Option<AttachTo>,
     /// The processes that are known to belong to it.
     pids: BTreeSet<u32>,
     /// Their ledgers.
@@ -73,11 +76,25 @@ impl Target {
         {
             return Err(LiveError::NotAllowed { pid, source });
         }
-        let tree = Tree::of(pid, &processes);
+        let tree = Tree::of(BTreeSet::from([pid]), &processes);
         if tree.ledgers.is_empty() {
             return Err(LiveError::NotRecorded(pid));
         }
         Ok(Target { kind: Kind::Tree(tree), name })
+    }
+
+    /// The processes that a recording attaches to: those of them that it records by now.
+    pub fn attached(to: &AttachTo) -> Result<Target, LiveError> {
+        if let AttachTo::Process(pid) | AttachTo::Tree(pid) = to {
+            return Target::process(*pid);
+        }
+        let roots = to.now().into_iter().map(|process| process.pid).collect();
+        let mut tree = Tree::of(roots, &kernel::processes());
+        if tree.ledgers.is_empty() {
+            return Err(LiveError::NothingInProgress);
+        }
+        tree.group = Some(to.clone());
+        Ok(Target { kind: Kind::Tree(tree), name: to.in_words() })
     }
 
     /// A ledger, a folder of ledgers, or the run folder of a recording that goes on.
@@ -140,10 +157,10 @@ impl Target {
         match &self.kind {
             Kind::Folder(path) if path.is_dir() => IsThere::Unknown,
             Kind::Folder(_) | Kind::Ledger(_) => IsThere::No,
-            Kind::Tree(tree) => match kernel::process(tree.root) {
-                Some(_) => IsThere::Yes,
-                None => IsThere::No,
-            },
+            Kind::Tree(tree) => {
+                let runs = tree.roots.iter().any(|root| kernel::process(*root).is_some());
+                if runs { IsThere::Yes } else { IsThere::No }
+            }
         }
     }
 
@@ -172,8 +189,8 @@ fn shown(pid: u32) -> String {
 }
 
 impl Tree {
-    fn of(root: u32, processes: &[ProcessNow]) -> Tree {
-        let mut pids = BTreeSet::from([root]);
+    fn of(roots: BTreeSet<u32>, processes: &[ProcessNow]) -> Tree {
+        let mut pids = roots.clone();
         // A child may have a lower id than its parent, but is not its own ancestor.
         loop {
             let children: Vec<u32> = processes
@@ -187,7 +204,8 @@ impl Tree {
             pids.extend(children);
         }
         let mut tree = Tree {
-            root,
+            roots,
+            group: None,
             ledgers: Vec::new(),
             folders: BTreeSet::new(),
             others: BTreeSet::new(),
@@ -214,6 +232,8 @@ impl Tree {
 
     /// Takes in the ledgers of what has been started since.
     fn grow(&mut self) {
+        let come = self.group.iter().flat_map(AttachTo::now);
+        self.roots.extend(come.map(|process| process.pid));
         for folder in self.folders.clone() {
             for path in Files::of(&folder).unwrap_or_default().ledgers {
                 let is_known = self.ledgers.iter().any(|known| known.path == path);
@@ -221,7 +241,8 @@ impl Tree {
                     continue;
                 }
                 let Some(pid) = process_of(&path) else { continue };
-                if self.pids.contains(&pid) || self.has_started(pid, &path) {
+                let is_one = self.pids.contains(&pid) || self.roots.contains(&pid);
+                if is_one || self.has_started(pid, &path) {
                     self.pids.insert(pid);
                     self.add(path, None);
                 } else {
@@ -237,7 +258,7 @@ impl Tree {
         const MOST: usize = 64;
         let parent = |pid: &u32| kernel::process(*pid).map(|process| process.parent);
         let mut ancestors = std::iter::successors(parent(&pid), parent).take(MOST);
-        if ancestors.any(|pid| pid == self.root || self.pids.contains(&pid)) {
+        if ancestors.any(|pid| self.roots.contains(&pid) || self.pids.contains(&pid)) {
             return true;
         }
         // Its parent may have gone: it says itself whose child it was.

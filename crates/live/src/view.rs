@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use analysis::column::Column;
-use analysis::group::{By, Row, group_in};
+use analysis::group::{By, Key, Row, group_in};
 use analysis::objects::Object;
+use analysis::row_stacks::{RowStack, row_stacks};
 use contract::Domain;
 use ledger::{Counts, Sampling, Statistics};
 use profile::Profile;
@@ -103,6 +104,11 @@ impl View {
             Arc::new(profile.map(|it| group_in(it, by, Column::InUse)).unwrap_or_default())
         };
         Arc::clone(self.rows.1[place(by)].get_or_init(rows))
+    }
+
+    /// The stacks of the row with this key, most bytes in use first.
+    pub fn stacks(&self, by: By, key: &Key) -> Vec<RowStack> {
+        row_stacks(&self.profile, None, by, key, Column::InUse)
     }
 
     /// What is in use of a domain.

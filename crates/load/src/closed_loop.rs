@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::client::Client;
 use crate::client_error::ClientError;
@@ -42,7 +42,7 @@ pub struct ClosedLoopOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Goal {
-    /// No handshake is begun after this time.
+    /// No handshake is begun after this time, nor when all have failed for half a second.
     Time(Duration),
     /// After so many handshakes, failed ones among them.
     Count(u64),
@@ -91,8 +91,11 @@ pub async fn closed_loop(options: ClosedLoopOptions) -> Result<ClosedLoopReport,
         options.patience,
     )?);
     let begun = Arc::new(AtomicU64::new(0));
-    let found =
-        Arc::new(Mutex::new(Found { latencies: Latencies::new(), failures: BTreeMap::new() }));
+    let found = Arc::new(Mutex::new(Found {
+        latencies: Latencies::new(),
+        failures: BTreeMap::new(),
+        failing_since: None,
+    }));
 
     let start = Instant::now();
     let mut workers = JoinSet::new();
@@ -105,10 +108,12 @@ pub async fn closed_loop(options: ClosedLoopOptions) -> Result<ClosedLoopReport,
             };
             while more() {
                 let once = handshake(&client, worker).await;
-                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                match once {
-                    Ok(took) => found.latencies.record(took),
-                    Err(failure) => count_failure(&mut found.failures, failure),
+                let has_failed = once.is_err();
+                if found.lock().unwrap_or_else(PoisonError::into_inner).is_in_vain(once) {
+                    break;
+                }
+                if has_failed {
+                    sleep(PAUSE).await;
                 }
             }
         });
@@ -127,9 +132,34 @@ pub async fn closed_loop(options: ClosedLoopOptions) -> Result<ClosedLoopReport,
     })
 }
 
+/// After so long without a handshake that succeeds the server has gone.
+const GONE: Duration = Duration::from_millis(500);
+
+/// After a handshake that failed: a server that is gone refuses thousands a second.
+const PAUSE: Duration = Duration::from_millis(10);
+
 struct Found {
     latencies: Latencies,
     failures: BTreeMap<crate::FailureKind, FailureCount>,
+    /// Since when every handshake has failed.
+    failing_since: Option<Instant>,
+}
+
+impl Found {
+    /// Counts one handshake. Whether there is no use in another one.
+    fn is_in_vain(&mut self, once: Result<Duration, Failure>) -> bool {
+        match once {
+            Ok(took) => {
+                self.latencies.record(took);
+                self.failing_since = None;
+                false
+            }
+            Err(failure) => {
+                count_failure(&mut self.failures, failure);
+                self.failing_since.get_or_insert_with(Instant::now).elapsed() >= GONE
+            }
+        }
+    }
 }
 
 /// One handshake; how long it took. The first word of the server is waited for because only it

@@ -20,6 +20,13 @@ pub enum Event<'a> {
         /// How many are open.
         connections: usize,
     },
+    /// Connections are held: told once a second.
+    Held {
+        /// How many are open.
+        connections: usize,
+        /// Echoes and answers that came back right until now.
+        echoes: u64,
+    },
     /// The connections are being closed.
     Closing,
     /// All are closed.

@@ -74,16 +74,34 @@ pub async fn run(
     Ok(report)
 }
 
-/// Done when the load may close by itself.
+/// Done when the load may close by itself: after this time, or when nothing is left to hold.
 async fn hold(tally: &Tally, time: Option<Duration>) {
     tally.settled().await;
     let open = tally.open();
     if open == 0 {
-        return; // nothing is left to hold
+        return;
     }
     tally.tell(Event::AtRest { connections: open });
+    tokio::select! {
+        () = over(time) => {}
+        () = tally.all_failed() => {}
+        () = say_again_and_again(tally) => {}
+    }
+}
+
+async fn over(time: Option<Duration>) {
     match time {
         Some(time) => sleep(time).await,
         None => std::future::pending().await,
+    }
+}
+
+/// So often is told how held connections fare.
+const EVERY: Duration = Duration::from_secs(1);
+
+async fn say_again_and_again(tally: &Tally) {
+    loop {
+        sleep(EVERY).await;
+        tally.tell(Event::Held { connections: tally.open(), echoes: tally.echoes() });
     }
 }

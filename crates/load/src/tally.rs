@@ -17,6 +17,8 @@ pub(crate) struct Tally {
     counts: Mutex<Counts>,
     /// Set once every connection has been echoed or has failed.
     settled: tokio::sync::watch::Sender<bool>,
+    /// Set once every connection has failed.
+    all_failed: tokio::sync::watch::Sender<bool>,
 }
 
 struct Counts {
@@ -57,6 +59,7 @@ impl Tally {
                 failures: BTreeMap::new(),
             }),
             settled: tokio::sync::watch::Sender::new(connections == 0),
+            all_failed: tokio::sync::watch::Sender::new(connections == 0),
         }
     }
 
@@ -104,6 +107,16 @@ impl Tally {
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
     }
 
+    /// Done when no connection is left, as when the server has gone.
+    pub(crate) async fn all_failed(&self) {
+        let _ = self.all_failed.subscribe().wait_for(|failed| *failed).await;
+    }
+
+    /// How many echoes and answers came back right.
+    pub(crate) fn echoes(&self) -> u64 {
+        self.counts().echoes
+    }
+
     /// How many connections are open; right once settled.
     pub(crate) fn open(&self) -> usize {
         self.connections - self.counts().failed
@@ -138,6 +151,9 @@ impl Tally {
         });
         if counts.echoed + counts.lost == self.connections {
             self.settled.send_replace(true);
+        }
+        if counts.failed == self.connections {
+            self.all_failed.send_replace(true);
         }
     }
 

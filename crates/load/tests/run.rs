@@ -55,6 +55,21 @@ fn an_honest_server_gives_a_clean_report() {
 }
 
 #[test]
+fn a_load_without_an_end_ends_when_no_connection_is_left() {
+    let server = TestServer::start(Behaviour::CorruptsTheSecondEcho);
+    let mut options = options(&server, 3);
+    options.hold = None;
+    options.interval = Duration::from_millis(10);
+    let (_closer, control) = Control::new();
+    let report = block_on(async {
+        tokio::time::timeout(PATIENCE, run(options, control, |_: Event<'_>| {})).await
+    });
+    let report = report.expect("it ends by itself").unwrap();
+    assert_eq!(report.echoed, 3);
+    assert_eq!(only_failure(&report), (FailureKind::EchoWrong, 3));
+}
+
+#[test]
 fn events_come_in_order_and_at_rest_after_the_last_first_echo() {
     let server = TestServer::start(Behaviour::Honest);
     let events = Arc::new(Mutex::new(Vec::new()));

@@ -12,6 +12,7 @@
 //! not in the loader, on a stack of its own, with signals blocked; others run on. There is one copy
 //! of the library in a process for ever, which is entered again at the next time.
 
+mod families;
 mod slots;
 
 use std::ffi::{CStr, OsStr};
@@ -21,13 +22,14 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use contract::NO_LEDGER;
-use contract::attach::{Answer, Request, State};
+use contract::attach::{Answer, Request, Scope, State};
+use contract::{NO_HEAP, NO_LEDGER};
 use recorder::{Handed, Options, StackSource, own_work};
 
-use crate::object::Object;
+use self::families::{Families, UNSEEN};
+use crate::object::{self, Object};
 use crate::report::Report;
-use crate::{malloc_family, scan, start};
+use crate::{linked_allocators, malloc_family, scan, start};
 
 /// What the library is doing, for others to look at from outside.
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -140,6 +142,12 @@ fn begin(request: &Request) -> Result<String, String> {
         State::Recording => drop(end(request)?),
         State::Idle | State::LetGo => {}
     }
+    // Now, for it takes the loader's lock: in the midst of a list of objects, for which the loader
+    // holds another, the first block would do so, and another thread may hold the two in the other
+    // order.
+    if malloc_family::real().is_none() {
+        return Err("nobody knows its malloc".to_owned());
+    }
     // SAFETY: a C string: the caller's promise.
     let folder = unsafe { CStr::from_ptr(request.folder as *const _) };
     let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
@@ -147,6 +155,11 @@ fn begin(request: &Request) -> Result<String, String> {
         // Of an earlier time: nobody is in the recorder now.
         recorder::lift_filter();
     }
+    let families = match request.scope {
+        Scope::Openssl => None,
+        // Before there is a recorder: it has a table of mappings then.
+        Scope::Everything => Some(Families::begin(&object::loaded().0)),
+    };
     let mut options = Options::in_folder(folder, StackSource::best());
     options.begun = start::begun;
     let handed = Handed { file: file.as_fd(), pid: request.pid };
@@ -161,6 +174,18 @@ fn begin(request: &Request) -> Result<String, String> {
     }
     handle_forks();
     scan::begin_attached(Report::told(folder, request.pid));
+    let unseen = match &families {
+        None => Vec::new(),
+        Some(Err(why)) => vec![format!("{NO_HEAP}{why}")],
+        Some(Ok(_)) => {
+            let operators = malloc_family::has_operators_of_its_own();
+            let operators = operators.then(|| start::OPERATORS.to_owned());
+            let linked_in = linked_allocators::unseen_of(&object::loaded().0);
+            [UNSEEN.to_owned()].into_iter().chain(operators).chain(linked_in).collect()
+        }
+    };
+    scan::with_report(|report| unseen.into_iter().for_each(|it| report.problem(it)));
+    slots::begin(families.and_then(Result::ok));
     tlsheap_state.store(State::Recording.word(), Ordering::Release);
     // Only now: as long as nothing was recorded, nothing need be noticed.
     scan::look_again();
@@ -187,6 +212,7 @@ fn end(_request: &Request) -> Result<String, String> {
     // SAFETY: one thread at a time is here, in no hook. Should a hook be left in an OpenSSL, it
     // counts nothing.
     unsafe { recorder::detach() };
+    recorder::count_no_family();
     tlsheap_state.store(State::LetGo.word(), Ordering::Release);
     let mut text = String::new();
     scan::with_report(|report| text = report.text());

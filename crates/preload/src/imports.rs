@@ -24,18 +24,64 @@ const DT_RELA: usize = 7;
 const DT_RELASZ: usize = 8;
 const DT_JMPREL: usize = 23;
 
-/// Kinds of relocations that hold nothing but a symbol's address.
-#[cfg(target_arch = "x86_64")]
-const SLOTS: [usize; 2] = [6, 7];
-#[cfg(target_arch = "aarch64")]
-const SLOTS: [usize; 2] = [1025, 1026];
+/// How a place came to its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The loader may fill it at the first call, and until then it leads back into its object.
+    Called,
+    /// The loader has filled it.
+    Filled,
+    /// A variable of the program's, which began with it.
+    Variable,
+}
+
+impl Kind {
+    /// That of a relocation that holds nothing but a symbol's address.
+    fn of(relocation: &Relocation) -> Option<Kind> {
+        #[cfg(target_arch = "x86_64")]
+        const KINDS: [usize; 3] = [7, 6, 1];
+        #[cfg(target_arch = "aarch64")]
+        const KINDS: [usize; 3] = [1026, 1025, 257];
+        let [called, filled, variable] = KINDS;
+        match relocation.info & 0xffff_ffff {
+            kind if kind == called => Some(Kind::Called),
+            kind if kind == filled => Some(Kind::Filled),
+            kind if kind == variable && relocation.addend == 0 => Some(Kind::Variable),
+            _ => None,
+        }
+    }
+}
+
+/// Which functions an object's places are looked at for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// Those of other objects.
+    Others,
+    /// Its own, too, where it leaves them to whoever comes first in everybody's search.
+    All,
+}
+
+/// A place in which the loader has put the address of a function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Import {
+    /// Which of the names it is.
+    pub name: usize,
+    pub slot: usize,
+    pub kind: Kind,
+}
 
 /// Where `object` keeps the address of `name`, which it calls and does not define.
 pub(crate) fn slots(object: &Object, name: &CStr) -> Vec<usize> {
-    find(object, name).unwrap_or_default()
+    let found = imports(object, &[name], Of::Others).into_iter();
+    found.filter(|import| import.kind != Kind::Variable).map(|import| import.slot).collect()
 }
 
-fn find(object: &Object, name: &CStr) -> Option<Vec<usize>> {
+/// Where `object` keeps the addresses of functions with these names.
+pub(crate) fn imports(object: &Object, names: &[&CStr], of: Of) -> Vec<Import> {
+    find(object, names, of).unwrap_or_default()
+}
+
+fn find(object: &Object, names: &[&CStr], of: Of) -> Option<Vec<Import>> {
     let symbols = SymbolTable::of(object)?;
     let [plt, rela] = places(object, [DT_JMPREL, DT_RELA])?;
     let [plt_bytes, rela_bytes] = values(object, [DT_PLTRELSZ, DT_RELASZ])?;
@@ -46,10 +92,13 @@ fn find(object: &Object, name: &CStr) -> Option<Vec<usize>> {
         for index in 0..bytes / size_of::<Relocation>() {
             let place = table + index * size_of::<Relocation>();
             let Some(relocation) = object.read::<Relocation>(place) else { break };
-            let (symbol, kind) = (relocation.info >> 32, relocation.info & 0xffff_ffff);
-            let is_needed = |symbol: libc::Elf64_Sym| symbol.st_shndx == 0;
-            if SLOTS.contains(&kind) && symbols.named(symbol, name).is_some_and(is_needed) {
-                found.push(object.base.wrapping_add(relocation.offset));
+            let Some(kind) = Kind::of(&relocation) else { continue };
+            let symbol = relocation.info >> 32;
+            let is_meant = |symbol: libc::Elf64_Sym| of == Of::All || symbol.st_shndx == 0;
+            let is_it = |name: &&CStr| symbols.named(symbol, name).is_some_and(is_meant);
+            if let Some(name) = names.iter().position(is_it) {
+                let slot = object.base.wrapping_add(relocation.offset);
+                found.push(Import { name, slot, kind });
             }
         }
     }

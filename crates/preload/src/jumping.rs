@@ -58,4 +58,17 @@ macro_rules! jumping_stand_ins {
     };
 }
 
-pub(crate) use jumping_stand_ins;
+/// The name of a function as a C string.
+macro_rules! c_name {
+    ($name:ident) => {
+        const {
+            match ::std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes())
+            {
+                Ok(name) => name,
+                Err(_) => panic!(),
+            }
+        }
+    };
+}
+
+pub(crate) use {c_name, jumping_stand_ins};

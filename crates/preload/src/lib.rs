@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Stand-ins for the malloc family go on in the process's allocator, or, where the whole process is
-//! recorded, in the recorder's functions (`malloc_family`).
+//! recorded, in the recorder's functions (`malloc_family`). Allocators that are linked in under
+//! names of their own are asked to tell of their blocks (`linked_allocators`).
 //!
 //! Stand-ins for `prctl`, `syscall` and `chroot` notice when the process is about to shut itself in
 //! (`sandbox`) or to leave the ledgers' folder behind.
@@ -38,6 +39,7 @@ mod exclusive;
 mod fixes;
 mod imports;
 mod jumping;
+mod linked_allocators;
 mod malloc_family;
 mod mapped_file;
 mod mapping_family;

@@ -15,6 +15,7 @@ use recorder::{FunctionPointer, Heap, MallocFamily, MappingFamily, address_of, f
 
 use crate::jumping::{Slot, jumping_stand_ins};
 use crate::malloc_family::pool::POOL;
+use crate::object::Object;
 use crate::{dlsym, mapping_family};
 
 mod own;
@@ -116,11 +117,60 @@ pub(crate) fn heap() -> Heap {
 
 /// Has every call counted from here on.
 pub(crate) fn begin_counting() {
-    let Some(real) = real() else { return };
-    // SAFETY: the process's own allocator; `go_on_in`, below, is what has `counted` called.
+    if get_ready_to_count() {
+        go_on_in(&recorder::counted());
+        mapping_family::begin_counting();
+    }
+}
+
+/// Has what counts know what it calls. Whether there is something to call.
+fn get_ready_to_count() -> bool {
+    let Some(real) = real() else { return false };
+    // SAFETY: the process's own allocator; what has `counted` called comes after this.
     unsafe { recorder::count_above(*real) };
-    go_on_in(&recorder::counted());
-    mapping_family::begin_counting(address_of(real.malloc) as usize);
+    mapping_family::get_ready_to_count(address_of(real.malloc) as usize);
+    true
+}
+
+/// In a process that was attached to, in which nothing leads here by itself: gets ready to count,
+/// and returns the object of the allocator. Or says why that cannot be.
+pub(crate) fn begin_counting_late(objects: &[Object]) -> Result<Option<Object>, &'static str> {
+    let Some(real) = real() else { return Err("nobody knows its malloc") };
+    let allocator = objects.iter().find(|it| it.holds(address_of(real.malloc) as usize, 1));
+    if allocator.is_some_and(|it| it.headers == objects[0].headers) {
+        return Err("the program has a malloc of its own");
+    }
+    get_ready_to_count();
+    Ok(allocator.cloned())
+}
+
+/// A function by its name.
+pub(crate) struct Named {
+    pub name: &'static CStr,
+    /// The function that counts.
+    pub counted: usize,
+    /// The one that would be called without it.
+    pub real: usize,
+}
+
+/// The functions of the family and of mappings that give back, and then those that give.
+pub(crate) fn by_name() -> Vec<Named> {
+    let Some((real, mappings)) = real_families() else { return Vec::new() };
+    let (counted, counted_mappings) = (recorder::counted(), recorder::counted_mappings());
+    macro_rules! of {
+        ($real:ident, $counted:ident: $($name:ident),*) => {
+            [$(Named {
+                name: crate::jumping::c_name!($name),
+                counted: address_of($counted.$name) as usize,
+                real: address_of($real.$name) as usize,
+            }),*]
+        };
+    }
+    let backs = of!(real, counted: free, realloc).into_iter();
+    let backs = backs.chain(of!(mappings, counted_mappings: munmap, mremap, mprotect));
+    let gives = of!(real, counted: malloc, calloc, posix_memalign, aligned_alloc, memalign, valloc,
+        pvalloc);
+    backs.chain(gives).chain(of!(mappings, counted_mappings: mmap, mmap64)).collect()
 }
 
 #[cold]
@@ -155,24 +205,31 @@ fn find() {
 ///
 /// A function of this name is of the type.
 unsafe fn find_one<F: FunctionPointer>(name: &CStr, none: F) -> F {
-    let look = dlsym::real();
-    // SAFETY: a search among all objects, by a C string.
-    let first = unsafe { look(libc::RTLD_DEFAULT, name.as_ptr()) };
-    let found = match place_of(first) {
-        Place::Elsewhere => {
-            FOUND.elsewhere.store(true, Ordering::Relaxed);
-            first
-        }
-        // SAFETY: as above, behind this library.
-        Place::Here | Place::Import => unsafe { look(libc::RTLD_NEXT, name.as_ptr()) },
-    };
+    let (found, place) = found(name);
+    if place == Place::Elsewhere {
+        FOUND.elsewhere.store(true, Ordering::Relaxed);
+    }
     // SAFETY: 0 or the function of this name: the caller's promise.
     unsafe { function_at(found as usize) }.unwrap_or(none)
 }
 
+/// The address of the function that a program would get without this library, and what a search
+/// finds with it.
+pub(crate) fn found(name: &CStr) -> (*mut c_void, Place) {
+    let look = dlsym::real();
+    // SAFETY: a search among all objects, by a C string.
+    let first = unsafe { look(libc::RTLD_DEFAULT, name.as_ptr()) };
+    let place = place_of(first);
+    match place {
+        Place::Elsewhere => (first, place),
+        // SAFETY: as above, behind this library.
+        Place::Here | Place::Import => (unsafe { look(libc::RTLD_NEXT, name.as_ptr()) }, place),
+    }
+}
+
 /// What lies at an address that a search for a function has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// The stand-in.
     Here,
     /// A jump of the program's to whatever the loader finds for it, and that is the stand-in: for

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use recorder::{FunctionPointer, MappingFamily, address_of, function_at};
 
 use crate::jumping::{Slot, jumping_stand_ins};
-use crate::malloc_family::real_mappings as real;
-use crate::{dlsym, object};
+use crate::malloc_family::{self, real_mappings as real};
+use crate::object;
 
 jumping_stand_ins! {
     of MappingFamily;
@@ -65,20 +65,23 @@ pub(crate) fn find() -> MappingFamily {
 ///
 /// A function of this name is of the type.
 unsafe fn find_one<F: FunctionPointer>(name: &CStr, none: F) -> F {
-    // SAFETY: a search behind this library, by a C string.
-    let found = unsafe { dlsym::real()(libc::RTLD_NEXT, name.as_ptr()) };
+    let (found, _) = malloc_family::found(name);
     // SAFETY: 0 or the function of this name: the caller's promise.
     unsafe { function_at(found as usize) }.unwrap_or(none)
 }
 
-/// Has every call counted from here on, but for the allocator's, which has `malloc`, and this
-/// library's own.
-pub(crate) fn begin_counting(malloc: usize) {
+/// Has every call counted from here on.
+pub(crate) fn begin_counting() {
+    go_on_in(&recorder::counted_mappings());
+}
+
+/// Has what counts know what it calls, and whose calls are not counted: the allocator's, which has
+/// `malloc`, and this library's own.
+pub(crate) fn get_ready_to_count(malloc: usize) {
     let Some(real) = real() else { return };
     let uncounted = [malloc, begin_counting as *const () as usize].map(object_at);
-    // SAFETY: the process's own functions; `go_on_in`, below, is what has the others called.
+    // SAFETY: the process's own functions; what has the others called comes after this.
     unsafe { recorder::count_mappings_above(*real, uncounted) };
-    go_on_in(&recorder::counted_mappings());
 }
 
 /// Where the object lies that has this address; nowhere if none has.

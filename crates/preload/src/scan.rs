@@ -11,6 +11,7 @@ use recorder::OpensslNumber;
 use crate::attached;
 use crate::exclusive::Exclusive;
 use crate::fixes;
+use crate::linked_allocators;
 use crate::object;
 use crate::pins::Pins;
 use crate::report::Report;
@@ -100,6 +101,7 @@ pub(crate) fn look_for_new() {
         attached::reach(&objects);
     });
     recorder::note_new_modules();
+    linked_allocators::reach(&objects);
     ADDS.fetch_max(changes.adds, Ordering::AcqRel);
 }
 

@@ -8,7 +8,7 @@ use contract::{NO_HEAP, NO_LEDGER, attach, environment};
 use recorder::{InstallError, Options, SampleOptions, Sampling, StackSource, own_work};
 
 use crate::report::Report;
-use crate::{attached, fixes, malloc_family, scan};
+use crate::{attached, fixes, linked_allocators, malloc_family, scan};
 
 #[cfg(not(test))]
 #[used]
@@ -62,6 +62,7 @@ fn begin() {
         match malloc_family::obstacle(matches!(sample, Ok(None))) {
             None => {
                 malloc_family::begin_counting();
+                linked_allocators::begin();
                 if malloc_family::has_operators_of_its_own() {
                     scan::with_report(|report| report.problem(OPERATORS.to_owned()));
                 }
@@ -80,7 +81,7 @@ extern "C" fn destruct() {
 }
 
 /// What is not counted of a program in C++ with such an allocator.
-const OPERATORS: &str = "what C++'s new asks for is not recorded: the allocator in place of the C \
+pub(crate) const OPERATORS: &str = "what C++'s new asks for is not recorded: the allocator in place of the C \
                          library's has a new and delete of its own, which do not call malloc";
 
 /// Whether the loader was told by the environment to load this library, or the program is linked

@@ -3,23 +3,49 @@
 
 use crate::{Frame, Line, Location, LocationId, Profile};
 
+/// How names of allocators' functions begin: jemalloc's, the interface's, and those of what counts
+/// between the two.
+const BEGINNINGS: [&str; 10] = [
+    "_rjem_",
+    "je_",
+    "do_rallocx",
+    "__rust_alloc",
+    "__rust_realloc",
+    "__rdl_",
+    "__rg_",
+    "<global_allocator::",
+    "global_allocator::",
+    "recorder::rust::",
+];
+
 /// Whether `frame` is the allocator's or a collection's, so that its caller asked for the memory.
 pub fn is_allocator(frame: &Frame<'_>) -> bool {
     let name = frame.function;
     // Debug information has jemalloc's sources in the build folder of the crate that brings them.
-    ["tikv-jemalloc-sys-", "tikv-jemallocator-"].iter().any(|package| frame.file.contains(package))
+    ["tikv-jemalloc-sys-", "tikv-jemallocator-", "global-allocator/src/"]
+        .iter()
+        .any(|package| frame.file.contains(package))
         || ["hashbrown-", "library/alloc/", "library/core/"]
             .iter()
             .any(|path| frame.file.starts_with(path))
-        || ["_rjem_", "je_", "__rust_alloc", "__rust_realloc", "__rdl_", "__rg_"]
+        || BEGINNINGS
             .iter()
             .any(|beginning| name.trim_start_matches("__rustc::").starts_with(beginning))
+}
+
+/// A library that is the allocator and nothing else, whose own functions have no names mostly.
+fn is_allocators_library(file: &str) -> bool {
+    file.rsplit('/').next().is_some_and(|name| name.starts_with("libjemalloc"))
 }
 
 /// The stack without such frames at its leaf; as it is when nothing else is on it.
 pub(crate) fn without_allocator(profile: &mut Profile, stack: &[LocationId]) -> Vec<LocationId> {
     for (depth, id) in stack.iter().enumerate() {
         let location = profile.location_of(*id);
+        let lies_in = location.mapping.map(|mapping| profile.mapping_of(mapping).file.as_str());
+        if depth + 1 < stack.len() && lies_in.is_some_and(is_allocators_library) {
+            continue;
+        }
         let of_allocator = |line: &&Line| {
             let function = profile.function_of(line.function);
             let (function, file) = (function.name.as_str(), function.file.as_str());

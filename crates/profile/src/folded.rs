@@ -56,6 +56,8 @@ pub(crate) fn read_within(
         // Names that are new are copied twice, those that are known are in a list.
         let of_frames = 2 * line.len() + size_of::<LocationId>() * stack.matches(';').count();
         room.take((size_of::<Sample>() + of_frames) as u64 + ENTRY, name)?;
+        // heaptrack ends each stack with a separator.
+        let stack = stack.strip_suffix(';').unwrap_or(stack);
         for frame in stack.split(';').rev() {
             if frame.is_empty() {
                 return Err(malformed("a name for each frame", quote(line)));

@@ -118,7 +118,8 @@ impl<'a> Builder<'a> {
             symbols.alike.take(&snapshot.modules)
         };
         let found = std::mem::take(&mut named.found);
-        let space = symbols.address_space_with(Some(pid), &snapshot.modules, found);
+        let mut space = symbols.address_space_with(Some(pid), &snapshot.modules, found);
+        space.program_first(&mut named.profile);
         let (by_stack, samples, words) = (HashMap::new(), Vec::new(), HashMap::new());
         Builder { named, profile, space, by_stack, samples, words, openssls: &[] }
     }

@@ -48,6 +48,7 @@ impl HeapDump {
             .collect();
         let mut profile = Profile::new(types, Some(1));
         let mut space = symbols.address_space(None, &self.modules);
+        space.program_first(&mut profile);
         for dumped in &self.stacks {
             let stack: Vec<_> = dumped
                 .addresses

@@ -3,7 +3,7 @@
 //! * [`Profile`] is what everything else works on: samples over stacks.
 //! * [`from_ledger()`] makes one of what a recorder counted, with the names that [`Symbols`] finds.
 //! * [`pprof`] is the native file format; [`folded`] stacks are read and written as well,
-//!   [`jemalloc_heap`] is read, and [`speedscope`] written. [`read_any()`] tells the formats apart
+//!   [`jemalloc_heap`] and [`dhat`] are read, [`speedscope`] is written. [`read_any()`] tells them apart
 //!   by their content.
 //!
 //! Every reader takes its input as hostile: what is wrong with it comes back as a [`ReadError`].
@@ -29,6 +29,7 @@ pub mod allocator_frames;
 #[cfg(test)]
 mod arbitrary;
 mod column_sums;
+pub mod dhat;
 mod domain_tables;
 mod error;
 pub mod folded;
@@ -61,5 +62,5 @@ pub use from_ledger::{
 };
 pub use merge::{Merged, merge};
 pub use model::*;
-pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any};
+pub use read_any::{Content, MAX_FILE_BYTES, parse_any, read_any, read_standard_input};
 pub use symbols::{Symbolisation, Symbols};

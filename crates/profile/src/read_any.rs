@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::quote;
 use crate::room::Room;
-use crate::{Profile, ReadError, ValueType, folded, jemalloc_heap, pprof};
+use crate::{Profile, ReadError, ValueType, dhat, folded, jemalloc_heap, pprof};
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 2 << 30;
@@ -15,8 +15,8 @@ pub const MAX_FILE_BYTES: u64 = 2 << 30;
 const LEDGER_MAGIC: &[u8] = b"tlsheap\0";
 
 /// The formats, for error messages.
-const EXPECTED: &str =
-    "a pprof profile, a jemalloc heap dump (heap_v2), folded stacks, or a ledger of tlsheap";
+const EXPECTED: &str = "a pprof profile, a jemalloc heap dump (heap_v2), a file of DHAT, folded \
+                        stacks, or a ledger of tlsheap";
 
 /// What a file holds.
 #[derive(Debug)]
@@ -34,8 +34,20 @@ const HEAD_BYTES: u64 = 1 << 16;
 /// Reads the file at `path` in whatever format it is.
 pub fn read_any(path: &Path) -> Result<Content, ReadError> {
     let name = path.display().to_string();
-    let unreadable = |source: io::Error| ReadError::Io { name: name.clone(), source };
-    let mut file = File::open(path).map_err(unreadable)?;
+    match File::open(path) {
+        Ok(file) => read_stream(file, &name),
+        Err(source) => Err(ReadError::Io { name, source }),
+    }
+}
+
+/// Reads standard input in whatever format it is. A ledger cannot be read like this: it has holes,
+/// and its process may be writing to it.
+pub fn read_standard_input() -> Result<Content, ReadError> {
+    read_stream(io::stdin().lock(), "standard input")
+}
+
+fn read_stream(mut file: impl Read, name: &str) -> Result<Content, ReadError> {
+    let unreadable = |source: io::Error| ReadError::Io { name: name.to_owned(), source };
     let mut bytes = Vec::new();
     file.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     // A ledger is large and mostly holes: reading it whole is not for us.
@@ -43,13 +55,16 @@ pub fn read_any(path: &Path) -> Result<Content, ReadError> {
         return Ok(Content::Ledger);
     }
     let mut rest = file.take(MAX_FILE_BYTES + 1 - bytes.len() as u64);
-    let too_large =
-        || ReadError::TooLarge { name: name.clone(), what: "in the file", limit: MAX_FILE_BYTES };
+    let too_large = || ReadError::TooLarge {
+        name: name.to_owned(),
+        what: "in the file",
+        limit: MAX_FILE_BYTES,
+    };
     if let Some(format) = LongText::of(&bytes) {
         // Text that is not compressed never takes more than that.
         let room = Room::of_file(MAX_FILE_BYTES);
         let mut text = BufReader::new(Cursor::new(bytes).chain(rest));
-        let profile = format.read(&mut text, &name, room)?;
+        let profile = format.read(&mut text, name, room)?;
         if text.into_inner().into_inner().1.limit() == 0 {
             return Err(too_large());
         }
@@ -61,12 +76,12 @@ pub fn read_any(path: &Path) -> Result<Content, ReadError> {
     }
     if pprof::is_gzip(&bytes) {
         let room = Room::of_file(bytes.len() as u64);
-        let unpacked = pprof::unpack(&bytes, &name)?.into_owned();
+        let unpacked = pprof::unpack(&bytes, name)?.into_owned();
         // Nobody needs both.
         drop(bytes);
-        return parse_unpacked(&unpacked, &name, room);
+        return parse_unpacked(&unpacked, name, room);
     }
-    parse_any(&bytes, &name)
+    parse_any(&bytes, name)
 }
 
 /// A text of which little is kept, so that it is read line by line.
@@ -131,6 +146,9 @@ fn parse_plain(bytes: &[u8], name: &str, room: Room) -> Result<Content, ReadErro
     if let Some(format) = LongText::of(bytes) {
         return format.read(bytes, name, room).map(Content::Profile);
     }
+    if dhat::begins_like_one(bytes) {
+        return dhat::read_within(bytes, name, room).map(Content::Profile);
+    }
     let found = match known_stranger(bytes) {
         Some(stranger) => stranger.to_owned(),
         None if looks_like_text(bytes) => {
@@ -148,22 +166,40 @@ fn parse_plain(bytes: &[u8], name: &str, room: Room) -> Result<Content, ReadErro
     Err(ReadError::Foreign { name: name.to_owned(), expected: EXPECTED, found })
 }
 
+/// What heaptrack has recorded, before and after it was unpacked, and the way out.
+const HEAPTRACK: &str = "a recording of heaptrack: `heaptrack_print FILE -F stacks.txt \
+                         --flamegraph-cost-type peak` makes folded stacks of it";
+const ZSTD: &str = "a file compressed with zstd; if heaptrack has recorded it, `heaptrack_print FILE \
+                    -F stacks.txt --flamegraph-cost-type peak` makes folded stacks of it";
+
+/// Its versions, in hexadecimal: `v 10400 3`.
+fn is_heaptrack(line: &str) -> bool {
+    let mut words = line.split(' ');
+    let number = |word: Option<&str>| word.is_some_and(|it| u32::from_str_radix(it, 16).is_ok());
+    words.next() == Some("v")
+        && number(words.next())
+        && words.next().is_none_or(|word| number(Some(word)))
+        && words.next().is_none()
+}
+
 /// Files that are often handed over by mistake.
 fn known_stranger(bytes: &[u8]) -> Option<&'static str> {
-    let signatures: [(&[u8], &str); 9] = [
+    let signatures: [(&[u8], &str); 8] = [
         (b"\x7fELF", "a program or library (ELF)"),
         (b"\x89PNG", "a picture (PNG)"),
         (b"PK\x03\x04", "a zip file"),
-        (b"\x28\xb5\x2f\xfd", "a file compressed with zstd"),
+        (b"\x28\xb5\x2f\xfd", ZSTD),
         (b"\xfd7zXZ", "a file compressed with xz"),
         (b"heap_v", "a jemalloc heap dump of another version"),
         (b"heap profile:", "a heap profile of gperftools"),
-        (b"heaptrack", "a recording of heaptrack"),
         (b"SQLite format 3", "a database (SQLite)"),
     ];
     let by_signature = signatures.iter().find(|(start, _)| bytes.starts_with(start));
     by_signature.map(|(_, what)| *what).or_else(|| {
         let text = bytes.trim_ascii_start();
+        if is_heaptrack(first_line(bytes)) {
+            return Some(HEAPTRACK);
+        }
         match text.first()? {
             b'{' | b'[' if looks_like_text(bytes) && !is_folded(first_line(bytes)) => {
                 Some("a JSON text")

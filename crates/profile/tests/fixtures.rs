@@ -18,7 +18,7 @@ fn profile_of(file: &str) -> Profile {
 }
 
 /// What each malformed file must be told, after its path.
-const FAULTS: [(&str, &str); 20] = [
+const FAULTS: [(&str, &str); 21] = [
     (
         "address-not-hexadecimal.heap",
         " is damaged at line 4: expected `@` and hexadecimal addresses, \
@@ -36,6 +36,10 @@ const FAULTS: [(&str, &str); 20] = [
     (
         "elf-instead-of-profile.pb.gz",
         " is not a profile: expected {formats}, found a program or library (ELF)",
+    ),
+    (
+        "dhat-of-another-mode.json",
+        " is damaged at line 1: expected DHAT's mode heap, found \"copy\"",
     ),
     ("empty.pb.gz", " is empty: expected {formats}"),
     (
@@ -93,8 +97,8 @@ const FAULTS: [(&str, &str); 20] = [
 
 #[test]
 fn each_malformed_file_is_told_its_fault() {
-    let formats = "a pprof profile, a jemalloc heap dump (heap_v2), folded stacks, \
-                   or a ledger of tlsheap";
+    let formats = "a pprof profile, a jemalloc heap dump (heap_v2), a file of DHAT, folded \
+                   stacks, or a ledger of tlsheap";
     for (file, fault) in FAULTS {
         let path = fixtures().join(file);
         let Err(error) = read_any(&path) else { panic!("{file} was read") };
@@ -146,6 +150,15 @@ fn the_good_folded_file_is_written_as_it_was_read_but_sorted() {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     assert_eq!(folded::write(&profile, 0).lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn the_good_file_of_dhat_holds_what_was_never_freed() {
+    let profile = profile_of("good-dhat.json");
+    assert_eq!((profile.total(0), profile.total(1)), (1_000, 1_599_500));
+    let frames: Vec<_> =
+        profile.frames(&profile.samples()[0]).map(|it| (it.function, it.file, it.line)).collect();
+    assert_eq!(frames, [("make", "t.c", 4), ("outer", "t.c", 5), ("main", "t.c", 6)]);
 }
 
 #[test]

@@ -227,12 +227,17 @@ impl Blocks {
         Some(self.level(number))
     }
 
-    /// Calls `visit` with the size of every block in the table. Blocks that come or go meanwhile
-    /// may be seen or not.
-    pub(crate) fn for_each_size(&self, mut visit: impl FnMut(u64)) {
+    /// Calls `visit` with every block in the table. Blocks that come or go meanwhile may be seen or
+    /// not.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(Block)) {
         for number in 0..self.built.load(Ordering::Acquire) {
-            self.level(number).for_each(|block| visit(block.bytes()));
+            self.level(number).for_each(&mut visit);
         }
+    }
+
+    /// Calls `visit` with the size of every block in the table, in the same way.
+    pub(crate) fn for_each_size(&self, mut visit: impl FnMut(u64)) {
+        self.for_each(|block| visit(block.bytes()));
     }
 
     #[inline(always)]

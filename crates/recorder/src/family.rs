@@ -7,7 +7,7 @@
 //! ([`own_work`](crate::own_work)).
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use contract::{Domain, Source};
 
@@ -33,19 +33,33 @@ pub struct MallocFamily {
 }
 
 static REAL: AtomicPtr<MallocFamily> = AtomicPtr::new(std::ptr::null_mut());
+/// What is asked of them is counted now.
+static COUNTED: AtomicBool = AtomicBool::new(false);
 
-/// Takes the functions that [`counted`] calls. Whoever calls those has called this before.
+/// Takes the functions that [`counted`] calls, the same ones each time. Whoever calls those has
+/// called this before.
 ///
 /// # Safety
 ///
 /// They are what the type says, for as long as the process lives, and none of [`counted`]'s.
 pub unsafe fn count_above(real: MallocFamily) {
-    REAL.store(Box::leak(Box::new(real)), Ordering::Release);
+    // Whoever is attached to again has them already, and other threads may be calling them.
+    if REAL.load(Ordering::Acquire).is_null() {
+        REAL.store(Box::leak(Box::new(real)), Ordering::Release);
+    }
+    COUNTED.store(true, Ordering::Release);
+}
+
+/// Nothing leads to [`counted`] any more, nor to [`counted_mappings`](crate::counted_mappings): a
+/// recorder that comes later has no part in them. Who is on the way through them, or comes by a
+/// pointer that it has kept, is passed on.
+pub fn count_no_family() {
+    COUNTED.store(false, Ordering::Release);
 }
 
 /// Whether the malloc family is counted in this process.
 pub(crate) fn is_counted() -> bool {
-    !REAL.load(Ordering::Relaxed).is_null()
+    COUNTED.load(Ordering::Acquire)
 }
 
 /// Gets ready for the calling thread's first event, where the malloc family is counted: what has to

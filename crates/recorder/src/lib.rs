@@ -22,7 +22,9 @@
 //!   ├────► blocks (pointer → cell, size)
 //!   └────► below (the heap, or the program's own functions)
 //!
-//! The malloc family as everybody else calls it comes the same way (family), where the host has it;
+//! The malloc family as everybody else calls it comes the same way (family), where the host has it,
+//! and so do the blocks of a jemalloc that is linked in under names of its own (jemalloc), and
+//! those of Rust's global allocator, where that tells of them (rust);
 //! so does what the program maps from the kernel (mappings), with a table of its own (pieces).
 //!
 //! sampling has hooks of its own: most blocks ─► below, the others to the same tables.
@@ -56,6 +58,7 @@ mod heritage;
 mod hooks;
 mod index;
 mod install;
+mod jemalloc;
 mod live_blocks;
 mod lock;
 mod mappings;
@@ -68,6 +71,7 @@ mod options;
 mod pieces;
 mod process;
 mod recorder;
+mod rust;
 mod sampling;
 mod sandbox;
 mod segments;
@@ -83,22 +87,26 @@ mod valgrind;
 pub use attach::{Handed, attach, detach, sweep};
 pub use early::begin_early;
 pub use error::InstallError;
-pub use family::{MallocFamily, count_above, counted, prepare_thread};
+pub use family::{MallocFamily, count_above, count_no_family, counted, prepare_thread};
 pub use function::{AtomicFn, FunctionPointer, address_of, function_at};
 pub use heap::{
     FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,
 };
 pub use install::{check_in_place, install, note_replaced};
+pub use jemalloc::{JemallocHooks, jemalloc_hooks};
 pub use ledger::Sampling;
 pub use live_blocks::{for_each_live_block, site_of_block};
-pub use mappings::{MappingFamily, count_mappings_above, counted_mappings};
+pub use mappings::{
+    LeftOut, MappingFamily, count_mappings_above, counted_mappings, leave_mappings_of,
+};
 pub use modules::{note_new_modules, note_unloading};
 pub use numbers::MOST_OPENSSLS;
 pub use openssls::{OpensslNumber, add_openssl};
 pub use options::{Children, LedgerPlace, Options};
+pub use rust::{count_rust, counts_rust, rust_gives, rust_resizes, rust_takes_back};
 pub use sampling::SampleOptions;
 pub use sandbox::{
     give_up_sandbox, is_sandboxed, lift_filter, prepare_behind_filter, prepare_for_sandbox,
 };
 pub use stack::StackSource;
-pub use threads::own_work;
+pub use threads::{is_at_own_work, own_work};

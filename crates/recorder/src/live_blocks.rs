@@ -1,5 +1,7 @@
 //! What can be asked of the blocks that are live.
 
+use contract::Domain;
+
 use crate::current;
 
 /// Calls `visit` with the requested size of every live block of OpenSSL's that is counted, and how
@@ -8,9 +10,15 @@ use crate::current;
 /// for a million blocks, and does nothing without a recorder.
 pub fn for_each_live_block(mut visit: impl FnMut(u64, f64)) {
     if let Some(recorder) = current::current() {
-        let sampling = recorder.sampling;
-        recorder.blocks.for_each_size(|bytes| {
-            visit(bytes, sampling.map_or(1.0, |sampling| sampling.estimate(bytes, 1).blocks));
+        let (sampling, cells) = (recorder.sampling, recorder.ledger.cells());
+        recorder.blocks.for_each(|block| {
+            let site = cells.cell(block.cell()).site();
+            // One that found no room for its site is taken for OpenSSL's, as in the ledger.
+            let domain = recorder.ledger.source_of(site).map(|source| source.domain);
+            if domain.is_none_or(|domain| domain == Domain::Openssl) {
+                let bytes = block.bytes();
+                visit(bytes, sampling.map_or(1.0, |sampling| sampling.estimate(bytes, 1).blocks));
+            }
         });
     }
 }

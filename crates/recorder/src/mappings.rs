@@ -6,19 +6,20 @@
 //! them usable. A mapping is one block until its last byte is unmapped.
 //!
 //! What the allocator maps for the blocks that it gives is no memory beside theirs: calls out of its
-//! code are passed on uncounted, and so are this library's own. What the C library and the loader
-//! map for themselves does not come by here.
+//! code are passed on uncounted, and so are this library's own; and those of further allocators in
+//! the process whose blocks are counted. What the C library and the loader map for themselves does
+//! not come by here.
 
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use contract::{Domain, Source};
 use ledger_writer::{Cell, SiteId};
 
 use crate::caller::Caller;
-use crate::family::at_work;
+use crate::family::{self, at_work};
 use crate::frame_pointer::frame_pointer;
 use crate::lock::Lock;
 use crate::memory::Table;
@@ -61,7 +62,58 @@ static BELOW: AtomicPtr<Below> = AtomicPtr::new(std::ptr::null_mut());
 /// They are what the type says, for as long as the process lives, and none of
 /// [`counted_mappings`]'s.
 pub unsafe fn count_mappings_above(real: MappingFamily, uncounted: [Range<usize>; 2]) {
-    BELOW.store(Box::leak(Box::new(Below { real, uncounted })), Ordering::Release);
+    // As for the malloc family: other threads may be calling them.
+    if BELOW.load(Ordering::Acquire).is_null() {
+        BELOW.store(Box::leak(Box::new(Below { real, uncounted })), Ordering::Release);
+    }
+}
+
+/// Code whose calls are not counted either, from a moment on.
+#[derive(Debug)]
+pub struct LeftOut {
+    code: Vec<Range<usize>>,
+    /// They are counted again.
+    ended: AtomicBool,
+    /// What was left out before it.
+    before: Option<&'static LeftOut>,
+}
+
+static LEFT_OUT: AtomicPtr<LeftOut> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Counts no mappings any more that this code asks for: an allocator's, for blocks that are counted.
+/// It is kept for good, and is one more thing to look at at each mapping: for a few allocators, each
+/// once.
+pub fn leave_mappings_of(code: Vec<Range<usize>>) -> &'static LeftOut {
+    let ended = AtomicBool::new(false);
+    let left_out = Box::leak(Box::new(LeftOut { code, ended, before: None }));
+    let mut before = LEFT_OUT.load(Ordering::Acquire);
+    loop {
+        // SAFETY: NULL, or a leaked box that this function has stored.
+        left_out.before = unsafe { before.as_ref() };
+        let new = std::ptr::from_mut(left_out);
+        match LEFT_OUT.compare_exchange_weak(before, new, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: the leaked box, which nobody changes any more.
+            Ok(_) => return unsafe { &*new },
+            // Another thread has stored its own, which it does seldom.
+            Err(now) => before = now,
+        }
+    }
+}
+
+impl LeftOut {
+    /// Counts what this code asks for from here on, as ever: its blocks are not.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether calls are not counted that return to this address.
+fn is_left_out(returns_to: usize) -> bool {
+    // SAFETY: NULL, or a leaked box that `leave_mappings_of` has stored and nobody changes.
+    let last = unsafe { LEFT_OUT.load(Ordering::Acquire).as_ref() };
+    std::iter::successors(last, |it| it.before)
+        .filter(|it| !it.ended.load(Ordering::Relaxed))
+        .any(|it| it.code.iter().any(|code| code.contains(&returns_to)))
 }
 
 /// The functions that count: to be called by the program in place of the real ones, directly or
@@ -86,7 +138,7 @@ fn counted(below: &Below, frame: usize) -> Option<(&'static Recorder, Caller)> {
     // pointer, as this library is built: its return address lies above it.
     let caller = unsafe { Caller::in_family(MAPPING, frame) };
     let returns_to = caller.file as usize;
-    if below.uncounted.iter().any(|code| code.contains(&returns_to)) {
+    if below.uncounted.iter().any(|code| code.contains(&returns_to)) || is_left_out(returns_to) {
         return None;
     }
     let recorder = at_work()?;
@@ -234,8 +286,20 @@ pub(crate) struct Mappings(Lock<Pieces>);
 impl Mappings {
     /// `None` where none are counted, and where there is no memory.
     pub(crate) fn new() -> Option<Mappings> {
-        let is_counted = !BELOW.load(Ordering::Relaxed).is_null();
+        let is_counted = family::is_counted() && !BELOW.load(Ordering::Relaxed).is_null();
         is_counted.then(Pieces::new)?.map(|pieces| Mappings(Lock::new(pieces)))
+    }
+
+    /// Gives its memory back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more, nor will.
+    pub(crate) unsafe fn unmap(&self) {
+        if let Some(pieces) = self.0.lock() {
+            // SAFETY: the caller's promise.
+            unsafe { pieces.unmap() };
+        }
     }
 
     /// For the ledger to list.

@@ -110,6 +110,75 @@ pub(crate) struct Growing {
     step: usize,
     /// Is memory.
     ready: AtomicUsize,
+    /// Whose the addresses are.
+    addresses: Addresses,
+}
+
+/// Whose the addresses of a table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Addresses {
+    /// Its own: it gives them back.
+    Own,
+    /// A part of a [`Reservation`], which does.
+    Shared,
+}
+
+/// Addresses for several tables of one size, each with guards of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reservation {
+    start: NonNull<u8>,
+    rooms: usize,
+    /// How long a table may become.
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Reserves addresses for so many tables of at most `bytes`. `None` when the kernel refuses.
+    pub(crate) fn new(rooms: usize, bytes: usize) -> Option<Reservation> {
+        let first = reserve(rooms.checked_mul(whole(bytes))?)?;
+        // SAFETY: one guard before it is where the reservation begins.
+        let start = unsafe { first.sub(GUARD) };
+        Some(Reservation::at(start, rooms, bytes))
+    }
+
+    /// The one that begins there, which [`Reservation::new`] made for as many tables as large.
+    pub(crate) fn at(start: NonNull<u8>, rooms: usize, bytes: usize) -> Reservation {
+        Reservation { start, rooms, bytes }
+    }
+
+    /// The first address.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// All that it has reserved.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rooms * whole(self.bytes)
+    }
+
+    /// The table in the room with this number, of which the first `step` bytes are memory: nobody
+    /// else has it. `None` when there is no such room, or the kernel refuses.
+    pub(crate) fn room(&self, number: usize, step: usize) -> Option<Growing> {
+        if number >= self.rooms {
+            return None;
+        }
+        // SAFETY: within the reservation.
+        let start = unsafe { self.start.add(number * whole(self.bytes) + GUARD) };
+        let bytes = whole(self.bytes) - 2 * GUARD;
+        let ready = AtomicUsize::new(0);
+        let growing = Growing { start, bytes, step, ready, addresses: Addresses::Shared };
+        growing.reach(1, &|_| {}).then_some(growing)
+    }
+
+    /// Gives the addresses back, with all tables in them.
+    ///
+    /// # Safety
+    ///
+    /// Nothing uses their memory any more, or will.
+    pub(crate) unsafe fn unmap(self) {
+        // SAFETY: the caller's promise; `new` has reserved so much.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes()) };
+    }
 }
 
 impl Growing {
@@ -120,7 +189,8 @@ impl Growing {
         let whole = whole(bytes);
         let start = reserve(whole)?;
         let bytes = whole - 2 * GUARD;
-        let growing = Growing { start, bytes, step, ready: AtomicUsize::new(0) };
+        let ready = AtomicUsize::new(0);
+        let growing = Growing { start, bytes, step, ready, addresses: Addresses::Own };
         if growing.reach(1, &|_| {}) {
             return Some(growing);
         }
@@ -139,14 +209,16 @@ impl Growing {
         unsafe { self.unmap() };
     }
 
-    /// Gives all of it back.
+    /// Gives all of it back, unless a [`Reservation`] does.
     ///
     /// # Safety
     ///
     /// Nothing uses the memory, or this value, any more.
     pub(crate) unsafe fn unmap(&self) {
-        // SAFETY: the caller's promise; `new` has reserved so much.
-        unsafe { unmap(self.start, self.bytes) };
+        if self.addresses == Addresses::Own {
+            // SAFETY: the caller's promise; `new` has reserved so much.
+            unsafe { unmap(self.start, self.bytes) };
+        }
     }
 
     /// Where it begins.
@@ -192,6 +264,31 @@ fn whole(bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rooms_of_a_reservation_are_apart_and_end_with_it() {
+        let (bytes, step) = (10 * PAGE, PAGE);
+        let all = Reservation::new(3, bytes).expect("some addresses");
+        let rooms: Vec<Growing> =
+            (0..3).map(|number| all.room(number, step).expect("a page")).collect();
+        assert!(all.room(3, step).is_none());
+        for room in &rooms {
+            assert_eq!(room.table().bytes, PAGE);
+            assert!(room.reach(bytes, &|_| {}) && !room.reach(bytes + 1, &|_| {}));
+            // SAFETY: so much is memory, and nobody else's.
+            unsafe { room.start().as_ptr().write_bytes(1, bytes) };
+        }
+        let starts: Vec<usize> = rooms.iter().map(|room| room.table().start).collect();
+        assert!(starts.windows(2).all(|pair| pair[1] == pair[0] + bytes + 2 * GUARD));
+        let range = all.start().as_ptr() as usize..all.start().as_ptr() as usize + all.bytes();
+        assert!(range.contains(&(starts[2] + bytes)), "the last one lies in it");
+        for room in rooms {
+            // SAFETY: not used any more; its addresses stay.
+            unsafe { room.give_back() };
+        }
+        // SAFETY: no room is used any more.
+        unsafe { all.unmap() };
+    }
 
     #[test]
     fn a_table_is_a_mapping_of_its_own() {

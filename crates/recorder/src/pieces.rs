@@ -85,6 +85,16 @@ impl Pieces {
         self.table.table()
     }
 
+    /// Gives its memory back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it any more, nor will.
+    pub(crate) unsafe fn unmap(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.table.unmap() };
+    }
+
     /// A number for a new mapping.
     pub(crate) fn number(&mut self) -> u32 {
         self.newest = self.newest.wrapping_add(1);

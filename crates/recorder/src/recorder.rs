@@ -91,13 +91,15 @@ impl Recorder {
     ///
     /// No thread uses it any more, nor will.
     pub(crate) unsafe fn unmap(&self) {
-        // There is no table of mappings: they are counted from a process's start on, or not at all.
         // SAFETY: the caller's promise.
         unsafe {
             self.threads.unmap();
             self.blocks.unmap();
             self.sites.unmap();
             self.segments.unmap();
+            if let Some(mappings) = &self.mappings {
+                mappings.unmap();
+            }
             self.ledger.unmap();
         }
     }

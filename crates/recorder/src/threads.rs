@@ -5,6 +5,7 @@
 //! the largest number of threads at one time.
 
 mod inside;
+mod rooms;
 mod seat;
 
 use std::cell::UnsafeCell;
@@ -25,10 +26,11 @@ use crate::segments::Source;
 use crate::stack::StackSource;
 use crate::thread_word;
 use crate::threads::inside::{INSIDE, MARKS};
+use crate::threads::rooms::Rooms;
 use crate::trace::Trace;
 
-pub use inside::own_work;
-pub(crate) use inside::{Inside, Seated, is_at_own_work, stand_up};
+pub(crate) use inside::{Inside, Seated, stand_up};
+pub use inside::{is_at_own_work, own_work};
 pub(crate) use seat::Seat;
 
 /// Threads that can record at one time.
@@ -81,8 +83,8 @@ pub(crate) struct Threads {
     stacks: StackSource,
     /// The thread-specific key whose destructor tells that a thread ends.
     key: libc::pthread_key_t,
-    /// Sites that there can be.
-    sites: usize,
+    /// Where desks are built.
+    rooms: Rooms,
     /// What tells the words of threads that sit here from those that have sat elsewhere.
     tag: usize,
 }
@@ -93,8 +95,9 @@ impl Threads {
         let key = key()?;
         let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
         let (built, single) = (AtomicUsize::new(0), single_threaded());
-        let (sites, tag) = (sites as usize, process::tag());
-        Some(Threads { desks, built, single, stacks, key, sites, tag })
+        let bytes = PLACES_OFFSET + (sites as usize + 1) * size_of::<Place>();
+        let (rooms, tag) = (Rooms::new(DESKS, bytes, BYTES_AT_ONCE), process::tag());
+        Some(Threads { desks, built, single, stacks, key, rooms, tag })
     }
 
     /// Gives every desk back.
@@ -109,13 +112,15 @@ impl Threads {
                 unsafe { (&raw const (*desk.as_ref().own.get()).memory).read().give_back() };
             }
         }
+        // SAFETY: the caller's promise.
+        unsafe { self.rooms.unmap() };
     }
 
     /// Desks for a forked child, whose ledger has room for as many sites as its parent's.
     pub(crate) fn after_fork(&self) -> Threads {
         let desks = (0..DESKS).map(|_| AtomicPtr::default()).collect();
         let built = AtomicUsize::new(0);
-        Threads { desks, built, ..*self }
+        Threads { desks, built, rooms: self.rooms.anew(), ..*self }
     }
 
     /// The calling thread's desk. `None` when all are taken.
@@ -189,8 +194,7 @@ impl Threads {
             });
             return free.then_some(desk);
         }
-        let most = PLACES_OFFSET + (self.sites + 1) * size_of::<Place>();
-        let memory = Growing::new(most, BYTES_AT_ONCE)?;
+        let memory = self.rooms.another(&recorder.ledger)?;
         if !memory.reach(PLACES_OFFSET, &|_| {}) {
             // SAFETY: nobody has seen it.
             unsafe { memory.give_back() };

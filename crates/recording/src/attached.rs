@@ -1,89 +1,68 @@
-//! A process that is attached to while it runs, watched as a program that was started, and let go
-//! again, with whatever it has forked meanwhile.
+//! Processes that are attached to while they run, watched as a program that was started, and let go
+//! again, with whatever they have forked meanwhile.
+//!
+//! ```text
+//! members ─► fitness ─► here: one after the other attached to ─► watched ─► letting_go
+//! ```
 
-use std::fs::{self, File};
-use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod arrivals;
+mod containers;
+mod fitness;
+mod letting_go;
+mod member;
+mod members;
+mod visiting;
 
-use attach::{AttachError, Done, Prospect, Target};
-use tokio::signal::unix::{SignalKind, signal};
+use std::future::ready;
+use std::path::Path;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep_until;
 
+use self::arrivals::Arrivals;
+use self::member::Begin;
+pub(crate) use self::member::{Member, Visit};
+pub use self::members::AttachTo;
+use self::visiting::Visiting;
 use crate::control::Wish;
-use crate::doctor::NOT_LOOKED_AT;
+use crate::descendants::Descendants;
 use crate::observer::{Observed, Observer};
 use crate::options::Options;
-use crate::place::{CONTENT, Place};
+use crate::place::Place;
 use crate::recording::{Recorded, recorded};
-use crate::running::{Ended, Fate};
-use crate::{RecordingError, doctor, kernel};
+use crate::running::Ended;
+use crate::{RecordingError, sentence};
 
-/// What attaching to the process and letting it go took of it.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Visits {
-    /// To attach to it.
-    pub begin: Visit,
-    /// To let it go; `None` where it had ended, or could not be.
-    pub end: Option<Visit>,
+/// What attaching to processes and letting them go took of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Visits {
+    pub to: AttachTo,
+    pub members: Vec<Member>,
 }
 
-/// What one visit took.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Visit {
-    /// How long one of its threads stood still or did our work.
-    pub stopped: Duration,
-    /// Processor time of that thread meanwhile.
-    pub processor: Duration,
-}
+/// Who comes is looked for so many times: those that a process has started while others were
+/// attached to.
+const PASSES: usize = 3;
 
-impl From<&Done> for Visit {
-    fn from(done: &Done) -> Visit {
-        Visit { stopped: done.stopped, processor: done.processor }
-    }
-}
-
-/// Attaches to the process, records it, and lets it go.
+/// Attaches to the processes, records them, and lets them go.
 pub(crate) fn record(
-    pid: u32,
+    to: &AttachTo,
     options: &Options,
     folder: &Path,
 ) -> Result<Recorded, RecordingError> {
-    let target = Target::of(pid, CONTENT)?;
-    let ledger = counts_in(pid).unwrap_or_default();
-    if target.prospect() == Prospect::Attached && Place::is_of_another(&ledger) {
-        return Err(RecordingError::Taken { pid, ledger });
-    }
-    let left = (target.prospect() == Prospect::Attached).then(|| {
-        format!(
-            "what an earlier tlsheap had counted, which did not let the process go: it is in {}, \
-             for `tlsheap top` to read until the next recording",
-            ledger.display()
-        )
-    });
-    drop(target);
-    let examined = doctor::examine_process(pid)?;
-    if examined.libraries.iter().all(|library| !library.recordable) {
-        let why = match examined.notes.iter().find(|note| note.starts_with(NOT_LOOKED_AT)) {
-            Some(note) => format!(
-                "{note}; of a process behind another root directory, its files have to be there"
-            ),
-            None => examined.verdict(),
-        };
-        return Err(RecordingError::NothingToAttachTo { pid, why });
+    let mut arrivals = Arrivals::of(to);
+    // Before there is a folder: making one clears away what nobody has a use for.
+    arrivals.look(None, &[])?;
+    if arrivals.fit.is_empty() {
+        return Err(arrivals.nobody());
     }
     let place = Place::make()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(RecordingError::system("start a runtime"))?;
-    let run = runtime.block_on(run(pid, options, &place, folder))?;
-    let Run { ended, mut observed, visits } = run;
-    observed.problems.extend(left);
+    let run = runtime.block_on(run(to, arrivals, options, &place, folder))?;
+    let Run { ended, observed, visits } = run;
     recorded(options, place, ended, observed, Some(visits))
 }
 
@@ -94,30 +73,50 @@ struct Run {
 }
 
 async fn run(
-    pid: u32,
+    to: &AttachTo,
+    mut arrivals: Arrivals,
     options: &Options,
     place: &Place,
     folder: &Path,
 ) -> Result<Run, RecordingError> {
-    // Before the process is touched: none of these is to end this one in the midst of it.
-    let listen = |kind| signal(kind).map_err(RecordingError::system("listen for signals"));
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let (mut hang_up, mut quit) = (listen(SignalKind::hangup())?, listen(SignalKind::quit())?);
-
-    let process = kernel::process(pid).ok_or(RecordingError::NoProcess(pid))?;
-    let ledger = place.ledgers().join(format!("{pid}-{}-0.ledger", now()));
-    let file = new_file(&ledger).map_err(RecordingError::reading(&ledger))?;
+    // Before a process is touched: none of these is to end this one in the midst of it.
+    let mut signals = Signals::listen()?;
     let started = jiff::Timestamp::now().to_string();
-    let begun = attach::attach(pid, CONTENT, file.as_fd(), place.ledgers())?;
-    drop(file);
-    let mut observer = Observer::of(options, pid, place, folder)?;
-    // What cannot be written is missing at the end, and said.
-    let _ = fs::write(ledger.with_extension("coverage"), &begun.coverage);
-
-    let runs = || kernel::process(pid).is_some_and(|now| now.started == process.started);
+    let mut begin = Begin::of(options, place.ledgers());
+    let mut members = Vec::new();
     let mut how = "";
-    while how.is_empty() && runs() {
+    for _ in 0..PASSES {
+        for process in std::mem::take(&mut arrivals.fit) {
+            // One that has come meanwhile.
+            how = tokio::select! {
+                biased;
+                how = signals.next() => how,
+                () = ready(()) => "",
+            };
+            if !how.is_empty() {
+                break;
+            }
+            match begin.with(&process) {
+                Ok(member) => members.push(member),
+                Err(error) => arrivals.refused.push((process, error)),
+            }
+        }
+        arrivals.look(Some(place.ledgers()), &[])?;
+        if arrivals.fit.is_empty() || !how.is_empty() {
+            break;
+        }
+    }
+    let Some(first) = members.first() else {
+        return Err(if how.is_empty() { arrivals.nobody() } else { RecordingError::Interrupted });
+    };
+    let pid = to.named().unwrap_or(first.process.pid);
+    let ids = members.iter().map(|member| member.process.pid);
+    let roots: Vec<u32> = to.named().into_iter().chain(ids).collect();
+    let mut observer = Observer::of(options, &roots, place, folder)?;
+    say_who_is_refused(&mut arrivals, observer.descendants());
+    let mut visiting = Visiting::of(arrivals, begin);
+
+    while how.is_empty() && (members.iter().any(Member::runs) || to.is_there()) {
         how = tokio::select! {
             biased;
             () = sleep_until(observer.next_look().into()) => {
@@ -134,10 +133,14 @@ async fn run(
                 }
                 Wish::End => "when it was told to stop",
             },
-            _ = interrupt.recv() => "at an interrupt",
-            _ = terminate.recv() => "at a SIGTERM",
-            _ = hang_up.recv() => "when the terminal was closed",
-            _ = quit.recv() => "at a SIGQUIT",
+            how = signals.next() => how,
+            come = visiting.next(|| observer.descendants().ids()) => {
+                take_in(come, &mut members, &mut observer);
+                if let Some(arrivals) = visiting.arrivals() {
+                    say_who_is_refused(arrivals, observer.descendants());
+                }
+                ""
+            }
         };
     }
     if !how.is_empty() {
@@ -145,89 +148,60 @@ async fn run(
         observer.capture(how);
     }
     let lasted = observer.elapsed();
-    let others = children(&mut observer, pid);
+    // Who was about to be attached to is let go with the others.
+    take_in(visiting.end().await, &mut members, &mut observer);
+    let mut left = Vec::new();
+    if let Some(arrivals) = visiting.arrivals() {
+        say_who_is_refused(arrivals, observer.descendants());
+        left.append(&mut arrivals.left);
+    }
+    let mut descendants: Descendants = observer.descendants().clone();
     // The last look, before there is nothing more to see.
     let mut seen = observer.finish();
-    let (end, fate) = let_go(pid, &ledger, runs, &mut seen.problems);
-    let visits = Visits { begin: Visit::from(&begun), end };
-    for pid in others {
-        let_go_child(pid, place, &mut seen.problems);
-    }
+    let fate = letting_go::all(&mut members, &mut descendants, place, &mut seen.problems);
+    seen.problems.append(&mut left);
     let attached = Some(fate);
     let ended = Ended { pid, started, lasted, status: None, by_us: false, killed: None, attached };
-    Ok(Run { ended, observed: seen, visits })
+    Ok(Run { ended, observed: seen, visits: Visits { to: to.clone(), members } })
 }
 
-/// What the process has forked, and has the library in it from there.
-fn children(observer: &mut Observer<'_>, pid: u32) -> Vec<u32> {
-    let mut others = observer.descendants().ids();
-    others.retain(|other| *other != pid && is_attached(*other));
-    others
-}
-
-fn is_attached(pid: u32) -> bool {
-    Target::of(pid, CONTENT).is_ok_and(|target| target.prospect() == Prospect::Attached)
-}
-
-/// Lets the process go, and keeps what its library says of it.
-fn let_go(
-    pid: u32,
-    ledger: &Path,
-    runs: impl Fn() -> bool,
-    problems: &mut Vec<String>,
-) -> (Option<Visit>, Fate) {
-    match attach::detach(pid, CONTENT) {
-        Ok(done) => {
-            let _ = fs::write(ledger.with_extension("coverage"), &done.coverage);
-            (Some(Visit::from(&done)), Fate::GoesOn)
-        }
-        Err(_) if !runs() => (None, Fate::HasEnded),
-        Err(error) => {
-            problems.push(not_let_go(pid, &error));
-            (None, Fate::NotLetGo)
-        }
+/// Those who were attached to while others were recorded.
+fn take_in(come: Vec<Member>, members: &mut Vec<Member>, observer: &mut Observer) {
+    for mut member in come {
+        member.after = observer.elapsed();
+        observer.descendants().is_recorded(&member.process);
+        members.push(member);
     }
 }
 
-/// The same for one that the process has forked, which has found its own file to count in.
-fn let_go_child(pid: u32, place: &Place, problems: &mut Vec<String>) {
-    match attach::detach(pid, CONTENT) {
-        Ok(done) => {
-            let mark = format!("{pid}-");
-            let files = fs::read_dir(place.ledgers()).into_iter().flatten().flatten();
-            let coverage = files.map(|file| file.path()).find(|path| {
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                name.starts_with(&mark) && name.ends_with(".coverage")
-            });
-            if let Some(coverage) = coverage {
-                let _ = fs::write(coverage, &done.coverage);
-            }
-        }
-        Err(AttachError::NoProcess(_) | AttachError::Ended(_) | AttachError::NotAttached(_)) => {}
-        Err(error) => problems.push(not_let_go(pid, &error)),
+fn say_who_is_refused(arrivals: &mut Arrivals, descendants: &mut Descendants) {
+    for (process, error) in arrivals.refused.drain(..) {
+        descendants.is_not_recorded(&process, sentence(&error));
     }
 }
 
-fn not_let_go(pid: u32, error: &AttachError) -> String {
-    format!(
-        "process {pid} has the recorder in it still, which counts on and harms nobody: {error}; \
-         `tlsheap record --pid {pid} --for 0s` lets it go"
-    )
-}
+/// The signals that end a recording.
+struct Signals([(Signal, &'static str); 4]);
 
-/// The ledger that a process counts in, by its map.
-fn counts_in(pid: u32) -> Option<PathBuf> {
-    let maps = kernel::memory_map(pid).ok()?;
-    let maps = String::from_utf8_lossy(&maps).into_owned();
-    let mut paths = maps.lines().filter_map(|line| Some(&line[line.find('/')?..]));
-    let path = paths.find(|path| path.ends_with(".ledger"))?;
-    Some(PathBuf::from(path))
-}
+impl Signals {
+    fn listen() -> Result<Signals, RecordingError> {
+        let listen = |kind| signal(kind).map_err(RecordingError::system("listen for signals"));
+        Ok(Signals([
+            (listen(SignalKind::interrupt())?, "at an interrupt"),
+            (listen(SignalKind::terminate())?, "at a SIGTERM"),
+            (listen(SignalKind::hangup())?, "when the terminal was closed"),
+            (listen(SignalKind::quit())?, "at a SIGQUIT"),
+        ]))
+    }
 
-fn new_file(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
-}
-
-fn now() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos())
+    /// Waits for one, and says which.
+    async fn next(&mut self) -> &'static str {
+        let [interrupt, terminate, hang_up, quit] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.0.recv() => interrupt.1,
+            _ = terminate.0.recv() => terminate.1,
+            _ = hang_up.0.recv() => hang_up.1,
+            _ = quit.0.recv() => quit.1,
+        }
+    }
 }

@@ -15,12 +15,19 @@ type Key = (u32, u64);
 
 /// The program and everything that it has started, as far as it was seen: a process that was
 /// there only between two looks, and whose parent was too, is not.
+#[derive(Clone, Debug)]
 pub struct Descendants {
     /// The folder of what is preloaded.
     place: PathBuf,
     /// Variables that a process needs to be recorded.
     variables: Vec<&'static str>,
     known: BTreeSet<Key>,
+    /// Those of them that have not been seen to have ended.
+    alive: BTreeSet<Key>,
+    /// Those that have the library, under the names that their programs have.
+    recorded: BTreeMap<Key, String>,
+    /// How often it was looked.
+    looks: u32,
     lost: BTreeMap<Key, Lost>,
     /// Processes that nothing is known of, by why: a program may start thousands.
     unknown: BTreeMap<String, BTreeMap<Key, String>>,
@@ -36,21 +43,63 @@ pub enum Lost {
 }
 
 impl Descendants {
-    /// Descendants of the process `program`, itself included, which was started to preload what
-    /// lies in the folder `place`, by these variables.
-    pub fn of(program: u32, place: &Path, variables: &[&'static str]) -> Descendants {
-        let known = kernel::process(program).as_ref().map(key).into_iter().collect();
+    /// Descendants of the processes `programs`, themselves included, which were started to preload
+    /// what lies in the folder `place`, by these variables.
+    pub fn of(programs: &[u32], place: &Path, variables: &[&'static str]) -> Descendants {
+        let programs = programs.iter().filter_map(|program| kernel::process(*program));
+        let known: BTreeSet<Key> = programs.map(|program| key(&program)).collect();
         let (place, variables) = (place.to_owned(), variables.to_vec());
         let (lost, unknown) = (BTreeMap::new(), BTreeMap::new());
-        Descendants { place, variables, known, lost, unknown }
+        let (alive, recorded, looks) = (known.clone(), BTreeMap::new(), 0);
+        Descendants { place, variables, known, alive, recorded, looks, lost, unknown }
     }
 
     /// Looks for new ones, and for those that use OpenSSL without the library.
     pub fn look(&mut self) {
-        let running = kernel::processes();
-        let known: BTreeSet<u32> = self.running_of(&running).map(|process| process.pid).collect();
+        let running = self.found();
+        self.known.extend(running.iter().map(key));
+        self.alive = running.iter().map(key).collect();
+        self.recorded.retain(|process, _| self.alive.contains(process));
+        self.looks = self.looks.wrapping_add(1);
+        for process in &running {
+            if !self.lost.contains_key(&key(process)) && !self.has_the_library_still(process) {
+                self.look_into(process);
+            }
+        }
+    }
+
+    /// Those that run, and what they have started: by the kernel's lists of children, or, where it
+    /// has none, among all processes.
+    fn found(&self) -> Vec<ProcessNow> {
+        let mut found = self.running_now();
+        let mut at = 0;
+        while at < found.len() {
+            let Some(children) = kernel::children(found[at].pid) else {
+                // It may have ended this moment.
+                if kernel::process(found[at].pid).is_some() {
+                    return self.found_among_all();
+                }
+                at += 1;
+                continue;
+            };
+            for child in children {
+                if !found.iter().any(|it| it.pid == child) {
+                    found.extend(kernel::process(child));
+                }
+            }
+            at += 1;
+        }
+        found
+    }
+
+    fn found_among_all(&self) -> Vec<ProcessNow> {
+        let mut running = kernel::processes();
+        let mut found: BTreeSet<u32> = running
+            .iter()
+            .filter(|process| self.known.contains(&key(process)))
+            .map(|process| process.pid)
+            .collect();
         // Parents have mostly lower ids than their children, but not always.
-        let mut found = known;
         loop {
             let before = found.len();
             let children = running.iter().filter(|process| found.contains(&process.parent));
@@ -60,19 +109,37 @@ impl Descendants {
                 break;
             }
         }
-        for process in running.iter().filter(|process| found.contains(&process.pid)) {
-            self.known.insert(key(process));
-            if !self.lost.contains_key(&key(process)) {
-                self.look_into(process);
-            }
-        }
+        running.retain(|process| found.contains(&process.pid));
+        running
+    }
+
+    /// The process had the library when it was last looked into, and that is so still: from time to
+    /// time it is looked again, and when its program has another name.
+    fn has_the_library_still(&self, process: &ProcessNow) -> bool {
+        const AGAIN: u32 = 16;
+        let name = self.recorded.get(&key(process));
+        name == Some(&process.name) && !self.looks.is_multiple_of(AGAIN)
+    }
+
+    /// Takes to be known why a process is not recorded.
+    pub fn is_not_recorded(&mut self, process: &ProcessNow, sentence: String) {
+        self.lost.insert(key(process), Lost::Certainly(sentence));
+    }
+
+    /// Takes it to be recorded, whatever was thought of it before.
+    pub fn is_recorded(&mut self, process: &ProcessNow) {
+        self.known.insert(key(process));
+        self.lost.remove(&key(process));
     }
 
     /// Looks for those that have lost their parents as well, by what they preload: for when the
     /// program has ended, for it costs more.
     pub fn look_everywhere(&mut self) {
         let users = users_of(&self.place).into_iter().filter_map(kernel::process);
-        self.known.extend(users.map(|process| key(&process)));
+        for process in users {
+            self.known.insert(key(&process));
+            self.alive.insert(key(&process));
+        }
         self.look();
     }
 
@@ -110,18 +177,18 @@ impl Descendants {
     /// The ids of those that are running.
     pub fn ids(&mut self) -> Vec<u32> {
         self.look();
-        self.running_of(&kernel::processes()).map(|process| process.pid).collect()
+        self.running_now().into_iter().map(|process| process.pid).collect()
     }
 
     /// How many are running.
     pub fn running(&self) -> usize {
-        self.running_of(&kernel::processes()).count()
+        self.running_now().len()
     }
 
     /// Sends all that are running a signal.
     pub fn signal(&mut self, signal: Signal) {
         self.look_everywhere();
-        for process in self.running_of(&kernel::processes()) {
+        for process in self.running_now() {
             if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) {
                 // It may have ended this moment.
                 let _ = kill_process(pid, signal);
@@ -137,6 +204,7 @@ impl Descendants {
         for processes in self.unknown.values_mut() {
             processes.remove(&key(process));
         }
+        self.recorded.remove(&key(process));
         let maps = match kernel::memory_map(*pid) {
             Ok(maps) => maps,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -156,6 +224,7 @@ impl Descendants {
         let ours = self.place.join("");
         let ours = ours.to_string_lossy();
         if has(&|path| path.starts_with(ours.trim_start_matches('/'))) {
+            self.recorded.insert(key(process), name.clone());
             return;
         }
         let is_openssl = |path: &str| {
@@ -171,7 +240,7 @@ impl Descendants {
         }
         let why = match missing {
             None if self.variables.is_empty() => {
-                "was not attached to (`tlsheap record --pid` does)"
+                "came after the attach (--children and --cgroup look for such every second)"
             }
             _ if program_file::has_other_loader(&maps) => "has another C library than GNU's",
             Some(ref why) => why,
@@ -196,8 +265,10 @@ impl Descendants {
             .then(|| format!("it was started without {missing}. {LET_THROUGH} {all} through"))
     }
 
-    fn running_of<'a>(&self, running: &'a [ProcessNow]) -> impl Iterator<Item = &'a ProcessNow> {
-        running.iter().filter(move |process| self.known.contains(&key(process)))
+    /// Those that run, of the ones that were seen.
+    fn running_now(&self) -> Vec<ProcessNow> {
+        let now = self.alive.iter().filter_map(|(pid, _)| kernel::process(*pid));
+        now.filter(|process| self.alive.contains(&key(process))).collect()
     }
 }
 
@@ -244,7 +315,7 @@ mod tests {
             .args(["-c", "sleep 60 & wait"])
             .spawn()
             .expect("sh is everywhere");
-        let mut descendants = Descendants::of(child.id(), Path::new("/no/such/place"), &[]);
+        let mut descendants = Descendants::of(&[child.id()], Path::new("/no/such/place"), &[]);
         while descendants.running() < 2 {
             descendants.look();
             std::thread::yield_now();
@@ -268,14 +339,14 @@ mod tests {
             .expect("sleep is everywhere");
         let place = Path::new("/no/such/place");
         let needed = ["LD_PRELOAD", "TLSHEAP_LEDGER_DIR", "PATH"];
-        let mut descendants = Descendants::of(child.id(), place, &needed);
+        let mut descendants = Descendants::of(&[child.id()], place, &needed);
         // Until it is another program than this one.
         while descendants.cut_off().is_none() {
             descendants.look();
             std::thread::yield_now();
         }
         let said = descendants.cut_off().expect("it was told");
-        let mut whole = Descendants::of(child.id(), place, &needed[..1]);
+        let mut whole = Descendants::of(&[child.id()], place, &needed[..1]);
         whole.look();
         child.kill().and_then(|()| child.wait()).expect("it was running");
         assert!(said.contains("without TLSHEAP_LEDGER_DIR and PATH. Have whoever"), "{said}");

@@ -90,6 +90,48 @@ pub enum RecordingError {
         /// Why.
         why: String,
     },
+    /// Of several processes, none can be attached to.
+    #[error("{whom}: nobody was attached to: {why}")]
+    NobodyToAttachTo {
+        /// Which, in words.
+        whom: String,
+        /// Why.
+        why: String,
+    },
+    /// There is no such control group.
+    #[error(
+        "{} is no control group: give its folder below /sys/fs/cgroup, its path as in \
+         /proc/PID/cgroup, or a container's id of 12 digits or more",
+        .0.display()
+    )]
+    NoCgroup(PathBuf),
+    /// No group's name has the id.
+    #[error(
+        "no control group below /sys/fs/cgroup has container {0} in its name: it has ended, or its \
+         groups are not to be seen from here; name a process of it (--pid), or its group"
+    )]
+    NoContainer(String),
+    /// An id's beginning is that of several.
+    #[error("the ids of {several} containers begin with {id} ({ids}): give more of it")]
+    SeveralContainers {
+        /// The beginning.
+        id: String,
+        /// How many.
+        several: usize,
+        /// Some of them.
+        ids: String,
+    },
+    /// The search has an end.
+    #[error(
+        "container {id} was not found among the first {most} control groups: give the path of its \
+         group, as /proc/PID/cgroup has it"
+    )]
+    TooManyGroups {
+        /// The id.
+        id: String,
+        /// How many were looked at.
+        most: usize,
+    },
     /// Somebody else records the process.
     #[error(
         "process {pid} is recorded by another tlsheap, in {}: wait for its end, or end it",
@@ -112,7 +154,8 @@ impl RecordingError {
         match self {
             RecordingError::NothingRecorded { .. }
             | RecordingError::NotRecordable { .. }
-            | RecordingError::NothingToAttachTo { .. } => Fault::Program,
+            | RecordingError::NothingToAttachTo { .. }
+            | RecordingError::NobodyToAttachTo { .. } => Fault::Program,
             RecordingError::Interrupted => Fault::Interrupted,
             _ => Fault::User,
         }

@@ -16,15 +16,16 @@ use capture::records::counts::CountsRecord;
 use capture::records::memory::MemoryRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
-    AttachedRecord, BaselineRecord, ClosedRecord, InheritedRecord, KIND, OpensslRecord,
-    OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord,
+    AttachedRecord, BaselineRecord, ClosedRecord, EarlierRecord, InheritedRecord, KIND,
+    OpensslRecord, OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord,
+    VisitedRecord,
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
 use profile::{Merged, Profile, Symbols, merge};
 
 use crate::accounts::Accounts;
-use crate::attached::{Visit, Visits};
+use crate::attached::{AttachTo, Member, Visit, Visits};
 use crate::heap::Heap;
 use crate::looks::Cost;
 use crate::memory::{Memory, Seen};
@@ -34,7 +35,7 @@ use crate::processes::Processes;
 use crate::profiles::totals;
 use crate::running::Ended;
 use crate::watch::Ledgers;
-use crate::{Arguments, Options, coverage, perf_maps, profiles, without_connections};
+use crate::{Arguments, Options, coverage, holding, perf_maps, profiles, without_connections};
 
 /// The capture of a recording, from all that was seen. What went wrong moves over from `observed`
 /// to the capture.
@@ -85,6 +86,7 @@ pub(crate) fn gather(
     let counted = live_ssl_objects(&whole);
     let closed_profile = closed.map(|moment| profiles::merged(&moment.ledgers, symbols));
 
+    let account = account(observed.memory.accounts(), heap.as_ref(), symbols);
     let mut problems = coverage::problems(at_end);
     problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
     problems.extend(unnamed);
@@ -95,7 +97,7 @@ pub(crate) fn gather(
         kind: KIND.to_owned(),
         command: said_command(options),
         ended: ended.in_words(),
-        attached: visits.map(|visits| attached(ended.pid, visits, at_end)),
+        attached: visits.map(|visits| attached(&visits, at_end)),
         exit_code: ended.status.and_then(|status| status.code()),
         captured: captured.map_or("at the program's end".to_owned(), Moment::in_words),
         captured_after_seconds: captured.map(|moment| moment.after.as_secs_f64()),
@@ -115,7 +117,7 @@ pub(crate) fn gather(
         }),
         memory: memory(&observed.memory),
         heap: heap.as_ref().map(|heap| heap.record.clone()),
-        account: account(observed.memory.accounts()),
+        account,
         objects: live.into_iter().map(|(object, n)| (object.name().to_owned(), n)).collect(),
         series: observed.captures,
         tlsheap: options.made_by.version.clone(),
@@ -139,22 +141,54 @@ pub(crate) fn gather(
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
 }
 
-fn account(accounts: &Accounts) -> Option<AccountRecord> {
+fn account(
+    accounts: &Accounts,
+    heap: Option<&Heap>,
+    symbols: &mut Symbols,
+) -> Option<AccountRecord> {
     let growth = accounts.growth();
-    accounts.at_capture().map(|account| AccountRecord::new(account, growth.as_ref()))
+    let mut record = AccountRecord::new(accounts.at_capture()?, growth.as_ref());
+    let Some(heap) = heap else { return Some(record) };
+    if let Some(resident) = accounts.resident(&heap.ledgers) {
+        record.holders = holding::resident(&resident, &Ledgers::new(), NonZeroU64::MIN, symbols);
+    }
+    if let Some(growth) = &mut record.growth
+        && let Some(([before, after], connections)) = accounts.resident_growth(&heap.ledgers)
+    {
+        growth.holders = holding::resident(&after, &before, connections, symbols);
+    }
+    Some(record)
 }
 
-fn attached(pid: u32, visits: Visits, at_end: &Processes) -> AttachedRecord {
+fn attached(visits: &Visits, at_end: &Processes) -> AttachedRecord {
     let seconds = |visit: Visit| (visit.stopped.as_secs_f64(), visit.processor.as_secs_f64());
-    let (stopped_seconds, processor_seconds) = seconds(visits.begin);
-    let (let_go_stopped_seconds, let_go_processor_seconds) = visits.end.map(seconds).unzip();
+    let visited = |member: &Member| {
+        let (stopped_seconds, processor_seconds) = seconds(member.begin);
+        let (let_go_stopped_seconds, let_go_processor_seconds) = member.end.map(seconds).unzip();
+        VisitedRecord {
+            pid: member.process.pid,
+            after_seconds: member.after.as_secs_f64(),
+            stopped_seconds,
+            processor_seconds,
+            let_go_stopped_seconds,
+            let_go_processor_seconds,
+            earlier: member.earlier.map(|earlier| EarlierRecord {
+                ssl_objects: earlier.in_use,
+                perhaps_ssl_objects: earlier.perhaps,
+                complete: earlier.is_complete,
+                scanned_bytes: earlier.scanned_bytes,
+                seconds: earlier.lasted.as_secs_f64(),
+            }),
+        }
+    };
     let earlier = at_end.recorded().map(|(_, end, _)| end.statistics.foreign_frees);
     AttachedRecord {
-        pid,
-        stopped_seconds,
-        processor_seconds,
-        let_go_stopped_seconds,
-        let_go_processor_seconds,
+        pid: visits.to.named(),
+        cgroup: match &visits.to {
+            AttachTo::Cgroup(folder) => Some(folder.display().to_string()),
+            AttachTo::Process(_) | AttachTo::Tree(_) => None,
+        },
+        processes: visits.members.iter().map(visited).collect(),
         earlier_blocks: earlier.sum(),
     }
 }

@@ -3,9 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use analysis::group::{By, group};
-use analysis::top::{Top, TopRow};
-use capture::records::heap::{HeapRecord, HolderRecord};
+use capture::records::heap::HeapRecord;
 use capture::records::recording::StepsRecord;
 use contract::Domain;
 use ledger::Snapshot;
@@ -16,10 +14,7 @@ use crate::looks::Gathered;
 use crate::moments::Moments;
 use crate::processes::Processes;
 use crate::watch::Ledgers;
-use crate::{profiles, without_connections};
-
-/// Functions named as holders.
-const HOLDERS: usize = 8;
+use crate::{holding, profiles, without_connections};
 
 /// The memory that is not OpenSSL's, at the capture.
 pub(crate) struct Heap {
@@ -57,10 +52,9 @@ impl Heap {
         // Where no steps say what is a connection's own, it is told who grew.
         let connections = connections.filter(|_| captured.is_some());
         let by_steps = open.and_then(|cost| NonZeroU64::new(cost.connections()));
-        let holders = by_steps
-            .zip(without.as_ref())
-            .or(connections.zip(earlier))
-            .map(|(connections, before)| holders(&ledgers, before, connections, symbols));
+        let holders = by_steps.zip(without.as_ref()).or(connections.zip(earlier)).map(
+            |(connections, before)| holding::requested(&ledgers, before, connections, symbols),
+        );
         let baseline = without.as_ref().or(earlier).map(|it| profiles::merged(it, symbols));
         let connections = connections.filter(|_| open.is_none());
         let grown = earlier.zip(connections).map(|(earlier, connections)| {
@@ -68,7 +62,12 @@ impl Heap {
             (now as f64 - before as f64) / connections.get() as f64
         });
         let statistics = at_end.recorded().map(|(_, end, _)| end.statistics.earlier_blocks);
+        let largest = match captured {
+            Some(_) => holding::requested(&ledgers, &Ledgers::new(), NonZeroU64::MIN, symbols),
+            None => holding::requested_at_peak(&ledgers, symbols),
+        };
         let record = HeapRecord {
+            largest,
             counts: profiles::totals_of(&ledgers, Domain::Heap),
             mappings: profiles::totals_of(&ledgers, Domain::Mapping),
             steps: open.map(|cost| StepsRecord::from(&cost.each)),
@@ -84,24 +83,4 @@ impl Heap {
     pub(crate) fn of_process(&self, path: &Path) -> Option<&Snapshot> {
         self.ledgers.get(path).map(|snapshot| &**snapshot)
     }
-}
-
-/// Who holds what ledgers hold and did not `before`.
-fn holders(
-    ledgers: &Ledgers,
-    before: &Ledgers,
-    connections: NonZeroU64,
-    symbols: &mut Symbols,
-) -> Vec<HolderRecord> {
-    let [now, before] =
-        [ledgers, before].map(|ledgers| group(&profiles::merged(ledgers, symbols), By::Function));
-    let top = Top::per_connection(&now, Some(&before), connections);
-    let rows = top.rows.into_iter().filter(|row| row.bytes.is_some_and(|bytes| bytes >= 1.0));
-    let holder = |row: TopRow| HolderRecord {
-        function: row.key.function,
-        through: row.telling,
-        bytes: row.bytes.unwrap_or_default(),
-        blocks: row.blocks.unwrap_or_default(),
-    };
-    rows.map(holder).take(HOLDERS).collect()
 }

@@ -35,6 +35,22 @@ pub fn processes() -> Vec<ProcessNow> {
     all.filter_map(|process| now(&process.ok()?)).collect()
 }
 
+/// The ids of a process's children, those of all its threads; `None` where the kernel does not list
+/// them (it may have been built without), or the process has ended.
+pub fn children(pid: u32) -> Option<Vec<u32>> {
+    let mut children = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let listed = match fs::read_to_string(thread.path().join("children")) {
+            Ok(listed) => listed,
+            // The thread has ended meanwhile.
+            Err(_) if !thread.path().exists() => continue,
+            Err(_) => return None,
+        };
+        children.extend(listed.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+    }
+    Some(children)
+}
+
 fn now(process: &Process) -> Option<ProcessNow> {
     let stat = process.stat().ok()?;
     if matches!(stat.state().ok()?, ProcState::Zombie | ProcState::Dead) {
@@ -179,6 +195,11 @@ mod tests {
         assert!(proportional_bytes(own).is_some_and(|bytes| bytes > 0));
         assert!(processor_time(own).is_some() && resident_bytes(u32::MAX).is_none());
         assert!(open_files(own).is_some_and(|files| files >= 3) && open_files(u32::MAX).is_none());
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        assert!(children(own).is_some_and(|all| all.contains(&child.id())));
+        child.kill().and_then(|()| child.wait()).expect("it was running");
+        assert!(children(own).is_some_and(|all| !all.contains(&child.id())));
+        assert_eq!(children(u32::MAX), None);
         assert!(threads(own).is_some_and(|threads| threads >= 1) && threads(u32::MAX).is_none());
     }
 

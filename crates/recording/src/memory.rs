@@ -21,7 +21,10 @@ const SHARE: u32 = 100;
 pub struct Memory {
     /// Of the recording: its library and its ledgers lie in it.
     folder: PathBuf,
+    /// When all areas are read again, at the earliest.
     next: Option<Instant>,
+    /// When their sum is.
+    next_sum: Option<Instant>,
     /// Live SSL objects and OpenSSL's bytes at the last look.
     at_last_look: (i64, u64),
     /// The most SSL objects that were live while nothing moved.
@@ -43,12 +46,28 @@ pub struct Seen {
     pub openssl_bytes: u64,
 }
 
+/// Resident memory for a line of the time line, without the recorder's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// All of it.
+    pub bytes: u64,
+    /// What it is, where all areas were read for that.
+    pub parts: Option<Footprint>,
+}
+
+impl From<Footprint> for Resident {
+    fn from(read: Footprint) -> Resident {
+        Resident { bytes: read.total(), parts: Some(read) }
+    }
+}
+
 impl Memory {
     /// Nothing read yet. Whatever lies in `folder` is the recorder's.
     pub fn beside(folder: &Path) -> Memory {
         Memory {
             folder: folder.to_owned(),
             next: None,
+            next_sum: None,
             at_last_look: (0, 0),
             still_with: 0,
             last: None,
@@ -57,6 +76,11 @@ impl Memory {
             climb: Climb::default(),
             accounts: Accounts::default(),
         }
+    }
+
+    /// The same, of processes that had memory before they were recorded.
+    pub fn beside_late(folder: &Path) -> Memory {
+        Memory { accounts: Accounts::barred(), ..Memory::beside(folder) }
     }
 
     /// Takes note of what is seen at every look: where there are more connections than ever before
@@ -74,27 +98,35 @@ impl Memory {
     }
 
     /// What the processes have now but for the recorder's, for a line of the time line; `None`
-    /// where no process runs, or one may not be looked into. What is the recorder's changes little:
-    /// it may be that of a reading before.
-    pub fn line(&mut self, sight: &Sight) -> Option<u64> {
+    /// where no process runs, or one may not be looked into, and where that has just taken long. What
+    /// is the recorder's changes little: it may be that of a reading before.
+    pub fn line(&mut self, sight: &Sight) -> Option<Resident> {
         match self.last.filter(|_| self.next.is_some_and(|next| Instant::now() < next)) {
             Some(last) => {
+                // The kernel goes through all pages for it, and large programs wait meanwhile when
+                // they map memory.
+                if self.next_sum.is_some_and(|next| Instant::now() < next) {
+                    return None;
+                }
+                let began = Instant::now();
                 let all = sight.running.iter().map(|pid| kernel::proportional_bytes(*pid));
-                let all = all.sum::<Option<u64>>().filter(|_| !sight.running.is_empty())?;
-                Some(all.saturating_sub(last.footprint.recorder))
+                let all = all.sum::<Option<u64>>().filter(|_| !sight.running.is_empty());
+                self.next_sum = began.checked_add(SHARE * began.elapsed());
+                let bytes = all?.saturating_sub(last.footprint.recorder);
+                Some(Resident { bytes, parts: None })
             }
-            None => self.read(sight).map(|it| it.total()),
+            None => self.read(sight).map(Resident::from),
         }
     }
 
     /// Reads at the capture, whether it is time or not.
-    pub fn capture(&mut self, sight: &Sight) -> Option<u64> {
+    pub fn capture(&mut self, sight: &Sight) -> Option<Resident> {
         let read = self.read(sight)?;
         self.captured = self.last;
         if let Some(recorder) = recorder_parts(&self.folder, sight) {
             self.accounts.capture(sight, &recorder);
         }
-        Some(read.total())
+        Some(read.into())
     }
 
     fn read(&mut self, sight: &Sight) -> Option<Footprint> {
@@ -104,6 +136,9 @@ impl Memory {
         let read = read?;
         let openssl_bytes = sight.totals.inuse_bytes;
         self.last = Some(Seen { footprint: read, openssl_bytes });
+        if let Some(recorder) = recorder_parts(&self.folder, sight) {
+            self.accounts.note(sight, read.own(), &recorder);
+        }
         if self.most.is_none_or(|most| most.own() <= read.own()) {
             self.most = Some(read);
         }
@@ -217,7 +252,7 @@ mod tests {
         assert!(without.recorder >= 250 << 20, "{without:?}");
         // Between two readings the recorder's part is that of the last.
         let line = memory.line(&sight(16, Vec::new())).expect("it runs");
-        assert!(line.abs_diff(without.total()) < 100 << 20, "{line}, {without:?}");
+        assert!(line.bytes.abs_diff(without.total()) < 100 << 20, "{line:?}, {without:?}");
         drop(block);
     }
 

@@ -15,7 +15,7 @@ use crate::heap_looks::HeapLooks;
 use crate::looks::Gathered;
 use crate::memory::Memory;
 use crate::moments::{Moment, Moments};
-use crate::options::{Domains, Notice};
+use crate::options::Notice;
 use crate::over_time::OverTime;
 use crate::place::Place;
 use crate::series::Series;
@@ -85,10 +85,10 @@ pub struct Observed {
 }
 
 impl<'a> Observer<'a> {
-    /// Of a program that was started just now.
+    /// Of a program that was started, or of processes that were attached to, just now.
     pub fn of(
         options: &Options,
-        program: u32,
+        programs: &[u32],
         place: &Place,
         folder: &'a Path,
     ) -> Result<Observer<'a>, RecordingError> {
@@ -96,7 +96,7 @@ impl<'a> Observer<'a> {
         Ok(Observer {
             begun: now,
             next: now + BETWEEN,
-            watch: Watch::on(place.ledgers()),
+            watch: Watch::on(place.ledgers(), options.domains),
             waiting: Waiting::new(options.goals, now),
             series: options
                 .every
@@ -110,8 +110,11 @@ impl<'a> Observer<'a> {
             rest: Since::new((0, 0), now),
             seen: 0,
             over_time: OverTime::start(),
-            memory: Memory::beside(place.secret()),
-            descendants: Descendants::of(program, place.secret(), &needed(options)),
+            memory: match options.attach_to {
+                None => Memory::beside(place.secret()),
+                Some(_) => Memory::beside_late(place.secret()),
+            },
+            descendants: Descendants::of(programs, place.secret(), &needed(options)),
             notice: options.notice.clone(),
             counts_objects: options.sample.is_none(),
             reached: None,
@@ -328,7 +331,7 @@ impl<'a> Observer<'a> {
 
 /// The variables that a process needs to be recorded.
 fn needed(options: &Options) -> Vec<&'static str> {
-    if options.process.is_some() {
+    if options.attach_to.is_some() {
         // What it starts is not recorded, whatever it has.
         return Vec::new();
     }
@@ -337,7 +340,7 @@ fn needed(options: &Options) -> Vec<&'static str> {
     let given = all
         .into_iter()
         .filter(|name| options.environment.iter().any(|(given, _)| given.as_os_str() == *name));
-    let heap = (options.domains == Domains::OpensslAndHeap).then_some(environment::HEAP);
+    let heap = options.domains.are_whole().then_some(environment::HEAP);
     let always = [environment::PRELOAD, environment::LEDGER_FOLDER];
     always.into_iter().chain(sample).chain(heap).chain(given).collect()
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use capture::Capture;
 use capture::machine::MadeBy;
-use ledger::Sampling;
+use ledger::{Sampling, Snapshot};
 
+use crate::attached::AttachTo;
 use crate::control::Control;
 use crate::goals::Goals;
 use crate::{RecordingError, kernel};
@@ -20,8 +21,10 @@ use crate::{RecordingError, kernel};
 pub struct Options {
     /// The program and its arguments; the program at least.
     pub command: Vec<OsString>,
-    /// The process to attach to in place of starting the program, and to let go again.
-    pub process: Option<u32>,
+    /// The processes to attach to in place of starting the program, and to let go again.
+    pub attach_to: Option<AttachTo>,
+    /// What is said of the connections that those had before.
+    pub earlier: Earlier,
     /// Whether the capture says with which arguments the program was started.
     pub arguments: Arguments,
     /// What to wait for.
@@ -54,8 +57,33 @@ pub struct Options {
 pub enum Domains {
     /// What OpenSSL asks for.
     Openssl,
-    /// All that the malloc family is asked for, OpenSSL's and everybody else's.
+    /// All that the malloc family and the kernel are asked for, in processes in which an OpenSSL
+    /// is asked for memory; the others are left out.
+    WithOpenssl,
+    /// The same of every process, whether or not there is an OpenSSL in it.
     OpensslAndHeap,
+}
+
+impl Domains {
+    /// Whether more is recorded than OpenSSL's memory.
+    pub(crate) fn are_whole(self) -> bool {
+        self != Domains::Openssl
+    }
+
+    /// Whether a process counts that has this ledger: what is not OpenSSL's has been taken out.
+    pub(crate) fn has(self, openssl: &Snapshot) -> bool {
+        self != Domains::WithOpenssl || openssl.totals().alloc_blocks > 0
+    }
+}
+
+/// What becomes of the SSL objects that a process has before it is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Earlier {
+    /// Nothing is known of them.
+    LeftOut,
+    /// Their number is found by a scan of the process's memory, which reads it.
+    Counted,
 }
 
 /// What becomes of the program's arguments, which may hold secrets.
@@ -143,17 +171,23 @@ impl fmt::Debug for Notice {
 }
 
 impl Options {
-    /// Attaches to the process with this id.
-    pub fn of_process(pid: u32) -> Result<Options, RecordingError> {
-        let command = kernel::command(pid).ok_or(RecordingError::NoProcess(pid))?;
-        Ok(Options { process: Some(pid), ..Options::of(command) })
+    /// Attaches to these processes. The program is that of the process that was named, or of the
+    /// first one.
+    pub fn attaching(to: AttachTo) -> Result<Options, RecordingError> {
+        let first = || to.now().first().map(|process| process.pid);
+        let command = match to.named().or_else(first) {
+            Some(pid) => kernel::command(pid).ok_or(RecordingError::NoProcess(pid))?,
+            None => vec![OsString::from("nobody")],
+        };
+        Ok(Options { attach_to: Some(to), ..Options::of(command) })
     }
 
     /// Records this command until it has ended, every block, with this process's streams.
     pub fn of(command: Vec<OsString>) -> Options {
         Options {
             command,
-            process: None,
+            attach_to: None,
+            earlier: Earlier::LeftOut,
             arguments: Arguments::Kept,
             goals: Goals::default(),
             every: None,

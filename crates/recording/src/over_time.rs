@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::memory::Resident;
 use crate::watch::{Ledgers, Sight};
+use analysis::footprint::Footprint;
 use analysis::over_time::{Groups, Series};
 use analysis::timeline::Timeline;
 use capture::timeline::{Column, EVERY, Table, add_ledger_from, in_thousandths};
@@ -35,7 +37,7 @@ struct Line {
     seconds: f64,
     processes: usize,
     connections: u64,
-    rss: Option<u64>,
+    resident: Option<Resident>,
     /// What is not OpenSSL's, of each of [`OTHERS`]; `None` where that is not recorded.
     others: Option<[u64; OTHERS.len()]>,
     /// The capture that was made at this line; such a line is never left out.
@@ -50,6 +52,9 @@ struct Change {
     bytes: i64,
 }
 
+/// Lines lie so far apart at least, in seconds: the table has milliseconds, and they are to rise.
+const APART: f64 = 0.0015;
+
 impl OverTime {
     /// No lines yet.
     pub fn start() -> OverTime {
@@ -62,9 +67,15 @@ impl OverTime {
         elapsed >= self.next
     }
 
-    /// Adds a line. `rss` is the processes' resident memory, where it was read; `capture` names the
+    /// Adds a line. `resident` is the processes' memory, where it was read; `capture` names the
     /// capture that was made of this sight, if there was one.
-    pub fn add(&mut self, elapsed: Duration, sight: &Sight, rss: Option<u64>, capture: &str) {
+    pub fn add(
+        &mut self,
+        elapsed: Duration,
+        sight: &Sight,
+        resident: Option<Resident>,
+        capture: &str,
+    ) {
         while self.next <= elapsed {
             self.next = self.next.saturating_add(self.every);
         }
@@ -75,11 +86,13 @@ impl OverTime {
             .map(|(path, snapshot)| (path.clone(), self.changes(path, snapshot)))
             .filter(|(_, changes)| !changes.is_empty())
             .collect();
+        // Two looks may follow each other at once, as the last two of a process that is let go.
+        let after = self.lines.last().map_or(0.0, |last| last.seconds + APART);
         self.lines.push(Line {
-            seconds: elapsed.as_secs_f64(),
+            seconds: elapsed.as_secs_f64().max(after),
             processes: sight.running.len(),
             connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
-            rss,
+            resident,
             others: others_in_use(sight),
             capture: capture.to_owned(),
             changes,
@@ -158,7 +171,7 @@ impl OverTime {
         let mut timeline = Timeline {
             seconds: lines.iter().map(|line| in_thousandths(line.seconds)).collect(),
             connections: counted.then(connections),
-            rss: lines.iter().map(|line| line.rss).collect(),
+            rss: lines.iter().map(|line| Some(line.resident?.bytes)).collect(),
             series: groups.series(),
             openssl_margins: groups.margins(),
             phases: Vec::new(),
@@ -180,9 +193,18 @@ impl OverTime {
             Column::of("processes", lines.iter().map(|line| line.processes.to_string())),
             Column::connections(&timeline),
             Column::rss(&timeline),
+            self.part("anonymous", |parts| parts.anonymous),
+            self.part("shared", |parts| parts.shared),
+            self.part("files", |parts| parts.files),
             Column::of("capture", lines.iter().map(|line| line.capture.clone())),
         ];
         Table { leading, timeline }
+    }
+
+    /// A part of resident memory, in the lines for which all areas were read.
+    fn part(&self, name: &str, of: impl Fn(&Footprint) -> u64) -> Column {
+        let parts = self.lines.iter().map(|line| line.resident.and_then(|it| it.parts));
+        Column::of(name, parts.map(|it| it.map(|it| of(&it).to_string()).unwrap_or_default()))
     }
 
     /// Where no process runs, nothing is held, whatever was sampled.
@@ -301,6 +323,19 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_one_moment_rise_all_the_same() {
+        let mut over_time = OverTime::start();
+        let seen = sight(&[("a", &[1])]);
+        for _ in 0..3 {
+            over_time.add(Duration::from_micros(12_400), &seen, None, "");
+        }
+        let table = table_of(&over_time, &seen);
+        let lines = table.lines().skip(1);
+        let seconds: Vec<&str> = lines.filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(seconds, ["0.012", "0.014", "0.015"], "{table}");
+    }
+
+    #[test]
     fn each_line_has_the_sum_of_all_processes() {
         let mut over_time = OverTime::start();
         let seen = [
@@ -314,8 +349,8 @@ mod tests {
         }
         assert_eq!(
             table_of(&over_time, &seen[2]),
-            "seconds,processes,connections,rss,capture,tls\n\
-             0.000,0,0,,,5\n0.250,0,0,,baseline,125\n0.500,0,0,,,21\n"
+            "seconds,processes,connections,rss,anonymous,shared,files,capture,tls\n\
+             0.000,0,0,,,,,,5\n0.250,0,0,,,,,baseline,125\n0.500,0,0,,,,,,21\n"
         );
     }
 
@@ -324,21 +359,22 @@ mod tests {
         let mut over_time = OverTime::start();
         let running = sampled(sight(&[("a", &[1_051, 0])]));
         let ended = Sight { running: Vec::new(), ..sampled(sight(&[("a", &[0, 0])])) };
-        over_time.add(EVERY, &running, Some(7), "");
+        over_time.add(EVERY, &running, Some(Resident { bytes: 7, parts: None }), "");
         over_time.add(2 * EVERY, &ended, None, "");
         let table = table_of(&over_time, &ended);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(
             lines[0],
-            "seconds,processes,connections,rss,capture,tls,tls_margin95,openssl_margin95"
+            "seconds,processes,connections,rss,anonymous,shared,files,capture,tls,tls_margin95,\
+             openssl_margin95"
         );
         let fields: Vec<&str> = lines[1].split(',').collect();
         // A counted block of 10 bytes stands for 105.08, with a variance of 95.08 times as many:
         // 1.96 √((1,051 + 105.08) 95.08); where blocks may be smaller, 1.96 √(1,051 · 95.08 +
         // 10,000).
         assert_eq!(fields[..3], ["0.250", "1", ""]);
-        assert_eq!(fields[3..], ["7", "", "1051", "650", "650"]);
-        assert_eq!(lines[2], "0.500,0,,,,0,0,0", "nothing runs, nothing is held");
+        assert_eq!(fields[3..], ["7", "", "", "", "", "1051", "650", "650"]);
+        assert_eq!(lines[2], "0.500,0,,,,,,,0,0,0", "nothing runs, nothing is held");
     }
 
     #[test]
@@ -358,7 +394,7 @@ mod tests {
             let fields: Vec<&str> = line.split(',').collect();
             let seconds: f64 = fields[0].parse().expect("seconds");
             let expected = format!("{:.0}", seconds / EVERY.as_secs_f64());
-            assert_eq!(fields[5], expected, "{line}");
+            assert_eq!(fields[8], expected, "{line}");
         }
     }
 
@@ -383,7 +419,7 @@ mod tests {
             let fields: Vec<&str> = line.split(',').collect();
             let seconds: f64 = fields[0].parse().expect("seconds");
             let expected = format!("{:.0}", seconds / EVERY.as_secs_f64());
-            assert_eq!(fields[5], expected, "{line}");
+            assert_eq!(fields[8], expected, "{line}");
         }
     }
 }

@@ -9,6 +9,7 @@ use ledger::{Coverage, Snapshot};
 
 use crate::RecordingError;
 use crate::ledger_folder::{self, Files};
+use crate::options::Domains;
 use crate::watch::Ledgers;
 
 /// What one process left, or has left so far.
@@ -52,11 +53,12 @@ impl Processes {
     }
 }
 
-/// Reads what is there now, but for the ledgers that were `refused` while their processes ran.
+/// Reads what is there now of the processes that count, but for the ledgers that were `refused` while their processes ran.
 /// Processes may go on running.
 pub(crate) fn read(
     folder: &Path,
     refused: &BTreeMap<PathBuf, String>,
+    domains: Domains,
 ) -> Result<Processes, RecordingError> {
     let files = Files::of(folder).map_err(RecordingError::reading(folder))?;
     let mut processes = Processes::default();
@@ -66,11 +68,12 @@ pub(crate) fn read(
         match ledger_folder::ledger(path) {
             Ok((mut snapshot, owner)) => {
                 let heap = snapshot.take_all_but(Domain::Openssl);
+                let counts = domains.has(&snapshot);
                 processes.all.push(Process {
                     coverage: coverage_beside(path, snapshot.pid, &mut processes.problems),
                     user: Some(owner),
-                    heap: (!heap.sites.is_empty()).then(|| Arc::new(heap)),
-                    ledger: Some((path.clone(), Arc::new(snapshot))),
+                    heap: (counts && !heap.sites.is_empty()).then(|| Arc::new(heap)),
+                    ledger: counts.then(|| (path.clone(), Arc::new(snapshot))),
                 });
             }
             // The file is no ledger until its header is complete: a process that was killed, or is

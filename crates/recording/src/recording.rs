@@ -41,8 +41,8 @@ pub struct Recorded {
 /// Runs the program and records it and whatever it starts. Captures of a series go into `folder`,
 /// which is there and is not otherwise written to.
 pub fn record(options: &Options, folder: &Path) -> Result<Recorded, RecordingError> {
-    if let Some(pid) = options.process {
-        return attached::record(pid, options, folder);
+    if let Some(to) = &options.attach_to {
+        return attached::record(to, options, folder);
     }
     program_file::refuse(&options.command[0])?;
     let place = Place::make()?;
@@ -62,7 +62,7 @@ pub(crate) fn recorded(
     mut observed: Observed,
     visits: Option<Visits>,
 ) -> Result<Recorded, RecordingError> {
-    let at_end = processes::read(place.ledgers(), &observed.refused)?;
+    let at_end = processes::read(place.ledgers(), &observed.refused, options.domains)?;
     if let Some(why) = coverage::nothing(&at_end, place.is_full()) {
         return Err(RecordingError::NothingRecorded { why, ended: ended.in_words() });
     }

@@ -49,6 +49,8 @@ pub enum Fate {
     GoesOn,
     /// It goes on, and could not be let go.
     NotLetGo,
+    /// It goes on as another program, in which nothing of the recorder's is.
+    IsAnother,
     /// It has ended. How, its parent knows.
     HasEnded,
 }
@@ -72,6 +74,7 @@ impl Ended {
     pub fn in_words(&self) -> String {
         match self.attached {
             Some(Fate::GoesOn | Fate::NotLetGo) => return "goes on".to_owned(),
+            Some(Fate::IsAnother) => return "has become another program".to_owned(),
             Some(Fate::HasEnded) => return "has ended".to_owned(),
             None => {}
         }
@@ -118,7 +121,7 @@ pub(crate) async fn run(
     let started = jiff::Timestamp::now().to_string();
     let mut child = start(options, place)?;
     let pid = child.id().expect("a process that was not waited for has an id");
-    let mut observer = Observer::of(options, pid, place, folder)?;
+    let mut observer = Observer::of(options, &[pid], place, folder)?;
     let mut phase = Phase::Running;
     let mut ended: Option<(ExitStatus, Duration)> = None;
     let (mut over, mut given_up) = (false, false);
@@ -264,7 +267,7 @@ fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
     };
     match options.domains {
         Domains::Openssl => command.env_remove(environment::HEAP),
-        Domains::OpensslAndHeap => command.env(environment::HEAP, "1"),
+        Domains::WithOpenssl | Domains::OpensslAndHeap => command.env(environment::HEAP, "1"),
     };
     let address_options = sanitizers::address_options(env::var_os(sanitizers::ADDRESS_OPTIONS));
     let not_started = |source| RecordingError::NotStarted { program: program.clone(), source };

@@ -1,6 +1,6 @@
 //! The ledgers of the recorded processes while they run, read from time to time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use profile::{Symbols, from_ledger};
 
 use crate::descendants::Descendants;
 use crate::ledger_folder::{self, Files, forged, is_mapped};
+use crate::options::Domains;
 use crate::recognisable::has_recognisable_objects;
 
 /// Ledgers by their paths, as they were at one moment.
@@ -50,9 +51,12 @@ pub struct Sight {
 /// The folder of ledgers, and what is known of them.
 pub struct Watch {
     folder: PathBuf,
+    domains: Domains,
     /// The names that were needed up to now; naming is most of the work at the end.
     pub symbols: Symbols,
     watched: BTreeMap<PathBuf, Watched>,
+    /// Of processes that do not count, and have ended.
+    left_out: BTreeSet<PathBuf>,
     /// Files that are not what they claim to be, and why, in a sentence.
     pub refused: BTreeMap<PathBuf, String>,
 }
@@ -70,11 +74,13 @@ struct Watched {
 
 impl Watch {
     /// Nothing seen yet.
-    pub fn on(folder: &Path) -> Watch {
+    pub fn on(folder: &Path, domains: Domains) -> Watch {
         Watch {
             folder: folder.to_owned(),
+            domains,
             symbols: Symbols::new(),
             watched: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             refused: BTreeMap::new(),
         }
     }
@@ -84,7 +90,8 @@ impl Watch {
     pub fn look(&mut self, descendants: &Descendants) -> Sight {
         for path in Files::of(&self.folder).unwrap_or_default().ledgers {
             let ended = self.watched.get(&path).is_some_and(|watched| watched.ended);
-            if !ended && !self.refused.contains_key(&path) {
+            let is_known = self.left_out.contains(&path) || self.refused.contains_key(&path);
+            if !ended && !is_known {
                 self.read(path, descendants);
             }
         }
@@ -122,6 +129,12 @@ impl Watch {
             snapshot = last;
         }
         let mut heap = snapshot.take_all_but(Domain::Openssl);
+        if !self.domains.has(&snapshot) {
+            if ended {
+                self.left_out.insert(path);
+            }
+            return;
+        }
         let unchanged = before.filter(|watched| watched.snapshot.totals() == snapshot.totals());
         let mut ssl = match unchanged {
             Some(watched) => watched.ssl,

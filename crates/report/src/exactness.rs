@@ -2,7 +2,7 @@
 
 use analysis::category::{HEAP_DOMAIN, MAPPING_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
 use analysis::domain;
-use profile::Profile;
+use profile::{Metric, Profile, Sample};
 
 use crate::estimate::Estimate;
 
@@ -19,6 +19,11 @@ pub enum Exactness {
         with_heap: bool,
         /// What was mapped from the kernel is in it.
         with_mappings: bool,
+    },
+    /// Rust's is in it, every block counted.
+    ExactRust {
+        /// OpenSSL's is in it too.
+        with_openssl: bool,
     },
     /// All of it is Rust's.
     Sampled,
@@ -48,12 +53,22 @@ pub fn exactness(profile: &Profile, column: usize) -> Exactness {
     if (with_heap || with_mappings) && !with_rust {
         return Exactness::ExactOthers { with_openssl, with_heap, with_mappings };
     }
+    if with_rust && counts_rust(profile) {
+        return Exactness::ExactRust { with_openssl };
+    }
     match (with_openssl, with_rust) {
         (true, true) => Exactness::Both,
         (true, false) => Exactness::Exact,
         (false, true) => Exactness::Sampled,
         (false, false) => Exactness::Unknown,
     }
+}
+
+/// Whether Rust's blocks were counted: of a sample, jemalloc only knows what is in use.
+fn counts_rust(profile: &Profile) -> bool {
+    let Some(column) = profile.column(Metric::AllocObjects) else { return false };
+    let of_rust = |sample: &&Sample| domain::of_sample(sample).word() == RUST_DOMAIN;
+    profile.samples().iter().filter(of_rust).any(|sample| sample.values[column] > 0)
 }
 
 impl Exactness {
@@ -71,6 +86,10 @@ impl Exactness {
                 };
                 format!("{which}, exact")
             }
+            Exactness::ExactRust { with_openssl: true } => {
+                "OpenSSL's part and Rust's, exact".to_owned()
+            }
+            Exactness::ExactRust { with_openssl: false } => "Rust's part, exact".to_owned(),
             Exactness::Sampled => "Rust's part, sampled".to_owned(),
             Exactness::Both => "OpenSSL's part exact, Rust's sampled".to_owned(),
             Exactness::Estimated { estimate, with_rust } => {

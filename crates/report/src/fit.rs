@@ -2,6 +2,8 @@
 
 use profile::harmless::harmless;
 
+use crate::medium::{Medium, Names};
+
 /// How many columns a text takes. Our own texts hold no wide characters; a name that does is
 /// shown, if a little out of line.
 pub(crate) fn width(text: &str) -> usize {
@@ -34,14 +36,39 @@ pub(crate) fn shorten_path(path: &str, most: usize) -> String {
         if width(&without_middle) <= most {
             return without_middle;
         }
-        return shorten(last, most);
+        let last_alone = format!("…/{last}");
+        return if width(&last_alone) <= most { last_alone } else { shorten(last, most) };
     }
     shorten(path, most)
 }
 
+/// The lines of a story, each behind so many columns: one where names are cut, and else as many as
+/// they take, broken before a joint.
+pub(crate) fn told(names: &[String], behind: usize, medium: Medium) -> Vec<String> {
+    let room = medium.room().saturating_sub(behind);
+    if medium.names == Names::Cut {
+        return vec![join_story(names, room)];
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for name in names {
+        let name = harmless(name);
+        match lines.last_mut() {
+            None => lines.push(name.into_owned()),
+            Some(line) if width(line) + width(JOINT) + width(&name) <= room => {
+                *line += JOINT;
+                *line += &name;
+            }
+            Some(_) => lines.push(format!("› {name}")),
+        }
+    }
+    lines
+}
+
+/// Between the names of a story.
+const JOINT: &str = " › ";
+
 /// Names joined with ` › ` in at most `most` columns: the longest names are shortened first.
 pub(crate) fn join_story(names: &[String], most: usize) -> String {
-    const JOINT: &str = " › ";
     let names: Vec<_> = names.iter().map(|name| harmless(name)).collect();
     let joints = names.len().saturating_sub(1) * width(JOINT);
     let widths: Vec<usize> = names.iter().map(|name| width(name)).collect();

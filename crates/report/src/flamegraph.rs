@@ -1,5 +1,6 @@
 //! Flamegraphs: interactive SVG pictures of one column of a profile.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
 
@@ -16,6 +17,7 @@ use crate::frame_colours::{Colours, rgb};
 use crate::frame_titles::{Drawn, Figures, named, titled};
 use crate::frame_tree::{Held, Node, Tree};
 use crate::palette::{self, Rgb};
+use crate::program_stacks::program_stacks;
 
 /// Why no picture was made.
 #[derive(Debug, Error)]
@@ -60,6 +62,16 @@ pub enum Direction {
     Icicle,
 }
 
+/// Where stacks begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Roots {
+    /// With the program's first function.
+    #[default]
+    Program,
+    /// With the runtime around it, as they were recorded.
+    Runtime,
+}
+
 /// What a flamegraph looks like.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -70,6 +82,8 @@ pub struct FlameOptions {
     pub subtitle: Option<String>,
     /// From where to where stacks grow.
     pub direction: Direction,
+    /// Where stacks begin.
+    pub roots: Roots,
     /// Frames narrower than this percentage of the picture are left out.
     pub min_width: f64,
     /// Show figures per connection instead of the whole: each is divided by this number.
@@ -83,6 +97,7 @@ impl FlameOptions {
             title: title.to_owned(),
             subtitle: None,
             direction: Direction::Flame,
+            roots: Roots::Program,
             min_width: 0.05,
             connections: None,
         }
@@ -99,7 +114,11 @@ pub fn flamegraph(
     column: usize,
     options: &FlameOptions,
 ) -> Result<Vec<u8>, FlameError> {
-    let profile = &*drawable(profile);
+    let begun = match options.roots {
+        Roots::Program => Cow::Owned(program_stacks(profile)),
+        Roots::Runtime => Cow::Borrowed(profile),
+    };
+    let profile = &*drawable(&begun);
     let kind = kind_of(profile, column)?;
     let stacks = Stacks::of([(profile, column)]);
     let held = |[after]: [Amount; 1]| {
@@ -229,8 +248,22 @@ pub(crate) fn draw(
     let subtitle = svg.find(r#"id="subtitle""#).unwrap_or_default();
     let (before, after) = svg.split_at(subtitle);
     let svg = before.to_owned() + &after.replacen(CAPTION, &caption.svg(), 1);
-    Ok(harmless_document(svg).into_bytes())
+    Ok(harmless_document(usable(&svg)).into_bytes())
 }
+
+/// The picture with what inferno's lack: texts that are read at night, a search that is seen, and
+/// the keyboard.
+fn usable(svg: &str) -> String {
+    // Before the first style ends there is nothing but what inferno writes; the picture ends last.
+    let style = svg.find("</style>").unwrap_or(0);
+    let end = svg.rfind("</svg>").unwrap_or(svg.len());
+    let (head, rest) = svg.split_at(style);
+    let (body, end) = rest.split_at(end.max(style) - style);
+    format!("{head}{LOOK}{body}<script><![CDATA[\n{KEYS}]]></script>{end}")
+}
+
+const LOOK: &str = include_str!("flamegraph/look.css");
+const KEYS: &str = include_str!("flamegraph/keys.js");
 
 /// Where the caption goes: inferno draws one line of plain text only.
 const CAPTION: &str = "{caption}";

@@ -1,16 +1,19 @@
 //! The report: one HTML page that needs nothing but itself.
 //!
 //! Markup, style, script and pictures are in one file: it opens without a network, from a mail or
-//! an archive of build results, and says everything without its script too. The script sorts and
-//! filters tables, and zooms and searches flamegraphs.
+//! an archive of build results, and says everything without its script too. With it, a reader
+//! chooses the figures and what is hidden, sorts and filters tables, zooms, turns over and searches
+//! flamegraphs, and asks what was there at a moment.
 
 mod account;
 mod answer;
 mod change;
 mod changes;
+mod choices;
 mod configuration;
 mod estimate;
 mod figure;
+mod findings;
 mod flame;
 mod flame_frames;
 mod measured;
@@ -23,8 +26,11 @@ mod staircase;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use profile::harmless::harmless_document;
 
+pub use choices::{Choices, FiguredStack, Measure, Name, SiteOf};
 use page::id;
-pub use page::{Account, AccountLine, Beside, Fact, Page, Spread, Step, Subject};
+pub use page::{
+    Account, AccountLine, AccountOf, Beside, Fact, Found, Page, Spread, Step, Subject, Whole,
+};
 
 /// What a page of now says above everything else.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +78,7 @@ fn document(page: &Page, live: Option<&Live>) -> String {
                 }
                 main #content tabindex="-1" {
                     @if several { (staircase::section(page)) }
+                    @if let [only] = page.subjects.as_slice() { (findings::first(only)) }
                     @for at in 0..page.subjects.len() { (configuration::section(page, at)) }
                     (measured::section(page))
                 }
@@ -82,13 +89,9 @@ fn document(page: &Page, live: Option<&Live>) -> String {
                         @else { "Saved as a file it stays as it is." }
                     }
                 }
-                @if live.is_some() {
-                    script {
-                        "const begin = () => {" (PreEscaped(FLAME_SCRIPT))
-                        (PreEscaped(TABLE_SCRIPT)) "};\nbegin();\n" (PreEscaped(LIVE_SCRIPT))
-                    }
-                } @else {
-                    script { (PreEscaped(FLAME_SCRIPT)) (PreEscaped(TABLE_SCRIPT)) }
+                script {
+                    @for part in SCRIPT { (PreEscaped(part)) }
+                    @if live.is_some() { (PreEscaped(LIVE_SCRIPT)) }
                 }
             }
         }
@@ -99,8 +102,17 @@ fn document(page: &Page, live: Option<&Live>) -> String {
 
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 const STYLE: &str = include_str!("html/page.css");
-const FLAME_SCRIPT: &str = include_str!("html/flame.js");
-const TABLE_SCRIPT: &str = include_str!("html/table.js");
+
+/// In the order in which they need each other.
+const SCRIPT: [&str; 7] = [
+    include_str!("html/stacks.js"),
+    include_str!("html/frames.js"),
+    include_str!("html/flame.js"),
+    include_str!("html/table.js"),
+    include_str!("html/choices.js"),
+    include_str!("html/timeline.js"),
+    include_str!("html/begin.js"),
+];
 
 /// What a live page may do: as every page, and read itself again.
 pub const LIVE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src \

@@ -4,7 +4,8 @@
 //! [`folder`] alone writes, and [`page::read`] alone reads. One kilobyte is 1,000 bytes.
 #![forbid(unsafe_code)]
 
-mod account;
+pub mod account;
+pub mod call_graph;
 pub mod column_note;
 pub mod differential;
 pub mod drawable;
@@ -21,9 +22,11 @@ pub mod heap;
 pub mod html;
 pub mod junit;
 pub mod losses;
+pub mod medium;
 pub mod memory;
 pub mod page;
 pub mod palette;
+mod program_stacks;
 pub mod review;
 pub mod table;
 pub mod timeline;

@@ -3,9 +3,7 @@
 use analysis::notation::{exact, give_or_take, human, interval};
 use capture::json::interval::margin;
 use capture::records::recorder::RecorderRecord;
-use ledger::Sampling;
-
-use crate::wrapping::wrapped;
+use ledger::{FRAMES_PER_SITE, Sampling};
 
 /// What the recorder could not see or keep apart, in one line; nothing lost is said too.
 pub fn losses(recorder: &RecorderRecord) -> String {
@@ -17,7 +15,7 @@ pub fn losses(recorder: &RecorderRecord) -> String {
         some(recorder.foreign_frees, "frees of blocks never seen allocated"),
         some(recorder.stale_blocks, "blocks freed behind OpenSSL's back"),
         some(recorder.nested_calls, "calls from within the hook, not counted"),
-        some(recorder.truncated_stacks, "stacks cut at 128 frames"),
+        some(recorder.truncated_stacks, &format!("stacks cut at {FRAMES_PER_SITE} frames")),
         some(
             recorder.unsettled_events,
             "events not in the highest total, which may be wrong by their bytes",
@@ -33,11 +31,10 @@ pub fn losses(recorder: &RecorderRecord) -> String {
     if let Some(sampling) = recorder.sampled_every_bytes.and_then(Sampling::every) {
         let every = interval(sampling);
         let lost = if lost.is_empty() { "nothing dropped".to_owned() } else { lost.join("; ") };
-        let said = format!(
+        return format!(
             "sampled every {every}: estimates, ± half their 95 % interval; {sites} sites by size; \
-             {lost}"
+             {lost}\n"
         );
-        return wrapped(&said, 0) + "\n";
     }
     if lost.is_empty() {
         format!("recorded exactly: every allocation, {sites} sites, nothing dropped\n")

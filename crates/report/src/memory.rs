@@ -27,8 +27,28 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
         let held = Asked { bytes: counts.inuse_bytes, margin: counts.inuse_bytes_margin() };
         has(memory, held, number)
     };
-    let growth = memory.growth.as_ref().map(|it| growth(it, number));
-    heap.into_iter().chain(growth).chain([share]).collect()
+    // Where the account tells it, it has been told.
+    let untold = memory.growth.as_ref().filter(|_| account::told_growth(recording).is_none());
+    let growth = untold.map(|it| growth(it, number));
+    // Of what there was before the attach, nobody knows how much is OpenSSL's.
+    let share = Some(share).filter(|_| recording.attached.is_none());
+    let others = others_are_unknown(recording, memory).then(|| WAY_OUT.to_owned());
+    heap.into_iter().chain(growth).chain(share).chain(others).collect()
+}
+
+/// Less memory is a program's own start.
+const WORTH_A_WORD: u64 = 4_000_000;
+
+const WAY_OUT: &str = "Most of that is not OpenSSL's, or not any more: `record --heap` says whose \
+                       it is, and what the allocator keeps of what was freed.";
+
+/// Whether OpenSSL's alone was recorded, and most of what the processes had was not that.
+fn others_are_unknown(recording: &Recording, memory: &MemoryRecord) -> bool {
+    recording.heap.is_none()
+        && recording.attached.is_none()
+        && recording.openssl.interval95.is_none()
+        && memory.own_bytes() >= WORTH_A_WORD
+        && memory.openssl_bytes.saturating_mul(2) < memory.own_bytes()
 }
 
 /// How many processes a sentence is about.

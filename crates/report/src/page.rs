@@ -1,5 +1,6 @@
 //! The page of captures: what [`crate::html`] shows, gathered from what captures know.
 
+mod choices;
 pub mod live;
 mod measured;
 mod subject;
@@ -40,8 +41,7 @@ pub fn read(
 /// The page of these captures, in this order; the same captures give the same bytes. Without a
 /// choice it shows what is in use, or the peaks where a program has given that back.
 pub fn page(mut told: Vec<Told>, chosen: Option<Column>) -> Result<String, CaptureError> {
-    let captures: Vec<&Capture> = told.iter().map(|one| &one.capture).collect();
-    let shown = Shown::of(&captures, chosen)?;
+    let shown = Shown::of(&told, chosen)?;
     subject::name_apart(&mut told);
     let mut subjects: Vec<Subject> = Vec::new();
     for (at, one) in told.iter().enumerate() {
@@ -57,13 +57,24 @@ struct Shown {
     column: Column,
     /// As [`Subject::moment`].
     moment: String,
+    /// What the figures of one capture's stacks may take of the page.
+    choices_bytes: usize,
 }
 
 impl Shown {
-    fn of(captures: &[&Capture], chosen: Option<Column>) -> Result<Shown, CaptureError> {
-        let column = Capture::common_column(captures, chosen)?;
-        let moment = column_note(captures, column, chosen).unwrap_or_default();
-        Ok(Shown { column, moment })
+    fn of(told: &[Told], chosen: Option<Column>) -> Result<Shown, CaptureError> {
+        let captures: Vec<&Capture> = told.iter().map(|one| &one.capture).collect();
+        let column = Capture::common_column(&captures, chosen)?;
+        let choices_bytes = choices::MOST_BYTES / told.len().max(1);
+        // The rest of the process may hold much when what the figures are of is gone.
+        let nothing_left = || told.iter().all(Told::gave_everything_back);
+        if chosen.is_none() && column == Column::InUse && !told.is_empty() && nothing_left() {
+            let moment = "at the peak: all of it has been given back; --column in-use for the \
+                          capture's own moment";
+            return Ok(Shown { column: Column::Peak, moment: moment.to_owned(), choices_bytes });
+        }
+        let moment = column_note(&captures, column, chosen).unwrap_or_default();
+        Ok(Shown { column, moment, choices_bytes })
     }
 }
 

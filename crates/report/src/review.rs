@@ -8,11 +8,12 @@ use analysis::notation::{one_decimal, rounded, signed};
 use anstyle::AnsiColor;
 use profile::harmless::{harmless, harmless_lines};
 
-use crate::fit::join_story;
-use crate::table::{self, COLUMNS, Colour};
+use crate::findings::beside;
+use crate::medium::Medium;
+use crate::table;
 
 /// The table of limits, each breach with what broke it, and one sentence at the end.
-pub fn terminal(review: &Review, reviewed: &Reviewed<'_>, colour: Colour) -> String {
+pub fn terminal(review: &Review, reviewed: &Reviewed<'_>, medium: Medium) -> String {
     let headings = ["", "limit", "measured", "most", "figure"];
     let rows: Vec<Vec<String>> = review
         .verdicts
@@ -29,22 +30,22 @@ pub fn terminal(review: &Review, reviewed: &Reviewed<'_>, colour: Colour) -> Str
         .collect();
     let mut text = String::new();
     if !rows.is_empty() {
-        text += &table::plain(&headings, &rows, colour);
+        text += &table::plain(&headings, &rows, medium);
     }
     let red = AnsiColor::Red.on_default().bold();
     for verdict in review.verdicts.iter().filter(|verdict| verdict.is_breach()) {
-        text += &format!("\n{}\n", colour.paint(red, &sentence(verdict)));
+        text += &format!("\n{}\n", medium.paint(red, &sentence(verdict)));
         for cause in &verdict.causes {
-            text += &format!("  {}\n", of_cause(cause, verdict));
+            text += &of_cause(cause, verdict, medium);
         }
     }
     for finding in &review.unwanted {
-        text += &format!("\n{}\n", colour.paint(red, &of_finding(finding)));
-        text += &evidence(finding);
+        text += &format!("\n{}\n", medium.paint(red, &of_finding(finding)));
+        text += &evidence(finding, medium);
     }
     for finding in &review.explanations {
         text += &format!("\nit may be this: {}\n", of_finding(finding));
-        text += &evidence(finding);
+        text += &evidence(finding, medium);
     }
     text += &format!("\n{}\n", outcome(review, reviewed));
     text
@@ -90,7 +91,10 @@ pub fn markdown(review: &Review, reviewed: &Reviewed<'_>) -> String {
 pub fn breaches(review: &Review) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for verdict in review.verdicts.iter().filter(|verdict| verdict.is_breach()) {
-        let causes = verdict.causes.iter().map(|cause| of_cause(cause, verdict));
+        let causes = verdict.causes.iter().map(|cause| {
+            let line = of_cause(cause, verdict, Medium::PLAIN);
+            line.strip_prefix("  ").unwrap_or(&line).trim_end().to_owned()
+        });
         let explanations =
             review.explanations.iter().map(|it| format!("it may be this: {}", of_finding(it)));
         let lines: Vec<String> =
@@ -99,7 +103,7 @@ pub fn breaches(review: &Review) -> Vec<(String, String)> {
         all.push((title, lines.join("\n")));
     }
     for finding in &review.unwanted {
-        let message = format!("{}\n{}", of_finding(finding), evidence(finding));
+        let message = format!("{}\n{}", of_finding(finding), evidence(finding, Medium::PLAIN));
         all.push((format!("{} is not allowed", finding.rule.id), message.trim_end().to_owned()));
     }
     all
@@ -160,18 +164,20 @@ fn most(verdict: &Verdict) -> String {
     }
 }
 
-fn of_cause(cause: &Cause, verdict: &Verdict) -> String {
+/// A line, or two, for what a limit was broken by.
+fn of_cause(cause: &Cause, verdict: &Verdict, medium: Medium) -> String {
     let amount = match verdict.baseline {
         Some(_) => signed_figure(cause.amount, verdict.limit.figure),
         None => figure(cause.amount, verdict.limit.figure),
     };
     let place = match (cause.key.file.as_str(), cause.key.line) {
+        // What others than OpenSSL ask for is known by who asks.
+        ("", _) if !cause.key.function.is_empty() => harmless(&cause.key.function).into_owned(),
         ("", _) => "[unknown]".to_owned(),
         (file, 0) => harmless(file).into_owned(),
         (file, line) => format!("{}:{line}", harmless(file)),
     };
-    let story = join_story(&cause.telling, COLUMNS.saturating_sub(place.len() + 18));
-    format!("{amount:>12}  {place}  {story}").trim_end().to_owned()
+    beside(&format!("  {amount:>12}  {place}"), &cause.telling, medium)
 }
 
 fn of_finding(finding: &Finding) -> String {
@@ -189,15 +195,15 @@ fn of_finding(finding: &Finding) -> String {
 }
 
 /// Facts and sites of a finding, a line each.
-fn evidence(finding: &Finding) -> String {
+fn evidence(finding: &Finding, medium: Medium) -> String {
     let mut text = String::new();
     for fact in &finding.facts {
         text += &format!("  {:>12}  {}\n", trimmed(fact.value), fact.what);
     }
     for site in finding.sites.iter().take(3) {
         let place = format!("{}:{}", harmless(&site.file), site.line);
-        let story = join_story(&site.telling, COLUMNS.saturating_sub(place.len() + 18));
-        text += &format!("  {:>12}  {place}  {story}\n", rounded(site.bytes as f64));
+        let line = format!("  {:>12}  {place}", rounded(site.bytes as f64));
+        text += &beside(&line, &site.telling, medium);
     }
     text
 }

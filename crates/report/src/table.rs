@@ -1,38 +1,18 @@
-//! Tables for a terminal of 100 columns.
+//! Tables, as wide as what they are printed on.
 
 use analysis::diff::{Change, DiffRow, Side};
 use analysis::group::{By, Key};
-use analysis::notation::{exact, give_or_take, one_decimal, percent_give_or_take, rounded, signed};
+use analysis::notation::{
+    exact, give_or_take, one_decimal, percent, percent_give_or_take, rounded, signed,
+};
+use analysis::own_unit::{OwnRow, OwnUnit};
 use analysis::top::{Figures, Top, TopRow};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ColumnConstraint, LineStyle, Table, TableStyle, Width};
 use profile::harmless::harmless;
 
-use crate::fit::{join_story, shorten, shorten_path, width};
-
-/// How wide a table may be.
-pub const COLUMNS: usize = 100;
-
-/// Whether lines carry terminal colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Colour {
-    /// Escape sequences for headings, stories and changes.
-    Always,
-    /// Plain text.
-    #[default]
-    Never,
-}
-
-impl Colour {
-    /// The text, harmless on a terminal, in this style.
-    pub(crate) fn paint(self, style: Style, text: &str) -> String {
-        let text = harmless(text);
-        match self {
-            Colour::Always => format!("{style}{text}{style:#}"),
-            Colour::Never => text.into_owned(),
-        }
-    }
-}
+use crate::fit::{shorten, shorten_path, told, width};
+use crate::medium::Medium;
 
 /// Whether a row is followed by the functions that tell its story.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,14 +34,14 @@ pub struct TableOptions {
     pub rows: usize,
     /// Whether rows are followed by their stories.
     pub stories: Stories,
-    /// Whether lines carry terminal colours.
-    pub colour: Colour,
+    /// What it is printed on.
+    pub medium: Medium,
 }
 
 impl TableOptions {
-    /// Ten rows with stories, without colours.
+    /// Ten rows with stories, for a file or pipe.
     pub fn by(by: By) -> TableOptions {
-        TableOptions { by, rows: 10, stories: Stories::Shown, colour: Colour::Never }
+        TableOptions { by, rows: 10, stories: Stories::Shown, medium: Medium::PLAIN }
     }
 }
 
@@ -99,12 +79,37 @@ pub fn top(top: &Top, options: &TableOptions) -> String {
     ];
     columns.extend(key_columns(options.by, &shown.iter().map(|row| &row.key).collect::<Vec<_>>()));
     let lines = shown.iter().map(|row| TableLine { story: &row.telling, style: Style::new() });
-    let mut text = render(&fit(columns), &lines.collect::<Vec<_>>(), options);
+    let mut text = render(columns, &lines.collect::<Vec<_>>(), options);
     let (count, rest) = top.rest(options.rows);
     if count > 0 {
         let bytes = give_or_take(rest, top.rest_margin(options.rows), rounded);
         let rest = format!("… and {}, {bytes} bytes together", more_rows(count));
-        text.push_str(&options.colour.paint(Style::new().dimmed(), &rest));
+        text.push_str(&options.medium.paint(Style::new().dimmed(), &rest));
+        text.push('\n');
+    }
+    text
+}
+
+/// The table of what another profiler has counted, in its own unit: value, share, and what has it.
+pub fn own_unit(own: &OwnUnit, options: &TableOptions) -> String {
+    let shown: Vec<&OwnRow> = own.rows.iter().take(options.rows).collect();
+    let value = |value: i64| own.human(value);
+    let share = |value: i64| match own.total {
+        0 => "–".to_owned(),
+        total => percent(value as f64 / total as f64),
+    };
+    let mut columns = vec![
+        Column::number(&harmless(&own.kind), shown.iter().map(|row| value(row.value))),
+        Column::number("share", shown.iter().map(|row| share(row.value))),
+    ];
+    columns.extend(key_columns(options.by, &shown.iter().map(|row| &row.key).collect::<Vec<_>>()));
+    let lines = shown.iter().map(|row| TableLine { story: &row.telling, style: Style::new() });
+    let mut text = render(columns, &lines.collect::<Vec<_>>(), options);
+    let rest = own.rows.get(options.rows..).unwrap_or_default();
+    if !rest.is_empty() {
+        let sum = rest.iter().fold(0, |sum: i64, row| sum.saturating_add(row.value));
+        let rest = format!("… and {}, {} together", more_rows(rest.len()), value(sum));
+        text.push_str(&options.medium.paint(Style::new().dimmed(), &rest));
         text.push('\n');
     }
     text
@@ -166,32 +171,35 @@ pub fn diff(rows_of_diff: &[DiffRow], options: &TableOptions) -> String {
         };
         TableLine { story, style }
     });
-    let mut text = render(&fit(columns), &lines.collect::<Vec<_>>(), options);
+    let mut text = render(columns, &lines.collect::<Vec<_>>(), options);
     let rest = rows_of_diff.len().saturating_sub(options.rows);
     if rest > 0 {
         let rest = format!("… and {} with smaller changes", more_rows(rest));
-        text.push_str(&options.colour.paint(Style::new().dimmed(), &rest));
+        text.push_str(&options.medium.paint(Style::new().dimmed(), &rest));
         text.push('\n');
     }
     text
 }
 
 /// Names and values in two columns, e.g. what a run was made with.
-pub fn facts(facts: &[(&str, String)], colour: Colour) -> String {
+pub fn facts(facts: &[(&str, String)], medium: Medium) -> String {
     let longest = facts.iter().map(|(name, _)| width(name)).max().unwrap_or_default();
     let mut text = String::new();
     for (name, value) in facts {
         let gap = " ".repeat(longest - width(name) + 2);
-        text.push_str(&colour.paint(Style::new().dimmed(), name));
+        text.push_str(&medium.paint(Style::new().dimmed(), name));
         text.push_str(&gap);
-        text.push_str(&shorten(&harmless(value), COLUMNS.saturating_sub(longest + 2)));
+        text.push_str(&shorten(
+            &harmless(value),
+            medium.room_for_names().saturating_sub(longest + 2),
+        ));
         text.push('\n');
     }
     text
 }
 
 /// A table of any columns: the first line of `columns` are headings. Numbers stand to the right.
-pub fn plain(headings: &[&str], cells: &[Vec<String>], colour: Colour) -> String {
+pub fn plain(headings: &[&str], cells: &[Vec<String>], medium: Medium) -> String {
     let columns = headings.iter().enumerate().map(|(at, heading)| {
         let column: Vec<String> =
             cells.iter().map(|row| row.get(at).cloned().unwrap_or_default()).collect();
@@ -207,9 +215,9 @@ pub fn plain(headings: &[&str], cells: &[Vec<String>], colour: Colour) -> String
     let lines: Vec<TableLine<'_>> =
         cells.iter().map(|_| TableLine { story: &[], style: Style::new() }).collect();
     let mut options = TableOptions::by(By::Site);
-    options.colour = colour;
+    options.medium = medium;
     options.stories = Stories::Hidden;
-    render(&fit(columns.collect()), &lines, &options)
+    render(columns.collect(), &lines, &options)
 }
 
 /// A figure, or a dash where the profile has no such column.
@@ -276,26 +284,40 @@ fn key_columns(by: By, keys: &[&Key]) -> Vec<Column> {
     }
 }
 
+/// What a row stands for, in one line.
+pub fn name_of(by: By, key: &Key) -> String {
+    let cells =
+        key_columns(by, &[key]).into_iter().filter_map(|column| column.cells.into_iter().next());
+    cells.collect::<Vec<_>>().join("  ")
+}
+
 /// Two blanks between columns.
 const GAP: usize = 2;
 
-/// Shortens the cells of columns that may be shortened until a row fits: the widest first.
-fn fit(mut columns: Vec<Column>) -> Vec<Column> {
+/// A name is not cut to less: nobody would know it again.
+const LEAST_NAME: usize = 18;
+
+/// Shortens the cells of columns that may be shortened until a row fits: the widest first. Whether
+/// it does then.
+fn fit(columns: &mut [Column], medium: Medium) -> bool {
     let mut widths: Vec<usize> = columns.iter().map(Column::width).collect();
     let gaps = GAP * columns.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > COLUMNS {
+    while widths.iter().sum::<usize>().saturating_add(gaps) > medium.room_for_names() {
         let widest = (0..columns.len())
-            .filter(|at| columns[*at].shorten.is_some() && widths[*at] > 8)
+            .filter(|at| columns[*at].shorten.is_some() && widths[*at] > LEAST_NAME)
             .max_by_key(|at| widths[*at]);
-        let Some(widest) = widest else { break };
+        let Some(widest) = widest else { return false };
         widths[widest] -= 1;
+    }
+    if widths.iter().sum::<usize>().saturating_add(gaps) > medium.room() {
+        return false;
     }
     for (column, width) in columns.iter_mut().zip(widths) {
         if let Some(shorten) = column.shorten {
             column.cells.iter_mut().for_each(|cell| *cell = shorten(cell, width));
         }
     }
-    columns
+    true
 }
 
 /// What belongs to one row beside its cells.
@@ -304,8 +326,17 @@ struct TableLine<'a> {
     style: Style,
 }
 
-/// Lays columns out; stories stand below their rows, two blanks in.
-fn render(columns: &[Column], lines: &[TableLine<'_>], options: &TableOptions) -> String {
+/// Lays columns out, where they have room; else each row has lines of its own. Stories stand below
+/// their rows, two blanks in.
+fn render(mut columns: Vec<Column>, lines: &[TableLine<'_>], options: &TableOptions) -> String {
+    if fit(&mut columns, options.medium) {
+        in_columns(&columns, lines, options)
+    } else {
+        row_by_row(&columns, lines, options)
+    }
+}
+
+fn in_columns(columns: &[Column], lines: &[TableLine<'_>], options: &TableOptions) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new().header_separator(LineStyle::default().fill('─')));
     table.set_header(columns.iter().map(|column| column.heading.clone()).collect::<Vec<_>>());
@@ -317,12 +348,12 @@ fn render(columns: &[Column], lines: &[TableLine<'_>], options: &TableOptions) -
         laid_out.set_cell_alignment(column.alignment);
         let gap = if at == 0 { 0 } else { GAP as u16 };
         laid_out.set_padding((gap, 0));
-        laid_out
-            .set_constraint(ColumnConstraint::Absolute(Width::Fixed(column.width() as u16 + gap)));
+        let width = u16::try_from(column.width()).unwrap_or(u16::MAX).saturating_add(gap);
+        laid_out.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
     }
     let mut text = String::new();
     let mut put = |style: Style, line: &str| {
-        text.push_str(&options.colour.paint(style, line.trim_end()));
+        text.push_str(&options.medium.paint(style, line.trim_end()));
         text.push('\n');
     };
     let mut table_lines = table.lines();
@@ -334,10 +365,59 @@ fn render(columns: &[Column], lines: &[TableLine<'_>], options: &TableOptions) -
     }
     for (table_line, line) in table_lines.zip(lines) {
         put(line.style, &table_line);
-        if options.stories == Stories::Shown && !line.story.is_empty() {
-            let story = format!("  {}", join_story(line.story, COLUMNS - 2));
-            put(Style::new().dimmed(), &story);
+        line.told(options).iter().for_each(|story| put(Style::new().dimmed(), story));
+    }
+    text
+}
+
+/// Each figure behind its heading, as many on a line as have room there.
+fn row_by_row(columns: &[Column], lines: &[TableLine<'_>], options: &TableOptions) -> String {
+    let medium = options.medium;
+    let mut text = String::new();
+    for (at, line) in lines.iter().enumerate() {
+        let mut row = String::new();
+        for column in columns.iter().filter(|column| !column.cells[at].is_empty()) {
+            let heading = match (&column.alignment, column.heading.as_str()) {
+                (_, "") => String::new(),
+                (CellAlignment::Right, heading) => format!("{heading} "),
+                // What a name is of can be seen.
+                _ => String::new(),
+            };
+            let begin = if row.is_empty() { 0 } else { GAP };
+            let room = medium.room_for_names().saturating_sub(begin + width(&heading));
+            let cell = match column.shorten {
+                Some(shorten) => shorten(&column.cells[at], room),
+                None => column.cells[at].clone(),
+            };
+            let piece = heading + &cell;
+            let last = row.rsplit('\n').next().map_or(0, width);
+            if last > 0 && last + GAP + width(&piece) > medium.room() {
+                row.push('\n');
+            }
+            if !row.is_empty() {
+                row.push_str("  ");
+            }
+            row.push_str(&piece);
+        }
+        for row in row.split('\n') {
+            text.push_str(&medium.paint(line.style, row));
+            text.push('\n');
+        }
+        for story in line.told(options) {
+            text.push_str(&medium.paint(Style::new().dimmed(), &story));
+            text.push('\n');
         }
     }
     text
+}
+
+impl TableLine<'_> {
+    /// The lines of its story, two blanks in.
+    fn told(&self, options: &TableOptions) -> Vec<String> {
+        if options.stories == Stories::Hidden || self.story.is_empty() {
+            return Vec::new();
+        }
+        let lines = told(self.story, 2, options.medium);
+        lines.into_iter().map(|line| format!("  {line}")).collect()
+    }
 }

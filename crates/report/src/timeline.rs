@@ -51,6 +51,9 @@ pub enum TimelineError {
 
 const HEIGHT: f64 = 440.0;
 
+/// Where in the picture the first and the last second are, and the highest and the lowest value.
+pub(crate) const PLOT: [f64; 4] = [scales::LEFT, scales::RIGHT, scales::TOP, scales::BOTTOM];
+
 /// Draws stacked areas of bytes in use, the largest group lowest, with the rest of resident memory
 /// on top, and connections as a line with its own scale on the right. Where OpenSSL's bytes are
 /// estimates, there is a band around their sum, and each area says how far it may be off.

@@ -1,17 +1,17 @@
-//! Sentences on lines of a width that every terminal has.
+//! Sentences on lines that are no longer than can be read.
 
-/// Columns of text.
-pub const WIDTH: usize = 100;
+use crate::medium::Medium;
 
-/// A sentence on lines of at most [`WIDTH`] columns, each behind `indent` blanks, without the last
+/// A sentence on lines for this medium, of at most 100 columns, each behind `indent` blanks, without the last
 /// line end. A word that is longer has a line of its own; a figure is not parted from its margin.
-pub fn wrapped(sentence: &str, indent: usize) -> String {
+pub fn wrapped(sentence: &str, indent: usize, medium: Medium) -> String {
+    let most = medium.of_sentences();
     let margin = " ".repeat(indent);
     let mut text = margin.clone();
     let mut column = indent;
     for word in unbroken(sentence) {
         let length = word.chars().count();
-        if column > indent && column + 1 + length > WIDTH {
+        if column > indent && column + 1 + length > most {
             text += "\n";
             text += &margin;
             column = indent;
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(words[..6], expected);
         assert_eq!(words[6..], ["of", "1", "MB)"]);
         let long = "twelve-chars ".repeat(7) + "66.9 MB ± 3.7 MB";
-        assert_eq!(wrapped(&long, 0).lines().last(), Some("66.9 MB ± 3.7 MB"));
+        assert_eq!(wrapped(&long, 0, Medium::PLAIN).lines().last(), Some("66.9 MB ± 3.7 MB"));
         assert_eq!(unbroken("± 3"), ["± 3"]);
     }
 }

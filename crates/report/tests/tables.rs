@@ -7,7 +7,8 @@ use std::num::NonZeroU64;
 use analysis::diff::diff;
 use analysis::group::{By, group};
 use analysis::top::Top;
-use report::table::{self, COLUMNS, Colour, Stories, TableOptions};
+use report::medium::{Colour, Medium, Names, has_cuts};
+use report::table::{self, Stories, TableOptions};
 
 use synthetic::CONNECTIONS;
 
@@ -127,7 +128,7 @@ fn facts_stand_in_two_columns() {
         ("connections", "200".to_owned()),
         ("OpenSSL", "4.0.3".to_owned()),
     ];
-    insta::assert_snapshot!(table::facts(&facts, Colour::Never), @r"
+    insta::assert_snapshot!(table::facts(&facts, Medium::PLAIN), @r"
     configuration  node-0.4
     connections    200
     OpenSSL        4.0.3
@@ -141,7 +142,7 @@ fn any_columns_can_be_laid_out() {
         row(["node-0.4", "1,362,291", "one SSL_CTX and one trust store per connection"]),
         row(["no-compression", "53,998", ""]),
     ];
-    let table = table::plain(&["configuration", "bytes/conn", "what"], &cells, Colour::Never);
+    let table = table::plain(&["configuration", "bytes/conn", "what"], &cells, Medium::PLAIN);
     insta::assert_snapshot!(table, @r"
     configuration   bytes/conn  what
     ──────────────────────────────────────────────────────────────────────────
@@ -162,21 +163,59 @@ fn an_empty_table_is_its_heading() {
 #[test]
 fn no_line_is_wider_than_the_terminal() {
     let connections = Some((CONNECTIONS, CONNECTIONS));
-    for by in [By::Site, By::Function, By::File, By::Category] {
-        let options = TableOptions::by(by);
-        let rows = diff(&synthetic::old(), &synthetic::new(), by, connections);
-        let text = table::top(&top_of_old(by), &options) + &table::diff(&rows, &options);
-        for line in text.lines() {
-            assert!(line.chars().count() <= COLUMNS, "{line}");
+    for columns in [40, 60, 80, 100, 200] {
+        for by in [By::Site, By::Function, By::File, By::Category] {
+            let mut options = TableOptions::by(by);
+            options.medium = Medium::of(columns);
+            let rows = diff(&synthetic::old(), &synthetic::new(), by, connections);
+            let text = table::top(&top_of_old(by), &options) + &table::diff(&rows, &options);
+            for line in text.lines().filter(|line| !line.starts_with("… and ")) {
+                assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
         }
     }
+}
+
+#[test]
+fn where_columns_have_no_room_rows_have_lines_and_names_can_stay_whole() {
+    let rows =
+        diff(&synthetic::old(), &synthetic::new(), By::Site, Some((CONNECTIONS, CONNECTIONS)));
+    let mut options = TableOptions::by(By::Site);
+    options.rows = 2;
+    options.medium = Medium::of(50);
+    insta::assert_snapshot!(table::diff(&rows, &options), @r"
+    before 583,312  after 0  change -583,312
+      blocks -13  gone  compression.zlib
+      crypto/comp/c_zlib.c:43
+      serv…tion › SSL_…hake › defl…it2_ › zlib…lloc
+    before 110,000  after 0  change -110,000
+      blocks -1,152  gone  x509
+      crypto/asn1/tasn_new.c:135
+      serv…tion › buil…tore › PEM_…X509 › asn1…_new
+    … and 11 more rows with smaller changes
+    ");
+    options.medium.names = Names::Whole;
+    insta::assert_snapshot!(table::diff(&rows, &options), @r"
+    before 583,312  after 0  change -583,312
+      blocks -13  gone  compression.zlib
+      crypto/comp/c_zlib.c:43
+      serve_connection › SSL_do_handshake
+      › deflateInit2_ › zlib_zalloc
+    before 110,000  after 0  change -110,000
+      blocks -1,152  gone  x509
+      crypto/asn1/tasn_new.c:135
+      serve_connection › build_trust_store
+      › PEM_read_bio_X509 › asn1_item_embed_new
+    … and 11 more rows with smaller changes
+    ");
+    assert!(!has_cuts(&table::diff(&rows, &options)));
 }
 
 #[test]
 fn colours_are_there_only_when_asked_for_and_change_no_text() {
     let mut options = TableOptions::by(By::Site);
     let without = table::top(&top_of_old(By::Site), &options);
-    options.colour = Colour::Always;
+    options.medium.colour = Colour::Always;
     let with = table::top(&top_of_old(By::Site), &options);
     assert!(!without.contains('\u{1b}'));
     assert!(with.contains('\u{1b}'));

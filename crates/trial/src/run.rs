@@ -8,6 +8,7 @@ mod measurement;
 mod moment;
 mod over_time;
 mod rust_domain;
+mod rust_part;
 mod server;
 mod watch;
 
@@ -23,6 +24,7 @@ use crate::{FrontEnd, TrialError, runtime};
 
 pub use heap_sample::HeapSample;
 pub use measurement::Ended;
+pub use rust_part::RustPart;
 pub use watch::negotiated_record;
 
 pub(crate) use clients::clients_of;
@@ -52,6 +54,8 @@ pub struct Options {
     pub sample: Option<Sampling>,
     /// How finely jemalloc samples what Rust allocates. Default: one byte in 131,072.
     pub heap_sample: HeapSample,
+    /// Whether the profile has that sample, or every block. Default: the sample.
+    pub rust: RustPart,
 }
 
 impl Options {
@@ -66,6 +70,7 @@ impl Options {
             sites: 65_536,
             sample: None,
             heap_sample: HeapSample::Lg(17),
+            rust: RustPart::Sampled,
         }
     }
 }

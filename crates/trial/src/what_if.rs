@@ -52,6 +52,11 @@ fn applied(fix: Fix, as_it_is: &Cost, cost: Cost, diagnosis: &Diagnosis) -> Trie
         saved_bytes_per_connection: before
             .zip(cost.bytes_per_connection)
             .map(|(before, after)| before - after),
+        predicted_resident_bytes: predicted_of_all(fix, diagnosis),
+        saved_resident_bytes: as_it_is
+            .resident_bytes
+            .zip(cost.resident_bytes)
+            .map(|(before, after)| before as f64 - after as f64),
         cost: Some(cost),
         flamegraph: Some(step_name(AS_IT_IS, fix.name())),
         reached: Vec::new(),
@@ -66,6 +71,17 @@ fn predicted(fix: Fix, diagnosis: &Diagnosis) -> Option<f64> {
         .iter()
         .filter(|finding| fix::findings(fix).contains(&finding.rule.id))
         .filter_map(|finding| finding.at_rest_per_connection);
+    removed.reduce(|sum, bytes| sum + bytes)
+}
+
+/// What the findings about the whole program's memory that a fix removes say that it saves.
+fn predicted_of_all(fix: Fix, diagnosis: &Diagnosis) -> Option<f64> {
+    let removed = diagnosis
+        .findings
+        .iter()
+        .filter(|finding| finding.rule.is_about_others())
+        .filter(|finding| fix::findings(fix).contains(&finding.rule.id))
+        .map(|finding| finding.bytes_total as f64);
     removed.reduce(|sum, bytes| sum + bytes)
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use contract::Domain;
+
 use super::limit::{Figure, Limit, Most, Scope};
 use super::verdict::{Measured, Unmeasurable};
 use crate::category;
@@ -16,6 +18,12 @@ const BYTES: f64 = 1.02;
 /// What one thread more has of its own in OpenSSL: how many serve the connections is chance.
 const THREAD_BYTES: f64 = 12_000.0;
 const THREAD_BLOCKS: f64 = 40.0;
+
+/// By how much resident memory may: pages of the allocator's, and collectors, have moods.
+const RESIDENT: f64 = 1.10;
+
+/// And a page for each connection.
+const LEAST_ROOM: f64 = 4_096.0;
 
 /// By how much allocations may: how often a connection was heard differs from run to run.
 const ALLOCATIONS: f64 = 1.10;
@@ -61,6 +69,7 @@ pub fn first_budget(
         let is = figure(Scope::Total, kind)?;
         line(&mut text, kind.key(), whole(is * room + thread / connections), is);
     }
+    text += &of_others(measured);
     let total = figure(Scope::Total, bytes)?;
     for category in category::all() {
         let scope = Scope::Category(category.name.to_owned());
@@ -87,6 +96,26 @@ pub fn first_budget(
     Ok(text)
 }
 
+/// Limits of the whole process's memory, as far as a connection's part of it is known.
+fn of_others(measured: &Measured) -> String {
+    let heap = Scope::Domain(Domain::Heap);
+    let mut text = String::new();
+    for (scope, table, room) in
+        [(Scope::Resident, "resident", RESIDENT), (heap, "domain.heap", BYTES)]
+    {
+        let limit =
+            Limit { scope, figure: Figure::BytesPerConnection, most: Most::Absolute(0.0), line: 0 };
+        if let Ok(is) = measured.figure(&limit)
+            && is > 0.0
+        {
+            let key = limit.figure.key();
+            let most = whole(is * room + LEAST_ROOM);
+            text += &format!("\n[{table}]\n{key} = {most} # measured: {}\n", two_decimals(is));
+        }
+    }
+    text
+}
+
 /// No category belongs to it.
 fn is_finest(name: &str) -> bool {
     let inner = format!("{name}.");
@@ -108,7 +137,7 @@ mod tests {
     use profile::Profile;
 
     use super::*;
-    use crate::budget::{Budget, review};
+    use crate::budget::{Budget, Others, review};
     use crate::diagnosis::case::{Case, Profiles};
     use crate::diagnosis::diagnose;
     use crate::diagnosis::held_at::HeldAt;
@@ -129,6 +158,7 @@ mod tests {
             grown: group(&profile, By::Site),
             connections: case.connections,
             objects: Some(case.objects.clone()),
+            others: Others::default(),
         };
         let diagnosis = diagnose(&case);
         let text = first_budget(&measured, &diagnosis, "tlsheap check --init run").unwrap();
@@ -154,6 +184,7 @@ mod tests {
             grown: rows(),
             connections: case.connections,
             objects: Some(case.objects.clone()),
+            others: Others::default(),
         };
         let diagnosis = diagnose(&case);
         let text = first_budget(&measured, &diagnosis, "tlsheap check --init run").unwrap();

@@ -1,5 +1,7 @@
 //! What a budget limits: of what, which figure, and how much it may be.
 
+use contract::Domain;
+
 use crate::objects::Object;
 
 /// A budget, read.
@@ -29,8 +31,12 @@ pub struct Limit {
 /// What is limited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything.
+    /// Everything that OpenSSL asked for.
     Total,
+    /// What is resident of the processes, whoever asked for it, and in no file.
+    Resident,
+    /// What others than OpenSSL asked for.
+    Domain(Domain),
     /// A category, or a whole group of them: `x509` has `x509.store` in it.
     Category(String),
     /// A site, `file:line`.
@@ -79,6 +85,13 @@ impl Figure {
         Figure::Blocks,
     ];
 
+    /// The figures of resident memory, in which there are no blocks.
+    pub const OF_RESIDENT: [Figure; 2] = [Figure::BytesPerConnection, Figure::Bytes];
+
+    /// The figures of what others than OpenSSL asked for.
+    pub const OF_DOMAINS: [Figure; 4] =
+        [Figure::BytesPerConnection, Figure::BlocksPerConnection, Figure::Bytes, Figure::Blocks];
+
     /// The key in the file.
     pub fn key(self) -> &'static str {
         match self {
@@ -109,6 +122,8 @@ impl Scope {
     pub fn name(&self) -> String {
         match self {
             Scope::Total => "total".to_owned(),
+            Scope::Resident => "resident".to_owned(),
+            Scope::Domain(domain) => format!("domain {}", domain.word()),
             Scope::Category(name) => format!("category {name}"),
             Scope::Site(site) => format!("site {site}"),
             Scope::Function(name) => format!("function {name}"),

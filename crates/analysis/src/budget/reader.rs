@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use contract::Domain;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -12,8 +13,13 @@ use crate::diagnosis::every_rule;
 use crate::objects::Object;
 
 /// The tables of a budget.
-const TABLES: [&str; 7] =
-    ["baseline", "total", "category", "site", "function", "objects", "findings"];
+const TABLES: [&str; 9] = [
+    "baseline", "total", "resident", "domain", "category", "site", "function", "objects",
+    "findings",
+];
+
+/// Domains that have a table of their own: what OpenSSL asks for is the total.
+const DOMAINS: [Domain; 2] = [Domain::Heap, Domain::Mapping];
 
 /// How a limit may be written.
 const LIMIT: &str = "a number of at least 0, or \"baseline + 5 %\", or \"baseline + 100\"";
@@ -49,6 +55,12 @@ pub(super) fn read(text: &str, file: &str) -> Result<Budget, BudgetError> {
     Ok(budget)
 }
 
+/// What a table is about, and the figures that it may limit.
+struct Of<'a> {
+    scope: Scope,
+    figures: &'a [Figure],
+}
+
 struct Reader<'a> {
     text: &'a str,
     file: &'a str,
@@ -79,6 +91,20 @@ impl Reader<'_> {
                 }
             }
             "total" => self.limits(budget, &Scope::Total, "total", value)?,
+            "resident" => {
+                let whole = Of { scope: Scope::Resident, figures: &Figure::OF_RESIDENT };
+                self.limits_of(budget, &whole, "resident", value)?;
+            }
+            "domain" => {
+                for (name, at, value) in entries(self.table(key, value)?) {
+                    let Some(domain) = DOMAINS.into_iter().find(|it| it.word() == name) else {
+                        let known = DOMAINS.into_iter().map(Domain::word);
+                        return Err(self.unknown_key(at, key, name, known));
+                    };
+                    let of = Of { scope: Scope::Domain(domain), figures: &Figure::OF_DOMAINS };
+                    self.limits_of(budget, &of, &format!("domain.{name}"), value)?;
+                }
+            }
             "category" => {
                 for (name, at, value) in entries(self.table(key, value)?) {
                     if category::by_name(name).is_none() {
@@ -128,7 +154,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The figures of one table.
+    /// The figures of a table of OpenSSL's memory.
     fn limits(
         &self,
         budget: &mut Budget,
@@ -136,13 +162,26 @@ impl Reader<'_> {
         path: &str,
         value: &Spanned<DeValue<'_>>,
     ) -> Result<(), BudgetError> {
+        let of = Of { scope: scope.clone(), figures: &Figure::KEYS };
+        self.limits_of(budget, &of, path, value)
+    }
+
+    /// The figures of one table.
+    fn limits_of(
+        &self,
+        budget: &mut Budget,
+        of: &Of<'_>,
+        path: &str,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<(), BudgetError> {
         for (name, at, value) in entries(self.table(path, value)?) {
-            let Some(figure) = Figure::KEYS.into_iter().find(|figure| figure.key() == name) else {
-                let known = Figure::KEYS.into_iter().map(Figure::key);
+            let Some(figure) = of.figures.iter().copied().find(|figure| figure.key() == name)
+            else {
+                let known = of.figures.iter().copied().map(Figure::key);
                 return Err(self.unknown_key(at, path, name, known));
             };
             budget.limits.push(Limit {
-                scope: scope.clone(),
+                scope: of.scope.clone(),
                 figure,
                 most: self.most(&format!("{path}.{name}"), value)?,
                 line: self.place(at.start).0,
@@ -383,8 +422,8 @@ allow = [\"record-buffers-kept\"]
         for (text, message) in [
             (
                 "[totals]\nbytes = 1\n",
-                "budget.toml:1:2: expected a table out of baseline, total, category, site, \
-                 function, objects, findings, found \"totals\" (did you mean total?)",
+                "budget.toml:1:2: expected a table out of baseline, total, resident, domain, \
+                 category, site, function, objects, findings, found \"totals\" (did you mean total?)",
             ),
             (
                 "[total]\nbyte_per_connection = 1\n",

@@ -4,10 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroU64;
 
+use contract::Domain;
+
 use super::limit::{Budget, Figure, Limit, Most, Scope};
 use crate::column::Column;
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::finding::Finding;
+use crate::diagnosis::whole::Holder;
 use crate::group::{Key, Row};
 use crate::inventory::Inventory;
 use crate::short_name::c_name;
@@ -30,6 +33,41 @@ pub struct Measured {
     pub connections: Option<NonZeroU64>,
     /// Objects that came with the connections; `None` where the profile knows no blocks.
     pub objects: Option<Inventory>,
+    /// What was recorded of others than OpenSSL, and of all together.
+    pub others: Others,
+}
+
+/// What a capture knows of the memory of the whole process.
+#[derive(Clone, Debug, Default)]
+pub struct Others {
+    /// Resident bytes in no file.
+    pub resident: Option<Extent>,
+    /// What each domain asked for, OpenSSL left out.
+    pub domains: HashMap<Domain, Extent>,
+}
+
+/// How much memory that is, and who has most of it.
+#[derive(Clone, Debug, Default)]
+pub struct Extent {
+    /// Bytes in all.
+    pub bytes: f64,
+    /// Blocks, or mappings, in all; `None` where there are no such.
+    pub blocks: Option<f64>,
+    /// Bytes and blocks that each connection adds, where that is known.
+    pub each: Option<Each>,
+    /// Who has most of it in all: bytes.
+    pub holders: Vec<Holder>,
+}
+
+/// What each connection adds.
+#[derive(Clone, Debug, Default)]
+pub struct Each {
+    /// Bytes.
+    pub bytes: f64,
+    /// Blocks, or mappings; `None` where they are not known.
+    pub blocks: Option<f64>,
+    /// Who adds most of it: bytes.
+    pub holders: Vec<Holder>,
 }
 
 /// A figure that a capture does not have.
@@ -170,6 +208,18 @@ impl Measured {
             let each = self.share(objects.live(object).count as f64);
             return each.ok_or_else(|| missing(NO_CONNECTIONS));
         }
+        if limit.scope.is_beyond_openssl() {
+            let extent = self.extent(&limit.scope).ok_or_else(|| missing(NOT_RECORDED))?;
+            let each = || extent.each.as_ref().ok_or_else(|| missing(NOT_TOLD));
+            let figure = match limit.figure {
+                Figure::Bytes => Some(extent.bytes),
+                Figure::Blocks => extent.blocks,
+                Figure::BytesPerConnection => Some(each()?.bytes),
+                Figure::BlocksPerConnection => each()?.blocks,
+                Figure::AllocationsPerHandshake | Figure::ObjectsPerConnection => None,
+            };
+            return figure.ok_or_else(|| missing("it has no such column"));
+        }
         if limit.figure == Figure::AllocationsPerHandshake && self.column == Column::Peak {
             return Err(missing(NO_HANDSHAKES));
         }
@@ -178,6 +228,15 @@ impl Measured {
             sum += figure_of(row, limit.figure).ok_or_else(|| missing("it has no such column"))?;
         }
         self.scaled(limit.figure, sum).ok_or_else(|| missing(NO_CONNECTIONS))
+    }
+
+    /// What is known of a scope that is not OpenSSL's alone.
+    fn extent(&self, scope: &Scope) -> Option<&Extent> {
+        match scope {
+            Scope::Resident => self.others.resident.as_ref(),
+            Scope::Domain(domain) => self.others.domains.get(domain),
+            _ => None,
+        }
     }
 
     fn rows_of(&self, figure: Figure) -> &[Row] {
@@ -203,6 +262,13 @@ impl Measured {
 const NO_CONNECTIONS: &str = "it is not known how many connections were open; say it with \
                               --connections";
 
+const NOT_RECORDED: &str = "only OpenSSL's memory was recorded, or the program had ended before \
+                            anybody could look: record it with --heap, or with --load, --for or \
+                            --at-rest and without --only";
+
+const NOT_TOLD: &str = "too few connections came to say what each adds; use --load, or leave the \
+                        limit out";
+
 const NO_HANDSHAKES: &str = "its peak is that of the whole program, whose handshakes are not \
                              counted; leave the limit out, or choose --column in-use";
 
@@ -217,6 +283,11 @@ fn figure_of(row: &Row, figure: Figure) -> Option<f64> {
 }
 
 impl Scope {
+    /// It is about memory that others have asked for too.
+    fn is_beyond_openssl(&self) -> bool {
+        matches!(self, Scope::Resident | Scope::Domain(_))
+    }
+
     /// A row belongs to it.
     fn has(&self, key: &Key) -> bool {
         match self {
@@ -230,7 +301,7 @@ impl Scope {
                 key.file == file && key.line.to_string() == line
             }
             Scope::Function(name) => c_name(&key.function) == name,
-            Scope::Objects(_) => false,
+            Scope::Objects(_) | Scope::Resident | Scope::Domain(_) => false,
         }
     }
 }
@@ -244,6 +315,11 @@ fn causes(
     baseline: Option<&Measured>,
     unwanted: &[Finding],
 ) -> Vec<Cause> {
+    if limit.scope.is_beyond_openssl() {
+        let extent = |measured: &Measured| measured.extent(&limit.scope).cloned();
+        let earlier = baseline.and_then(extent);
+        return holders(limit.figure, extent(measured).as_ref(), earlier.as_ref());
+    }
     // Objects have no rows: their contexts, stores and sessions are told by findings.
     let rows = |measured: &Measured| -> Vec<(Key, f64, Vec<String>)> {
         measured
@@ -286,6 +362,33 @@ fn causes(
     causes
 }
 
+/// Who has most of what is no OpenSSL's, or has grown most; of blocks it is not said.
+fn holders(figure: Figure, now: Option<&Extent>, before: Option<&Extent>) -> Vec<Cause> {
+    let of = |extent: Option<&Extent>| -> Vec<Holder> {
+        let holders = extent.and_then(|extent| match figure {
+            Figure::Bytes => Some(&extent.holders),
+            Figure::BytesPerConnection => extent.each.as_ref().map(|each| &each.holders),
+            _ => None,
+        });
+        holders.cloned().unwrap_or_default()
+    };
+    let earlier = of(before);
+    let mut causes: Vec<Cause> = of(now)
+        .into_iter()
+        .map(|holder| {
+            let is_same =
+                |it: &&Holder| it.function == holder.function && it.through == holder.through;
+            let had = earlier.iter().find(is_same).map_or(0.0, |it| it.bytes);
+            let key = Key { function: holder.function.clone(), ..Key::default() };
+            Cause { key, amount: holder.bytes - had, telling: holder.through }
+        })
+        .filter(|cause| cause.amount > 0.0)
+        .collect();
+    causes.sort_by(|a, b| b.amount.total_cmp(&a.amount).then_with(|| a.key.cmp(&b.key)));
+    causes.truncate(CAUSES);
+    causes
+}
+
 #[cfg(test)]
 mod tests {
     use profile::Profile;
@@ -313,8 +416,54 @@ mod tests {
             grown: group(&profile, By::Site),
             connections: case.connections,
             objects: Some(case.objects.clone()),
+            others: others(),
         };
         (measured, diagnose(&case))
+    }
+
+    /// Ten connections' buffers, and as many bytes again that nobody is known of.
+    fn others() -> Others {
+        let holder = |bytes| Holder {
+            function: "PyByteArray_Resize".to_owned(),
+            through: vec!["SSLProtocol".to_owned()],
+            bytes,
+            blocks: None,
+        };
+        let each = Each { bytes: 300_000.0, blocks: None, holders: vec![holder(262_145.0)] };
+        let holders = vec![holder(2_621_450.0)];
+        let resident = Extent { bytes: 5e6, blocks: None, each: Some(each), holders };
+        let heap = Extent { bytes: 4e6, blocks: Some(50.0), ..Extent::default() };
+        Others { resident: Some(resident), domains: HashMap::from([(Domain::Heap, heap)]) }
+    }
+
+    #[test]
+    fn the_whole_process_has_limits_of_its_own() {
+        let keeps = "[resident]\nbytes_per_connection = 300_000\nbytes = 5_000_000\n\
+                     [domain.heap]\nbytes = 4_000_000\nblocks = 50\n";
+        assert!(reviewed(keeps, 1, None).passes());
+        let broken = reviewed("[resident]\nbytes_per_connection = 299_999\n", 1, None);
+        let [cause] = &broken.verdicts[0].causes[..] else { panic!("{broken:?}") };
+        assert_eq!((cause.key.function.as_str(), cause.amount), ("PyByteArray_Resize", 262_145.0));
+        assert_eq!(cause.telling, ["SSLProtocol"]);
+        let against = "[baseline]\nprofile = \"p\"\n[resident]\nbytes = \"baseline + 0\"\n";
+        assert!(reviewed(against, 1, Some(1)).passes());
+    }
+
+    #[test]
+    fn what_was_not_recorded_of_it_is_an_error_and_no_pass() {
+        let (measured, diagnosis) = server(1);
+        for (text, why) in [
+            ("[domain.mapping]\nbytes = 1\n", "record it with --heap"),
+            ("[domain.heap]\nblocks_per_connection = 1\n", "too few connections came"),
+        ] {
+            let budget = Budget::parse(text, "b").unwrap();
+            let error = review(&budget, &measured, None, &diagnosis).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        let error = Budget::parse("[resident]\nblocks = 1\n", "b").unwrap_err().to_string();
+        assert!(error.contains("a key out of bytes_per_connection, bytes"), "{error}");
+        let error = Budget::parse("[domain.hepa]\nbytes = 1\n", "b").unwrap_err().to_string();
+        assert!(error.contains("heap"), "{error}");
     }
 
     fn reviewed(text: &str, contexts: i64, before: Option<i64>) -> Review {

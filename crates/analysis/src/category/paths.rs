@@ -1,9 +1,9 @@
 //! What memory is for, judged by the source file that a frame lies in, from the tables of domains.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use contract::Domain;
+use foldhash::{HashMap, HashMapExt};
 
 use super::table::{Category, by_name, rows};
 use crate::domain_tables;
@@ -22,15 +22,17 @@ pub(super) fn of_source_in(
     file: &str,
     function: &str,
 ) -> Option<&'static Category> {
-    let rules = RULES.get(&domain)?;
+    let rules = RULES.get(domain as usize)?;
+    if rules.lengths.is_empty() || is_rust(file) {
+        return None;
+    }
     let function = c_name(function);
     // Files have few prefixes of their own; from the longest down, the first that is listed wins.
-    (1..=file.len())
-        .rev()
-        .filter_map(|end| rules.get(file.get(..end)?))
+    let prefixes = rules.lengths.iter().filter_map(|length| file.get(..*length));
+    prefixes
+        .filter_map(|prefix| rules.by_prefix.get(prefix))
         .flatten()
         .find(|rule| rule.functions.matches(function))
-        .filter(|_| !is_rust(file))
         .map(|rule| rule.category)
 }
 
@@ -63,17 +65,22 @@ impl Functions {
     }
 }
 
-/// Rules by prefix; those that name functions stand first.
-type Rules = HashMap<&'static str, Vec<PathRule>>;
+/// The rules of a domain: every frame of every stack is asked for, so that looking has to be cheap.
+#[derive(Default)]
+struct Rules {
+    /// Those that name functions stand first.
+    by_prefix: HashMap<&'static str, Vec<PathRule>>,
+    /// How long prefixes are, the longest first.
+    lengths: Vec<usize>,
+}
 
-/// The rules of each domain that has any.
-static RULES: LazyLock<HashMap<Domain, Rules>> = LazyLock::new(|| {
-    let of_domain = |domain| (domain, rules_of(domain_tables::of(domain).paths));
-    Domain::ALL.into_iter().map(of_domain).filter(|(_, rules)| !rules.is_empty()).collect()
+/// The rules of each domain, in the order of [`Domain::ALL`]; empty where there are none.
+static RULES: LazyLock<Vec<Rules>> = LazyLock::new(|| {
+    Domain::ALL.into_iter().map(|domain| rules_of(domain_tables::of(domain).paths)).collect()
 });
 
 fn rules_of(table: &'static str) -> Rules {
-    let mut paths = Rules::new();
+    let mut paths: HashMap<&'static str, Vec<PathRule>> = HashMap::new();
     for [prefix, functions, category, _note] in rows(table) {
         let category = by_name(category).expect("a test holds that paths name categories");
         let rules = paths.entry(prefix).or_default();
@@ -84,7 +91,10 @@ fn rules_of(table: &'static str) -> Rules {
             rules.insert(0, PathRule { functions, category });
         }
     }
-    paths
+    let mut lengths: Vec<usize> = paths.keys().map(|prefix| prefix.len()).collect();
+    lengths.sort_unstable_by(|one, other| other.cmp(one));
+    lengths.dedup();
+    Rules { by_prefix: paths, lengths }
 }
 
 #[cfg(test)]
@@ -113,7 +123,9 @@ mod tests {
 
     #[test]
     fn every_category_is_reachable_from_a_path_or_from_the_code() {
-        let listed: HashSet<_> = all_rows().map(|row| row[2]).collect();
+        let functions = domain_tables::of(Domain::Mapping).functions;
+        let by_function = rows(functions).map(|row| row[1]);
+        let listed: HashSet<_> = all_rows().map(|row| row[2]).chain(by_function).collect();
         // Groups whose members cover all of their paths, and categories the code sets by itself.
         let unlisted =
             ["bio.buffers", "containers", "heap", "mapping", "program", "rust", "unknown"];

@@ -8,6 +8,7 @@ use profile::Profile;
 use crate::diagnosis::held_at::HeldAt;
 use crate::diagnosis::holding::{Holding, holdings};
 use crate::diagnosis::series::Series;
+use crate::diagnosis::whole::Whole;
 use crate::inventory::Inventory;
 use crate::objects::{Object, objects_made};
 
@@ -45,6 +46,9 @@ pub struct Case {
     pub ending: Ending,
     /// Captures over time; empty where there is only one.
     pub series: Series,
+    /// What is known of the memory beside, where the whole process was recorded; of one process
+    /// among several it is not told.
+    pub whole: Option<Whole>,
 }
 
 /// From where the number of connections is known.
@@ -154,6 +158,7 @@ impl Case {
             program: None,
             ending: Ending::default(),
             series: Series::default(),
+            whole: None,
         })
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use profile::{Metric, Profile, Sample};
+use foldhash::{HashMap, HashMapExt};
+use profile::{Frame, Metric, Profile, Sample};
 
-use crate::category;
+use crate::call_ids::{CallId, CallIds, OfLocations};
+use crate::category::Judged;
 use crate::diagnosis::held_at::HeldAt;
 use crate::diagnosis::reading::{Reading, reading};
 use crate::group::Call;
@@ -94,19 +96,26 @@ pub fn is_one_of(function: &str, names: &[&str]) -> bool {
 /// figures are those of its capture. Stacks without bytes on either side are left out. `None` when
 /// the profile does not know the blocks and bytes of that moment.
 pub fn holdings(profile: &Profile, baseline: Option<&Profile>, at: HeldAt) -> Option<Vec<Holding>> {
-    let mut sums: BTreeMap<(Vec<Call>, &'static str), Sums> = BTreeMap::new();
-    add(&mut sums, profile, at, |sums, [blocks, bytes, made]| {
+    let mut ids = CallIds::named_by(call);
+    let mut sums = HashMap::new();
+    add(&mut sums, &mut ids, profile, at, |sums, [blocks, bytes, made]| {
         sums.all_blocks += blocks;
         sums.all_bytes += bytes;
         sums.made_blocks += made;
     })?;
     if let Some(baseline) = baseline {
-        add(&mut sums, baseline, HeldAt::Capture, |sums, [blocks, bytes, _]| {
+        add(&mut sums, &mut ids, baseline, HeldAt::Capture, |sums, [blocks, bytes, _]| {
             sums.base_blocks += blocks;
             sums.base_bytes += bytes;
         })?;
     }
     let held = sums.into_iter().filter(|(_, sums)| sums.all_bytes != 0 || sums.base_bytes != 0);
+    let with_calls = held.map(|((calls, category), sums)| {
+        let calls: Vec<Call> = calls.iter().map(|id| ids.call(*id).clone()).collect();
+        ((calls, category), sums)
+    });
+    let in_order: BTreeMap<(Vec<Call>, &'static str), Sums> = with_calls.collect();
+    let held = in_order.into_iter();
     Some(
         held.map(|((calls, category), sums)| Holding {
             reading: reading(&calls),
@@ -137,7 +146,8 @@ struct Sums {
 }
 
 fn add(
-    sums: &mut BTreeMap<(Vec<Call>, &'static str), Sums>,
+    sums: &mut HashMap<(Vec<CallId>, &'static str), Sums>,
+    ids: &mut CallIds,
     profile: &Profile,
     at: HeldAt,
     mut put: impl FnMut(&mut Sums, [i64; 3]),
@@ -145,9 +155,15 @@ fn add(
     let (blocks, bytes) = (at.column().blocks(), at.column().bytes());
     let (blocks, bytes) = (profile.column(blocks)?, profile.column(bytes)?);
     let made = profile.column(Metric::AllocObjects).unwrap_or(blocks);
-    for (sample, object) in profile.samples().iter().zip(objects_of_samples(profile)) {
-        let key = (calls(profile, sample), category::of_sample(profile, sample).name);
-        let sum = sums.entry(key).or_default();
+    let mut of_locations = OfLocations::of(profile);
+    let categories = Judged::default().of_samples(profile);
+    let samples = profile.samples().iter().zip(objects_of_samples(profile));
+    for ((sample, object), category) in samples.zip(categories) {
+        let mut calls = Vec::with_capacity(2 * sample.stack.len());
+        for id in &sample.stack {
+            calls.extend_from_slice(of_locations.calls(*id, ids));
+        }
+        let sum = sums.entry((calls, category.name)).or_default();
         sum.object = sum.object.or(object);
         add_modules(&mut sum.modules, profile, sample);
         // Readers refuse files whose columns do not add up within an i64.
@@ -157,8 +173,13 @@ fn add(
 }
 
 fn add_modules(modules: &mut BTreeSet<String>, profile: &Profile, sample: &Sample) {
+    // Calls of one library after another are most of a stack.
+    let mut last = None;
     for id in &sample.stack {
         let Some(mapping) = profile.location_of(*id).mapping else { continue };
+        if last.replace(mapping) == Some(mapping) {
+            continue;
+        }
         let path = profile.mapping_of(mapping).file.as_str();
         let name = path.rsplit('/').next().unwrap_or(path);
         if !modules.contains(name) {
@@ -167,15 +188,12 @@ fn add_modules(modules: &mut BTreeSet<String>, profile: &Profile, sample: &Sampl
     }
 }
 
-fn calls(profile: &Profile, sample: &Sample) -> Vec<Call> {
-    profile
-        .frames(sample)
-        .map(|frame| Call {
-            function: name_in_source(frame.function).to_owned(),
-            file: frame.file.to_owned(),
-            line: frame.line,
-        })
-        .collect()
+fn call(frame: &Frame<'_>) -> Call {
+    Call {
+        function: name_in_source(frame.function).to_owned(),
+        file: frame.file.to_owned(),
+        line: frame.line,
+    }
 }
 
 /// Without what compilers and linkers appended. A place in a library (`libssl.so.3+0x10`) is a name

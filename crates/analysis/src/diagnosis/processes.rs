@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::diagnosis::case::Case;
 use crate::diagnosis::finding::{Finding, Site};
-use crate::diagnosis::unclaimed::Note;
-use crate::diagnosis::{Diagnosis, diagnose, rest};
+use crate::diagnosis::unclaimed::{Note, Unclaimed};
+use crate::diagnosis::{Diagnosis, RULES_OF_OTHERS, diagnose, found, resident, rest};
 
 /// Applies every rule to each of the processes of a capture; `whole` is all of them together, and
 /// the figures of a connection are of that. Findings of one rule become one.
@@ -24,6 +24,8 @@ pub fn diagnose_processes(whole: &Case, processes: &[Case]) -> Diagnosis {
     }
     let mut findings: Vec<Finding> =
         by_rule.into_values().map(|found| together(found, connections)).collect();
+    let others = RULES_OF_OTHERS.iter().copied();
+    findings.extend(found(&mut Unclaimed::all_of(whole), others));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight()));
     let mut notes: Vec<Note> = Vec::new();
     for note in judged.iter().flat_map(|it| &it.notes) {
@@ -38,6 +40,7 @@ pub fn diagnose_processes(whole: &Case, processes: &[Case]) -> Diagnosis {
         notes,
         at: heaviest.map(|it| it.at).unwrap_or_default(),
         looked_at: judged.iter().fold(0, |sum, it| sum.saturating_add(it.looked_at)),
+        resident: resident(whole),
         rest: rest::of(holders),
         bytes_per_connection: whole.per_connection(whole.grown().bytes),
         floor_per_connection: None,

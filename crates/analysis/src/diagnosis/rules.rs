@@ -1,5 +1,6 @@
 //! One file for each rule.
 
+pub mod asyncio_read_buffer;
 pub mod bio_pairs;
 pub mod bundle_parsed_again;
 pub mod compression_allowed;
@@ -10,6 +11,8 @@ pub mod contexts_outlive;
 pub mod crls_kept;
 pub mod dtls_handshake_buffer_kept;
 pub mod dtls_record_buffers_kept;
+pub mod free_pages_kept;
+pub mod haproxy_session_cache;
 pub mod keys_outlive;
 pub mod library_contexts;
 pub mod mlkem_key_kept;

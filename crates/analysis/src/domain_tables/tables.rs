@@ -4,7 +4,8 @@ use super::maker::{Maker, Struct};
 
 /// What is known of a domain's code. An empty table says that nothing is.
 pub(crate) struct DomainTables {
-    /// The one category of all its memory, where it is not judged any further.
+    /// The category of its memory, where no source path says more: that of all of it, or of what
+    /// none of its `functions` claims.
     pub(crate) category: Option<&'static str>,
     /// Which category a source path belongs to: lines of prefix, functions, category and a note.
     pub(crate) paths: &'static str,

@@ -1,9 +1,10 @@
 //! Captures read from files: a run folder, a profile of any format, or a ledger.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use ledger::Snapshot;
-use profile::{Content, Profile, Symbols, from_ledger, read_any};
+use profile::{Content, Profile, Symbols, from_ledger, read_any, read_standard_input};
 
 use super::{Beside, Capture, Known, Moments};
 use crate::part_of_folder::has_to_be_a_file;
@@ -24,8 +25,14 @@ impl Capture {
         Capture::open_whole(path)?.part(wanted)
     }
 
-    /// Reads whatever is at `path`, all of it.
+    /// Reads whatever is at `path`, all of it. `-` is a profile on standard input.
     pub fn open_whole(path: &Path) -> Result<Capture, CaptureError> {
+        if path == Path::new(STANDARD_INPUT) {
+            return match read_standard_input()? {
+                Content::Profile(profile) => Ok(Capture::of_profile("standard input", profile)),
+                Content::Ledger => Err(CaptureError::LedgerPiped),
+            };
+        }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut capture = if path.is_dir() { open_run(path)? } else { open_file(path)? };
         capture.name = name;
@@ -52,6 +59,18 @@ impl Capture {
         }
     }
 
+    /// Captures of the series that lies beside, whole, each with the second at which it was made,
+    /// oldest first: all of them, or so many, as far from each other as they can be.
+    pub fn series_over_time(&self, most: usize) -> Result<Vec<(f64, Capture)>, CaptureError> {
+        let Beside::In(run) = &self.beside else { return Ok(Vec::new()) };
+        let seconds = crate::timeline::captured(&run.join(folder::TIMELINE))?;
+        let timed = |path: PathBuf| Some((*seconds.get(path.file_name()?.to_str()?)?, path));
+        let all: Vec<(f64, PathBuf)> = self.series().into_iter().filter_map(timed).collect();
+        let kept = all.len().min(most);
+        let chosen = (0..kept).map(|at| &all[at * all.len() / kept]);
+        chosen.map(|(seconds, path)| Ok((*seconds, Capture::open_whole(path)?))).collect()
+    }
+
     /// The files of the series that a recording has kept on its way, oldest first.
     pub(crate) fn series(&self) -> Vec<PathBuf> {
         let Beside::In(run) = &self.beside else { return Vec::new() };
@@ -66,6 +85,9 @@ impl Capture {
         captures
     }
 }
+
+/// What stands for standard input in the place of a file's name.
+const STANDARD_INPUT: &str = "-";
 
 fn open_run(path: &Path) -> Result<Capture, CaptureError> {
     let record = path.join(folder::RUN);
@@ -97,13 +119,22 @@ fn is_recording(text: &str, path: &Path) -> bool {
     parse_value(text, path).is_ok_and(|value| value["kind"] == KIND)
 }
 
+/// How long a ledger has counted whose process runs; 0 where it has ended, nobody knows when.
+fn until_now(snapshot: &Snapshot) -> i64 {
+    let began = SystemTime::UNIX_EPOCH + Duration::from_nanos(snapshot.started_nanos);
+    let runs = Path::new("/proc").join(snapshot.pid.to_string()).exists();
+    let lasted = SystemTime::now().duration_since(began).ok().filter(|_| runs);
+    lasted.map_or(0, |lasted| i64::try_from(lasted.as_nanos()).unwrap_or_default())
+}
+
 fn open_file(path: &Path) -> Result<Capture, CaptureError> {
     let (profile, statistics) = match read_any(path)? {
         Content::Profile(profile) => (profile, None),
         Content::Ledger => {
             // Read through the file and not the bytes at hand: its process may be running.
             let snapshot = Snapshot::read_file(path)?;
-            let profile = from_ledger(&snapshot, &mut Symbols::new());
+            let mut profile = from_ledger(&snapshot, &mut Symbols::new());
+            profile.duration_nanos = until_now(&snapshot);
             (profile, Some(snapshot.statistics))
         }
     };

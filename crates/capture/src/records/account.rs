@@ -20,6 +20,10 @@ pub struct AccountRecord {
     /// Among blocks, and in none: free pages that the allocator keeps, and what another allocator
     /// rounds up by.
     pub free_bytes: u64,
+    /// The part of it that is whole pages, which an allocator can give back to the kernel. Records
+    /// of before it was told apart have none.
+    #[serde(default)]
+    pub free_pages_bytes: u64,
     /// Stacks of threads.
     pub stacks_bytes: u64,
     /// Pages of files that were written to.
@@ -30,8 +34,23 @@ pub struct AccountRecord {
     pub other_bytes: u64,
     /// All of them.
     pub total_bytes: u64,
+    /// The functions that asked for what is resident of blocks and mappings that are not OpenSSL's,
+    /// the most first: the largest few.
+    #[serde(default)]
+    pub holders: Vec<ResidentHolderRecord>,
     /// By how much each line grew for each connection; `null` where few came, or none.
     pub growth: Option<AccountGrowthRecord>,
+}
+
+/// A function that asked for memory that is resident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResidentHolderRecord {
+    /// The function that asked for it.
+    pub function: String,
+    /// Functions that lead there and tell its story, outermost first.
+    pub through: Vec<String>,
+    /// Resident bytes: in all, or for each connection that came.
+    pub bytes: f64,
 }
 
 /// Memory that was asked for.
@@ -70,6 +89,10 @@ pub struct AccountGrowthRecord {
     pub other: f64,
     /// All of them.
     pub total: f64,
+    /// The functions whose blocks and mappings, OpenSSL's left out, grew so, the most first: the
+    /// largest few.
+    #[serde(default)]
+    pub holders: Vec<ResidentHolderRecord>,
     /// The part of the total that is not in `other`, from 0 to 1; `null` where nothing grew.
     pub explained: Option<f64>,
 }
@@ -85,13 +108,24 @@ impl AccountRecord {
             mappings: account.mappings.into(),
             headers_bytes: account.headers,
             free_bytes: account.free,
+            free_pages_bytes: account.free_pages,
             stacks_bytes: account.stacks,
             written_files_bytes: account.files,
             shared_bytes: account.shared,
             other_bytes: account.other,
             total_bytes: account.total(),
+            holders: Vec::new(),
             growth: growth.map(AccountGrowthRecord::from),
         }
+    }
+
+    /// By how much it grew for each connection, where so many came that it can be told: with fewer,
+    /// a page or two that come by chance would count for much.
+    pub fn told_growth(&self) -> Option<&AccountGrowthRecord> {
+        const FEW: u64 = 8;
+        let growth = self.growth.as_ref()?;
+        let came = growth.to_connections.saturating_sub(growth.from_connections);
+        (came >= FEW && growth.total >= 1.0).then_some(growth)
     }
 
     /// What was asked for and is not in memory: never touched, or given back to the kernel since.
@@ -123,6 +157,7 @@ impl From<&AccountGrowth> for AccountGrowthRecord {
             shared: growth.shared,
             other: growth.other,
             total: growth.total,
+            holders: Vec::new(),
             explained: growth.explained(),
         }
     }

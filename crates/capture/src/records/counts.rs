@@ -33,6 +33,9 @@ pub struct RustRecord {
     pub inuse_bytes_interval95: Option<Ends>,
     /// What jemalloc's sample stands for; `null` when it took none.
     pub sample: Option<SampleRecord>,
+    /// Requested bytes and blocks, every one, where the allocator counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<CountsRecord>,
 }
 
 /// What a sample of blocks stands for.

@@ -28,20 +28,25 @@ pub struct HeapRecord {
     /// The functions that ask for it on a connection's behalf, the most first. Where the steps do
     /// not say, those by which it grew since the moment before the first, for each connection.
     pub holders: Vec<HolderRecord>,
+    /// The functions that had asked for most at the capture, in all, or where the program had ended
+    /// by then at the highest total of each process: the largest few, mappings that are made to be
+    /// shared among them.
+    #[serde(default)]
+    pub largest: Vec<HolderRecord>,
     /// Blocks that were freed or moved and are from before the recorder came: they are in no other
     /// figure.
     pub earlier_blocks: u64,
 }
 
-/// A function that holds memory for connections.
+/// A function that holds memory, of all or for each connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HolderRecord {
     /// The function that asked for it.
     pub function: String,
     /// Functions that lead there and tell its story, outermost first.
     pub through: Vec<String>,
-    /// Requested bytes for each open connection.
+    /// Requested bytes, in all or for each open connection.
     pub bytes: f64,
-    /// Blocks for each open connection.
+    /// Blocks, in all or for each open connection.
     pub blocks: f64,
 }

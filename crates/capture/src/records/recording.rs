@@ -95,11 +95,27 @@ pub struct Recording {
     pub symbols: SymbolsRecord,
 }
 
-/// A process that was attached to while it ran. All figures are of what came since.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Processes that were attached to while they ran. All figures are of what came since.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttachedRecord {
+    /// The process that was named; `null` where a control group was.
+    pub pid: Option<u32>,
+    /// The folder of the control group that was named; `null` where a process was.
+    pub cgroup: Option<String>,
+    /// Those that were attached to, in that order. What they have forked since is not among them.
+    pub processes: Vec<VisitedRecord>,
+    /// Blocks that were freed or moved and are from before the attach; they are in no other figure.
+    pub earlier_blocks: u64,
+}
+
+/// What attaching to a process and letting it go took of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VisitedRecord {
     /// The process.
     pub pid: u32,
+    /// When it was attached to, in seconds after the recording's begin: 0 for those that were there.
+    #[serde(default)]
+    pub after_seconds: f64,
     /// How long one of its threads stood still or did the tool's work, in seconds, to be attached to.
     pub stopped_seconds: f64,
     /// Processor time of the thread in that, in seconds.
@@ -108,8 +124,25 @@ pub struct AttachedRecord {
     pub let_go_stopped_seconds: Option<f64>,
     /// The same when it was let go; `null` where it had ended, or could not be.
     pub let_go_processor_seconds: Option<f64>,
-    /// Blocks that were freed or moved and are from before the attach; they are in no other figure.
-    pub earlier_blocks: u64,
+    /// The SSL objects that it had before the attach; `null` where they were not counted.
+    #[serde(default)]
+    pub earlier: Option<EarlierRecord>,
+}
+
+/// SSL objects that a process had before it was attached to, counted by a scan of its memory while
+/// it ran. They are in no other figure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EarlierRecord {
+    /// Those that are blocks in use.
+    pub ssl_objects: u64,
+    /// What looks like one where it cannot be told whether it is in use.
+    pub perhaps_ssl_objects: u64,
+    /// Whether all memory was looked at in which there may be such. If not, there may be more.
+    pub complete: bool,
+    /// How much was looked at.
+    pub scanned_bytes: u64,
+    /// How long that took.
+    pub seconds: f64,
 }
 
 /// OpenSSL's memory for each SSL object.

@@ -39,6 +39,10 @@ pub struct Cost {
     pub blocks_per_connection: Option<f64>,
     /// Allocations for each of them.
     pub allocs_per_handshake: Option<f64>,
+    /// Bytes that the whole program has of its own, resident and in no file, without the
+    /// recorder's; `null` of the reference server.
+    #[serde(default)]
+    pub resident_bytes: Option<u64>,
     /// Full handshakes in a second, without the recorder: median.
     pub handshakes_per_second: Option<f64>,
     /// Their least and their most.
@@ -56,6 +60,12 @@ pub struct Tried {
     pub predicted_bytes_per_connection: Option<f64>,
     /// What a connection costs less with it.
     pub saved_bytes_per_connection: Option<f64>,
+    /// What `diagnose` says of it that the whole program would save of resident memory.
+    #[serde(default)]
+    pub predicted_resident_bytes: Option<f64>,
+    /// What the whole program has less with it.
+    #[serde(default)]
+    pub saved_resident_bytes: Option<f64>,
     /// What a connection costs with it.
     pub cost: Option<Cost>,
     /// The differential flamegraph, in the folder.
@@ -105,6 +115,8 @@ impl Tried {
             not_applied: Some(reason.to_owned()),
             predicted_bytes_per_connection: None,
             saved_bytes_per_connection: None,
+            predicted_resident_bytes: None,
+            saved_resident_bytes: None,
             cost: None,
             flamegraph: None,
             reached: Vec::new(),
@@ -120,6 +132,7 @@ impl From<&Figures> for Cost {
             bytes_per_connection: figures.openssl_bytes_per_connection,
             blocks_per_connection: figures.blocks_per_connection,
             allocs_per_handshake: figures.allocs_per_handshake,
+            resident_bytes: None,
             handshakes_per_second: figures.handshakes_per_second,
             handshakes_per_second_spread: figures.handshakes_per_second_spread,
         }

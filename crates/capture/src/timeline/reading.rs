@@ -1,5 +1,6 @@
 //! `timeline.csv`, read back.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -8,7 +9,7 @@ use analysis::over_time::Series;
 use analysis::timeline::Timeline;
 use csv::StringRecord;
 
-use super::table::{CONNECTIONS, PHASE, RSS, SECONDS, margin_of};
+use super::table::{CAPTURE, CONNECTIONS, PHASE, RSS, SECONDS, margin_of};
 use crate::CaptureError;
 use crate::part_of_folder::{MAX_TIMELINE_BYTES, read_text};
 
@@ -22,6 +23,25 @@ pub fn read(path: &Path) -> Result<Option<Timeline>, CaptureError> {
     let timeline =
         parse(&text).map_err(|why| CaptureError::Timeline { path: path.to_owned(), why })?;
     Ok(Some(timeline))
+}
+
+/// The captures of a series, by the names of their files, each with the second at which it was
+/// made; none where there is no table, or it is of no series.
+pub fn captured(path: &Path) -> Result<BTreeMap<String, f64>, CaptureError> {
+    if !path.exists() {
+        return Ok(BTreeMap::new());
+    }
+    let text = read_text(path, MAX_TIMELINE_BYTES)?;
+    let read = || {
+        let rows = Rows::of(&text)?;
+        let seconds: Vec<f64> = rows.needed(SECONDS)?;
+        let fields = rows.fields(CAPTURE).into_iter().flatten().zip(seconds);
+        let named = fields.filter_map(|((_, field), seconds)| {
+            Some((Path::new(field).file_name()?.to_str()?.to_owned(), seconds))
+        });
+        Ok(named.collect())
+    };
+    read().map_err(|why| CaptureError::Timeline { path: path.to_owned(), why })
 }
 
 /// Reads the table's text. What is wrong with it comes back as the end of a sentence.

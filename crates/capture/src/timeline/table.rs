@@ -23,6 +23,8 @@ pub struct Column {
 pub(super) const SECONDS: &str = "seconds";
 pub(super) const CONNECTIONS: &str = "connections";
 pub(super) const RSS: &str = "rss";
+/// Of recordings with a series: the file of the moment's capture.
+pub(super) const CAPTURE: &str = "capture";
 /// Of runs alone.
 pub(super) const PHASE: &str = "phase";
 

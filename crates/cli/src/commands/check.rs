@@ -11,7 +11,7 @@ use analysis::diagnosis::held_at::HeldAt;
 use analysis::group::By;
 use anyhow::Context;
 use capture::json::review::ReviewJson;
-use capture::{Capture, Examined, whole_file};
+use capture::{Capture, Examined, others, whole_file};
 use clap::Args;
 use report::column_note::column_note;
 use report::junit::junit;
@@ -27,7 +27,7 @@ use crate::view::columns;
 The exit code is 0 when the capture keeps to the budget, and 1 when it does not. What a budget may \
 say, and a workflow for GitHub, is in docs/ci.md.")]
 pub struct Options {
-    /// A run folder, a profile of any format, or a ledger
+    /// A run folder, a profile of any format, or a ledger; `-` is a profile on standard input
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     /// The budget
@@ -117,13 +117,15 @@ fn tell(
     if options.json {
         return output::print_json(&ReviewJson::new(review, &reviewed));
     }
-    let mut text = note.map_or_else(String::new, |note| wrapped(note, 0) + "\n\n");
-    text += &terminal(review, &reviewed, output::colour());
+    let mut text =
+        note.map_or_else(String::new, |note| wrapped(note, 0, output::medium()) + "\n\n");
+    text += &terminal(review, &reviewed, output::medium());
+    output::print(&text)?;
     if options.github {
-        text += &annotations(review, &reviewed);
+        output::print_whole(&annotations(review, &reviewed))?;
         add_to_summary(&markdown(review, &reviewed))?;
     }
-    output::print(&text)
+    Ok(())
 }
 
 /// GitHub names a file for each step; elsewhere there is none.
@@ -202,6 +204,7 @@ impl Subject {
                 Column::InUse | Column::Peak => examined.case.connections,
             },
             objects: Some(examined.case.objects.clone()),
+            others: examined.recording.as_ref().map(others).unwrap_or_default(),
         };
         Ok(Subject { measured, examined })
     }

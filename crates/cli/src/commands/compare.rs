@@ -14,6 +14,7 @@ use echo_server::Configuration;
 use echo_server::configuration::{staircase, standard_names};
 use report::folder::{draw_step, write};
 use report::page::{self, Told};
+use report::wrapping::wrapped;
 use trial::compare::{self, Compared};
 use trial::scale;
 
@@ -125,15 +126,16 @@ fn configurations(options: &Options) -> Result<Vec<Configuration>, Failure> {
 fn print(options: &Options, comparison: &Comparison, path: &Path) -> Result<(), Failure> {
     match if options.json { Format::Json } else { options.format } {
         Format::Json => output::print_json(comparison),
-        Format::Csv => output::print(&table::csv(comparison)),
-        Format::Markdown => output::print(&table::markdown(comparison)),
+        Format::Csv => output::print_whole(&table::csv(comparison)),
+        Format::Markdown => output::print_whole(&table::markdown(comparison)),
         Format::Table => {
-            let mut text = table::terminal(comparison, output::colour());
-            text += &format!(
-                "\nin {}: {REPORT} (open it in a browser), {COMPARISON}, a run folder for each\n\
-                 configuration, a differential flamegraph for each step\n",
+            let mut text = table::terminal(comparison, output::medium());
+            let files = format!(
+                "in {}: {REPORT} (open it in a browser), {COMPARISON}, a run folder for each \
+                 configuration, a differential flamegraph for each step",
                 path.display()
             );
+            text += &format!("\n{}\n", wrapped(&files, 0, output::medium()));
             output::print(&text)
         }
     }

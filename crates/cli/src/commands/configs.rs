@@ -35,7 +35,7 @@ struct Entry {
 /// Lists the standard configurations, or prints one.
 pub fn run(options: &Options) -> Result<(), Failure> {
     if let Some(name) = &options.show {
-        return output::print(standard_text(name)?);
+        return output::print_whole(standard_text(name)?);
     }
     let configurations = standard_names()
         .map(|name| {

@@ -17,7 +17,8 @@ Several captures of one process, oldest first, also show what only grows; so doe
 a series of them (`tlsheap record --every`). Nothing is claimed without a number of the capture \
 itself; a finding's bytes are what its remedy would save.")]
 pub struct Options {
-    /// A run folder, a profile of any format, or a ledger; several of one process, oldest first
+    /// A run folder, a profile of any format, or a ledger; several of one process, oldest first;
+    /// `-` is a profile on standard input
     #[arg(value_name = "CAPTURE", required = true)]
     pub captures: Vec<PathBuf>,
     /// Say what each finding would cost with so many connections
@@ -42,5 +43,5 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         negotiated: examined.case.negotiated.as_ref(),
         recording: examined.recording.as_ref(),
     };
-    output::print(&findings::diagnosis(&examined.diagnosis, &subject, output::colour()))
+    output::print(&findings::diagnosis(&examined.diagnosis, &subject, output::medium()))
 }

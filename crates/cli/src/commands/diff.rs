@@ -29,7 +29,8 @@ use crate::view::ViewOptions;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// What it was: a run folder, a profile of any format, or a ledger
+    /// What it was: a run folder, a profile of any format, or a ledger; `-` is a profile on standard
+    /// input
     #[arg(value_name = "BEFORE")]
     pub before: PathBuf,
     /// What it is now
@@ -90,7 +91,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     };
     let mut text = heading(&before, &after, &rows, what, margins);
     if let Some(note) = column_note(&[&before, &after], column, options.view.column) {
-        text += &wrapped(&note, 0);
+        text += &wrapped(&note, 0, output::medium());
         text += "\n";
     }
     if matches!(by, By::Site | By::Category) {
@@ -134,12 +135,8 @@ fn heading(
     });
     let [was, is] = [(old, margins.before), (new, margins.after)]
         .map(|(bytes, margin)| give_or_take(bytes, margin, human));
-    let mut text = format!("{from} → {to}: {was} → {is} {what}{change}");
-    if margins.change.is_some() {
-        // With its intervals it may be too long for one line.
-        text = wrapped(&text, 0);
-    }
-    text += "\n";
+    let heading = format!("{from} → {to}: {was} → {is} {what}{change}");
+    let mut text = wrapped(&heading, 0, output::medium()) + "\n";
     if let Some(margin) = margins.change {
         let within = if bytes.is_significant(margins) { "" } else { ": within error" };
         let change = give_or_take(bytes.delta(), Some(margin), human);
@@ -175,11 +172,7 @@ fn of_which(rows: &[DiffRow]) -> String {
         .collect();
     match named.join(", ") {
         named if named.is_empty() => String::new(),
-        // With their intervals they may be too long for one line.
-        named if rows.iter().any(|row| row.bytes_margins.change.is_some()) => {
-            wrapped(&format!("of which {named}"), 0) + "\n"
-        }
-        named => format!("of which {named}\n"),
+        named => wrapped(&format!("of which {named}"), 0, output::medium()) + "\n",
     }
 }
 

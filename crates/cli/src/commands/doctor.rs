@@ -31,7 +31,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         return if options.json {
             output::print_json(&offers)
         } else {
-            output::print(&words::offers(&offers))
+            output::print(&words::offers(&offers, output::medium()))
         };
     };
     let pid = subject.to_str().and_then(|text| text.parse().ok()).filter(|pid: &u32| *pid > 0);
@@ -42,7 +42,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     if options.json {
         output::print_json(&examined)?;
     } else {
-        output::print(&words::examined(&examined))?;
+        output::print(&words::examined(&examined, output::medium()))?;
     }
     if examined.recordable { Ok(()) } else { Err(Failure::PassedOn(3)) }
 }

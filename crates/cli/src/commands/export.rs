@@ -14,7 +14,8 @@ use crate::{output, telling};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// A run folder, a pprof profile, a jemalloc heap dump, folded stacks, or a ledger
+    /// A run folder, a pprof profile, a heap dump of jemalloc's, a file of DHAT's, folded stacks, or
+    /// a ledger; `-` is a profile on standard input
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     /// The format to write
@@ -27,9 +28,10 @@ pub struct Options {
     /// has freed what it had when it ended, or the file's own default
     #[arg(long, value_name = "COLUMN", value_parser = metrics())]
     pub column: Option<Metric>,
-    /// Whose memory
-    #[arg(long, value_name = "DOMAIN", default_value = "all")]
-    pub domain: Domain,
+    /// Whose memory; without it, all but what is sampled for Rust, where the capture has both:
+    /// other programs would add estimates to exact figures
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<Domain>,
 }
 
 /// A format that profiles are written in.
@@ -59,7 +61,7 @@ impl Format {
     }
 }
 
-/// Writes the capture, and says on standard error what the format could not hold.
+/// Writes the capture, and says where, and what is not in it.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let format = options.format;
     let to_file = options.output.as_deref().filter(|path| *path != Path::new("-"));
@@ -71,8 +73,17 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     if options.column.is_some() && format != Format::Folded {
         return Err(Failure::usage("--column is for folded stacks: this format holds all columns"));
     }
-    let mut capture =
-        Capture::open_whole(&options.capture)?.unlabelled_part(Some(options.domain.into()))?;
+    let mut capture = Capture::open_whole(&options.capture)?;
+    let mut notes = Vec::new();
+    if let Some(domain) = options.domain {
+        capture = capture.unlabelled_part(Some(domain.into()))?;
+    } else if capture.leave_out_sampled_domain() {
+        notes.push(
+            "left out: domain rust, which is sampled and scaled up; --domain rust writes it for \
+             itself, --domain all everything"
+                .to_owned(),
+        );
+    }
     match format {
         Format::Pprof => {
             label_categories(&mut capture.profile);
@@ -88,8 +99,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             write(to_file, |to| to.write_all(text.as_bytes()))?;
         }
     }
-    if let Some(lost) = format.lost() {
-        telling::tell(&format!("tlsheap: not in this format: {lost}"));
+    notes.extend(format.lost().map(|lost| format!("not in this format: {lost}")));
+    if let Some(path) = to_file {
+        notes.insert(0, path.display().to_string());
+        return output::print(&notes.join("\n"));
+    }
+    for note in notes {
+        telling::tell(&format!("tlsheap: note: {note}"));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use capture::{Capture, Counted, folder, whole_file};
 use clap::Args;
 use profile::Metric;
 use report::exactness::exactness;
-use report::flamegraph::{Direction, FlameOptions, flamegraph};
+use report::flamegraph::{Direction, FlameOptions, Roots, flamegraph};
 
 use crate::failure::Failure;
 use crate::output;
@@ -14,7 +14,8 @@ use crate::view::{Domain, metrics};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// A run folder, a pprof profile, a jemalloc heap dump, folded stacks, or a ledger
+    /// A run folder, a pprof profile, a heap dump of jemalloc's, a file of DHAT's, folded stacks, or
+    /// a ledger; `-` is a profile on standard input
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     /// Where to write the SVG; `-` is standard output. Without it: flame.svg in the run folder,
@@ -34,6 +35,9 @@ pub struct Options {
     /// Roots on top
     #[arg(long)]
     pub icicle: bool,
+    /// The runtime's frames around the program, too
+    #[arg(long)]
+    pub full: bool,
     /// The heading
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
@@ -63,6 +67,9 @@ fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
     flame.subtitle = Some(subtitle(capture, column));
     if options.icicle {
         flame.direction = Direction::Icicle;
+    }
+    if options.full {
+        flame.roots = Roots::Runtime;
     }
     Ok(flamegraph(&capture.profile, column, &flame)?)
 }

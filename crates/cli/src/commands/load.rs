@@ -1,9 +1,10 @@
 //! `tlsheap load`: TLS clients that check every echo and every answer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use analysis::notation::exact;
 use clap::{Args, ValueEnum};
 use load::{CompressionOffer, Conversation, Event, Protocol, Report};
 use trial::Progress;
@@ -12,15 +13,15 @@ use trial::helper::loading::{load, load_in_lines};
 use trial::helper::orders::{LoadOrder, Work};
 
 use crate::failure::Failure;
-use crate::output;
 use crate::trials::Bar;
-use crate::values::{connections, duration};
+use crate::values::{Server, connections, duration, server};
+use crate::{output, progress, telling};
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The server's IP address and port
-    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:4433")]
-    pub address: SocketAddr,
+    /// The server's IP address or name, and its port
+    #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:4433", value_parser = server)]
+    pub server: Server,
     /// How many connections to keep open
     #[arg(long, short = 'n', value_name = "N", default_value = "200", value_parser = connections)]
     pub connections: usize,
@@ -38,7 +39,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "postgres")]
     pub user: String,
     /// The server's name in the handshake (SNI) and in HTTP; with --ca, the name that its
-    /// certificate has to be for
+    /// certificate has to be for [default: the name in HOST:PORT, if it is one]
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,
     /// How often each connection says hello, or asks [default: 5s, or so seldom that all together
@@ -117,7 +118,7 @@ impl Options {
     }
 
     fn order(&self) -> LoadOrder {
-        let mut order = LoadOrder::to(self.address);
+        let mut order = LoadOrder::to(self.server.address());
         order.work = match self.closed_loop {
             Some(time) => Work::Handshakes { time, workers: self.workers },
             None => Work::Keep {
@@ -134,7 +135,7 @@ impl Options {
         if self.compression {
             order.compression = CompressionOffer::Zlib;
         }
-        order.server_name.clone_from(&self.server_name);
+        order.server_name = self.server_name.clone().or_else(|| self.server.name.clone());
         order.identity.clone_from(&self.identity);
         order.authorities.clone_from(&self.ca);
         order
@@ -182,11 +183,16 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         return Ok(load_in_lines(&order)?);
     }
     let found = if options.closed_loop.is_some() {
+        progress::begin("doing one handshake after another");
         load(&order, |_: Event<'_>| {})?
     } else {
-        let connections = options.connections;
-        let bar = Bar::of_connections(connections);
-        load(&order, move |event: Event<'_>| show(&event, &bar, connections))?
+        let shown = Shown {
+            bar: Bar::of_connections(options.connections),
+            connections: options.connections,
+            answers: options.answers(),
+            is_until_told: options.hold.is_none(),
+        };
+        load(&order, move |event: Event<'_>| shown.show(&event))?
     };
     output::print(&match &found {
         Found::Kept(report) => describe(report, options),
@@ -198,13 +204,43 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     found.failure().map_or(Ok(()), |sentence| Err(Failure::program(sentence)))
 }
 
-/// Shows how the load fares.
-fn show(event: &Event<'_>, bar: &Bar, connections: usize) {
-    match event {
-        Event::Progress { connected, .. } => bar.connected(*connected, connections),
-        Event::AtRest { connections } => bar.now(&format!("{connections} at rest")),
-        Event::Finished(_) => bar.finish(),
-        _ => {}
+/// How the load fares, on standard error.
+struct Shown {
+    bar: Bar,
+    connections: usize,
+    answers: &'static str,
+    /// Only a signal ends it.
+    is_until_told: bool,
+}
+
+impl Shown {
+    fn show(&self, event: &Event<'_>) {
+        match event {
+            Event::Progress { connected, .. } => self.bar.connected(*connected, self.connections),
+            Event::AtRest { connections } => {
+                self.at_rest(*connections, 0);
+                // Without a bar nobody would know what it waits for.
+                if self.is_until_told && self.bar.is_hidden() {
+                    telling::tell(&format!(
+                        "tlsheap: {connections} connections are at rest; Ctrl-C or SIGTERM closes \
+                         them"
+                    ));
+                }
+            }
+            Event::Held { connections, echoes } => self.at_rest(*connections, *echoes),
+            Event::Closing => self.bar.now("closing"),
+            Event::Finished(_) => self.bar.finish(),
+            _ => {}
+        }
+    }
+
+    fn at_rest(&self, connections: usize, answers: u64) {
+        let answered = match answers {
+            0 => String::new(),
+            answers => format!(", {} {} right", exact(answers as i64), self.answers),
+        };
+        let until = if self.is_until_told { "; Ctrl-C closes them" } else { "" };
+        self.bar.held(&format!("{connections} connections at rest{answered}{until}"));
     }
 }
 

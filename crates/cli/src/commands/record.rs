@@ -2,6 +2,8 @@
 //! everything that it starts.
 
 mod answer;
+mod attach;
+mod watched;
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,6 +27,7 @@ use report::folder::FolderError;
 use trial::loaded::{self, Load};
 
 use crate::commands::load::Spoken;
+use crate::commands::record::attach::Attach;
 use crate::failure::Failure;
 use crate::telling;
 use crate::trials::{Bar, front_end, helper, made_by};
@@ -64,10 +67,16 @@ pub struct Options {
     /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
-    /// Count all that the program and its libraries ask malloc for and map from the kernel as well,
-    /// and not only what OpenSSL asks for: what one connection costs the whole process, what
-    /// resident memory is, and `--domain heap` and `mapping` of top, diff and flame
-    #[arg(long, conflicts_with = "sample")]
+    /// Count no more than this domain's memory. Where a capture is to be made while the program
+    /// runs, all is counted otherwise that a program with OpenSSL and its libraries ask malloc for
+    /// and map from the kernel: what one connection costs the whole process, what resident memory
+    /// is, and `--domain heap` and `mapping` of top, diff and flame
+    #[arg(long, value_name = "DOMAIN", value_parser = ["openssl"])]
+    pub only: Option<String>,
+    /// Count all of that in any case: until the program's end, where its highest total is looked
+    /// at, which is that of the whole process then; in programs without OpenSSL; and with --pid,
+    /// from the attach on (docs/attach.md)
+    #[arg(long, conflicts_with_all = ["sample", "only"])]
     pub heap: bool,
     /// Put the load on the program as well, at this address, and end it when all is measured: some
     /// connections that come and go, then N, then twice as many, of which the capture is made, then
@@ -91,16 +100,17 @@ pub struct Options {
     /// Keep the program's arguments out of run.json, and so off the page: they may hold secrets
     #[arg(long)]
     pub no_arguments: bool,
-    /// Attach to the process that runs with this id in place of starting a program, record what it
-    /// allocates from then on, and let it go when a goal is reached, at Ctrl-C or SIGTERM: it goes
-    /// on as before (docs/attach.md)
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
-    pub pid: Option<u32>,
+    #[command(flatten)]
+    attach: Attach,
+    /// Show what `tlsheap watch` shows while it records, with its keys; to quit ends the recording.
+    /// What the program writes goes to output.log in the run folder, and it has nothing to read;
+    /// what a process that was attached to writes goes where it went
+    #[arg(long, conflicts_with = "load")]
+    pub watch: bool,
     /// The program and its arguments
     #[arg(
         trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required_unless_present = "pid",
+        required_unless_present_any = ["pid", "cgroup"],
         value_name = "PROGRAM"
     )]
     pub command: Vec<OsString>,
@@ -114,6 +124,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
              or --until-idle",
         ));
     }
+    if options.watch {
+        watched::refuse_without_screen()?;
+    }
     let mut plain = options.plain()?;
     let program = plain.command[0].clone();
     let path = match &options.out {
@@ -123,7 +136,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let folder = NewFolder::prepare(&path)?;
     let filling = folder.path().to_owned();
     let output = Arc::new(Output { folder: Mutex::new(Some(folder)), path: path.clone() });
-    if options.pid.is_none()
+    if plain.attach_to.is_none()
         && let Some(sentence) = recording::sanitizers::notice(&program)
     {
         telling::tell(&format!("tlsheap: {sentence}"));
@@ -131,7 +144,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let early = Arc::clone(&output);
     // What goes wrong now does so again at the end, where it is said.
     plain.keep = Keep::with(move |capture| drop(early.write(capture)));
-    let recorded = options.recorded(&plain, &filling)?;
+    let recorded = options.recorded(plain, &filling)?;
     let left_out = recorded.complete_series(&output.filling());
     let path = match output.write(&recorded.capture) {
         Ok(()) => {
@@ -140,7 +153,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         }
         Err(error) => elsewhere(&recorded, &output, error)?,
     };
-    telling::tell(&answer::of_recording(&recorded, &path));
+    let answer = answer::of_recording(&recorded, &path, telling::medium());
+    telling::tell_of(&answer, &path);
+    let log = path.join(watched::LOG);
+    if options.watch && log.exists() {
+        telling::tell(&format!("what the program wrote: {}", log.display()));
+    }
     if recorded.reached == Some(Reached::Unrecognisable) {
         return Err(Failure::program(UNRECOGNISABLE));
     }
@@ -242,30 +260,37 @@ impl Output {
 }
 
 impl Options {
-    fn recorded(&self, plain: &recording::Options, folder: &Path) -> Result<Recorded, Failure> {
+    fn recorded(&self, plain: recording::Options, folder: &Path) -> Result<Recorded, Failure> {
         let Some(address) = self.load else {
-            return recording::record(plain, folder).map_err(|error| self.explained(error));
+            let recorded = if self.watch {
+                watched::record(plain, folder)?
+            } else {
+                recording::record(&plain, folder)
+            };
+            return recorded.map_err(|error| self.explained(error));
         };
         let mut load = Load::on(address);
         load.connections = self.connections;
         load.conversation = self.protocol.conversation();
         let (helper, bar) = (helper()?, Bar::of_steps());
-        let recorded = loaded::record(plain, &load, &front_end(&helper, &bar), folder);
+        let recorded = loaded::record(&plain, &load, &front_end(&helper, &bar), folder);
         bar.finish();
         Ok(recorded?)
     }
 
-    /// What `--pid` has no use for.
-    fn refuse_with_pid(&self) -> Result<(), Failure> {
+    /// What `--pid` and `--cgroup` have no use for.
+    fn refuse_with(&self, how: &str) -> Result<(), Failure> {
         let sentence = if !self.command.is_empty() {
-            "--pid attaches to a process that runs: leave PROGRAM out, or start it without --pid"
-        } else if self.heap {
-            "--heap begins with the program, and --pid comes later: leave one of them out"
+            format!("{how} attaches to what runs: leave PROGRAM out, or start it without {how}")
         } else if self.sample.is_some() {
-            "--sample begins with the program, and --pid comes later: leave one of them out"
+            format!(
+                "--sample begins with the program, and {how} comes later: leave one of them out"
+            )
         } else if self.load.is_some() {
-            "--load ends the program when all is measured, and --pid lets it go on: put a load on \
-             it with `tlsheap load`"
+            format!(
+                "--load ends the program when all is measured, and {how} lets it go on: put a \
+                 load on it with `tlsheap load`"
+            )
         } else {
             return Ok(());
         };
@@ -273,10 +298,10 @@ impl Options {
     }
 
     fn plain(&self) -> Result<recording::Options, Failure> {
-        let mut plain = match self.pid {
-            Some(pid) => {
-                self.refuse_with_pid()?;
-                recording::Options::of_process(pid)?
+        let mut plain = match self.attach.to()? {
+            Some((to, how)) => {
+                self.refuse_with(how)?;
+                recording::Options::attaching(to)?
             }
             None => recording::Options::of(self.command.clone()),
         };
@@ -285,15 +310,34 @@ impl Options {
         plain.goals.idle = self.until_idle;
         plain.every = self.every;
         plain.sample = self.sample;
-        if self.heap {
-            plain.domains = Domains::OpensslAndHeap;
-        }
+        plain.domains = self.domains();
+        plain.earlier = self.attach.earlier();
         if self.no_arguments {
             plain.arguments = Arguments::LeftOut;
         }
         plain.notice = Notice::with(|sentence| telling::tell(&format!("tlsheap: {sentence}")));
         plain.made_by = made_by();
         Ok(plain)
+    }
+
+    /// What OpenSSL held at the highest total of the whole process may be little: until a program's
+    /// end, OpenSSL's alone is the usual.
+    fn domains(&self) -> Domains {
+        let is_captured_running = self.load.is_some()
+            || self.time.is_some()
+            || self.at_rest.is_some()
+            || self.until_idle.is_some();
+        if self.heap {
+            Domains::OpensslAndHeap
+        } else if is_captured_running
+            && self.only.is_none()
+            && self.sample.is_none()
+            && !self.attach.is_asked_for()
+        {
+            Domains::WithOpenssl
+        } else {
+            Domains::Openssl
+        }
     }
 
     /// A time that was meant for `--until-idle` is taken for the program.

@@ -11,7 +11,7 @@ use clap::Args;
 use echo_server::Configuration;
 use ledger::Sampling;
 use report::folder::write;
-use trial::run::{self, Ended, HeapSample};
+use trial::run::{self, Ended, HeapSample, RustPart};
 use trial::{FrontEnd, scale};
 
 use crate::failure::Failure;
@@ -53,6 +53,10 @@ pub struct Options {
     /// Rust out of the profile
     #[arg(long, value_name = "LG|off", default_value_t = HeapSample::Lg(17))]
     pub heap_sample: HeapSample,
+    /// Whether the profile has that sample, or every block of Rust's, counted by the server's
+    /// allocator: each allocation takes longer then, and the record has the sample beside
+    #[arg(long, value_name = "sampled|exact", default_value_t = RustPart::Sampled)]
+    pub rust: RustPart,
     /// Run at these numbers of connections too, and fit a line: bytes = fixed + slope × N
     #[arg(long, value_name = "N,N,…", value_delimiter = ',', value_parser = connections)]
     pub scale: Vec<usize>,
@@ -71,6 +75,7 @@ impl Options {
         plain.sites = self.sites;
         plain.sample = self.sample;
         plain.heap_sample = self.heap_sample;
+        plain.rust = self.rust;
         plain
     }
 }
@@ -83,6 +88,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     if options.sample.is_some() && !options.scale.is_empty() {
         return Err(Failure::usage(
             "--scale fits a line through exact figures: leave --sample out, or run without --scale",
+        ));
+    }
+    if options.sample.is_some() && options.rust == RustPart::Exact {
+        return Err(Failure::usage(
+            "--sample counts a part of the blocks, and --rust exact every one: leave one of them out",
         ));
     }
     let plain = options.plain(configuration);
@@ -114,7 +124,7 @@ fn tell(options: &Options, capture: &Capture, path: &Path) -> Result<(), Failure
         return output::print_json(record);
     }
     let top = capture.clone().part(None)?.top(By::Site, Column::InUse);
-    output::print(&answer::of_run(record, &top, path, output::colour()))
+    output::print_of(&answer::of_run(record, &top, path, output::medium()), path)
 }
 
 /// The line through further runs, in a file of the run's folder and, but for JSON, in words.
@@ -131,5 +141,6 @@ fn find_slope(
     if options.json {
         return Ok(());
     }
-    output::print(&slope::describe(&scale, &template.configuration.name, output::colour()))
+    let said = slope::describe(&scale, &template.configuration.name, output::medium());
+    output::print_of(&said, path)
 }

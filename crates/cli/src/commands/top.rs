@@ -3,22 +3,30 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
+use analysis::call_graph::{self, Held};
 use analysis::category::unknown_share;
 use analysis::column::Column;
+use analysis::group::By;
 use analysis::inventory::Inventory;
 use analysis::notation::{
     exact, give_or_take, human, interval, one_decimal, percent_give_or_take, rounded,
 };
 use analysis::objects::Object;
+use analysis::own_unit::OwnUnit;
+use analysis::row_stacks::row_stacks;
+use analysis::stacks::{ColumnOf, grown_stacks};
 use analysis::top::{Figures, Top};
 use capture::json::top::TopJson;
 use capture::records::recorder::RecorderRecord;
 use capture::{Capture, Counted, Part};
 use clap::Args;
+use profile::Profile;
 use profile::harmless::harmless;
+use report::call_graph::{Depth, Scale};
 use report::column_note::column_note;
 use report::losses::losses;
 use report::table::{self, TableOptions};
+use report::wrapping::wrapped;
 
 use crate::failure::Failure;
 use crate::output;
@@ -26,12 +34,23 @@ use crate::view::ViewOptions;
 
 #[derive(Debug, Args)]
 pub struct Options {
-    /// A run folder, a pprof profile, a jemalloc heap dump, folded stacks, or a ledger
+    /// A run folder, a pprof profile, a heap dump of jemalloc's, a file of DHAT's, folded stacks, or
+    /// a ledger; `-` is a profile on standard input
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     /// Connections open at the capture, where it does not say so itself
     #[arg(long, value_name = "N")]
     pub connections: Option<NonZeroU64>,
+    /// Whole stacks below the rows: of each the three that hold most
+    #[arg(long, conflicts_with = "json")]
+    pub stacks: bool,
+    /// Instead of rows: who calls the functions with TEXT in their names, and what they call
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["json", "stacks", "tree", "by"])]
+    pub peek: Option<String>,
+    /// Instead of rows: all calls as a tree; branches of less than 1 % are put together, unless with
+    /// -n 0
+    #[arg(long, conflicts_with_all = ["json", "stacks", "by"])]
+    pub tree: bool,
     #[command(flatten)]
     pub view: ViewOptions,
 }
@@ -51,6 +70,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             capture.name
         )));
     }
+    if options.tree || options.peek.is_some() {
+        return calls(&capture, column, options);
+    }
+    if let Some(own) = OwnUnit::of(&capture.profile, by).filter(|_| !options.view.json) {
+        return own_unit(&capture, &own, options);
+    }
     let rows = capture.rows(by, column);
     let top = capture.top(by, column);
     if options.view.json {
@@ -59,6 +84,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let note = column_note(&[&capture], column, options.view.column);
     let mut text = heading(&capture, &top, note.as_deref());
     text += &table::top(&top, &table_options(&options.view));
+    if options.stacks {
+        text += &whole_stacks(&capture, &top, &options.view);
+    }
     let unknown = unknown_share(&capture.profile);
     if unknown.figure > 0.0 {
         let share = percent_give_or_take(unknown.figure, unknown.margin);
@@ -70,8 +98,89 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         text += &objects(&all, &grown, capture.connections);
     }
     if let Some(statistics) = &capture.statistics {
-        text += &losses(&RecorderRecord::new(statistics, capture.profile.sampling));
+        let said = losses(&RecorderRecord::new(statistics, capture.profile.sampling));
+        text += &(wrapped(&said, 0, output::medium()) + "\n");
     }
+    output::print(&text)
+}
+
+/// Callers and callees, or the tree of all calls.
+fn calls(capture: &Capture, column: Column, options: &Options) -> Result<(), Failure> {
+    let connections = capture.connections_of(column);
+    let of = |profile: &'_ Profile| profile.column(column.bytes());
+    let at = match of(&capture.profile) {
+        Some(at) => at,
+        None => capture.column(None)?,
+    };
+    let baseline = capture.baseline.as_ref().filter(|_| connections.is_some());
+    let baseline = baseline.and_then(|profile| Some(ColumnOf { profile, column: of(profile)? }));
+    let stacks = grown_stacks(ColumnOf { profile: &capture.profile, column: at }, baseline);
+    let scale = Scale {
+        connections: connections.map_or(1, NonZeroU64::get),
+        whole: Held::of(&stacks).sum,
+        medium: output::medium(),
+    };
+    let mut text = if let Some(own) = OwnUnit::of(&capture.profile, By::Category) {
+        format!("{}: {}\n\n", harmless(&capture.name), harmless(&own.whole()))
+    } else {
+        let note = column_note(&[capture], column, options.view.column);
+        heading(capture, &capture.top(By::Category, column), note.as_deref())
+    };
+    let rows = if options.view.rows == 0 { usize::MAX } else { options.view.rows };
+    if let Some(part) = &options.peek {
+        let found = call_graph::peek(&stacks, part);
+        if found.is_empty() {
+            return Err(Failure::usage(format!(
+                "no function on a stack of {} has {part:?} in its name: see --by function",
+                capture.name
+            )));
+        }
+        text += &report::call_graph::peeked(&found, rows, &scale);
+    } else {
+        let depth = if options.view.rows == 0 { Depth::Everything } else { Depth::Usual };
+        text += &report::call_graph::tree(&call_graph::tree(&stacks), depth, &scale);
+    }
+    output::print(&text)
+}
+
+/// The heaviest stacks of each row that is shown.
+fn whole_stacks(capture: &Capture, top: &Top, view: &ViewOptions) -> String {
+    let (by, connections) = (view.by.by(), capture.connections_of(top.column));
+    let baseline = capture.baseline.as_ref().filter(|_| connections.is_some());
+    let scale = Scale {
+        connections: connections.map_or(1, NonZeroU64::get),
+        whole: 0,
+        medium: output::medium(),
+    };
+    let rows = if view.rows == 0 { usize::MAX } else { view.rows };
+    let mut text = String::new();
+    for row in top.rows.iter().take(rows) {
+        let stacks = row_stacks(&capture.profile, baseline, by, &row.key, top.column);
+        text += &format!("\n{}\n", harmless(&table::name_of(by, &row.key)));
+        text += &report::call_graph::stacks(&stacks, top.column, &scale);
+    }
+    text
+}
+
+/// What another profiler has counted, and no memory.
+fn own_unit(capture: &Capture, own: &OwnUnit, options: &Options) -> Result<(), Failure> {
+    let word = match options {
+        Options { connections: Some(_), .. } => Some("--connections"),
+        Options { stacks: true, .. } => Some("--stacks"),
+        _ => None,
+    };
+    if let Some(word) = word {
+        return Err(Failure::usage(format!(
+            "{} has {} and no figures of memory: leave {word} out",
+            capture.name, own.kind
+        )));
+    }
+    let mut text = format!(
+        "{}: {}; it has no figures of memory\n\n",
+        harmless(&capture.name),
+        harmless(&own.whole())
+    );
+    text += &table::own_unit(own, &table_options(&options.view));
     output::print(&text)
 }
 
@@ -79,7 +188,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 pub fn table_options(view: &ViewOptions) -> TableOptions {
     let mut table = TableOptions::by(view.by.by());
     table.rows = if view.rows == 0 { usize::MAX } else { view.rows };
-    table.colour = output::colour();
+    table.medium = output::medium();
     table
 }
 

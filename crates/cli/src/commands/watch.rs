@@ -7,7 +7,7 @@ mod lines;
 mod listen;
 mod screen;
 mod table;
-mod terminal;
+pub mod terminal;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -21,18 +21,20 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use contract::Domain;
 use live::{Comparison, Follower, LiveError, Order, Target, View};
+use report::medium::Colour;
 
 use crate::failure::Failure;
 use crate::values::{address, duration};
 use crate::view::{self, GroupBy};
-use crate::{output, progress};
+use crate::{medium, output, progress};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What is watched is not asked anything and does not notice: its ledgers are read as files. The \
 first look is what changes are counted from, until a key sets a mark. Without a terminal, or where \
 TERM is dumb, each look is one line. It ends with what is watched. A recording is watched from \
-another terminal than `tlsheap record` runs in, which its program has for itself.")]
+another terminal than `tlsheap record` runs in, which its program has for itself, or by `tlsheap \
+record --watch`.")]
 pub struct Options {
     /// The id of a recorded process, with what it has started; a ledger; a folder of ledgers; or
     /// the run folder that a recording is going to make. Without it, the one recording that goes on
@@ -99,9 +101,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     terminal::run(follower, first, options.every, &shown)
 }
 
+/// Rows that are printed of the last look.
+const USUAL_ROWS: usize = 20;
+
 /// What is shown of a view.
 #[derive(Clone, Copy, Debug)]
-struct Shown {
+pub struct Shown {
     by: By,
     order: Order,
     /// `None`: the usual one.
@@ -126,6 +131,11 @@ impl From<view::Domain> for Chosen {
 }
 
 impl Shown {
+    /// What is shown until somebody wishes otherwise.
+    pub fn usual() -> Shown {
+        Shown { by: By::Site, order: Order::Bytes, domain: None, rows: USUAL_ROWS }
+    }
+
     /// The domain that is shown of a view; `None` for all of them.
     fn domain_of(&self, view: &View) -> Option<Domain> {
         match self.domain {
@@ -138,7 +148,7 @@ impl Shown {
 
 /// Three looks: the last, what changes are counted from, and the one before.
 #[derive(Clone, Debug)]
-struct Looks {
+pub struct Looks {
     now: Arc<View>,
     since: Arc<View>,
     before: Option<Arc<View>>,
@@ -161,9 +171,8 @@ impl Looks {
 }
 
 /// A terminal that can be drawn on.
-fn has_screen() -> bool {
-    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-    std::io::stdout().is_terminal() && std::io::stdin().is_terminal() && !dumb
+pub fn has_screen() -> bool {
+    medium::can_be_drawn_on(&std::io::stdout()) && std::io::stdin().is_terminal()
 }
 
 /// Looking more often than this would be all that the program does.
@@ -191,5 +200,5 @@ impl From<LiveError> for Failure {
 
 /// Standard output is a terminal that wants colours.
 fn colour() -> bool {
-    matches!(output::colour(), report::table::Colour::Always)
+    output::medium().colour == Colour::Always
 }

@@ -16,6 +16,7 @@ use clap::Args;
 use contract::Fix;
 use echo_server::Configuration;
 use report::folder::{draw_step, write};
+use report::wrapping::wrapped;
 use trial::what_if::{self, LoadOn, Program, Tested};
 
 use crate::commands::load::Spoken;
@@ -96,11 +97,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     if options.json {
         return output::print_json(&tested.what_if);
     }
-    let mut text = table::terminal(&tested.what_if, output::colour());
-    text += &format!(
-        "\nin {}: {WHAT_IF}, a run folder for each, a differential flamegraph for each fix\n",
+    let mut text = table::terminal(&tested.what_if, output::medium());
+    let said = format!(
+        "in {}: {WHAT_IF}, a run folder for each, a differential flamegraph for each fix",
         path.display()
     );
+    text += &format!("\n{}\n", wrapped(&said, 0, output::medium()));
     output::print(&text)
 }
 

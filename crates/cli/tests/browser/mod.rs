@@ -1,6 +1,8 @@
 //! A page in a real browser: headless Chromium loads it, a script asks it questions, and the
 //! answers come back as JSON. Whatever the browser complains about on its console fails the test.
 
+#![allow(dead_code, reason = "each test program uses its part of this")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +50,11 @@ impl Browser {
 
     /// Loads `page` and returns what `script`, the body of a function, returns.
     pub fn ask(&self, page: &str, view: View, script: &str) -> Value {
+        self.ask_at(page, view, "", script)
+    }
+
+    /// The same of the page at `fragment` of its address, which begins with `#` or is empty.
+    pub fn ask_at(&self, page: &str, view: View, fragment: &str, script: &str) -> Value {
         let place = TempDir::new().unwrap();
         let asked = asking(page, view, script);
         let file = place.path().join("page.html");
@@ -61,7 +68,7 @@ impl Browser {
             command.arg("--blink-settings=preferredColorScheme=0");
         }
         command.arg(format!("--user-data-dir={}", place.path().join("profile").display()));
-        command.arg(format!("file://{}", file.display()));
+        command.arg(format!("file://{}{fragment}", file.display()));
         let output = command.timeout(PATIENCE).output().expect("Chromium can be started");
         let said = String::from_utf8_lossy(&output.stderr);
         let complaints: Vec<&str> = said.lines().filter(|line| line.contains(":CONSOLE")).collect();

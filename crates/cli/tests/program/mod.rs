@@ -89,6 +89,13 @@ pub fn printed(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// The same, as wide as 100 columns.
+pub fn printed_on_100(arguments: &[&str]) -> String {
+    let output = tlsheap_with(Path::new("."), &[("COLUMNS", "100")], arguments);
+    assert!(output.status.success(), "{arguments:?} failed: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
 /// The same, read as one JSON document.
 pub fn printed_json(arguments: &[&str]) -> Value {
     let json = printed(arguments);
@@ -114,7 +121,8 @@ impl SmallRun {
     /// Runs `configuration`. `purpose` tells the folders of test programs apart.
     pub fn of(configuration: &str, purpose: &str) -> SmallRun {
         let folder = scratch(&format!("{purpose}-{configuration}"));
-        let answer = printed(&[
+        // As wide as documents show it.
+        let run = [
             "run",
             "--config",
             configuration,
@@ -124,7 +132,8 @@ impl SmallRun {
             "--interval=200ms",
             "--out",
             path(&folder),
-        ]);
+        ];
+        let answer = printed_on_100(&run);
         SmallRun { folder, answer }
     }
 
@@ -214,8 +223,19 @@ impl Running {
     }
 }
 
+/// How often it is looked whether a program that was asked to end has ended: for ten seconds.
+const LOOKS_AT_END: u32 = 200;
+
 impl Drop for Running {
     fn drop(&mut self) {
+        // Who records ends what it has started, if it is given the time.
+        let mut looks = 0..LOOKS_AT_END;
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.ask_to_stop();
+        }
+        while matches!(self.child.try_wait(), Ok(None)) && looks.next().is_some() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

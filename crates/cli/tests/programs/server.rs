@@ -103,6 +103,22 @@ impl Server {
         self.child.id()
     }
 
+    /// Bytes that the server and what it has started have of their own, or share with each other:
+    /// resident, and in no file.
+    pub fn own_memory(&self) -> u64 {
+        let all = descendants(self.child.id()).into_iter().skip(self.recorders);
+        all.map(|pid| {
+            let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+            let kilobytes = |name| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+                line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+            };
+            let parts = ["Pss_Anon:", "Pss_Shmem:"].map(|name| kilobytes(name).unwrap_or_default());
+            1024 * parts.iter().sum::<u64>()
+        })
+        .sum()
+    }
+
     /// Sends a signal to it, or to `tlsheap`, which passes it on.
     pub fn signal(&self, which: Signal) {
         signal(self.child.id(), which);

@@ -81,7 +81,9 @@ pub(super) fn apply(
         Fix::NoSessionCache
         | Fix::EmptyCompressionMethods
         | Fix::SharedContext
-        | Fix::SharedStore => return None,
+        | Fix::SharedStore
+        | Fix::OneArena
+        | Fix::EarlyTrim => return None,
     })
 }
 

@@ -7,7 +7,10 @@ use foldhash::HashMap;
 use prost::Message;
 
 use super::proto;
-use crate::{FunctionId, LabelValue, LocationId, MappingId, Metric, Profile, Sample};
+use crate::{
+    Function, FunctionId, LabelValue, Line, Location, LocationId, MappingId, Metric, Profile,
+    Sample,
+};
 
 /// Half the time of the usual level, for files that are a fiftieth larger: a recording of a test
 /// suite has thousands of them.
@@ -22,7 +25,7 @@ pub fn write(profile: &Profile) -> Vec<u8> {
     gzip.finish().expect("a vector takes all that is written to it")
 }
 
-/// What the samples use, numbered in order of first use. The ids given out are kept by handle; 0
+/// What the samples use, numbered in order of first use, and the program before all mappings. The ids given out are kept by handle; 0
 /// stands for "none yet".
 struct Tables<'a> {
     profile: &'a Profile,
@@ -30,10 +33,61 @@ struct Tables<'a> {
     string_indices: HashMap<&'a str, i64>,
     mappings: Vec<proto::Mapping>,
     mapping_ids: Vec<u64>,
+    resolved: Vec<Resolved>,
     functions: Vec<proto::Function>,
     function_ids: Vec<u64>,
     locations: Vec<proto::Location>,
     location_ids: Vec<u64>,
+}
+
+/// What is known of every place in a mapping that samples have on their stacks: who can look
+/// symbols up, as a server with debuginfod does, does so for the rest.
+#[derive(Clone, Copy)]
+struct Resolved {
+    functions: bool,
+    files: bool,
+    lines: bool,
+}
+
+impl Resolved {
+    const EVERYTHING: Resolved = Resolved { functions: true, files: true, lines: true };
+    const NOTHING: Resolved = Resolved { functions: false, files: false, lines: false };
+
+    fn of(profile: &Profile, location: &Location) -> Resolved {
+        let all = |is: fn(&Function, &Line) -> bool| {
+            let mut lines = location.lines.iter();
+            lines.len() > 0 && lines.all(|line| is(profile.function_of(line.function), line))
+        };
+        Resolved {
+            functions: all(|function, _| has_name(function)),
+            files: all(|function, _| !function.file.is_empty()),
+            lines: all(|_, line| line.line != 0),
+        }
+    }
+}
+
+/// Not a place in its file that stands for a name.
+fn has_name(function: &Function) -> bool {
+    !function.name.is_empty() && !function.name.contains("+0x")
+}
+
+/// What is resolved of each mapping; nothing of those that no sample has on its stack.
+fn resolved(profile: &Profile) -> Vec<Resolved> {
+    let mut of_mappings: Vec<Option<Resolved>> = vec![None; profile.mappings().len()];
+    let mut is_seen = vec![false; profile.locations().len()];
+    for id in profile.samples().iter().flat_map(|sample| &sample.stack) {
+        if std::mem::replace(&mut is_seen[id.index()], true) {
+            continue;
+        }
+        let location = profile.location_of(*id);
+        let Some(mapping) = location.mapping else { continue };
+        let of = Resolved::of(profile, location);
+        let all = of_mappings[mapping.0 as usize].get_or_insert(Resolved::EVERYTHING);
+        all.functions &= of.functions;
+        all.files &= of.files;
+        all.lines &= of.lines;
+    }
+    of_mappings.into_iter().map(|all| all.unwrap_or(Resolved::NOTHING)).collect()
 }
 
 impl<'a> Tables<'a> {
@@ -44,6 +98,7 @@ impl<'a> Tables<'a> {
             string_indices: HashMap::from_iter([("", 0)]),
             mappings: Vec::new(),
             mapping_ids: vec![0; profile.mappings().len()],
+            resolved: resolved(profile),
             functions: Vec::new(),
             function_ids: vec![0; profile.functions().len()],
             locations: Vec::new(),
@@ -61,6 +116,10 @@ impl<'a> Tables<'a> {
         let default_sample_type = profile
             .default_sample_type()
             .map_or(0, |at| self.string(&profile.sample_types()[at].kind));
+        // Readers take the first mapping for the program, whether anything lies in it or not.
+        if profile.mappings().len() > 0 {
+            self.mapping(MappingId(0));
+        }
         let sample = profile.samples().iter().map(|sample| self.sample(sample)).collect();
         // What is exact, or was scaled up elsewhere, is said so: one byte for each. Of what is
         // sampled, readers need the interval to know how far the estimates may be off.
@@ -143,6 +202,7 @@ impl<'a> Tables<'a> {
             return known;
         }
         let mapping = self.profile.mapping_of(id);
+        let resolved = self.resolved[id.0 as usize];
         let new = self.mappings.len() as u64 + 1;
         let filename = self.string(&mapping.file);
         let build_id = self.string(&mapping.build_id);
@@ -153,11 +213,11 @@ impl<'a> Tables<'a> {
             file_offset: mapping.file_offset,
             filename,
             build_id,
-            // All that could be named is named: nobody needs to look for symbols again.
-            has_functions: true,
-            has_filenames: true,
-            has_line_numbers: true,
-            has_inline_frames: true,
+            has_functions: resolved.functions,
+            has_filenames: resolved.files,
+            has_line_numbers: resolved.lines,
+            // They are in the same tables as files and lines.
+            has_inline_frames: resolved.files && resolved.lines,
         });
         self.mapping_ids[id.0 as usize] = new;
         new

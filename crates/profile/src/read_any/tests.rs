@@ -30,6 +30,11 @@ fn each_format_is_known_by_its_content() {
     assert_eq!(profile_of(b"heap_v2/1\n@ 0x1\n t*: 1: 8 [0: 0]\n").total(1), 8);
     assert_eq!(profile_of(b"main;leaf 12\n").total(0), 12);
     assert_eq!(profile_of(b"<a::B as c::D>::f;[unknown] 12\n").total(0), 12);
+    let dhat = br#"{"dhatFileVersion":2,"mode":"heap","pps":[{"tb":9,"tbk":2,"fs":[0]}],
+                    "ftbl":["0x1: f (x.c:3)"]}"#;
+    assert_eq!(profile_of(dhat).total(1), 9);
+    // heaptrack ends each stack with a separator.
+    assert_eq!(profile_of(b"main (t.c);make (t.c); 2000\n").total(0), 2_000);
     assert!(matches!(parse_any(b"tlsheap\0\x01", ""), Ok(Content::Ledger)));
 }
 
@@ -66,13 +71,16 @@ fn a_long_text_is_read_from_its_file_as_it_is_from_memory() {
 #[test]
 fn foreign_files_are_named_for_what_they_are() {
     const FORMATS: &str = "a.file is not a profile: expected a pprof profile, a jemalloc heap \
-                           dump (heap_v2), folded stacks, or a ledger of tlsheap, found ";
+                           dump (heap_v2), a file of DHAT, folded stacks, or a ledger of \
+                           tlsheap, found ";
     for (bytes, found) in [
         (&b"\x7fELF\x02\x01"[..], "a program or library (ELF)"),
         (b"{\"schema\": 1}", "a JSON text"),
         (b"<svg width=\"1200\">\n", "an HTML or SVG page"),
         (b"Dear reader,\nthis is a letter\n", "a text that begins with \"Dear reader,\""),
         (b"heap_v3/1\n", "a jemalloc heap dump of another version"),
+        (b"v 10400 3\nX ./server\nI 1000 5e298d\n", HEAPTRACK),
+        (b"\x28\xb5\x2f\xfd\x04\x88", ZSTD),
         (b"\x00\x01\x02", "unknown content that begins with the bytes [00, 01, 02]"),
     ] {
         assert_eq!(error_of(bytes), format!("{FORMATS}{found}"));

@@ -95,6 +95,16 @@ impl<'a> AddressSpace<'a> {
         id
     }
 
+    /// Puts the program's own file into a profile in which nothing else is yet: readers of pprof
+    /// take the first mapping for the program. The kernel puts the program below its libraries.
+    pub(crate) fn program_first(&mut self, profile: &mut Profile) {
+        let is_code = |module: &&&Module| module.executable && !is_memory(&module.path);
+        let first = self.modules.iter().find(is_code).copied();
+        if let Some(module) = first.filter(|_| profile.mappings().len() == 0) {
+            self.mapping(profile, module);
+        }
+    }
+
     /// Whether every process with the same [`code`] gets the same answer.
     pub(crate) fn is_code(&self, address: u64) -> bool {
         [address, address.saturating_sub(1)].into_iter().all(|address| {

@@ -31,7 +31,7 @@ pub fn own_work<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Whether the calling thread is at such work.
-pub(crate) fn is_at_own_work() -> bool {
+pub fn is_at_own_work() -> bool {
     thread_word::get() & OWN_WORK != 0
 }
 

@@ -7,18 +7,19 @@ use super::figure::minus;
 use super::page::{Account, AccountLine, Subject};
 use super::parts::share;
 
-/// A waterfall for each moment, all on one scale; nothing for a subject without an account.
+/// A waterfall for each moment, those of one kind on one scale; nothing for a subject without an
+/// account.
 pub(super) fn section(subject: &Subject) -> Markup {
-    let scale = Scale::of(&subject.accounts);
     html! {
         @if !subject.accounts.is_empty() {
             h3 { "What resident memory is made of" }
         }
-        @for account in &subject.accounts { (waterfall(subject, account, scale)) }
+        @for account in &subject.accounts { (waterfall(subject, account)) }
     }
 }
 
-fn waterfall(subject: &Subject, account: &Account, scale: Scale) -> Markup {
+fn waterfall(subject: &Subject, account: &Account) -> Markup {
+    let scale = Scale::of(subject.accounts.iter().filter(|it| it.of == account.of));
     let label = format!("Resident memory of {} {}", subject.name, account.moment);
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) {
@@ -102,7 +103,7 @@ struct Bar {
 }
 
 impl Scale {
-    fn of(accounts: &[Account]) -> Scale {
+    fn of<'a>(accounts: impl Iterator<Item = &'a Account>) -> Scale {
         let mut scale = Scale { lowest: 0, highest: 1 };
         for account in accounts {
             let ends = steps(&account.lines).into_iter().map(|(_, to)| to);
@@ -142,6 +143,6 @@ mod tests {
         let lines = vec![line(10), line(-3), line(5)];
         assert_eq!(steps(&lines), [(0, 10), (10, 7), (7, 12)]);
         let account = Account { lines, resident: 12, ..Account::default() };
-        assert_eq!(Scale::of(&[account]), Scale { lowest: 0, highest: 12 });
+        assert_eq!(Scale::of([&account].into_iter()), Scale { lowest: 0, highest: 12 });
     }
 }

@@ -10,13 +10,16 @@ use maud::{Markup, html};
 use super::change::by_percent;
 use super::estimate::estimate;
 use super::figure::minus;
-use super::page::{Page, Step, Subject};
+use super::page::{Page, Step, Subject, Whole};
 
 /// The title of the browser's window.
 pub(super) fn title(page: &Page) -> String {
     match page.subjects.as_slice() {
         [] => "tlsheap report".to_owned(),
-        [only] => format!("{}: {} – tlsheap", only.name, bytes(only)),
+        [only] => match &only.whole {
+            Some(it) => format!("{}: {} – tlsheap", only.name, whole(it.bytes, None)),
+            None => format!("{}: {} – tlsheap", only.name, bytes(only)),
+        },
         [first, .., last] => {
             format!("{} → {}: {} → {} – tlsheap", first.name, last.name, bytes(first), bytes(last))
         }
@@ -29,8 +32,29 @@ pub(super) fn heading(page: &Page) -> Markup {
         p.kind { "tlsheap report" }
         @match page.subjects.as_slice() {
             [] => h1 { "Nothing was measured." },
-            [only] => (one(only)),
+            [only] => {
+                @match &only.whole {
+                    Some(whole) => (of_everything(only, whole)),
+                    None => (one(only)),
+                }
+            }
             [first, .., last] => (several(page, first, last)),
+        }
+    }
+}
+
+/// A connection's cost in all, and OpenSSL's part of it.
+fn of_everything(subject: &Subject, all: &Whole) -> Markup {
+    html! {
+        h1 {
+            "One TLS connection of " (subject.name) " costs " b { (whole(all.bytes, None)) }
+            " of memory."
+        }
+        p.of-which { (all.made_of) " " (all.how) }
+        @if let (Figures::PerConnection(_), Column::InUse) = (subject.top.figures, subject.top.column) {
+            p.of-which {
+                "OpenSSL asks for " (bytes(subject)) " of it: " (made_of(&subject.parts))
+            }
         }
     }
 }
@@ -44,6 +68,10 @@ fn one(subject: &Subject) -> Markup {
                     @if subject.top.column == Column::Allocated { "allocates " }
                     @else { "costs " }
                     b { (bytes(subject)) } " of OpenSSL memory."
+                }
+                Figures::Process if gave_everything_back(subject) => {
+                    (subject.name) " holds nothing any more; at its peak it held "
+                    b { (whole(subject.peak.unwrap_or_default(), None)) } "."
                 }
                 Figures::Process => {
                     (subject.name)
@@ -74,6 +102,13 @@ fn one(subject: &Subject) -> Markup {
             }
         }
     }
+}
+
+/// Whether what is in use says nothing, for there was something once.
+fn gave_everything_back(subject: &Subject) -> bool {
+    subject.top.column == Column::InUse
+        && subject.top.bytes == Some(0.0)
+        && subject.peak.is_some_and(|peak| peak > 0.0)
 }
 
 fn several(page: &Page, first: &Subject, last: &Subject) -> Markup {

@@ -9,7 +9,7 @@ use super::estimate::estimate;
 use super::page::{Page, Subject, id};
 use super::parts::{self, bar, in_words, legend};
 use super::staircase::unit;
-use super::{account, changes, flame, over_time, sites};
+use super::{account, changes, choices, findings, flame, over_time, sites};
 
 /// Everything about one subject.
 pub(super) fn section(page: &Page, at: usize) -> Markup {
@@ -21,11 +21,13 @@ pub(super) fn section(page: &Page, at: usize) -> Markup {
         section.subject id=(id) aria-labelledby={ (id) "-heading" } {
             h2 id={ (id) "-heading" } { (subject.name) }
             @if !subject.summary.is_empty() { p.summary { (subject.summary) } }
+            @if page.subjects.len() > 1 { (findings::within(subject, &id)) }
             (key_figures(subject))
             @if !subject.parts.is_empty() {
                 (bar(&subject.parts, most, &label))
                 (legend(&subject.parts, parts::Figures::Shown))
             }
+            @if let Some(choices) = &subject.choices { (choices::controls(choices, &id)) }
             h3 { "Flamegraph" }
             @match flame::picture(subject, &format!("{id}-flame")) {
                 Some(picture) => (picture),
@@ -47,10 +49,14 @@ fn key_figures(subject: &Subject) -> Markup {
     };
     let measured = |figure: Option<f64>, say: fn(f64) -> String| estimated(figure, None, say);
     let Subject { top, beside, .. } = subject;
+    let [bytes, blocks] = match subject.whole {
+        Some(_) => ["OpenSSL's bytes per connection", "OpenSSL's blocks per connection"],
+        None => ["bytes per connection", "blocks per connection"],
+    };
     let mut figures = match top.figures {
         Figures::PerConnection(connections) => vec![
-            ("bytes per connection", estimated(top.bytes, top.bytes_margin, rounded)),
-            ("blocks per connection", estimated(top.blocks, top.blocks_margin, one_decimal)),
+            (bytes, estimated(top.bytes, top.bytes_margin, rounded)),
+            (blocks, estimated(top.blocks, top.blocks_margin, one_decimal)),
             ("connections", Some(html! { (exact(connections.get() as i64)) })),
         ],
         Figures::Process => {

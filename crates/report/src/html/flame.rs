@@ -73,6 +73,7 @@ pub(super) fn picture(subject: &Subject, id: &str) -> Option<Markup> {
             }
             "; frames narrower than " (percent(LEAST_WIDTH)) " are left out."
         },
+        kind: Kind::Stacks,
     };
     Some(draw(&frames, id, &words, |frame| frame.colour, describe))
 }
@@ -115,6 +116,7 @@ pub(super) fn difference(before: &Subject, after: &Subject, id: &str) -> Option<
                 }
             }
         },
+        kind: Kind::Change,
     };
     Some(draw(&frames, id, &words, change_colour, describe))
 }
@@ -156,6 +158,16 @@ struct Words {
     title: String,
     description: String,
     caption: Markup,
+    kind: Kind,
+}
+
+/// What a picture is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Stacks, which the script has all figures of.
+    Stacks,
+    /// Two sides.
+    Change,
 }
 
 fn draw(
@@ -167,43 +179,95 @@ fn draw(
 ) -> Markup {
     let rows = frames.iter().map(|frame| frame.depth).max().unwrap_or_default() + 1;
     html! {
-        figure.flame data-flame {
+        figure.flame data-flame=(id) {
             figcaption { (words.caption) }
             div.tools {
                 label {
                     span { "Search" }
-                    input type="search" placeholder="function or file" autocomplete="off"
+                    input type="search" placeholder="regular expression" autocomplete="off"
                         spellcheck="false";
                 }
-                button type="button" disabled { "Whole picture" }
+                button.whole type="button" disabled { "Whole picture" }
+                @if words.kind == Kind::Stacks {
+                    button.about type="button" { "Callers and callees" }
+                    button.row type="button" { "Its rows in the table" }
+                }
                 output.matched aria-live="polite" {}
             }
+            (looks(words.kind))
             div.stage tabindex="0" role="application" aria-label=(words.title)
                 aria-describedby={ (id) "-help" } {
                 svg role="img" width="100%" height=(rows * ROW)
                     aria-labelledby={ (id) "-title" } aria-describedby={ (id) "-description" } {
                     title id={ (id) "-title" } { (words.title) }
                     desc id={ (id) "-description" } { (words.description) }
-                    @for frame in frames { (draw_frame(frame, colour(frame), &describe(frame))) }
+                    @for frame in frames {
+                        (draw_frame(
+                            frame, colour(frame), &describe(frame), sides(frame, words.kind)
+                        ))
+                     }
                 }
             }
             p.said { output aria-live="polite" { (frames[0].name) ": " (describe(&frames[0])) } }
             p.help id={ (id) "-help" } {
                 "Click a frame to enlarge it, or move with the arrow keys and press Enter; Escape "
                 "shows everything again."
+                @if words.kind == Kind::Stacks {
+                    " The key c shows who calls the chosen function, and what it calls."
+                }
             }
         }
     }
 }
 
 /// A picture of its own for each frame: names end where their frame ends, at any width.
-fn draw_frame(frame: &Frame, Rgb(r, g, b): Rgb, figures: &str) -> Markup {
+fn draw_frame(frame: &Frame, Rgb(r, g, b): Rgb, figures: &str, sides: Option<String>) -> Markup {
     html! {
         svg x=(share(frame.left * 100.0)) y=(frame.depth * ROW)
-            width=(share(frame.width * 100.0)) height=(ROW - 1) {
+            width=(share(frame.width * 100.0)) height=(ROW - 1) data-sides=[sides] {
             title { (frame.name) "\n" (figures) }
             rect fill=(Rgb(r, g, b).hex()) {}
             @if frame.width >= NAMED_WIDTH { text x="3" y="12.5" { (frame.name) } }
+        }
+    }
+}
+
+/// What the frame of a comparison holds on each side, for a script that draws one of them alone.
+fn sides(frame: &Frame, kind: Kind) -> Option<String> {
+    (kind == Kind::Change).then(|| format!("{:.1} {:.1}", frame.before, frame.after))
+}
+
+/// How a picture is drawn; the script shows it.
+fn looks(kind: Kind) -> Markup {
+    html! {
+        div.tools.looks hidden {
+            label {
+                span { "Roots" }
+                select name="roots" {
+                    option value="above" { "above" }
+                    option value="below" { "below" }
+                }
+            }
+            label {
+                span { "Order" }
+                select name="order" {
+                    option value="size" { "largest first" }
+                    option value="name" { "by name" }
+                }
+            }
+            @if kind == Kind::Stacks {
+                label.box { input type="checkbox" name="runtime"; span { "the runtime's frames" } }
+                a.link { "Link to this view" }
+            } @else {
+                label {
+                    span { "Widths" }
+                    select name="side" {
+                        option value="change" { "the larger side" }
+                        option value="before" { "before" }
+                        option value="after" { "after" }
+                    }
+                }
+            }
         }
     }
 }

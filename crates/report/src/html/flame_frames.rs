@@ -5,10 +5,12 @@
 //! script, are as wide as their reader's screen, and know both sides of a comparison.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use analysis::diff::Margins;
+use analysis::group::Call;
 use analysis::ratio::Estimated;
 use analysis::stacks::Stack;
 use profile::Frame as ProfileFrame;
@@ -58,6 +60,9 @@ impl Frame {
 /// Frames narrower than this part of the picture are left out: less than a pixel on most screens.
 pub(super) const LEAST_WIDTH: f64 = 0.001;
 
+/// More frames are left out, the narrowest first: each is some 300 bytes of the page.
+const MOST_FRAMES: usize = 4_000;
+
 /// The frames from the root down, the widest of each row's siblings first.
 ///
 /// With `before`, each stack is as wide as the larger of its two sides: what went away can be
@@ -65,17 +70,18 @@ pub(super) const LEAST_WIDTH: f64 = 0.001;
 /// Empty when nothing has a width.
 pub(super) fn frames(before: Option<Side<'_>>, after: Side<'_>) -> Vec<Frame> {
     let mut stacks: BTreeMap<Vec<Label>, [Amount; 2]> = BTreeMap::new();
+    let mut of_calls = HashMap::new();
     let sides = [before.map_or(&[][..], |side| side.stacks), after.stacks];
     for (at, side) in sides.into_iter().enumerate() {
         for stack in side {
-            let amount = &mut stacks.entry(labels(stack)).or_default()[at];
+            let amount = &mut stacks.entry(labels(stack, &mut of_calls)).or_default()[at];
             *amount = amount.plus(Amount { sum: stack.amount, off: stack.off });
         }
     }
     let connections = [before.map_or(1, |side| side.connections), after.connections];
     let connections = connections.map(|connections| connections.max(1) as f64);
     // Everything is in memory already, so that nothing has to be gathered.
-    let mut tree = Tree::new(Label { name: "all".to_owned(), colour: palette::RUNTIME_CODE }, 0.0);
+    let mut tree = Tree::new(Label { name: "all".into(), colour: palette::RUNTIME_CODE }, 0.0);
     for (labels, [before, after]) in stacks {
         let each = [(before, connections[0]), (after, connections[1])];
         let [old, new] = each.map(|(amount, connections)| amount.sum as f64 / connections);
@@ -91,7 +97,7 @@ pub(super) fn frames(before: Option<Side<'_>>, after: Side<'_>) -> Vec<Frame> {
                 (amount.sum as f64 / connections, margin)
             });
         Frame {
-            name: place.frame.label.name.clone(),
+            name: place.frame.label.name.as_ref().to_owned(),
             depth: place.depth,
             left: place.left,
             width: place.width,
@@ -101,13 +107,19 @@ pub(super) fn frames(before: Option<Side<'_>>, after: Side<'_>) -> Vec<Frame> {
             colour: place.frame.label.colour,
         }
     };
-    root.places(LEAST_WIDTH).iter().map(frame).collect()
+    let mut least_width = LEAST_WIDTH;
+    let mut places = root.places(least_width);
+    while places.len() > MOST_FRAMES {
+        least_width *= 2.0;
+        places = root.places(least_width);
+    }
+    places.iter().map(frame).collect()
 }
 
 /// What is drawn of a call: frames are told apart by their names alone.
 #[derive(Clone, Debug)]
 struct Label {
-    name: String,
+    name: Arc<str>,
     colour: Rgb,
 }
 
@@ -138,27 +150,32 @@ impl Ord for Label {
 }
 
 /// A stack's functions, and its site in the colour of what the memory is for.
-fn labels(stack: &Stack) -> Vec<Label> {
-    let call = |call| {
-        let frame = as_frame(call);
-        let name = folded::function_name(&frame);
-        Label { colour: shade(frame_colour(&frame), &name), name }
+/// Stacks have most calls in common, and each is named once.
+fn labels<'a>(stack: &'a Stack, of_calls: &mut HashMap<&'a Call, Label>) -> Vec<Label> {
+    let call = |call: &'a Call| {
+        let named = of_calls.entry(call).or_insert_with(|| {
+            let frame = as_frame(call);
+            let name = folded::function_name(&frame);
+            Label { colour: shade(frame_colour(&frame), &name), name: name.into() }
+        });
+        named.clone()
     };
     let leaf = stack.calls.last().map(as_frame);
-    let site = leaf
-        .as_ref()
-        .and_then(folded::site_name)
-        .map(|name| Label { colour: shade(palette::of_group(stack.group), &name), name });
-    stack.calls.iter().map(call).chain(site).collect()
+    let site = leaf.as_ref().and_then(folded::site_name).map(|name| Label {
+        colour: shade(palette::of_group(stack.group), &name),
+        name: name.into(),
+    });
+    let mut labels: Vec<Label> = stack.calls.iter().map(call).collect();
+    labels.extend(site);
+    labels
 }
 
-fn as_frame(call: &analysis::group::Call) -> ProfileFrame<'_> {
+fn as_frame(call: &Call) -> ProfileFrame<'_> {
     ProfileFrame { function: &call.function, file: &call.file, line: call.line, address: 0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use analysis::group::Call;
     use profile::Uncertainty;
 
     use super::*;

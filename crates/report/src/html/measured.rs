@@ -1,8 +1,10 @@
 //! How it was measured: machine, versions, commands, what the recorder says of itself.
 
+use analysis::category::RUST_DOMAIN;
+use analysis::top::Figures;
 use maud::{Markup, html};
 
-use super::page::{Fact, Page};
+use super::page::{Fact, Page, Subject};
 
 /// What is the same for all, then what differs, a column for each subject.
 pub(super) fn section(page: &Page) -> Markup {
@@ -35,21 +37,31 @@ pub(super) fn section(page: &Page) -> Markup {
                     "stack. A block's size is what was requested; what the allocator adds is not "
                     "in it."
                 } }
-                li {
+                @if page.subjects.iter().any(|s| s.top.figures != Figures::Process) { li {
                     "Per connection means: with every connection open and echoed, less what the "
                     "process held before the first, divided by the number of connections."
-                }
-                li {
+                } }
+                @if page.subjects.iter().any(has_rust) { li {
                     "Memory of Rust, where it is shown, is " b { "sampled" } " by jemalloc and "
                     "scaled up: an estimate, in the pictures only, in no figure of OpenSSL's."
-                }
-                li {
+                } }
+                @if page.subjects.iter().any(is_compared) { li {
                     "Resident memory and handshakes per second of a comparison come from a server "
                     "of its own without the recorder."
-                }
+                } }
             }
         }
     }
+}
+
+fn has_rust(subject: &Subject) -> bool {
+    let series = subject.timeline.iter().flat_map(|timeline| &timeline.series);
+    subject.other_stacks.iter().any(|stack| stack.group == RUST_DOMAIN)
+        || series.into_iter().any(|series| series.group == RUST_DOMAIN)
+}
+
+fn is_compared(subject: &Subject) -> bool {
+    subject.beside.rss.is_some() || subject.beside.handshakes_per_second.is_some()
 }
 
 fn table(page: &Page) -> Markup {

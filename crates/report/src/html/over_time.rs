@@ -7,7 +7,7 @@ use analysis::timeline::Timeline;
 use maud::{Markup, PreEscaped, html};
 
 use super::page::Subject;
-use crate::timeline::timeline;
+use crate::timeline::{PLOT, timeline};
 
 /// The time line; nothing for a subject without one.
 pub(super) fn section(subject: &Subject) -> Markup {
@@ -16,9 +16,10 @@ pub(super) fn section(subject: &Subject) -> Markup {
     html! {
         h3 { "Over time" }
         @match timeline(series, &title) {
-            Ok(svg) => figure.timeline {
+            Ok(svg) => figure.timeline data-timeline data-plot=(PLOT.map(|at| at.to_string()).join(" ")) {
                 figcaption { (describe(series)) }
                 div.scroll tabindex="0" role="region" aria-label=(title) { (PreEscaped(svg)) }
+                (span(series))
                 details {
                     summary { "The figures of this picture" }
                     (table(subject, series))
@@ -26,6 +27,24 @@ pub(super) fn section(subject: &Subject) -> Markup {
             },
             Err(why) => p { "There is no picture: " (why) "." },
         }
+    }
+}
+
+/// Two moments to choose; the script shows it, and says what was then and in between.
+fn span(series: &Timeline) -> Markup {
+    let last = series.seconds.len().saturating_sub(1);
+    html! {
+        div.tools.span hidden {
+            label {
+                span { "From" }
+                input type="range" name="from" min="0" max=(last) value="0" step="1";
+            }
+            label {
+                span { "To" }
+                input type="range" name="to" min="0" max=(last) value=(last) step="1";
+            }
+        }
+        output.span aria-live="polite" {}
     }
 }
 

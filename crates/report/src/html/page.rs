@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use analysis::composition::Part;
+use analysis::diagnosis::Diagnosis;
 use analysis::diff::{Change, DiffRow, Margins};
 use analysis::stacks::Stack;
 use analysis::top::Top;
 use profile::Sampling;
 
+use super::choices::Choices;
 use crate::timeline::Timeline;
 
 /// Everything that the page shows.
@@ -30,6 +32,15 @@ pub struct Subject {
     pub moment: String,
     /// Bytes and blocks by site.
     pub top: Top,
+    /// What one connection costs the whole process, where that was recorded.
+    pub whole: Option<Whole>,
+    /// What it held at its peak, where its figures are of a whole process.
+    pub peak: Option<f64>,
+    /// What was found in it, or why that is not known.
+    pub found: Found,
+    /// Every stack with the figures that a reader may choose; `None` where the script has nothing
+    /// to draw from.
+    pub choices: Option<Choices>,
     /// How its blocks were sampled; `None` where each was counted.
     pub sampling: Option<Sampling>,
     /// The bytes by group, see [`analysis::composition`].
@@ -50,6 +61,29 @@ pub struct Subject {
     pub timeline: Option<Timeline>,
     /// How this capture was made and what the recorder says of itself.
     pub measured: Vec<Fact>,
+}
+
+/// What one connection costs the whole process, of which its OpenSSL is a part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// Resident bytes.
+    pub bytes: f64,
+    /// Who asked for them, in words.
+    pub made_of: String,
+    /// How that is known, in words.
+    pub how: String,
+}
+
+/// What a diagnosis has to say.
+#[derive(Clone, Debug, Default)]
+pub enum Found {
+    /// There was none.
+    #[default]
+    Nothing,
+    /// The findings, most bytes first.
+    Diagnosis(Box<Diagnosis>),
+    /// Why there is no diagnosis.
+    Unknown(String),
 }
 
 /// Figures of a connection that come from elsewhere than its profile.
@@ -90,10 +124,22 @@ pub struct Step {
 pub struct Account {
     /// When, in a few words that follow "were resident".
     pub moment: String,
+    /// Whose it is: accounts of one kind are drawn on one scale.
+    pub of: AccountOf,
     /// Resident bytes: the sum of the lines.
     pub resident: i64,
     /// What explains them, in the order in which it is told.
     pub lines: Vec<AccountLine>,
+}
+
+/// What an account is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccountOf {
+    /// All that the processes have.
+    #[default]
+    Processes,
+    /// What a connection more adds to it.
+    Connection,
 }
 
 /// One part of resident memory.

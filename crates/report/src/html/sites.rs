@@ -10,14 +10,19 @@ use super::page::Subject;
 use super::parts::{share, swatch};
 use super::staircase::{blocks, unit};
 
+/// Rows that are there without the script; a profile may have tens of thousands.
+const MOST_ROWS: usize = 500;
+
 /// Every site that holds anything.
 pub(super) fn table(subject: &Subject, id: &str) -> Markup {
     let holds = |row: &&TopRow| row.bytes != Some(0.0) || row.blocks.is_some_and(|b| b != 0.0);
-    let rows: Vec<&TopRow> = subject.top.rows.iter().filter(holds).collect();
+    let mut rows: Vec<&TopRow> = subject.top.rows.iter().filter(holds).collect();
     let widest = rows.iter().filter_map(|row| row.share).fold(0.0, f64::max);
     let left_out = subject.top.rows.len() - rows.len();
+    // Those beyond are among what the script draws from.
+    let smaller = rows.split_off(rows.len().min(MOST_ROWS));
     html! {
-        div.sites data-table {
+        div.sites data-table=(id) {
             div.tools {
                 label {
                     span { "Filter" }
@@ -45,6 +50,13 @@ pub(super) fn table(subject: &Subject, id: &str) -> Markup {
                     tbody { @for row in &rows { (site(row, widest, blocks(subject))) } }
                 }
             }
+            @if !smaller.is_empty() {
+                p.muted.smaller {
+                    (exact(smaller.len() as i64)) " smaller sites have "
+                    (rounded(smaller.iter().filter_map(|row| row.bytes).sum())) " bytes together."
+                }
+            }
+            div.tools hidden { button.more-rows type="button" { "Show more" } }
             @if left_out > 0 {
                 p.muted {
                     @if subject.top.bytes_margin.is_none() {

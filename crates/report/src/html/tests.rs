@@ -59,6 +59,10 @@ fn subject(name: &str, profile: &Profile, before: Option<&Profile>) -> Subject {
         stacks: grown_stacks(ColumnOf { profile, column: 1 }, None),
         other_stacks: Vec::new(),
         top,
+        whole: None,
+        peak: None,
+        found: Found::Nothing,
+        choices: None,
         sampling: profile.sampling,
         beside: Beside::default(),
         objects: BTreeMap::from([("SSL".to_owned(), 10), ("X509".to_owned(), 0)]),
@@ -112,6 +116,7 @@ fn what_is_not_there_has_no_section() {
     subject.objects.insert("X509".to_owned(), 3);
     subject.accounts.push(Account {
         moment: "at rest".to_owned(),
+        of: AccountOf::Processes,
         resident: 100,
         lines: vec![
             AccountLine {

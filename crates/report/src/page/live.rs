@@ -4,7 +4,7 @@
 use analysis::column::Column;
 use capture::{Capture, CaptureError};
 
-use super::{Shown, Told, subject};
+use super::{Shown, Told, choices, subject};
 use crate::html::{self, Page};
 
 pub use crate::html::Live;
@@ -13,7 +13,7 @@ pub use crate::html::Live;
 pub fn page_of(capture: Capture, live: &Live) -> Result<String, CaptureError> {
     let told = Told::new(capture, None, &|_| None)?;
     let moment = format!("as of {}, and what connections hold of it stands above", live.at);
-    let shown = Shown { column: Column::InUse, moment };
+    let shown = Shown { column: Column::InUse, moment, choices_bytes: choices::MOST_BYTES };
     let mut subject = subject::subject(&told, None, &shown)?;
     // It is no file of which nothing else is known.
     subject.measured.clear();

@@ -11,7 +11,7 @@ use capture::{Capture, Known};
 
 use crate::html::{Fact, Subject};
 use crate::losses::losses;
-use crate::memory;
+use crate::{account, memory};
 
 /// What is known of how a capture was made.
 pub fn of(capture: &Capture) -> Vec<Fact> {
@@ -76,6 +76,9 @@ fn of_run(record: &RunRecord) -> Vec<Fact> {
         let every = human(sample.period_bytes as f64);
         facts.push(Fact::new("Rust's sample", format!("a byte in {every} on average")));
     }
+    if let Some(counted) = record.at_rest.rust.and_then(|rust| rust.counted) {
+        facts.push(Fact::new("Rust at rest, counted", in_use(&counted)));
+    }
     let resident = |moment: &Moment| moment.rss_bytes.map(|bytes| human(bytes as f64));
     let moments = [
         resident(&record.baseline).map(|bytes| format!("{bytes} before")),
@@ -138,7 +141,8 @@ fn of_recording(recording: &Recording) -> Vec<Fact> {
             facts.push(Fact::new(name, others.join("; ")));
         }
     }
-    let memory = memory::sentences(recording);
+    let mut memory = memory::sentences(recording);
+    memory.splice(0..0, account::one_connection(recording));
     if !memory.is_empty() {
         facts.push(Fact::new("beside OpenSSL's memory", memory.join(" ")));
     }

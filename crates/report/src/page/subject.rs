@@ -7,22 +7,24 @@ use analysis::category::{DOMAIN_LABEL, OPENSSL_DOMAIN, is_openssls};
 use analysis::column::Column;
 use analysis::composition::composition;
 use analysis::diff::{Change, diff_versions, margins_of_totals};
-use analysis::group::{By, Row, group_in};
+use analysis::group::{By, Counts, Row, group_in};
 use analysis::moved::Versions;
 use analysis::objects::objects;
 use analysis::per_connection::growth;
 use analysis::rss_account::Group;
 use analysis::stacks::{ColumnOf, Stack, grown_stacks};
-use analysis::top::Top;
-use capture::records::comparison::Figures;
+use analysis::top::{Figures, Top};
+use capture::records::comparison::Figures as Compared;
+use capture::records::recording::Recording;
 use capture::records::resident::AccountRecord;
 use capture::records::run::PerConnection;
-use capture::{Capture, CaptureError, Part};
-use profile::Profile;
+use capture::{Capture, CaptureError, Examined, Part};
+use profile::{Profile, Sample};
 
-use super::{Shown, measured};
+use super::{Shown, choices, measured};
+use crate::account;
 use crate::drawable::drawable;
-use crate::html::{Account, AccountLine, Beside, Spread, Step, Subject};
+use crate::html::{Account, AccountLine, AccountOf, Beside, Found, Spread, Step, Subject, Whole};
 
 /// A capture with all that is known of it, in all its parts and with categories.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Told {
     pub(super) name: String,
     pub(super) capture: Capture,
     /// Of a comparison's configuration.
-    figures: Option<Figures>,
+    figures: Option<Compared>,
     /// What the capture's configuration is, in a sentence; may be empty.
     summary: String,
 }
@@ -41,7 +43,7 @@ impl Told {
     /// are, by their names.
     pub fn new(
         capture: Capture,
-        figures: Option<Figures>,
+        figures: Option<Compared>,
         summaries: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Told, CaptureError> {
         let capture = capture.part(Some(Part::Whole))?;
@@ -79,8 +81,30 @@ impl Told {
     }
 
     fn knows_openssl(&self) -> bool {
-        let domain = |sample: &profile::Sample| sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
+        let domain = |sample: &Sample| sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
         self.capture.profile.samples().iter().any(domain)
+    }
+
+    /// What its figures come to in a column.
+    fn bytes(&self, column: Column) -> Option<f64> {
+        let profile = &self.capture.profile;
+        let knows_openssl = self.knows_openssl();
+        let is_counted =
+            |sample: &&Sample| !knows_openssl || sample.label(DOMAIN_LABEL) == Some(OPENSSL_DOMAIN);
+        let mut counted = profile.samples().iter().filter(is_counted).peekable();
+        // Of nothing at all nothing is known.
+        counted.peek()?;
+        Some(Counts::total_of(profile, counted).of(column.bytes())? as f64)
+    }
+
+    /// What its figures were at the highest total of each process.
+    pub(super) fn peak(&self) -> Option<f64> {
+        self.bytes(Column::Peak)
+    }
+
+    /// Whether nothing is in use of what was there once.
+    pub(super) fn gave_everything_back(&self) -> bool {
+        self.bytes(Column::InUse) == Some(0.0) && self.peak().is_some_and(|peak| peak > 0.0)
     }
 
     fn top(&self, column: Column) -> Top {
@@ -156,12 +180,26 @@ pub fn subject(told: &Told, before: Option<&Told>, shown: &Shown) -> Result<Subj
         beside: beside(told),
         objects: live_objects(told),
         step: before.and_then(|before| step(before, told, &top, shown.column)),
+        whole: whole(told),
+        peak: told.peak().filter(|_| top.figures == Figures::Process),
+        found: found(told),
+        choices: choices::of(&told.capture, shown.column, shown.choices_bytes)?,
         accounts: accounts(told),
         timeline,
         measured: measured::of(&told.capture),
         sampling: told.capture.profile.sampling,
         top,
     })
+}
+
+/// What `tlsheap diagnose` finds in it.
+fn found(told: &Told) -> Found {
+    // It has its categories.
+    let usual = told.capture.clone().unlabelled_part(None);
+    match usual.and_then(|capture| Examined::with_series(&capture)) {
+        Ok(examined) => Found::Diagnosis(Box::new(examined.diagnosis)),
+        Err(why) => Found::Unknown(why.to_string()),
+    }
 }
 
 fn summary(told: &Told) -> String {
@@ -203,9 +241,22 @@ fn live_objects(told: &Told) -> BTreeMap<String, i64> {
     }
 }
 
-/// What resident memory was made of while connections were open, and after they were closed.
+/// What one connection costs in all, where all was recorded.
+fn whole(told: &Told) -> Option<Whole> {
+    let growth = account::told_growth(told.capture.recording()?)?;
+    Some(Whole {
+        bytes: growth.total,
+        made_of: account::made_of(growth),
+        how: account::how_told(growth),
+    })
+}
+
+/// What resident memory was made of: in a run while connections were open, and after they were
+/// closed; in a recording of everything at the capture, and what a connection more made of it.
 fn accounts(told: &Told) -> Vec<Account> {
-    let Some(record) = told.capture.run() else { return Vec::new() };
+    let Some(record) = told.capture.run() else {
+        return told.capture.recording().map(accounts_of_recording).unwrap_or_default();
+    };
     let moments = [
         (&record.rss.at_rest, "with every connection open"),
         (&record.rss.closed, "after the last connection was closed"),
@@ -214,6 +265,41 @@ fn accounts(told: &Told) -> Vec<Account> {
         .into_iter()
         .filter_map(|(account, moment)| Some(account_of(account.as_ref()?, moment)))
         .collect()
+}
+
+fn accounts_of_recording(recording: &Recording) -> Vec<Account> {
+    let Some(account) = &recording.account else { return Vec::new() };
+    let moment = if recording.is_at_peak() {
+        "when they were last looked into before the end"
+    } else {
+        "at the capture, in no file"
+    };
+    let all = Account {
+        moment: moment.to_owned(),
+        of: AccountOf::Processes,
+        ..with_lines(account::parts_at_capture(account))
+    };
+    let one = account.told_growth().map(|growth| Account {
+        moment: format!(
+            "for each connection that came, from {} to {} SSL objects",
+            growth.from_connections, growth.to_connections
+        ),
+        of: AccountOf::Connection,
+        ..with_lines(account::parts_of_one(growth))
+    });
+    one.into_iter().chain([all]).collect()
+}
+
+/// Whole bytes, whose sum is the account's.
+fn with_lines(parts: Vec<account::Part>) -> Account {
+    let lines = parts.into_iter().map(|part| AccountLine {
+        name: part.name,
+        bytes: part.bytes.round() as i64,
+        ..AccountLine::default()
+    });
+    let lines: Vec<AccountLine> = lines.filter(|line| line.bytes != 0).collect();
+    let resident = lines.iter().map(|line| line.bytes).sum();
+    Account { resident, lines, ..Account::default() }
 }
 
 fn account_of(account: &AccountRecord, moment: &str) -> Account {
@@ -235,6 +321,7 @@ fn account_of(account: &AccountRecord, moment: &str) -> Account {
     };
     Account {
         moment: moment.to_owned(),
+        of: AccountOf::Processes,
         resident: account.rss_bytes as i64,
         lines: parts.chain([rest]).collect(),
     }

@@ -8,6 +8,8 @@ use echo_server::Configuration;
 use load::{CompressionOffer, Conversation, Protocol};
 use serde::{Deserialize, Serialize};
 
+use crate::run::RustPart;
+
 /// What a helper process is to do.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
@@ -29,6 +31,8 @@ pub struct ServeOrder {
     pub sites: u32,
     /// Bytes between samples, on average, where not every block is counted.
     pub sample: Option<u64>,
+    /// Whether the blocks of Rust are counted in the ledger as well, every one. Default: they are not.
+    pub rust: RustPart,
     /// Lets jemalloc sample one byte in 2 to the power of this, on average.
     pub heap_profile: Option<u32>,
     /// Files of the certificate chain and of its key, PEM. Default: one is made at start.
@@ -68,6 +72,7 @@ impl ServeOrder {
             ledger: None,
             sites: 65_536,
             sample: None,
+            rust: RustPart::Sampled,
             heap_profile: None,
             certificate: None,
             limit: ConnectionLimit::AtMost(10_000),

@@ -16,6 +16,7 @@ use super::lines::say;
 use super::orders::{ConnectionLimit, ServeOrder};
 use super::requests;
 use crate::TrialError;
+use crate::run::RustPart;
 
 /// How often the server asks OpenSSL whether the recorder is still in place.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -34,6 +35,9 @@ fn serve_with(
         let sampling = order.sample.and_then(Sampling::every);
         recorder.sample = sampling.map(|sampling| SampleOptions { sampling, seed: seed() });
         profiling::install(&recorder)?;
+        if order.rust == RustPart::Exact {
+            profiling::count_rust();
+        }
     }
     if let Some(lg_sample) = order.heap_profile {
         heap_profile::start(lg_sample)?;

@@ -17,7 +17,7 @@ use capture::records::recorder::RecorderRecord;
 use capture::records::resident::{AccountRecord, RssRecord};
 use capture::records::run::{PerConnection, RunRecord, SCHEMA, Times, Versions};
 use capture::{Capture, Moments};
-use profile::{Metric, Profile, Symbols, from_ledger};
+use profile::{Metric, Profile, Symbols, from_ledger, merge};
 
 use super::measurement::{Ended, Measured};
 use super::moment::Moment;
@@ -126,6 +126,8 @@ struct Examined<'a> {
     openssl: Profile,
     /// Rust's part, sampled.
     rust: Option<RustDomain>,
+    /// The same, where every block was counted.
+    counted: Option<Profile>,
     figures: Option<Figures>,
 }
 
@@ -142,17 +144,21 @@ impl Examined<'_> {
         let dumped = moment.heap.as_ref();
         let rust = dumped
             .and_then(|heap| known(rust_domain::read(heap, &moment.snapshot, symbols), warnings));
+        let counted = moment.rust.as_ref().map(|snapshot| rust_domain::counted(snapshot, symbols));
         let figures = known(account_figures::read(moment, rust.as_ref()), warnings);
-        Examined { moment, openssl, rust, figures }
+        Examined { moment, openssl, rust, counted, figures }
     }
 
     /// OpenSSL's part and Rust's in one profile.
     fn whole(&self) -> Profile {
         let mut whole = self.openssl.clone();
-        if let Some(rust) = &self.rust {
-            rust.add_to(&mut whole);
-            label_categories(&mut whole);
+        // One of the two: they are the same blocks.
+        match (&self.counted, &self.rust) {
+            (Some(counted), _) => merge(&mut whole, counted),
+            (None, Some(rust)) => rust.add_to(&mut whole),
+            (None, None) => return whole,
         }
+        label_categories(&mut whole);
         whole
     }
 
@@ -196,6 +202,7 @@ impl Examined<'_> {
                 inuse_bytes_interval95: margin
                     .map(|margin| ends_of_held(inuse_bytes as f64, margin)),
                 sample,
+                counted: self.moment.rust.as_ref().map(|it| it.totals().into()),
             }
         });
         let Moment { snapshot, rss_bytes, .. } = self.moment;

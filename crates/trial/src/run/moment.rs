@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use analysis::footprint::RecorderParts;
+use contract::Domain;
 use echo_server::HeapStatistics;
 use ledger::Snapshot;
 use recording::kernel::resident_bytes;
@@ -13,7 +14,10 @@ use crate::TrialError;
 /// The ledger, the resident memory, and jemalloc's figures where they were asked for.
 #[derive(Clone, Debug)]
 pub struct Moment {
+    /// OpenSSL's part of the ledger.
     pub snapshot: Snapshot,
+    /// Rust's part of it, where that is counted.
+    pub rust: Option<Snapshot>,
     pub rss_bytes: Option<u64>,
     /// The recorder's part of that.
     pub recorder_bytes: Option<u64>,
@@ -36,11 +40,13 @@ pub struct Heap {
 impl Moment {
     /// What can be seen from outside.
     pub fn look(ledger: &Path, server: u32) -> Result<Moment, TrialError> {
-        let snapshot = Snapshot::read_file(ledger)?;
+        let mut snapshot = Snapshot::read_file(ledger)?;
+        let rust = Some(snapshot.take_all_but(Domain::Openssl)).filter(|it| !it.sites.is_empty());
         let folder = ledger.parent().and_then(Path::to_str).unwrap_or_default();
         let recorder = RecorderParts::new(folder, snapshot.tables.iter().cloned());
         let recorder_bytes = of_process(server, &recorder).map(|it| it.recorder);
-        Ok(Moment { snapshot, rss_bytes: resident_bytes(server), recorder_bytes, heap: None })
+        let rss_bytes = resident_bytes(server);
+        Ok(Moment { snapshot, rust, rss_bytes, recorder_bytes, heap: None })
     }
 
     /// Resident memory that is not the recorder's.

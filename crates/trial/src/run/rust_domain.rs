@@ -1,9 +1,10 @@
-//! Rust's part of the heap: out of jemalloc's dump, added to what the ledger says of OpenSSL's.
+//! Rust's part of the heap: out of jemalloc's dump, or of the ledger where every block is counted,
+//! added to what the ledger says of OpenSSL's.
 
 use std::collections::HashSet;
 
 use ledger::Snapshot;
-use profile::{Metric, Profile, Symbols, jemalloc_heap, merge};
+use profile::{Metric, Profile, Symbols, from_ledger, jemalloc_heap, merge};
 
 use super::moment::Heap;
 
@@ -49,6 +50,13 @@ pub fn read(
     ));
     sort(&mut profile);
     Ok(Some(RustDomain { profile, period: dump.period, small_sampled_bytes }))
+}
+
+/// Rust's part of a ledger.
+pub fn counted(rust: &Snapshot, symbols: &mut Symbols) -> Profile {
+    let mut profile = from_ledger(rust, symbols);
+    profile.comments.push("domain rust: exact, counted by the server's allocator".to_owned());
+    profile
 }
 
 impl RustDomain {

@@ -174,6 +174,7 @@ fn order(options: &Options, ledger: &Path, identity: &Path) -> ServeOrder {
         HeapSample::Off => None,
         HeapSample::Lg(lg) => Some(lg),
     };
+    order.rust = options.rust;
     let certificates = options.configuration.client().client_certificates;
     if certificates == ClientCertificates::Required {
         order.client_identity = Some(identity.to_owned());

@@ -171,12 +171,27 @@ fn without_effect(fix: Fix, before: &Recorded, with_fix: &Recorded) -> Option<St
             "nothing to remove: `tlsheap diagnose` does not find {what} in the program as it is"
         ));
     }
+    if fix.variable().is_some() {
+        return is_same_size(&before.cost, &with_fix.cost).then(|| {
+            "changes nothing that is more than chance: the program's memory is as large with it"
+                .to_owned()
+        });
+    }
     let same = all.is_empty() && is_same_cost(&before.cost, &with_fix.cost);
     same.then(|| {
         "changes nothing: the program sets it differently afterwards, or idle connections hold \
          nothing that it makes smaller"
             .to_owned()
     })
+}
+
+/// Resident memory differs by less than one part in so many, as it does from run to run.
+fn is_same_size(before: &Cost, with_fix: &Cost) -> bool {
+    const PARTS: u64 = 50;
+    before
+        .resident_bytes
+        .zip(with_fix.resident_bytes)
+        .is_some_and(|(before, after)| before.abs_diff(after).saturating_mul(PARTS) <= before)
 }
 
 /// Neither memory nor allocations differ by more than chance.

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use contract::{Fix, environment};
+use contract::Fix;
 use recording::descendants::Descendants;
 use recording::kernel::is_listened_on;
 use recording::{Place, sanitizers};
 use rustix::process::Signal;
 
 use super::process::Process;
+use super::recording::variable;
 use super::{AS_IT_IS, LoadOn, Program};
 use crate::compare::handshakes;
 use crate::glance::seen_within;
@@ -79,11 +80,12 @@ fn once(
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     if let Some(fix) = fix {
-        command.env(environment::FIXES, fix.name());
+        let (name, value) = variable(fix);
+        command.env(name, value);
     }
     let port = order.address.port();
     let mut process = Process::start(command, "the program")?;
-    let mut all = Descendants::of(process.pid(), place.secret(), &[]);
+    let mut all = Descendants::of(&[process.pid()], place.secret(), &[]);
     let has_ended = |time| Ok(process.ended_within(time)?.is_some());
     let measured = wait_for(port, has_ended, program.patience).and_then(|()| {
         let runtime = runtime::of_this_thread()?;

@@ -10,6 +10,8 @@ use contract::{Fix, FixLine};
 pub struct Reached {
     /// OpenSSLs whose connections got it.
     pub applied: Vec<ReachedOpenssl>,
+    /// It is a variable of the environment, which the whole program has got.
+    by_the_environment: bool,
     /// Why others did not, each once.
     missed: Vec<String>,
 }
@@ -40,11 +42,19 @@ impl Reached {
             way: way.to_owned(),
             processes,
         };
-        Reached { applied: places.into_iter().map(place).collect(), missed }
+        Reached { applied: places.into_iter().map(place).collect(), missed, ..Reached::default() }
+    }
+
+    /// What has no OpenSSL to be reached.
+    pub fn by_the_environment() -> Reached {
+        Reached { by_the_environment: true, ..Reached::default() }
     }
 
     /// Why it was not applied anywhere; `None` when it was.
     pub fn not_applied(&self) -> Option<String> {
+        if self.by_the_environment {
+            return None;
+        }
         match (self.applied.as_slice(), self.missed.as_slice()) {
             ([], []) => Some(NOTHING.to_owned()),
             ([], missed) => Some(missed.join("; ")),

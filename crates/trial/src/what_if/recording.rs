@@ -1,5 +1,6 @@
 //! One recording of a program under load, as it is or with a fix.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +14,7 @@ use capture::records::what_if::Cost;
 use capture::{Capture, CaptureError, Fault};
 use contract::{Fix, environment};
 use jiff::Timestamp;
-use recording::{AtInterrupt, Streams, sentence};
+use recording::{AtInterrupt, Domains, Streams, sentence};
 
 use super::process::Process;
 use super::reached::Reached;
@@ -64,9 +65,9 @@ pub fn record(
     options.streams = Streams::Log(log);
     options.at_interrupt = AtInterrupt::GiveUp;
     options.made_by = front_end.made_by.clone();
-    if let Some(fix) = fix {
-        options.environment.push((environment::FIXES.into(), fix.name().into()));
-    }
+    // What the allocator keeps is known where the whole process is.
+    options.domains = Domains::WithOpenssl;
+    options.environment.extend(fix.map(variable));
     let control = options.control.clone();
     let (recorded, warmed) = thread::scope(|scope| {
         let recording = scope.spawn(|| recording::record(&options, folder));
@@ -88,7 +89,11 @@ pub fn record(
             Err(error) => Err(error.into()),
         }
     })?;
-    let reached = fix.map(|fix| Reached::parse(&recorded.fixes, fix)).unwrap_or_default();
+    let reached = match fix {
+        Some(fix) if fix.variable().is_some() => Reached::by_the_environment(),
+        Some(fix) => Reached::parse(&recorded.fixes, fix),
+        None => Reached::default(),
+    };
     let mut capture = recorded.capture;
     name.clone_into(&mut capture.name);
     let record = capture.recording().expect("the capture was made by a recording");
@@ -128,9 +133,17 @@ fn cost(record: &Recording) -> Cost {
         bytes_per_connection: each.map(|each| each.bytes),
         blocks_per_connection: each.map(|each| each.blocks),
         allocs_per_handshake: each.and_then(|each| each.allocations),
+        resident_bytes: record.memory.map(|memory| memory.anonymous_bytes + memory.shared_bytes),
         handshakes_per_second: None,
         handshakes_per_second_spread: None,
     }
+}
+
+/// What the environment says of a fix: the allocator's own variable, or what the preloaded library
+/// looks for.
+pub(super) fn variable(fix: Fix) -> (OsString, OsString) {
+    let (name, value) = fix.variable().unwrap_or((environment::FIXES, fix.name()));
+    (name.into(), value.into())
 }
 
 /// The user's load, or our own clients once the program listens; and when a warm-up was over.

@@ -2,7 +2,9 @@
 
 use analysis::notation::{rounded, signed};
 use capture::records::comparison::{Comparison, Figures};
-use report::table::{self, Colour};
+use report::medium::Medium;
+use report::table;
+use report::wrapping::wrapped;
 
 use crate::slope;
 
@@ -10,12 +12,14 @@ const HEADINGS: [&str; 8] =
     ["configuration", "bytes/conn", "change", "%", "blocks", "allocs", "RSS/conn", "handshakes/s"];
 
 /// The table, the changes against the row before, and what the columns mean.
-pub fn terminal(comparison: &Comparison, colour: Colour) -> String {
-    let mut text = table::plain(&HEADINGS, &rows(comparison), colour);
-    text += "\nbytes, blocks, allocs: OpenSSL's, exact, per connection; RSS and handshakes/s: on a \
-             server without\nthe recorder, medians with spread";
+pub fn terminal(comparison: &Comparison, medium: Medium) -> String {
+    let mut text = table::plain(&HEADINGS, &rows(comparison), medium);
+    let mut means = "bytes, blocks, allocs: OpenSSL's, exact, per connection; RSS and \
+                     handshakes/s: on a server without the recorder, medians with spread"
+        .to_owned();
     let rounds = comparison.configurations.iter().any(|c| c.handshakes_per_second.is_some());
-    text += if rounds { ".\n" } else { "; not measured (--repeat 0).\n" };
+    means += if rounds { "." } else { "; not measured (--repeat 0)." };
+    text += &format!("\n{}\n", wrapped(&means, 0, medium));
     for figures in &comparison.configurations {
         if let Some(objects) = objects(figures) {
             text += &format!("each connection of {} has its own {objects}\n", figures.name);
@@ -23,7 +27,7 @@ pub fn terminal(comparison: &Comparison, colour: Colour) -> String {
     }
     for figures in &comparison.configurations {
         if let Some(scale) = &figures.scale {
-            text += &slope::describe(scale, &figures.name, colour);
+            text += &slope::describe(scale, &figures.name, medium);
         }
     }
     text

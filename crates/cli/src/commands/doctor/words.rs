@@ -2,14 +2,15 @@
 
 use profile::harmless::harmless;
 use recording::doctor::{Examined, Offers};
+use report::medium::Medium;
 use report::wrapping::wrapped;
 
 /// What this machine offers for recording.
-pub fn offers(offers: &Offers) -> String {
+pub fn offers(offers: &Offers, medium: Medium) -> String {
     let limit = |limit: Option<u64>| limit.map_or("any number".to_owned(), |n| n.to_string());
     let mut lines = String::new();
     let mut say = |name: &str, text: &str| {
-        lines += &format!("{name:<16}  {}\n", wrapped(text, 18).trim_start());
+        lines += &format!("{name:<16}  {}\n", wrapped(text, 18, medium).trim_start());
     };
     match (&offers.library, &offers.library_missing) {
         (Some(path), _) => {
@@ -64,7 +65,7 @@ pub fn offers(offers: &Offers) -> String {
 }
 
 /// What was found in a program or process.
-pub fn examined(examined: &Examined) -> String {
+pub fn examined(examined: &Examined, medium: Medium) -> String {
     let mut text = String::new();
     let process = examined.pid.map_or(String::new(), |pid| format!("process {pid}, "));
     let objects = if examined.objects == 1 { "object" } else { "objects" };
@@ -76,14 +77,14 @@ pub fn examined(examined: &Examined) -> String {
     for tls in &examined.libraries {
         let name = tls.version.as_deref().unwrap_or(tls.library);
         let can = if tls.recordable { "can be recorded" } else { "cannot be recorded" };
-        text += &(wrapped(&format!("{name} in {}", tls.object), 2) + "\n");
-        text += &(wrapped(&format!("{can}: {}", tls.why), 4) + "\n");
+        text += &(wrapped(&format!("{name} in {}", tls.object), 2, medium) + "\n");
+        text += &(wrapped(&format!("{can}: {}", tls.why), 4, medium) + "\n");
     }
     for name in &examined.unresolved {
-        text += &(wrapped(&format!("not found: {name}"), 2) + "\n");
+        text += &(wrapped(&format!("not found: {name}"), 2, medium) + "\n");
     }
     for note in &examined.notes {
-        text += &(wrapped(note, 2) + "\n");
+        text += &(wrapped(note, 2, medium) + "\n");
     }
-    text + &wrapped(&examined.verdict(), 0) + "\n"
+    text + &wrapped(&examined.verdict(), 0, medium) + "\n"
 }

@@ -1,7 +1,9 @@
 //! What is said on standard error at the end.
 
+mod attached;
 mod steps;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use analysis::column::Column;
@@ -12,15 +14,16 @@ use analysis::top::Top;
 use capture::Capture;
 use capture::json::interval::{Ends, margin};
 use capture::records::counts::CountsRecord;
-use capture::records::recording::{AttachedRecord, PerSslObject, ProcessRecord, Recording};
+use capture::records::recording::{PerSslObject, ProcessRecord, Recording};
 use profile::Profile;
 use profile::harmless::harmless;
 use recording::found::{describe, describe_other};
 use recording::{Recorded, coverage};
 use report::losses::losses;
-use report::memory;
-use report::table::{self, Colour, TableOptions};
+use report::medium::Medium;
+use report::table::{self, TableOptions};
 use report::wrapping::wrapped;
+use report::{account, memory};
 
 /// What the sites at the end are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,14 +73,14 @@ const PROCESSES: usize = 6;
 const HANGING: usize = 2;
 
 /// The whole answer.
-pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
+pub fn of_recording(recorded: &Recorded, folder: &Path, medium: Medium) -> String {
     let Recorded { capture, at_end, going_on, .. } = recorded;
     let recording = capture.recording().expect("the capture was made by a recording");
     let shown = Shown::of(recording);
     let (rows, top) = shown.sites(capture);
     let mut text = String::from("\n");
     let program = recording.program();
-    let mut say = |line: &str| wrap(&mut text, line);
+    let mut say = |line: &str| wrap(&mut text, line, medium);
     match &recording.attached {
         None => {
             say(&format!(
@@ -85,7 +88,11 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
                 recording.ended, recording.captured
             ));
         }
-        Some(attached) => since_attach(recording, attached).iter().for_each(|line| say(line)),
+        Some(attached) => attached::since(recording, attached).iter().for_each(|line| say(line)),
+    }
+    if let Some(answer) = account::one_connection(recording) {
+        say("");
+        say(&answer);
     }
     for line in headline(recording, shown) {
         say(&line);
@@ -107,8 +114,15 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
         let processes = in_processes(&pids);
         say(&format!("{version} in {}: {}; {processes}", found.object, describe(&found)));
     }
-    for (other, pids) in coverage::others(at_end) {
-        say(&format!("{}; {}", describe_other(&other), in_processes(&pids)));
+    let others = coverage::others(at_end);
+    for (other, pids) in &others {
+        say(&format!("{}; {}", describe_other(other), in_processes(pids)));
+    }
+    if !others.is_empty() {
+        say(match recording.heap {
+            Some(_) => "(What it asks malloc for is counted with all else: --domain heap of top.)",
+            None => "(What it asks malloc for is counted, with all else, by `record --heap`.)",
+        });
     }
     for problem in &recording.problems {
         say(&format!("not seen: {problem}"));
@@ -125,49 +139,15 @@ pub fn of_recording(recorded: &Recorded, folder: &Path) -> String {
         };
         let mut options = TableOptions::by(By::Site);
         options.rows = SITES;
-        options.colour = Colour::Never;
+        options.medium = medium;
         text += &table::top(&top, &options);
         for line in script_names(&rows, recording) {
             text.push('\n');
-            wrap(&mut text, line);
+            wrap(&mut text, line, medium);
         }
     }
-    text += &next_steps(recording, folder);
+    text += &next_steps(recording, folder, medium);
     text
-}
-
-/// What was recorded of a process that was attached to, and what that took of it.
-fn since_attach(recording: &Recording, attached: &AttachedRecord) -> Vec<String> {
-    let (program, counts) = (recording.program(), &recording.openssl);
-    let milliseconds = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
-    let let_go = match attached.let_go_stopped_seconds {
-        Some(stopped) => format!(", and {} to be let go", milliseconds(stopped)),
-        None => String::new(),
-    };
-    let lossless = recording.processes.iter().all(|it| losses(&it.recorder).starts_with(EXACT));
-    let earlier = match attached.earlier_blocks {
-        0 => String::new(),
-        blocks => format!(" ({} blocks of it were freed or moved since)", exact(blocks as i64)),
-    };
-    vec![
-        format!(
-            "tlsheap: {program} (process {}) {}; captured {}",
-            attached.pid, recording.ended, recording.captured
-        ),
-        format!(
-            "Since the attach, {:.1} s: {} allocations, {} in use in {} blocks{}; what was there \
-             before is not counted{earlier}.",
-            recording.captured_after_seconds.unwrap_or(recording.seconds),
-            exact(counts.alloc_blocks as i64),
-            human(counts.inuse_bytes as f64),
-            exact(counts.inuse_blocks as i64),
-            if lossless { ", exact" } else { "" },
-        ),
-        format!(
-            "One of its threads stood still for {} to be attached to{let_go}.",
-            milliseconds(attached.stopped_seconds),
-        ),
-    ]
 }
 
 /// Whether handshakes were made on both sides: as a client, and as a server.
@@ -247,7 +227,12 @@ fn script_names(rows: &[Row], recording: &Recording) -> Vec<&'static str> {
 
 /// A line for each process, those that hold most first.
 fn processes(recording: &Recording) -> Vec<String> {
-    let mut all: Vec<&ProcessRecord> = recording.processes.iter().collect();
+    // Of a whole recording, those without OpenSSL are there too: shells, and what they start.
+    let (mut all, without): (Vec<&ProcessRecord>, Vec<&ProcessRecord>) =
+        recording.processes.iter().partition(|process| has_openssl(process));
+    if all.is_empty() {
+        all.clone_from(&without);
+    }
     if all.len() > PROCESSES {
         all.sort_by_key(|process| {
             let counts = &process.openssl;
@@ -275,7 +260,38 @@ fn processes(recording: &Recording) -> Vec<String> {
             },
         ));
     }
+    if !without.is_empty() && all.iter().all(|process| has_openssl(process)) {
+        lines.push(without_openssl(&without));
+    }
     lines
+}
+
+/// Whether there is an OpenSSL in it that was found, or that was asked for memory.
+fn has_openssl(process: &ProcessRecord) -> bool {
+    process.openssl_at_end.alloc_blocks > 0 || !process.openssls.is_empty()
+}
+
+/// The processes without an OpenSSL.
+fn without_openssl(processes: &[&ProcessRecord]) -> String {
+    let programs: BTreeSet<&str> = processes.iter().map(|it| short(&it.program)).collect();
+    let more = if programs.len() > PROGRAMS { ", …" } else { "" };
+    let named: Vec<&str> = programs.into_iter().take(PROGRAMS).collect();
+    let is_exact = processes.iter().all(|it| losses(&it.recorder).starts_with(EXACT));
+    format!(
+        "{} {} without OpenSSL ({}{more}){}",
+        processes.len(),
+        if processes.len() == 1 { "more process" } else { "more processes" },
+        named.join(", "),
+        if is_exact { ", recorded exactly" } else { "; not all recorded exactly, see run.json" },
+    )
+}
+
+/// Programs named of those without OpenSSL.
+const PROGRAMS: usize = 3;
+
+/// The program's name without its folder.
+fn short(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or_default()
 }
 
 /// How [`losses`] begins when there are none.
@@ -290,7 +306,7 @@ fn in_use_margin(counts: &CountsRecord) -> Option<f64> {
 
 fn process(process: &ProcessRecord) -> Vec<String> {
     let counts = &process.openssl;
-    let name = process.program.rsplit('/').next().unwrap_or_default();
+    let name = short(&process.program);
     let off = counts.interval95;
     let say = |figure: u64, ends: Option<Ends>, say: fn(f64) -> String| {
         give_or_take(figure as f64, margin(figure as f64, ends), say)
@@ -324,7 +340,7 @@ fn process(process: &ProcessRecord) -> Vec<String> {
     lines
 }
 
-fn next_steps(recording: &Recording, folder: &Path) -> String {
+fn next_steps(recording: &Recording, folder: &Path, medium: Medium) -> String {
     let folder = folder.display().to_string();
     let folder = harmless(&folder);
     let mut files = String::from("heap.pb.gz (all processes), one profile for each");
@@ -338,6 +354,7 @@ fn next_steps(recording: &Recording, folder: &Path) -> String {
     wrap(
         &mut text,
         &format!("in {folder}: {files}, flame.svg, timeline.svg, timeline.csv, run.json"),
+        medium,
     );
     text += &format!(
         "next:\n  tlsheap diagnose {folder}\n  tlsheap top {folder} --by category\n  \
@@ -350,9 +367,9 @@ fn next_steps(recording: &Recording, folder: &Path) -> String {
 }
 
 /// Adds a line, broken at blanks where it is too long. The parts after the first are indented.
-fn wrap(text: &mut String, line: &str) {
+fn wrap(text: &mut String, line: &str, medium: Medium) {
     let words = line.trim_start();
-    let wrapped = wrapped(words, line.len() - words.len() + HANGING);
+    let wrapped = wrapped(words, line.len() - words.len() + HANGING, medium);
     *text += wrapped.get(HANGING..).unwrap_or_default();
     text.push('\n');
 }
@@ -363,7 +380,7 @@ mod tests {
 
     fn line(line: &str) -> String {
         let mut text = String::new();
-        wrap(&mut text, line);
+        wrap(&mut text, line, Medium::PLAIN);
         text
     }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use live::{Follower, LiveRow, View};
 use profile::harmless::{harmless, harmless_json};
 
-use super::table::{cell, columns};
+use super::table::columns;
 use live::words;
+use report::table::plain;
 
 use super::{Looks, Shown, json};
 use crate::failure::Failure;
@@ -105,24 +106,12 @@ fn text(looks: &Looks, rows: &[LiveRow], shown: &Shown) -> String {
         text += &format!("{}\n", harmless(&missing));
     }
     text.push('\n');
-    let columns = columns(&rows[..rows.len().min(shown.rows)], shown.by, shown.order, None);
-    let heading = |column: &super::table::Column| {
-        let width = column.width;
-        if column.is_figure {
-            format!("{:>width$}", column.heading)
-        } else {
-            format!("{:<width$}", column.heading)
-        }
-    };
-    let headings: Vec<String> = columns.iter().map(heading).collect();
-    text += headings.join("  ").trim_end();
-    text.push('\n');
-    for at in 0..rows.len().min(shown.rows) {
-        let cells: Vec<String> =
-            columns.iter().map(|column| cell(column, at, usize::from(u16::MAX))).collect();
-        text += cells.join("  ").trim_end();
-        text.push('\n');
-    }
+    let shown_rows = &rows[..rows.len().min(shown.rows)];
+    let columns = columns(shown_rows, shown.by, shown.order, None);
+    let headings: Vec<&str> = columns.iter().map(|column| column.heading).collect();
+    let cells = |at: usize| columns.iter().map(|column| column.cells[at].clone()).collect();
+    let cells: Vec<Vec<String>> = (0..shown_rows.len()).map(cells).collect();
+    text += &plain(&headings, &cells, output::medium());
     if let Some(rest) = rows.get(shown.rows..).filter(|rest| !rest.is_empty()) {
         text += &format!("… and {} more rows\n", rest.len());
     }

@@ -3,8 +3,8 @@
 //! One thread waits for keys, one looks, one waits for signals; this one draws. So a look that
 //! takes long keeps no key waiting, and nothing is asked again and again.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::{Shown, colour, lines};
 use crate::failure::Failure;
 
 /// What comes to the one who draws.
+#[derive(Debug)]
 enum Message {
     Input(Event),
     Looked {
@@ -43,6 +44,62 @@ pub fn run(
     every: Duration,
     shown: &Shown,
 ) -> Result<(), Failure> {
+    match show(follower, first, every, shown, &Stop::default())? {
+        Ended::Asked => Ok(()),
+        Ended::Over(screen) => {
+            let shown = Shown { rows: shown.rows, ..screen.shown };
+            lines::print(&screen.looks, &shown, false)?;
+            crate::output::print("What was watched has ended.")
+        }
+        Ended::Failed(error) => Err(error.into()),
+    }
+}
+
+/// Takes the screen away from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<Mutex<Stopping>>);
+
+#[derive(Debug, Default)]
+enum Stopping {
+    #[default]
+    NotYet,
+    Shown(Sender<Message>),
+    Stopped,
+}
+
+impl Stop {
+    /// Takes it away now, or as soon as it is there.
+    pub fn stop(&self) {
+        if let Stopping::Shown(messages) = std::mem::replace(&mut *self.state(), Stopping::Stopped)
+        {
+            // It may have gone by itself.
+            let _ = messages.send(Message::End);
+        }
+    }
+
+    fn shows(&self, messages: Sender<Message>) {
+        let mut state = self.state();
+        match *state {
+            Stopping::Stopped => drop(messages.send(Message::End)),
+            _ => *state = Stopping::Shown(messages),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Stopping> {
+        // Whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Shows it until somebody quits, `stop` is told to stop it, or all of it has ended. The terminal is
+/// as it was then.
+pub fn show(
+    follower: Follower,
+    first: Arc<View>,
+    every: Duration,
+    shown: &Shown,
+    stop: &Stop,
+) -> Result<Ended, Failure> {
     let mut screen = Screen::new(first, *shown);
     let (messages, inbox) = channel();
     let (orders, of_looker) = channel();
@@ -53,6 +110,7 @@ pub fn run(
     // It restores the terminal when this thread panics.
     let mut terminal = ratatui::try_init().context("cannot draw on this terminal")?;
     let restored = Restored;
+    stop.shows(messages.clone());
     spawn("looks", Box::new(move || look(follower, every, &of_looker, &messages)))?;
     spawn("keys", Box::new(move || read_keys(&keys)))?;
     spawn("signals", Box::new(move || wait_for_signals(&signals)))?;
@@ -78,30 +136,26 @@ pub fn run(
                 Ok(view) if !is_over || !view.is_over() => {
                     screen.see(view);
                     if is_over {
-                        break Ended::Over;
+                        break Ended::Over(Box::new(screen));
                     }
                 }
-                Ok(_) => break Ended::Over,
+                Ok(_) => break Ended::Over(Box::new(screen)),
                 Err(error) => break Ended::Failed(error),
             },
             Ok(Message::End) | Err(_) => break Ended::Asked,
         }
     };
     drop(restored);
-    match ended {
-        Ended::Asked => Ok(()),
-        Ended::Over => {
-            let shown = Shown { rows: shown.rows, ..screen.shown };
-            lines::print(&screen.looks, &shown, false)?;
-            crate::output::print("What was watched has ended.")
-        }
-        Ended::Failed(error) => Err(error.into()),
-    }
+    Ok(ended)
 }
 
-enum Ended {
+/// Why it is not shown any more.
+pub enum Ended {
+    /// Somebody has quit, or a signal came.
     Asked,
-    Over,
+    /// What is watched has ended, and this was shown last.
+    Over(Box<Screen>),
+    /// It cannot be looked at any more.
     Failed(LiveError),
 }
 

@@ -25,6 +25,10 @@ fn help(fix: Fix) -> &'static str {
         Fix::SmallFragments => "Records of at most 4,096 bytes (max_send_fragment)",
         Fix::NoSessionCache => "No sessions in the context's cache",
         Fix::NoTickets => "No session tickets in TLS 1.3 (num_tickets 0)",
+        Fix::OneArena => "One heap of the C library's for all threads (MALLOC_ARENA_MAX=1)",
+        Fix::EarlyTrim => {
+            "Free memory at the end of its heaps given back early (MALLOC_TRIM_THRESHOLD_=65536)"
+        }
     }
 }
 
