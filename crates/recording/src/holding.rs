@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
+use analysis::category::{MAPPING_DOMAIN, by_name};
 use analysis::column::Column;
 use analysis::group::{By, group, group_in};
 use analysis::top::{Top, TopRow};
@@ -37,7 +38,7 @@ fn asking(row: TopRow) -> HolderRecord {
 
 /// Of what was requested at the highest total of each process, in all.
 pub(crate) fn requested_at_peak(ledgers: &Ledgers, symbols: &mut Symbols) -> Vec<HolderRecord> {
-    let rows = group_in(&profiles::merged(ledgers, symbols), By::Function, Column::Peak);
+    let rows = group_in(&profiles::merged(ledgers, symbols), By::Site, Column::Peak);
     largest(Top::of_process(&rows)).map(asking).collect()
 }
 
@@ -64,41 +65,47 @@ fn grown(
     symbols: &mut Symbols,
 ) -> impl Iterator<Item = TopRow> {
     let [now, before] =
-        [now, before].map(|ledgers| group(&profiles::merged(ledgers, symbols), By::Function));
+        [now, before].map(|ledgers| group(&profiles::merged(ledgers, symbols), By::Site));
     largest(Top::per_connection(&now, Some(&before), connections))
 }
 
-/// The first few of these, a byte at least. Functions without a name are one for each file.
+/// The first few of these, a byte at least, each one for a function: those without a name are one
+/// for each file, and what a runtime maps for itself is one for each of its parts.
 fn largest(top: Top) -> impl Iterator<Item = TopRow> {
-    let mut nameless: BTreeMap<String, TopRow> = BTreeMap::new();
-    let mut rows = Vec::new();
+    let mut all: BTreeMap<String, TopRow> = BTreeMap::new();
     for mut row in top.rows {
-        let Some(file) = file_of_nameless(&row.key.function) else {
-            rows.push(row);
-            continue;
+        let name = if let Some(part) = part_of_runtime(&row.key.category) {
+            row.telling.clear();
+            part.to_owned()
+        } else {
+            for function in &mut row.telling {
+                if let Some(file) = file_of_nameless(function) {
+                    *function = file.to_owned();
+                }
+            }
+            row.telling.dedup();
+            file_of_nameless(&row.key.function).unwrap_or(&row.key.function).to_owned()
         };
         // Rows come largest first: the story of all is that of the largest.
-        if let Some(all) = nameless.get_mut(file) {
+        if let Some(all) = all.get_mut(&name) {
             let add = |one: Option<f64>, other: Option<f64>| Some(one? + other?);
             all.bytes = add(all.bytes, row.bytes);
             all.blocks = add(all.blocks, row.blocks);
             continue;
         }
-        let file = file.to_owned();
-        for function in &mut row.telling {
-            if file_of_nameless(function) == Some(&file) {
-                function.clone_from(&file);
-            }
-        }
-        row.telling.dedup();
-        row.key.function.clone_from(&file);
-        nameless.insert(file, row);
+        row.key.function.clone_from(&name);
+        all.insert(name, row);
     }
-    rows.extend(nameless.into_values());
     let bytes = |row: &TopRow| row.bytes.unwrap_or_default();
-    rows.retain(|row| bytes(row) >= 1.0);
+    let mut rows: Vec<TopRow> = all.into_values().filter(|row| bytes(row) >= 1.0).collect();
     rows.sort_by(|one, other| bytes(other).total_cmp(&bytes(one)));
     rows.into_iter().take(HOLDERS)
+}
+
+/// What a category of mappings is, where it is a runtime's.
+fn part_of_runtime(category: &str) -> Option<&'static str> {
+    let is_part = category.strip_prefix(MAPPING_DOMAIN).is_some_and(|rest| rest.starts_with('.'));
+    by_name(category).filter(|_| is_part).map(|category| category.description)
 }
 
 /// The file of a function that has no name in it, as `libssl.so.3` of `libssl.so.3+0x2be89`.
@@ -114,9 +121,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_name_is_one_for_each_file() {
-        let row = |function: &str, bytes| TopRow {
-            key: Key { function: function.to_owned(), ..Key::default() },
+    fn what_has_no_name_is_one_for_each_file_and_a_runtimes_one_for_each_part() {
+        let of = |function: &str, category: &str, bytes| TopRow {
+            key: Key {
+                function: function.to_owned(),
+                category: category.to_owned(),
+                ..Key::default()
+            },
             bytes: Some(bytes),
             blocks: Some(1.0),
             bytes_margin: None,
@@ -131,7 +142,16 @@ mod tests {
         let rows: Vec<TopRow> = largest(Top { rows, ..Top::of_process(&[]) }).collect();
         let told: Vec<_> =
             rows.iter().map(|row| (row.key.function.as_str(), row.bytes, row.blocks)).collect();
-        assert_eq!(told, [("a.so", Some(70.0), Some(2.0)), ("grow", Some(50.0), Some(1.0))]);
+        assert_eq!(
+            told,
+            [
+                ("a.so", Some(70.0), Some(2.0)),
+                ("grow", Some(50.0), Some(1.0)),
+                ("V8's heap (new objects)", Some(25.0), Some(2.0)),
+                ("mapped", Some(10.0), Some(1.0)),
+            ]
+        );
         assert_eq!(rows[0].telling, ["start_thread", "a.so"]);
+        assert!(rows[2].telling.is_empty());
     }
 }

@@ -57,7 +57,7 @@ pub struct Options {
 
 /// Prints the table.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let capture = Capture::open_part(&options.capture, options.view.domain.map(Part::from))?
+    let mut capture = Capture::open_part(&options.capture, options.view.domain.map(Part::from))?
         .of_process(options.view.process.as_deref())?
         .or_connections(options.connections)
         .under(&options.view.under);
@@ -69,6 +69,9 @@ pub fn run(options: &Options) -> Result<(), Failure> {
              out, or choose --column in-use",
             capture.name
         )));
+    }
+    if options.connections.is_none() && has_no_part_of_connections(&capture, column) {
+        capture.connections = None;
     }
     if options.tree || options.peek.is_some() {
         return calls(&capture, column, options);
@@ -102,6 +105,14 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         text += &(wrapped(&said, 0, output::medium()) + "\n");
     }
     output::print(&text)
+}
+
+/// Whether there is memory, and nothing of it comes with a connection: a runtime's heap may serve
+/// many with what it has. It is shown whole then.
+fn has_no_part_of_connections(capture: &Capture, column: Column) -> bool {
+    let whole = Top::of_process(&capture.rows(By::Category, column));
+    let each = capture.top(By::Category, column);
+    each.bytes == Some(0.0) && whole.bytes.is_some_and(|bytes| bytes > 0.0)
 }
 
 /// Callers and callees, or the tree of all calls.
