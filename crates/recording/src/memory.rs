@@ -16,6 +16,9 @@ use crate::watch::Sight;
 /// growth is told from.
 const SHARE: u32 = 100;
 
+/// Having the kernel add the areas up takes at most one part in so many.
+const SHARE_OF_SUMS: u32 = 25;
+
 /// What is kept of the readings.
 #[derive(Clone, Debug)]
 pub struct Memory {
@@ -111,7 +114,7 @@ impl Memory {
                 let began = Instant::now();
                 let all = sight.running.iter().map(|pid| kernel::proportional_bytes(*pid));
                 let all = all.sum::<Option<u64>>().filter(|_| !sight.running.is_empty());
-                self.next_sum = began.checked_add(SHARE * began.elapsed());
+                self.next_sum = began.checked_add(SHARE_OF_SUMS * began.elapsed());
                 let bytes = all?.saturating_sub(last.footprint.recorder);
                 Some(Resident { bytes, parts: None })
             }

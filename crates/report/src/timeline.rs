@@ -4,6 +4,7 @@ mod areas;
 mod colours;
 mod labels;
 mod layers;
+mod resident;
 mod scales;
 
 use std::fmt::Write as _;
@@ -19,6 +20,7 @@ use crate::flamegraph::escape;
 use areas::{areas, said};
 use colours::{CONNECTIONS_COLOUR, RSS_COLOUR};
 use labels::{axes, legend, phases};
+use resident::connected;
 use scales::{Scale, TimeScale, WIDTH, points};
 
 /// Why no picture was made.
@@ -113,7 +115,7 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
         line_from(0, &bytes, &openssl.bytes, &style, &name);
     }
     let style = |colour: &str| format!(r#"stroke="{colour}" stroke-width="2""#);
-    for (first, resident) in known_stretches(&timeline.rss) {
+    for (first, resident) in known_stretches(&connected(timeline)) {
         line_from(first, &bytes, &resident, &style(RSS_COLOUR), "resident memory");
     }
     if let (Some(open), Some(scale)) = (open, &connections) {

@@ -5,6 +5,7 @@ use analysis::timeline::Timeline;
 
 use super::colours::REST_COLOUR;
 use super::layers::layers;
+use super::resident::connected;
 
 /// One coloured part of the picture.
 pub(super) struct Area {
@@ -34,7 +35,7 @@ pub(super) fn areas(timeline: &Timeline) -> Vec<Area> {
     }
     // Nothing above zero remains where pages in use were never touched.
     let rest = |(rss, stack): (&Option<u64>, &u64)| rss.unwrap_or_default().max(*stack);
-    let above = timeline.rss.iter().zip(&stack).map(rest).collect();
+    let above = connected(timeline).iter().zip(&stack).map(rest).collect();
     let name = "rest of resident memory".to_owned();
     let colour = REST_COLOUR.to_owned();
     areas.push(Area { title: name.clone(), name, colour, below: stack, above });
