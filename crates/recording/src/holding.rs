@@ -137,8 +137,17 @@ mod tests {
             growth: Counts::default(),
             telling: vec!["start_thread".to_owned(), function.to_owned()],
         };
-        let rows =
-            vec![row("grow", 50.0), row("a.so+0x1", 40.0), row("a.so+0x2", 30.0), row("f", 0.5)];
+        let row = |function: &str, bytes| of(function, "heap", bytes);
+        let young = |bytes| of("OS::SetPermissions", "mapping.v8_young", bytes);
+        let rows = vec![
+            row("grow", 50.0),
+            row("a.so+0x1", 40.0),
+            row("a.so+0x2", 30.0),
+            young(20.0),
+            of("mapped", "mapping", 10.0),
+            young(5.0),
+            row("f", 0.5),
+        ];
         let rows: Vec<TopRow> = largest(Top { rows, ..Top::of_process(&[]) }).collect();
         let told: Vec<_> =
             rows.iter().map(|row| (row.key.function.as_str(), row.bytes, row.blocks)).collect();

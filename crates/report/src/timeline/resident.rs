@@ -16,10 +16,10 @@ pub(super) fn connected(timeline: &Timeline) -> Vec<Option<u64>> {
             continue;
         }
         let time = timeline.seconds[to] - timeline.seconds[from];
-        for at in from + 1..to {
-            let part = (timeline.seconds[at] - timeline.seconds[from]) / time;
-            let bytes = before as f64 + (after as f64 - before as f64) * part;
-            all[at] = Some(bytes as u64);
+        let seconds = &timeline.seconds[from + 1..to];
+        for (between, seconds) in all[from + 1..to].iter_mut().zip(seconds) {
+            let part = (seconds - timeline.seconds[from]) / time;
+            *between = Some((before as f64 + (after as f64 - before as f64) * part) as u64);
         }
     }
     all
