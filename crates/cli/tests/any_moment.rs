@@ -288,10 +288,18 @@ fn objects_that_a_collector_has_yet_to_free_are_no_connections() {
         (&truth["steps"]["certain"], &truth["steps"]["idle_objects"]),
         (&true.into(), &0.into())
     );
-    let (found, words) = subject.loaded_with("20", &[]);
-    // By open files: a client that is accepted and has no SSL object yet has one.
-    let open = found["connections"].as_i64().unwrap();
-    assert!((39..=41).contains(&open), "{found:#}");
+    // By open files: a client that is accepted and has no SSL object yet has one. On a busy machine
+    // too few looks may fall between the collector's rounds; then the figure is not certain.
+    let mut attempts = 0..3;
+    let (found, words) = loop {
+        let (found, words) = subject.loaded_with("20", &[]);
+        let open = found["connections"].as_i64().unwrap();
+        if (39..=41).contains(&open) {
+            break (found, words);
+        }
+        assert_eq!(found["steps"]["certain"], false, "{found:#}");
+        assert!(attempts.next().is_some(), "{found:#}");
+    };
     let idle = found["steps"]["idle_objects"].as_i64().unwrap();
     assert!(idle > 0, "{found:#}");
     assert!(words.contains(" SSL objects are closed and not freed"), "{words}");
