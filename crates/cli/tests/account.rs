@@ -36,8 +36,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 use server::Server;
 
-/// What asks for the table of all servers.
-const ALL: &str = "TLSHEAP_ACCOUNTS";
+/// What asks for the table: of all servers, or of those with this in their names.
+const WHICH: &str = "TLSHEAP_ACCOUNTS";
 
 /// Connections that come and go before anything is measured, as `record --load` has them.
 const WARM_UPS: usize = 50;
@@ -69,8 +69,8 @@ fn main() {
     {
         return rust_server::serve(certificate, key, port.parse().unwrap());
     }
-    if std::env::var(ALL).is_ok_and(|which| which == "all") {
-        return print_all();
+    if let Ok(which) = std::env::var(WHICH) {
+        return print_table(&which);
     }
     for server in [
         Measured::new("asyncio", python("python3", "echo_asyncio.py"), 40),
@@ -87,8 +87,8 @@ fn main() {
     }
 }
 
-/// The table of every server.
-fn print_all() {
+/// The table of every server, or of those with `which` in their names.
+fn print_table(which: &str) {
     const ROUNDS: usize = 3;
     println!(
         "| program | N | OpenSSL's blocks | other blocks | mappings | headers | free | stacks | \
@@ -108,7 +108,8 @@ fn print_all() {
         Measured::new("Rust, a thread each", Some(this_one()), 200),
         Measured::new("Rust, the reference server on tokio", Some(daemons::tokio()), 200),
     ] {
-        let Some(daemon) = &server.daemon else { continue };
+        let is_wanted = which == "all" || server.name.contains(which);
+        let Some(daemon) = server.daemon.as_ref().filter(|_| is_wanted) else { continue };
         let mut bare: Vec<f64> = (0..ROUNDS).map(|_| grown(daemon, &server)).collect();
         bare.sort_by(f64::total_cmp);
         let growth = recorded(daemon, &server);

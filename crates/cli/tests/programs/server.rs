@@ -53,7 +53,9 @@ impl Server {
             .current_dir(place)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let recorders = usize::from(command[0] == env!("CARGO_BIN_EXE_tlsheap"));
+        let is_recorded =
+            command[0] == env!("CARGO_BIN_EXE_tlsheap") && command.iter().any(|it| it == "record");
+        let recorders = usize::from(is_recorded);
         let mut server = Server { child, port: 0, output, messages, recorders };
         server.port = wait_for("the server to be ready", || {
             if let Some(status) = server.child.try_wait().unwrap() {
