@@ -180,7 +180,7 @@ impl Scan<'_> {
             && self.methods.have(third)
             && self.methods.have(fourth)
             // Its context's functions, behind the library's own context.
-            && self.memory.word(second + 8).is_ok_and(|method| self.methods.have(method))
+            && self.memory.word(second.wrapping_add(8)).is_ok_and(|method| self.methods.have(method))
     }
 }
 

@@ -27,6 +27,10 @@ const MOST: usize = 10_000;
 /// Tables of one object that are read at most.
 const MOST_BYTES: usize = 64 << 20;
 
+/// Bytes of a program header, and the most of them that an object has.
+const SEGMENT_BYTES: u64 = 56;
+const MOST_SEGMENTS: u64 = 256;
+
 /// Functions of the C library that wait, and that neither an allocator nor the loader calls: what a
 /// handler has interrupted in one of them is none of theirs.
 const WAITING: [&str; 12] = [
@@ -184,9 +188,13 @@ impl Tables {
         let start = memory.read(base, 64).ok().filter(|it| it.starts_with(b"\x7fELF"))?;
         let half = |at: usize| u64::from(u16::from_le_bytes(start[at..at + 2].try_into().unwrap()));
         let word = |of: &[u8], at: usize| u64::from_le_bytes(of[at..at + 8].try_into().unwrap());
+        // The process may have written there what it likes: its numbers ask for no memory of ours.
         let (each, count) = (half(54), half(56));
-        let segments = memory.read(base.checked_add(word(&start, 32))?, (each * count) as usize);
-        let segments = segments.ok().filter(|_| each >= 56)?;
+        if each != SEGMENT_BYTES || count > MOST_SEGMENTS {
+            return None;
+        }
+        let at = base.checked_add(word(&start, 32))?;
+        let segments = memory.read(at, (each * count) as usize).ok()?;
         let of_kind = |kind: u32| {
             let mut all = segments.chunks_exact(each as usize);
             all.find(|it| it[..4] == kind.to_le_bytes())
