@@ -33,15 +33,15 @@
 mod error;
 mod first;
 mod limit;
+mod others;
 mod reader;
 mod verdict;
 
 pub use error::BudgetError;
 pub use first::first_budget;
 pub use limit::{Budget, Figure, Limit, Most, Scope};
-pub use verdict::{
-    Cause, Each, Extent, Measured, Others, Review, Reviewed, Unmeasurable, Verdict, review,
-};
+pub use others::{Each, Extent, Others};
+pub use verdict::{Cause, Measured, Review, Reviewed, Unmeasurable, Verdict, review};
 
 impl Budget {
     /// Reads a budget from TOML text; `file` is what errors call it.

@@ -49,4 +49,4 @@ pub use error::CaptureError;
 pub use examined::Examined;
 pub use fault::Fault;
 pub use part::Part;
-pub use whole::others;
+pub use whole::memory_of_others;

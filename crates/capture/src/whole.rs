@@ -28,7 +28,7 @@ pub(crate) fn whole(recording: &Recording) -> Option<Whole> {
 }
 
 /// The same for a budget: nothing where only OpenSSL's memory was recorded.
-pub fn others(recording: &Recording) -> Others {
+pub fn memory_of_others(recording: &Recording) -> Others {
     let mut others = Others { resident: resident(recording), domains: HashMap::new() };
     if let Some(heap) = &recording.heap {
         let of_malloc = Extent {

@@ -4,19 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroU64;
 
-use contract::Domain;
-
 use super::limit::{Budget, Figure, Limit, Most, Scope};
+use super::others::Others;
 use crate::column::Column;
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::finding::Finding;
-use crate::diagnosis::whole::Holder;
 use crate::group::{Key, Row};
 use crate::inventory::Inventory;
 use crate::short_name::c_name;
 
 /// Causes shown for each breach.
-const CAUSES: usize = 4;
+pub(super) const CAUSES: usize = 4;
 
 /// What limits are compared with: one capture.
 #[derive(Clone, Debug)]
@@ -35,39 +33,6 @@ pub struct Measured {
     pub objects: Option<Inventory>,
     /// What was recorded of others than OpenSSL, and of all together.
     pub others: Others,
-}
-
-/// What a capture knows of the memory of the whole process.
-#[derive(Clone, Debug, Default)]
-pub struct Others {
-    /// Resident bytes in no file.
-    pub resident: Option<Extent>,
-    /// What each domain asked for, OpenSSL left out.
-    pub domains: HashMap<Domain, Extent>,
-}
-
-/// How much memory that is, and who has most of it.
-#[derive(Clone, Debug, Default)]
-pub struct Extent {
-    /// Bytes in all.
-    pub bytes: f64,
-    /// Blocks, or mappings, in all; `None` where there are no such.
-    pub blocks: Option<f64>,
-    /// Bytes and blocks that each connection adds, where that is known.
-    pub each: Option<Each>,
-    /// Who has most of it in all: bytes.
-    pub holders: Vec<Holder>,
-}
-
-/// What each connection adds.
-#[derive(Clone, Debug, Default)]
-pub struct Each {
-    /// Bytes.
-    pub bytes: f64,
-    /// Blocks, or mappings; `None` where they are not known.
-    pub blocks: Option<f64>,
-    /// Who adds most of it: bytes.
-    pub holders: Vec<Holder>,
 }
 
 /// A figure that a capture does not have.
@@ -209,16 +174,7 @@ impl Measured {
             return each.ok_or_else(|| missing(NO_CONNECTIONS));
         }
         if limit.scope.is_beyond_openssl() {
-            let extent = self.extent(&limit.scope).ok_or_else(|| missing(NOT_RECORDED))?;
-            let each = || extent.each.as_ref().ok_or_else(|| missing(NOT_TOLD));
-            let figure = match limit.figure {
-                Figure::Bytes => Some(extent.bytes),
-                Figure::Blocks => extent.blocks,
-                Figure::BytesPerConnection => Some(each()?.bytes),
-                Figure::BlocksPerConnection => each()?.blocks,
-                Figure::AllocationsPerHandshake | Figure::ObjectsPerConnection => None,
-            };
-            return figure.ok_or_else(|| missing("it has no such column"));
+            return self.others.figure(&limit.scope, limit.figure).map_err(missing);
         }
         if limit.figure == Figure::AllocationsPerHandshake && self.column == Column::Peak {
             return Err(missing(NO_HANDSHAKES));
@@ -228,15 +184,6 @@ impl Measured {
             sum += figure_of(row, limit.figure).ok_or_else(|| missing("it has no such column"))?;
         }
         self.scaled(limit.figure, sum).ok_or_else(|| missing(NO_CONNECTIONS))
-    }
-
-    /// What is known of a scope that is not OpenSSL's alone.
-    fn extent(&self, scope: &Scope) -> Option<&Extent> {
-        match scope {
-            Scope::Resident => self.others.resident.as_ref(),
-            Scope::Domain(domain) => self.others.domains.get(domain),
-            _ => None,
-        }
     }
 
     fn rows_of(&self, figure: Figure) -> &[Row] {
@@ -261,13 +208,6 @@ impl Measured {
 
 const NO_CONNECTIONS: &str = "it is not known how many connections were open; say it with \
                               --connections";
-
-const NOT_RECORDED: &str = "only OpenSSL's memory was recorded, or the program had ended before \
-                            anybody could look: record it with --heap, or with --load, --for or \
-                            --at-rest and without --only";
-
-const NOT_TOLD: &str = "too few connections came to say what each adds; use --load, or leave the \
-                        limit out";
 
 const NO_HANDSHAKES: &str = "its peak is that of the whole program, whose handshakes are not \
                              counted; leave the limit out, or choose --column in-use";
@@ -316,9 +256,8 @@ fn causes(
     unwanted: &[Finding],
 ) -> Vec<Cause> {
     if limit.scope.is_beyond_openssl() {
-        let extent = |measured: &Measured| measured.extent(&limit.scope).cloned();
-        let earlier = baseline.and_then(extent);
-        return holders(limit.figure, extent(measured).as_ref(), earlier.as_ref());
+        let earlier = baseline.map(|baseline| &baseline.others);
+        return measured.others.causes(limit, earlier);
     }
     // Objects have no rows: their contexts, stores and sessions are told by findings.
     let rows = |measured: &Measured| -> Vec<(Key, f64, Vec<String>)> {
@@ -362,41 +301,17 @@ fn causes(
     causes
 }
 
-/// Who has most of what is no OpenSSL's, or has grown most; of blocks it is not said.
-fn holders(figure: Figure, now: Option<&Extent>, before: Option<&Extent>) -> Vec<Cause> {
-    let of = |extent: Option<&Extent>| -> Vec<Holder> {
-        let holders = extent.and_then(|extent| match figure {
-            Figure::Bytes => Some(&extent.holders),
-            Figure::BytesPerConnection => extent.each.as_ref().map(|each| &each.holders),
-            _ => None,
-        });
-        holders.cloned().unwrap_or_default()
-    };
-    let earlier = of(before);
-    let mut causes: Vec<Cause> = of(now)
-        .into_iter()
-        .map(|holder| {
-            let is_same =
-                |it: &&Holder| it.function == holder.function && it.through == holder.through;
-            let had = earlier.iter().find(is_same).map_or(0.0, |it| it.bytes);
-            let key = Key { function: holder.function.clone(), ..Key::default() };
-            Cause { key, amount: holder.bytes - had, telling: holder.through }
-        })
-        .filter(|cause| cause.amount > 0.0)
-        .collect();
-    causes.sort_by(|a, b| b.amount.total_cmp(&a.amount).then_with(|| a.key.cmp(&b.key)));
-    causes.truncate(CAUSES);
-    causes
-}
-
 #[cfg(test)]
 mod tests {
+    use contract::Domain;
     use profile::Profile;
 
     use super::*;
+    use crate::budget::{Each, Extent};
     use crate::diagnosis::case::{Case, Profiles};
     use crate::diagnosis::diagnose;
     use crate::diagnosis::held_at::HeldAt;
+    use crate::diagnosis::whole::Holder;
     use crate::group::{By, group};
     use crate::sample_profile::{push, stack};
 

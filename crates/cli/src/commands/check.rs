@@ -11,7 +11,7 @@ use analysis::diagnosis::held_at::HeldAt;
 use analysis::group::By;
 use anyhow::Context;
 use capture::json::review::ReviewJson;
-use capture::{Capture, Examined, others, whole_file};
+use capture::{Capture, Examined, memory_of_others, whole_file};
 use clap::Args;
 use report::column_note::column_note;
 use report::junit::junit;
@@ -204,7 +204,7 @@ impl Subject {
                 Column::InUse | Column::Peak => examined.case.connections,
             },
             objects: Some(examined.case.objects.clone()),
-            others: examined.recording.as_ref().map(others).unwrap_or_default(),
+            others: examined.recording.as_ref().map(memory_of_others).unwrap_or_default(),
         };
         Ok(Subject { measured, examined })
     }
