@@ -53,7 +53,7 @@ fn of_everything(subject: &Subject, all: &Whole) -> Markup {
         p.of-which { (all.made_of) " " (all.how) }
         @if let (Figures::PerConnection(_), Column::InUse) = (subject.top.figures, subject.top.column) {
             p.of-which {
-                "OpenSSL asks for " (bytes(subject)) " of it: " (made_of(&subject.parts))
+                "OpenSSL asks for " (bytes(subject)) " for each: " (made_of(&subject.parts))
             }
         }
     }
