@@ -63,8 +63,9 @@ impl<A> Recorded<A> {
     }
 
     /// Counts every block from here on, for good. Where no recorder is installed, nothing is counted
-    /// until one is; and in processes that are forked from this one, what its options say. Blocks from before are known to
-    /// nobody: when they are given back, the recorder counts them as earlier ones.
+    /// until one is; and in processes that are forked from this one, what its options say. Blocks
+    /// from before are known to nobody: when they are given back, the recorder counts them as
+    /// earlier ones.
     pub fn begin(&self) {
         recorder::count_rust();
     }

@@ -320,6 +320,9 @@ mod tests {
             descendants.look();
             std::thread::yield_now();
         }
+        // A kernel without lists of children has them found otherwise.
+        let ids = |found: Vec<ProcessNow>| found.iter().map(key).collect::<BTreeSet<Key>>();
+        assert_eq!(ids(descendants.found_among_all()), ids(descendants.found()));
         assert!(descendants.lost().is_empty());
         assert!(descendants.knows(child.id()) && !descendants.knows(std::process::id()));
         descendants.signal(Signal::KILL);

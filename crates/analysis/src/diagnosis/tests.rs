@@ -66,6 +66,7 @@ fn a_large_read_buffer_is_part_of_the_buffers_that_are_kept() {
     let diagnosis = diagnose(&case);
     // What is in both is taken off once.
     assert_eq!(diagnosis.floor_per_connection, Some(6_000.0));
+    assert_eq!(diagnosis.left_of(100_000.0), 100_000.0 - 65_536.0 - 16_584.0);
     let of_the_excess = diagnosis.saved_at_rest_by(&["oversized-read-buffer", "bio-pairs"]);
     assert_eq!(of_the_excess, Some(65_536.0 - 16_716.0));
     assert_eq!(diagnosis.saved_at_rest_by(&["bio-pairs"]), None, "it was not found");

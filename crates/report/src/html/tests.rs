@@ -103,6 +103,32 @@ fn one_subject_has_no_staircase() {
 }
 
 #[test]
+fn the_answer_is_of_all_memory_where_all_of_it_is_known() {
+    let mut input = two_steps();
+    input.subjects.truncate(1);
+    let subject = &mut input.subjects[0];
+    subject.name = "only".to_owned();
+    subject.whole = Some(Whole {
+        bytes: 286_000.0,
+        made_of: "262.1 KB PyByteArray_Resize, 18.1 KB OpenSSL.".to_owned(),
+        how: "(From 40 to 80 SSL objects.)".to_owned(),
+    });
+    for (of, resident) in [(AccountOf::Connection, 286_000), (AccountOf::Processes, 40_000_000)] {
+        let line =
+            AccountLine { name: "others".to_owned(), bytes: resident, ..AccountLine::default() };
+        let lines = vec![line];
+        subject.accounts.push(Account { moment: "then".to_owned(), of, resident, lines });
+    }
+    let text = page(&input);
+    let heading = "One TLS connection of only costs <b>286.0\u{a0}KB</b> of memory.";
+    assert!(text.contains(heading) && !text.contains("</b> of OpenSSL memory"), "{text}");
+    assert!(text.contains("262.1 KB PyByteArray_Resize, 18.1 KB OpenSSL. (From 40 to 80"));
+    assert!(text.contains("OpenSSL's bytes per connection"));
+    // Both accounts fill their pictures: each kind has a scale of its own.
+    assert_eq!(text.matches("x=\"0.0000%\" width=\"100.0000%\"").count(), 4, "{text}");
+}
+
+#[test]
 fn what_is_not_there_has_no_section() {
     let mut input = two_steps();
     let headings = ["What resident memory is made of", "Over time", "handshakes/s", "<code>X509"];
