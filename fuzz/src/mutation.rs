@@ -30,24 +30,49 @@ pub struct Mutation {
     random: Random,
     seeds: usize,
     /// The seeds, and behind them inputs that were kept.
-    pool: Vec<Vec<u8>>,
+    pool: Vec<Parent>,
+}
+
+/// What inputs are made from.
+#[derive(Clone, Debug)]
+struct Parent {
+    bytes: Vec<u8>,
+    /// The rows of it that are not all zero, looked for once: in a file with holes they are few,
+    /// and looking takes longer than most readers do.
+    filled: Vec<usize>,
+}
+
+impl Parent {
+    fn of(bytes: Vec<u8>) -> Parent {
+        let is_filled = |row: &[u8]| row.iter().fold(0, |all, byte| all | byte) != 0;
+        let rows = bytes.chunks(ROW).enumerate();
+        let filled = rows.filter(|(_, row)| is_filled(row)).map(|(number, _)| number).collect();
+        Parent { bytes, filled }
+    }
 }
 
 impl Mutation {
     /// Of these seeds, at least one. The same number gives the same inputs.
     pub fn of(seeds: Vec<Vec<u8>>, number: u64) -> Mutation {
         assert!(!seeds.is_empty(), "nothing to begin with");
-        Mutation { random: Random(number), seeds: seeds.len(), pool: seeds }
+        let pool: Vec<Parent> = seeds.into_iter().map(Parent::of).collect();
+        Mutation { random: Random(number), seeds: pool.len(), pool }
     }
 
     /// The next input: a seed, or as often one that was kept, with one to five changes.
     pub fn next_input(&mut self) -> Vec<u8> {
         let pool = if self.random.below(2) == 0 { self.seeds } else { self.pool.len() };
-        let from = self.random.below(pool);
-        let mut bytes = self.pool[from].clone();
-        for _ in 0..=self.random.below(5) {
-            self.change(&mut bytes);
+        let parent = &self.pool[self.random.below(pool)];
+        let mut child = Child {
+            random: &mut self.random,
+            pool: &self.pool,
+            parent,
+            bytes: parent.bytes.clone(),
+        };
+        for _ in 0..=child.random.below(5) {
+            child.change();
         }
+        let mut bytes = child.bytes;
         bytes.truncate(MOST_BYTES);
         bytes
     }
@@ -55,66 +80,87 @@ impl Mutation {
     /// Goes on from this input too: a reader took it, so more of it may be reached from here. Not
     /// where it is short, of which readers take many.
     pub fn keep(&mut self, bytes: Vec<u8>) {
-        let shortest = self.pool[..self.seeds].iter().map(Vec::len).min().unwrap_or(0);
+        let seeds = self.pool[..self.seeds].iter();
+        let shortest = seeds.map(|seed| seed.bytes.len()).min().unwrap_or(0);
         if bytes.len() < shortest / 2 {
             return;
         }
+        let kept = Parent::of(bytes);
         if self.pool.len() < self.seeds + MOST_KEPT {
-            self.pool.push(bytes);
+            self.pool.push(kept);
         } else {
             let place = self.seeds + self.random.below(MOST_KEPT);
-            self.pool[place] = bytes;
+            self.pool[place] = kept;
         }
     }
+}
 
-    fn change(&mut self, bytes: &mut Vec<u8>) {
+/// An input while it is made.
+struct Child<'a> {
+    random: &'a mut Random,
+    pool: &'a [Parent],
+    parent: &'a Parent,
+    bytes: Vec<u8>,
+}
+
+impl Child<'_> {
+    fn change(&mut self) {
         match self.random.below(10) {
-            0 => bytes.truncate(self.random.below(bytes.len() + 1)),
+            0 => self.bytes.truncate(self.random.below(self.bytes.len() + 1)),
             1 => {
-                let place = self.place(bytes);
+                let place = self.place();
                 let bit = 1 << self.random.below(8);
-                if let Some(byte) = bytes.get_mut(place) {
+                if let Some(byte) = self.bytes.get_mut(place) {
                     *byte ^= bit;
                 }
             }
             2 => {
-                let place = self.place(bytes);
+                let place = self.place();
                 let new = self.random.next() as u8;
-                if let Some(byte) = bytes.get_mut(place) {
+                if let Some(byte) = self.bytes.get_mut(place) {
                     *byte = new;
                 }
             }
-            3 => self.number(bytes),
-            4 => self.decimal(bytes),
+            3 => self.number(),
+            4 => self.decimal(),
             5 => {
-                let part = self.part(bytes);
-                bytes.drain(part);
+                let part = self.part();
+                self.bytes.drain(part);
             }
             6 => {
-                let part = self.part(bytes);
-                let copy = bytes[part.clone()].to_vec();
-                bytes.splice(part.end..part.end, copy);
+                let part = self.part();
+                let copy = self.bytes[part.clone()].to_vec();
+                self.put(part.end..part.end, &copy);
             }
             7 => {
-                let place = self.place(bytes);
+                let place = self.place();
                 let new = self.random.next().to_le_bytes();
                 let length = 1 + self.random.below(new.len());
-                bytes.splice(place..place, new[..length].iter().copied());
+                self.put(place..place, &new[..length]);
             }
-            8 => self.line(bytes),
+            8 => self.line(),
             _ => {
-                let other = self.random.below(self.pool.len());
-                let part = self.part(&self.pool[other].clone());
-                let place = self.place(bytes);
+                let other = &self.pool[self.random.below(self.pool.len())];
+                let part = self.random.part(&other.filled, other.bytes.len());
+                let place = self.place();
                 let over = self.random.below(2) * part.len();
-                let end = (place + over).min(bytes.len());
-                bytes.splice(place..end, self.pool[other][part].iter().copied());
+                let end = (place + over).min(self.bytes.len());
+                self.put(place..end, &other.bytes[part]);
             }
         }
     }
 
-    /// Stores a number at which something begins or ends, of any width, in either order of bytes.
-    fn number(&mut self, bytes: &mut [u8]) {
+    /// Puts these bytes in the place of some. `Vec::splice` takes them one by one, and a part may
+    /// be most of a file.
+    fn put(&mut self, over: Range<usize>, new: &[u8]) {
+        let behind = self.bytes.split_off(over.end);
+        self.bytes.truncate(over.start);
+        self.bytes.extend_from_slice(new);
+        self.bytes.extend_from_slice(&behind);
+    }
+
+    /// Stores a number at which something begins or ends, of any width, in either order of self.bytes.
+    fn number(&mut self) {
         let number = NUMBERS[self.random.below(NUMBERS.len())];
         let number = number.wrapping_add(self.random.below(3) as u64).wrapping_sub(1);
         let width = 1 << self.random.below(4);
@@ -122,19 +168,19 @@ impl Mutation {
         if self.random.below(2) == 0 {
             stored[..width].reverse();
         }
-        let place = self.place(bytes);
-        for (byte, new) in bytes[place..].iter_mut().zip(&stored[..width]) {
+        let place = self.place();
+        for (byte, new) in self.bytes[place..].iter_mut().zip(&stored[..width]) {
             *byte = *new;
         }
     }
 
     /// Writes a number in the place of the digits that are nearest behind a place.
-    fn decimal(&mut self, bytes: &mut Vec<u8>) {
-        let place = self.place(bytes);
+    fn decimal(&mut self) {
+        let place = self.place();
         let is_digit = |byte: &u8| byte.is_ascii_digit();
-        let Some(start) = bytes[place..].iter().position(is_digit) else { return };
+        let Some(start) = self.bytes[place..].iter().position(is_digit) else { return };
         let start = place + start;
-        let length = bytes[start..].iter().take_while(|byte| is_digit(byte)).count();
+        let length = self.bytes[start..].iter().take_while(|byte| is_digit(byte)).count();
         let number = NUMBERS[self.random.below(NUMBERS.len())];
         let text = match self.random.below(4) {
             0 => format!("-{number}"),
@@ -142,51 +188,35 @@ impl Mutation {
             2 => format!("{number}{number}"),
             _ => number.to_string(),
         };
-        bytes.splice(start..start + length, text.into_bytes());
+        self.put(start..start + length, text.as_bytes());
     }
 
     /// Moves a line to another place, or doubles it.
-    fn line(&mut self, bytes: &mut Vec<u8>) {
-        let ends: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').collect();
+    fn line(&mut self) {
+        let ends: Vec<usize> = memchr::memchr_iter(b'\n', &self.bytes).collect();
         if ends.is_empty() {
             return;
         }
         let chosen = self.random.below(ends.len());
         let start = chosen.checked_sub(1).map_or(0, |before| ends[before] + 1);
-        let line = bytes[start..=ends[chosen]].to_vec();
+        let line = self.bytes[start..=ends[chosen]].to_vec();
         let place = ends[self.random.below(ends.len())] + 1;
-        bytes.splice(place..place, line.iter().copied());
+        self.put(place..place, &line);
         if self.random.below(2) == 0 {
             let start = if place <= start { start + line.len() } else { start };
-            bytes.drain(start..start + line.len());
+            self.bytes.drain(start..start + line.len());
         }
     }
 
     /// A place in or just behind the bytes, mostly near some that are not zero: of a file with
     /// holes, most is zero.
-    fn place(&mut self, bytes: &[u8]) -> usize {
-        let place = self.random.below(bytes.len() + 1);
-        if self.random.below(8) == 0 {
-            return place;
-        }
-        let rows = bytes.chunks(ROW).enumerate();
-        let filled: Vec<usize> = rows
-            .filter(|(_, row)| row.iter().fold(0, |all, byte| all | byte) != 0)
-            .map(|(number, _)| number)
-            .collect();
-        if filled.is_empty() {
-            return place;
-        }
-        let row = filled[self.random.below(filled.len())];
-        (row * ROW + self.random.below(ROW)).min(bytes.len())
+    fn place(&mut self) -> usize {
+        self.random.place(&self.parent.filled, self.bytes.len())
     }
 
     /// A part of the bytes, mostly a short one.
-    fn part(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.place(bytes);
-        let rest = bytes.len() - start;
-        let most = if self.random.below(8) == 0 { rest } else { rest.min(64) };
-        start..start + self.random.below(most + 1)
+    fn part(&mut self) -> Range<usize> {
+        self.random.part(&self.parent.filled, self.bytes.len())
     }
 }
 
@@ -206,6 +236,24 @@ impl Random {
     /// A number below `limit`, which is not 0.
     fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
+    }
+
+    /// A place in or just behind so many bytes, mostly in one of the rows that are filled.
+    fn place(&mut self, filled: &[usize], length: usize) -> usize {
+        let place = self.below(length + 1);
+        if self.below(8) == 0 || filled.is_empty() {
+            return place;
+        }
+        let row = filled[self.below(filled.len())];
+        (row * ROW + self.below(ROW)).min(length)
+    }
+
+    /// A part of so many bytes, mostly a short one, that begins mostly in a row that is filled.
+    fn part(&mut self, filled: &[usize], length: usize) -> Range<usize> {
+        let start = self.place(filled, length);
+        let rest = length - start;
+        let most = if self.below(8) == 0 { rest } else { rest.min(64) };
+        start..start + self.below(most + 1)
     }
 }
 
