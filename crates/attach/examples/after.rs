@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use contract::attach::Scope;
+use contract::Scope;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();

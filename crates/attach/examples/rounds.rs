@@ -4,7 +4,10 @@
 //!
 //!     cargo build --release -p preload
 //!     cargo run --release -p attach --example rounds -- PID [ROUNDS] [MILLISECONDS-BETWEEN] \
-//!         [--children] [--heap]
+//!         [--children] [--heap] [--hangup]
+//!
+//! With `--hangup` the process gets a SIGHUP whenever it was attached to, as nginx's master for new
+//! workers.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,7 +17,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use attach::{Done, Prospect, Target};
-use contract::attach::{LIBRARY, Scope};
+use contract::Scope;
+use contract::attach::LIBRARY;
 
 fn main() {
     let (flags, numbers): (Vec<String>, Vec<String>) =
@@ -51,6 +55,10 @@ fn main() {
                 Err(error) if is_there(*pid) => println!("round {round}: {error}"),
                 Err(_) => wanted -= 1,
             }
+        }
+        if has("--hangup") {
+            // SAFETY: numbers; who is told is the process that was named.
+            unsafe { libc::kill(pid as i32, libc::SIGHUP) };
         }
         std::thread::sleep(between);
         for pid in attached {

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use contract::attach::Scope;
+use contract::Scope;
 
 use crate::{AttachError, Done};
 

@@ -71,10 +71,16 @@ pub enum AttachError {
     },
     /// Its loader finds no library there.
     #[error(
-        "process {0} has no /proc where it lives, through which its loader is given tlsheap's \
-         library: mount it there, or start the program with `tlsheap record`"
+        "process {pid} has no /proc where it lives, through which its loader is given tlsheap's \
+         library, and no folder in which that could be put for a moment ({why}): mount /proc \
+         there, or start the program with `tlsheap record`"
     )]
-    NoProc(u32),
+    NoProc {
+        /// The process.
+        pid: u32,
+        /// What speaks against each folder.
+        why: String,
+    },
     /// What is mapped is not what lies in the file.
     #[error(
         "the C library of process {0} is not the one in its file any more, as after an upgrade: \

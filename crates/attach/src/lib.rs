@@ -7,6 +7,7 @@
 //!   frames ────► and below no signal handler
 //!   injection ─► that call undone; on a stack of ours: system calls, and functions
 //!     hand_over ► files of ours, as descriptors of the process
+//!     placed ───► the library as a file there for a moment, where there is no /proc
 //!     visit ────► dlopen, and the library's function; then everything is put back
 //! outside ─────► after that: no thread is in the library any more
 //! tracee, memory, areas: the kernel's interfaces to all of that
@@ -31,6 +32,7 @@ mod areas;
 mod earlier;
 mod error;
 mod memory;
+mod placed;
 mod target;
 
 #[cfg(target_arch = "x86_64")]

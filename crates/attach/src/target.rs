@@ -11,6 +11,7 @@ use finder::Elf;
 use crate::areas::Areas;
 use crate::error::AttachError;
 use crate::memory::Memory;
+use crate::placed::Place;
 
 /// A process that can be attached to, as it was when it was looked at.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub struct Target {
     pub(crate) libc: (Vec<u8>, u64),
     /// Where the library lies, if it has been in the process before.
     pub(crate) library: Option<u64>,
+    /// It finds `/proc` where it lives.
+    pub(crate) has_proc: bool,
+    /// Where the library can be put, if it has to be.
+    pub(crate) place: Option<Place>,
     pub(crate) filtered: bool,
     prospect: Prospect,
 }
@@ -36,7 +41,9 @@ pub enum Prospect {
     LetGo,
 }
 
-/// A capability, by its number.
+/// Capabilities, by their numbers.
+const DAC_OVERRIDE: u32 = 1;
+const SYS_PTRACE: u32 = 19;
 const SYS_ADMIN: u32 = 21;
 
 /// The name of the library that comes with a program from its start.
@@ -53,7 +60,8 @@ impl Target {
         }
         let status = Status::of(pid).ok_or(AttachError::NoProcess(pid))?;
         status.check(pid)?;
-        let not_allowed = |error| not_allowed(pid, &status, &error);
+        let own = Status::own();
+        let not_allowed = |error| not_allowed(pid, &status, own.as_ref(), &error);
         let memory = Memory::of(pid).map_err(not_allowed)?;
         let areas = Areas::of(pid).map_err(not_allowed)?;
         let mut beginning = [0; 20];
@@ -63,18 +71,15 @@ impl Target {
             return Err(AttachError::OtherProcessor(pid));
         }
         let libc = c_library(pid, &areas, &memory)?;
-        if !has_proc(pid) {
-            return Err(AttachError::NoProc(pid));
-        }
         if areas.first_of(|name| name == PRELOADED).is_some() {
             return Err(AttachError::Preloaded(pid));
         }
         let filtered = status.number("Seccomp").is_some_and(|mode| mode != 0);
-        let may_suspend = |own: Status| {
+        let may_suspend = |own: &Status| {
             // The kernel lets nobody suspend a filter who lives behind one.
             own.is_capable(SYS_ADMIN) && own.number("Seccomp") == Some(0)
         };
-        if filtered && !Status::own().is_some_and(may_suspend) {
+        if filtered && !own.as_ref().is_some_and(may_suspend) {
             return Err(AttachError::Filter(pid));
         }
         let copy = areas.first_of(|name| name == attach::LIBRARY).map(|area| area.start);
@@ -82,7 +87,15 @@ impl Target {
             None => Prospect::Ready,
             Some(base) => state(pid, base, &memory, library)?,
         };
-        Ok(Target { pid, memory, libc, library: copy, filtered, prospect })
+        let has_proc = has_proc(pid);
+        let place = match copy {
+            None if !has_proc => Some(
+                Place::of(pid, &status.numbers("Uid"))
+                    .map_err(|why| AttachError::NoProc { pid, why })?,
+            ),
+            _ => None,
+        };
+        Ok(Target { pid, memory, libc, library: copy, has_proc, place, filtered, prospect })
     }
 
     /// What it is ready for.
@@ -96,7 +109,8 @@ impl Target {
     }
 }
 
-/// Whether the process finds `/proc` where it lives: its loader takes the library from there.
+/// Whether the process finds `/proc` where it lives: its loader takes the library from there, and the
+/// library reads its memory map.
 fn has_proc(pid: u32) -> bool {
     let Ok(path) = CString::new(format!("/proc/{pid}/root/proc")) else { return false };
     // SAFETY: all-zero bytes are a record of numbers.
@@ -157,14 +171,16 @@ fn is_for_x86_64(beginning: &[u8; 20]) -> bool {
     beginning.starts_with(b"\x7fELF") && beginning[4] == WIDE && beginning[18..] == X86_64
 }
 
-/// Why the kernel says no.
-fn not_allowed(pid: u32, status: &Status, error: &io::Error) -> AttachError {
+/// Why the kernel says no; `tool` is this process's status.
+fn not_allowed(pid: u32, status: &Status, tool: Option<&Status>, error: &io::Error) -> AttachError {
     if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) {
         return AttachError::NoProcess(pid);
     }
     // SAFETY: no argument, no effect.
     let own = unsafe { libc::geteuid() };
     let users = status.numbers("Uid");
+    let lacks_but_one =
+        |tool: &Status| tool.is_capable(SYS_PTRACE) && !tool.is_capable(DAC_OVERRIDE);
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     let capability =
         "the capability CAP_SYS_PTRACE in this process's user namespace, as root has it";
@@ -176,6 +192,16 @@ fn not_allowed(pid: u32, status: &Status, error: &io::Error) -> AttachError {
             "kernel.yama.ptrace_scope is {scope}, and with that it takes {capability} (or \
              sysctl kernel.yama.ptrace_scope=0)"
         ),
+        // The kernel's files about a process are its user's.
+        _ if users.iter().any(|user| *user != u64::from(own))
+            && tool.is_some_and(lacks_but_one) =>
+        {
+            format!(
+                "it is of user {}, and this is user {own}: it takes that user, or the capability \
+                 CAP_DAC_OVERRIDE beside CAP_SYS_PTRACE, which is there",
+                users.first().copied().unwrap_or_default(),
+            )
+        }
         _ if users.iter().all(|user| *user == u64::from(own)) => format!(
             "it is this user's, but has changed its user or its file may not be read, or it lives \
              in another user namespace: it takes {capability}"
@@ -271,8 +297,13 @@ mod tests {
     fn who_may_is_told() {
         let denied = io::Error::from_raw_os_error(libc::EACCES);
         let users = format!("Uid:\t{0}\t{0}\t{0}\t{0}\n", 4_000_000_000_u32);
-        let said = not_allowed(77, &status(&users), &denied).to_string();
-        assert!(said.contains("user 4000000000") && said.contains("CAP_SYS_PTRACE"), "{said}");
+        let said =
+            |tool: &str| not_allowed(77, &status(&users), Some(&status(tool)), &denied).to_string();
+        let said = ["CapEff:\t0000000000000000\n", "CapEff:\t0000000000080000\n"].map(said);
+        assert!(
+            said[0].contains("user 4000000000") && said[0].contains("or the capability CAP_SYS")
+        );
+        assert!(said[1].contains("CAP_DAC_OVERRIDE beside CAP_SYS_PTRACE"), "{}", said[1]);
         let own = Status::own().expect("a mounted /proc");
         assert_eq!(own.number("Pid"), Some(u64::from(std::process::id())));
         assert!(status("CapEff:\t0000000000080000\n").is_capable(19));

@@ -1,14 +1,15 @@
 //! A visit in a process: the library is loaded, if it is not there, and one of its functions called.
 
 use std::ffi::CStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
-use contract::attach::{self as words, Answer, Request, Scope};
+use contract::Scope;
+use contract::attach::{self as words, Answer, Request};
 use finder::Elf;
 
 use crate::areas::Areas;
@@ -16,6 +17,7 @@ use crate::error::AttachError;
 use crate::hand_over::{close, hand_over};
 use crate::injection::Injection;
 use crate::outside;
+use crate::placed::Place;
 use crate::safe_point::SafePoint;
 use crate::target::{Prospect, Target};
 use crate::{Done, PATIENCE};
@@ -26,10 +28,13 @@ const FOLDER: u64 = 0x2000;
 const REQUEST: u64 = 0x4000;
 const TEXT: u64 = 0x8000;
 const TEXT_BYTES: u64 = 0x8_0000;
+const MAP: u64 = TEXT + TEXT_BYTES;
+/// What a ledger keeps.
+const MAP_BYTES: usize = 0x4_0000;
 
 /// Puts the library into the process, if it is not in it, and has it begin to count what `scope`
-/// says in `ledger`, an empty file. Processes that this one forks make their ledgers in `folder`, if they can reach it. A
-/// process that somebody has attached to and not let go is let go first.
+/// says in `ledger`, an empty file. Processes that this one forks make their ledgers in `folder`, if
+/// they can reach it. A process that somebody has attached to and not let go is let go first.
 pub fn attach(
     pid: u32,
     library: &[u8],
@@ -102,13 +107,21 @@ fn visit(target: &Target, library: &[u8], order: Order) -> Result<Done, AttachEr
         Order::Begin { scope, ledger, loadable, folder } => {
             request.scope = scope;
             let handed = hand_over(&mut injection, pid, &[ledger, loadable])?;
-            let loaded = match target.library {
-                Some(base) => Ok(base),
-                None => load(&mut injection, target, &libc, handed[1]),
+            let loaded = match (target.library, &target.place) {
+                (Some(base), _) => Ok(base),
+                (None, None) => {
+                    load(&mut injection, target, &libc, &format!("/proc/self/fd/{}", handed[1]))
+                }
+                (None, Some(place)) => load_from(place, library, &mut injection, target, &libc),
             };
             close(&mut injection, handed[1]);
             let base = loaded.inspect_err(|_| close(&mut injection, handed[0]))?;
             request.ledger = handed[0];
+            if !target.has_proc {
+                let map = map(pid).map_err(|it| injection.failed_step("to read its map", it))?;
+                request.map = injection.put(MAP, &map)?;
+                request.map_bytes = map.len() as u64;
+            }
             let mut path = folder.as_os_str().as_bytes().to_vec();
             path.push(0);
             request.folder = injection.put(FOLDER, &path)?;
@@ -147,16 +160,41 @@ fn ask(
     })
 }
 
-/// Has the process load the library from the file that it was handed, and returns where it lies.
+/// Puts the library where the process finds it for as long as it takes to load it.
+fn load_from(
+    place: &Place,
+    library: &[u8],
+    injection: &mut Injection,
+    target: &Target,
+    libc: &Functions,
+) -> Result<u64, AttachError> {
+    let step = "to put tlsheap's library where it lives";
+    let placed = place.put(library).map_err(|source| injection.failed_step(step, source))?;
+    load(injection, target, libc, &placed.path())
+}
+
+/// What the process's memory map says of files and of the first stack: as much as a ledger keeps.
+fn map(pid: u32) -> io::Result<Vec<u8>> {
+    let text = fs::read(format!("/proc/{pid}/maps"))?;
+    let lines = text.split_inclusive(|byte| *byte == b'\n');
+    let mut map = Vec::new();
+    for line in lines.filter(|line| line.contains(&b'/') || line.ends_with(b"[stack]\n")) {
+        if map.len() + line.len() <= MAP_BYTES {
+            map.extend_from_slice(line);
+        }
+    }
+    Ok(map)
+}
+
+/// Has the process load the library from a path, and returns where it lies.
 fn load(
     injection: &mut Injection,
     target: &Target,
     libc: &Functions,
-    descriptor: i32,
+    path: &str,
 ) -> Result<u64, AttachError> {
     let pid = target.pid;
-    let path = format!("/proc/self/fd/{descriptor}\0");
-    let path = injection.put(PATH, path.as_bytes())?;
+    let path = injection.put(PATH, format!("{path}\0").as_bytes())?;
     let flags = libc.flags | (libc::RTLD_NOW | libc::RTLD_LOCAL) as u64;
     let handle = injection.call(libc.load, [path, flags, 0], "dlopen");
     let said = match (&handle, libc.said) {
@@ -239,7 +277,7 @@ mod tests {
     fn the_file_is_called_as_the_library_is_looked_for() {
         let file = loadable(b"\x7fELF").expect("a memory file");
         let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-        let link = std::fs::read_link(link).expect("it is open");
+        let link = fs::read_link(link).expect("it is open");
         assert!(link.display().to_string().contains(words::LIBRARY), "{}", link.display());
     }
 }

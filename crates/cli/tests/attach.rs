@@ -35,6 +35,8 @@ mod counts;
 mod earlier;
 #[path = "attach/endings.rs"]
 mod endings;
+#[path = "attach/loaded.rs"]
+mod loaded;
 #[path = "attach/namespaces.rs"]
 mod namespaces;
 #[path = "attach/refusals.rs"]

@@ -4,7 +4,7 @@
 //! tlsheap_attach ─┬─► recorder::attach: a ledger in the file that the process was handed
 //!                 ├─► scan ─► put_in: the hooks, into every OpenSSL that is loaded
 //!                 └─► slots: what has to be noticed from now on (see there)
-//! tlsheap_detach ───► all of it back, in the other order
+//! tlsheap_detach ───► all of it back: the hooks first
 //! tlsheap_sweep ────► the memory too, once no thread is on its way through the hooks
 //! ```
 //!
@@ -22,14 +22,14 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use contract::attach::{Answer, Request, Scope, State};
-use contract::{NO_HEAP, NO_LEDGER};
+use contract::attach::{Answer, Request, State};
+use contract::{NO_HEAP, NO_LEDGER, Scope};
 use recorder::{Handed, Options, StackSource, own_work};
 
 use self::families::{Families, UNSEEN};
 use crate::object::{self, Object};
 use crate::report::Report;
-use crate::{linked_allocators, malloc_family, scan, start};
+use crate::{linked_allocators, malloc_family, scan, start, whole_process};
 
 /// What the library is doing, for others to look at from outside.
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -158,11 +158,19 @@ fn begin(request: &Request) -> Result<String, String> {
     let families = match request.scope {
         Scope::Openssl => None,
         // Before there is a recorder: it has a table of mappings then.
-        Scope::Everything => Some(Families::begin(&object::loaded().0)),
+        Scope::Everything | Scope::WithOpenssl | Scope::FromOpenssl => {
+            recorder::note_late();
+            Some(Families::begin(&object::loaded().0))
+        }
     };
     let mut options = Options::in_folder(folder, StackSource::best());
     options.begun = start::begun;
-    let handed = Handed { file: file.as_fd(), pid: request.pid };
+    options.peak_of = request.scope.peak_of();
+    // SAFETY: so many bytes at that place: the caller's promise.
+    let map = (request.map_bytes > 0).then(|| unsafe {
+        std::slice::from_raw_parts(request.map as *const u8, request.map_bytes as usize)
+    });
+    let handed = Handed { file: file.as_fd(), pid: request.pid, map };
     // SAFETY: the process's allocator keeps its contract, and is what OpenSSL uses by itself; one
     // thread at a time is here, in no hook; and none is in an OpenSSL, for there was no recorder, or
     // `end` has taken them out.
@@ -179,7 +187,7 @@ fn begin(request: &Request) -> Result<String, String> {
         Some(Err(why)) => vec![format!("{NO_HEAP}{why}")],
         Some(Ok(_)) => {
             let operators = malloc_family::has_operators_of_its_own();
-            let operators = operators.then(|| start::OPERATORS.to_owned());
+            let operators = operators.then(|| whole_process::OPERATORS.to_owned());
             let linked_in = linked_allocators::unseen_of(&object::loaded().0);
             [UNSEEN.to_owned()].into_iter().chain(operators).chain(linked_in).collect()
         }
@@ -207,8 +215,12 @@ fn end(_request: &Request) -> Result<String, String> {
     if state() != State::Recording {
         return Err("tlsheap is not attached to it".to_owned());
     }
-    slots::put_back();
+    // First: a look of another thread would lead slots here after they were put back.
+    scan::end_looking();
+    // Then the hooks: without slots, a block of the heap's is given back unseen, and one of
+    // OpenSSL's that comes to its place would be counted beside it.
     scan::end_attached();
+    slots::put_back();
     // SAFETY: one thread at a time is here, in no hook. Should a hook be left in an OpenSSL, it
     // counts nothing.
     unsafe { recorder::detach() };

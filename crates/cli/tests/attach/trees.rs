@@ -11,7 +11,7 @@ use crate::daemons;
 use crate::process::{child, children, has_library, is_counted, is_put_back, wait_for};
 use crate::program::{path, text, tlsheap};
 use crate::recording::Recorded;
-use crate::rounds::under_load;
+use crate::rounds::{ROUNDS, under_load};
 use crate::workshop::{Asked, Workshop};
 
 /// Those that were attached to, and each was let go.
@@ -54,6 +54,19 @@ fn a_master_of_nginx_whose_next_workers_are_recorded() {
     assert!(worker["openssl"]["alloc_blocks"].as_u64() > Some(100), "{record:#}");
     is_put_back(server.pid());
     is_put_back(new);
+    // Again, with new ones each time, while clients come and go.
+    under_load(server.port, Talk::Http, 2, || {
+        for _ in 1..ROUNDS {
+            std::thread::scope(|scope| {
+                let recording =
+                    scope.spawn(|| Recorded::of(server.pid(), &["--for", "1500ms"]).record());
+                wait_for(|| is_counted(server.pid()).then_some(()));
+                server.signal(Signal::HUP);
+                assert_eq!(recording.join().unwrap()["ended"], "goes on");
+            });
+            is_put_back(server.pid());
+        }
+    });
     Client::open(server.port, Talk::Http).close(Talk::Http);
 }
 

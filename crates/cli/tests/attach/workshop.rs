@@ -65,7 +65,16 @@ impl Asked {
 
     /// Asks, and returns the answer.
     pub fn ask(&mut self, line: &str) -> String {
+        self.tell(line);
+        self.answer()
+    }
+
+    /// Asks, and does not wait for the answer.
+    pub fn tell(&mut self, line: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    pub fn answer(&mut self) -> String {
         self.lines.next().expect("it is there").unwrap()
     }
 

@@ -16,8 +16,9 @@ use crate::object::Object;
 /// What is not seen of a process that is recorded as a whole from the midst of its life.
 pub(super) const UNSEEN: &str = "of the whole process, what its loader asks malloc for itself, and what is asked for through \
      copies of malloc's address that were made before the attach, such as a library's settings for \
-     its memory; and what a library that is loaded later asks for before one of its functions is \
-     looked up";
+     its memory; and what a library that is loaded later asks for before dlopen has returned, or \
+     before the next dlsym where the C library loads it for itself, or where it depends on who asks \
+     which file it is (DT_RUNPATH, DT_RPATH, $ORIGIN, namespaces)";
 
 /// The functions, and the object that has the real ones.
 pub(super) struct Families {

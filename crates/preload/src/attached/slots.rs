@@ -1,7 +1,7 @@
 //! Leads the slots of loaded objects to this library's functions: a library that was preloaded is
 //! found first by everybody's search, and one that came late is found by nobody's.
 //!
-//! * `dlsym` and `dlclose`: libraries come and go.
+//! * `dlopen`, `dlsym` and `dlclose`: libraries come and go.
 //! * `prctl`, `syscall`: the process shuts itself in, and the recorder must make no call any more
 //!   that the filter may not know.
 //! * `chroot`: children must have their ledgers before.
@@ -9,6 +9,7 @@
 //!
 //! Every slot that was changed is kept, and gets what was in it back.
 
+use std::collections::HashMap;
 use std::ffi::CStr;
 
 use super::families::{self, Families};
@@ -16,7 +17,7 @@ use crate::exclusive::Exclusive;
 use crate::imports::{Import, Kind, Of, imports, put};
 use crate::object::{self, Object};
 use crate::pins::Pins;
-use crate::{chroot, dlclose, dlsym, sandbox, thread_attributes};
+use crate::{chroot, dlclose, dlopen, dlsym, sandbox, thread_attributes};
 
 /// What is known of slots.
 #[derive(Default)]
@@ -59,6 +60,12 @@ fn stand_ins(families: Option<&Families>) -> Vec<StandIn> {
         any(c"syscall", sandbox::syscall_stand_in as *const () as usize),
         any(c"chroot", chroot::stand_in as *const () as usize),
     ];
+    // A stand-in of somebody else's goes on to the real one as it does by itself.
+    all.extend(dlopen::address().map(|real| StandIn {
+        name: c"dlopen",
+        address: dlopen::stand_in as *const () as usize,
+        real: Some(real),
+    }));
     if let Some(families) = families {
         all.push(any(c"pthread_getattr_np", thread_attributes::stand_in as *const () as usize));
         all.extend(families.functions.iter().map(|named| StandIn {
@@ -82,6 +89,7 @@ pub(super) fn lead(objects: &[Object]) {
 
 impl Slots {
     fn lead(&mut self, objects: &[Object]) {
+        self.forget_unloaded(objects);
         let stand_ins = stand_ins(self.families.as_ref());
         let names: Vec<&CStr> = stand_ins.iter().map(|stand_in| stand_in.name).collect();
         let is_new = |object: &&Object| {
@@ -111,6 +119,25 @@ impl Slots {
             }
         }
         self.seen.extend(new.into_iter().cloned());
+    }
+
+    /// Forgets objects that are not loaded any more, and those that were unloaded and have come back
+    /// to their places: of these, no slot leads here.
+    fn forget_unloaded(&mut self, objects: &[Object]) {
+        let Slots { seen, led, .. } = self;
+        let mut by_object: HashMap<usize, Vec<&Led>> = HashMap::new();
+        for it in &*led {
+            by_object.entry(it.object.headers).or_default().push(it);
+        }
+        seen.retain(|known| {
+            let led = by_object.get(&known.headers).map_or(&[][..], Vec::as_slice);
+            let now = objects.iter().find(|object| object.is_same_as(known));
+            now.is_some_and(|now| {
+                let leads_here = |it: &&Led| now.read(it.slot) == Some(it.stand_in);
+                led.is_empty() || led.iter().any(leads_here)
+            })
+        });
+        led.retain(|it| seen.iter().any(|known| known.is_same_as(&it.object)));
     }
 
     fn lead_one(&mut self, object: &Object, import: Import, stand_in: &StandIn) {
