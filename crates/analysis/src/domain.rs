@@ -25,6 +25,17 @@ pub fn present(profile: &Profile) -> BTreeSet<&str> {
     profile.samples().iter().filter_map(|sample| sample.label(labels::DOMAIN)).collect()
 }
 
+/// The sum of a column over OpenSSL's samples, or over all where the profile has none of those.
+pub fn total_of_openssl(profile: &Profile, column: usize) -> i64 {
+    let openssl = Domain::Openssl.word();
+    let is_openssl = |sample: &&Sample| sample.label(labels::DOMAIN) == Some(openssl);
+    let mut own = profile.samples().iter().filter(is_openssl).peekable();
+    match own.peek() {
+        Some(_) => own.fold(0, |sum, sample| sum.saturating_add(sample.values[column])),
+        None => profile.total(column),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account_growth;
+pub mod block_sizes;
 pub mod budget;
 pub mod call_graph;
 mod call_ids;

@@ -13,6 +13,7 @@ use std::ops::{Add, Range};
 use contract::Domain;
 use profile::smaps::MemoryArea;
 
+use crate::block_sizes::BlockSizes;
 use crate::footprint::RecorderParts;
 
 /// A live block, or a mapping.
@@ -61,6 +62,8 @@ pub struct ResidentAccount {
     /// Resident bytes of live blocks and mappings by [`Held::site`]: what is in `blocks` and
     /// `mappings`, told once more.
     pub sites: BTreeMap<u64, u64>,
+    /// How large live blocks are, resident or not.
+    pub sizes: BlockSizes,
 }
 
 /// Memory that was asked for, and the part of it that is resident.
@@ -116,6 +119,7 @@ impl Sum for ResidentAccount {
             for (site, bytes) in account.sites {
                 *sum.sites.entry(site).or_default() += bytes;
             }
+            sum.sizes.add_all(account.sizes);
         }
         sum
     }
@@ -134,6 +138,7 @@ pub fn resident_account(
     let mut account = ResidentAccount::default();
     for block in blocks {
         account.blocks.entry(block.domain).or_default().requested += length(&block.addresses);
+        account.sizes.add(block.domain, &block.addresses);
     }
     for (at, area) in areas.iter().enumerate() {
         let before = at.checked_sub(1).map(|at| &areas[at]).filter(|it| it.end == area.start);

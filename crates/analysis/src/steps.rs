@@ -30,7 +30,7 @@ pub use moments::{Tier, WARM};
 use crate::steps::column::{Column, column};
 use crate::steps::moments::Moments;
 use crate::steps::open_files::OpenFiles;
-use crate::steps::pairs::Pairs;
+use crate::steps::pairs::{FOLLOWED, Pairs};
 
 /// What a process's memory may follow, in the order in which each is given its part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,11 +105,21 @@ pub struct StepCost {
 /// Fewer changes of the number of connections than this are taken for a chance.
 pub const FEW_CHANGES: usize = 4;
 
+/// So many it takes where connections are in mid-handshake at most looks and not all lines agree on
+/// whole numbers: by fewer, what is paid once is in the figure, and two still moments, one before the
+/// connections, say more.
+const IN_MOTION: usize = 8;
+
 /// The part of the bytes for which a whole number has to win.
 const SURE: f64 = 0.95;
 
 /// What an open connection and a closed object hold is the same within this part.
 const SAME: f64 = 0.01;
+
+/// So many looks in motion it takes to tell closed objects apart: twice as many as there are things that
+/// memory may follow. By fewer, one look at which files were counted a moment later than objects
+/// has them all come out even, and wrong.
+const APART_BY: usize = 2 * FOLLOWED;
 
 /// How wide the interval may be, in parts of the figure, for the figure to be said without it.
 const NARROW: f64 = 0.001;
@@ -118,22 +128,29 @@ impl StepCost {
     /// Whether the figure is better than what two moments say: a few looks at connections that all
     /// come at once say less than a moment before them.
     pub fn is_told(&self) -> bool {
-        is_told(self.tier, self.changes)
+        is_told(self.tier, self.changes, self.open.bytes, self.interval)
     }
 
     /// Whether the figure may be said without its interval.
     pub fn is_certain(&self) -> bool {
-        let width = self.interval.high - self.interval.low;
         !self.mixed
             && self.is_told()
             && self.sure >= SURE
-            && width <= NARROW * self.open.bytes.abs()
+            && self.interval.is_narrow(self.open.bytes)
     }
 }
 
-/// [`StepCost::is_told`] by what a record has kept of it.
-pub fn is_told(tier: Tier, changes: usize) -> bool {
-    tier == Tier::Still || changes >= FEW_CHANGES
+impl Interval {
+    /// Whether its ends are the same as the figure in it, but for rounding.
+    fn is_narrow(self, bytes: f64) -> bool {
+        self.high - self.low <= NARROW * bytes.abs()
+    }
+}
+
+/// [`StepCost::is_told`] by what a record has kept of it: `bytes` of each, within `interval`.
+pub fn is_told(tier: Tier, changes: usize, bytes: f64, interval: Interval) -> bool {
+    let of_few = changes >= FEW_CHANGES && interval.is_narrow(bytes);
+    tier == Tier::Still || changes >= IN_MOTION || of_few
 }
 
 /// What one connection costs in these processes, of which each has made some; `None` where nothing
@@ -145,8 +162,11 @@ pub fn estimate(processes: &[&Looks]) -> Option<StepCost> {
     // What an object holds may be the same whether its connection is open or not; then other
     // files came and went.
     match apart {
-        Some(cost) if cost.tells_idle_apart() => Some(cost),
-        Some(_) => by_moments(processes, None),
+        Some(cost) if cost.tells_idle_apart() && cost.has_enough_to_tell_apart() => Some(cost),
+        Some(cost) => {
+            let mixed = cost.tells_idle_apart();
+            by_moments(processes, None).map(|cost| StepCost { mixed, ..cost })
+        }
         // There are such objects, and connections are not told apart from them.
         None => {
             by_moments(processes, None).map(|cost| StepCost { mixed: open_files.is_some(), ..cost })
@@ -176,6 +196,11 @@ impl StepCost {
     fn tells_idle_apart(&self) -> bool {
         let differ = |idle: Each| (idle.bytes - self.open.bytes).abs() > SAME * self.open.bytes;
         self.idle.is_some_and(differ)
+    }
+
+    /// At still moments files and objects are counted of one state, and few are enough.
+    fn has_enough_to_tell_apart(&self) -> bool {
+        self.tier == Tier::Still || self.looks >= APART_BY
     }
 
     /// With an interval that has the figure of other moments in it.

@@ -17,6 +17,12 @@ pub(crate) fn told_growth(recording: &Recording) -> Option<&AccountGrowthRecord>
     recording.account.as_ref()?.told_growth()
 }
 
+/// Whether the account tells by how much memory grew for each connection, or that this tells nothing.
+pub(crate) fn tells_growth(recording: &Recording) -> bool {
+    let growth = recording.account.as_ref().and_then(|account| account.growth.as_ref());
+    told_growth(recording).is_some() || growth.is_some_and(AccountGrowthRecord::much_went_away)
+}
+
 /// What resident memory is, and what one more connection made of it where
 /// [`one_connection`] does not say; empty where only OpenSSL's memory was recorded, or the program
 /// had ended before anybody could look.
@@ -32,12 +38,17 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
             // What grew is what the sentence before is about.
             [whole].into_iter().chain(growth.map(grown)).collect()
         }
+        (None, Some(heap)) if heap.late_processes > 0 => vec![LATE.to_owned()],
         (None, Some(_)) if recording.captured_after_seconds.is_some() => {
             vec![BARRED.to_owned()]
         }
         _ => Vec::new(),
     }
 }
+
+const LATE: &str = "What of it is resident is not told: a process was counted from the moment on at \
+                    which it had an OpenSSL, as is usual of those that the program starts; \
+                    --heap counts from their start.";
 
 const BARRED: &str = "What of it is resident could not be looked at: that takes the right to look \
                       into each of the processes, which root has.";
@@ -201,14 +212,18 @@ fn grown(growth: &AccountGrowthRecord) -> String {
     let lines = blocks.chain(mappings).chain(kept(growth));
     let named = named(lines, growth.total, WORTH_NAMING, rounded);
     let explained = growth.explained.map(|part| format!(": {} of it is told", percent(part)));
+    let went = if growth.much_went_away() { WENT_AWAY } else { "" };
     format!(
-        "From {} to {} SSL objects that grew by {} bytes for each{}: {named}.",
+        "From {} to {} SSL objects that grew by {} bytes for each{}: {named}.{went}",
         growth.from_connections,
         growth.to_connections,
         rounded(growth.total),
         explained.unwrap_or_default()
     )
 }
+
+const WENT_AWAY: &str = " What went away meanwhile is no connection's, as when a collector gives \
+                         pages back: what one costs is not told from this, but by more connections.";
 
 /// The lines that are worth it, the largest first, and the sum of the others.
 fn named(
@@ -297,6 +312,20 @@ mod tests {
     }
 
     #[test]
+    fn where_a_collector_gave_much_back_nothing_is_told_of_a_connection() {
+        let mappings = -17_408.0;
+        let (heap, openssl) = (13_140.0, 14_144.0);
+        let blocks = [("heap".to_owned(), heap), ("openssl".to_owned(), openssl)].into();
+        let (free, total) = (5_000.0, heap + openssl + mappings + 5_000.0);
+        let growth = AccountGrowthRecord { blocks, mappings, free, total, ..growth_record() };
+        assert!(growth.much_went_away() && grown(&growth).ends_with(WENT_AWAY));
+        // Free memory that new blocks fill is none of that, and a little always goes.
+        let (mappings, free) = (-1_000.0, -8_000.0);
+        let growth = AccountGrowthRecord { mappings, free, total: 18_284.0, ..growth };
+        assert!(!growth.much_went_away() && !grown(&growth).contains(WENT_AWAY));
+    }
+
+    #[test]
     fn what_is_not_in_memory_is_told_beside_what_is() {
         let touched =
             |requested_bytes, resident_bytes| TouchedRecord { requested_bytes, resident_bytes };
@@ -311,6 +340,7 @@ mod tests {
             shared_bytes: 0,
             other_bytes: 0,
             total_bytes: 10_000_000,
+            sizes: Vec::new(),
             holders: Vec::new(),
             growth: None,
         };

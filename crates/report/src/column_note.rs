@@ -3,6 +3,7 @@
 
 use analysis::column::Column;
 use analysis::diagnosis::case::Ending;
+use analysis::domain::total_of_openssl;
 use analysis::notation::human;
 use capture::Capture;
 use profile::harmless::harmless;
@@ -24,7 +25,7 @@ pub fn column_note(
         _ => format!("the program of {}", harmless(&reason.name)),
     };
     let left = reason.profile.column(Column::InUse.bytes());
-    let left = left.map_or(0, |column| reason.profile.total(column));
+    let left = left.map_or(0, |column| total_of_openssl(&reason.profile, column));
     let freed = match left {
         ..=0 => "everything".to_owned(),
         left => format!("all but {}", human(left as f64)),

@@ -119,8 +119,8 @@ fn others(subject: &Subject<'_>, medium: Medium) -> String {
     let Some(heap) = heap.filter(|heap| !heap.largest.is_empty()) else { return String::new() };
     let largest = || heap.largest.iter().take(HOLDERS);
     let widest = largest().map(|holder| width(&rounded(holder.bytes))).max().unwrap_or_default();
-    let at_peak = subject.recording.is_some_and(Recording::is_at_peak);
-    let when = if at_peak { " at the highest total" } else { "" };
+    let when = subject.recording.filter(|it| it.is_at_peak()).map(Recording::moment_of_peak);
+    let when = when.map_or_else(String::new, |when| format!(" {when}"));
     let mut text = format!("beside OpenSSL's, most was asked for{when} by\n");
     for holder in largest() {
         let bytes = rounded(holder.bytes);

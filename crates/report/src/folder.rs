@@ -154,7 +154,7 @@ fn flame_of_recording(
     record: &Recording,
 ) -> Result<Option<Vec<u8>>, FlameError> {
     let (metric, when) = if record.is_at_peak() {
-        (Metric::PeakSpace, "at each process's highest total")
+        (Metric::PeakSpace, record.moment_of_peak())
     } else {
         (Metric::InuseSpace, "in use at the capture")
     };

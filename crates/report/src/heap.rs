@@ -135,7 +135,7 @@ fn holder(holder: &HolderRecord) -> String {
 
 fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
     let at_peak = recording.is_at_peak();
-    let when = if at_peak { "at the highest total" } else { "at the capture" };
+    let when = if at_peak { recording.moment_of_peak() } else { "at the capture" };
     let held = |counts: &CountsRecord| {
         if at_peak {
             (counts.peak_bytes, counts.peak_blocks)
@@ -160,6 +160,11 @@ fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
             exact(i64::try_from(blocks).unwrap_or(i64::MAX))
         ),
     };
+    let nothing = held(&heap.counts).1 == 0 && held(&heap.mappings).1 == 0;
+    if nothing && heap.peak_is_openssls && earlier.is_empty() {
+        // That moment says nothing of what the program holds at others.
+        return String::new();
+    }
     format!("Beside OpenSSL's, {mallocs}{mapped} were in use {when}{earlier}.")
 }
 

@@ -21,7 +21,9 @@ mod over_time;
 mod page;
 mod parts;
 mod sites;
+mod sizes;
 mod staircase;
+mod stays;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use profile::harmless::harmless_document;
@@ -29,7 +31,8 @@ use profile::harmless::harmless_document;
 pub use choices::{Choices, FiguredStack, Measure, Name, SiteOf};
 use page::id;
 pub use page::{
-    Account, AccountLine, AccountOf, Beside, Fact, Found, Page, Spread, Step, Subject, Whole,
+    Account, AccountLine, AccountOf, Beside, BlockSizes, Fact, Found, Page, SizeClass, Spread,
+    Stays, Step, Subject, Whole,
 };
 
 /// What a page of now says above everything else.

@@ -28,7 +28,7 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
         has(memory, held, number)
     };
     // Where the account tells it, it has been told.
-    let untold = memory.growth.as_ref().filter(|_| account::told_growth(recording).is_none());
+    let untold = memory.growth.as_ref().filter(|_| !account::tells_growth(recording));
     let growth = untold.map(|it| growth(it, number));
     // Of what there was before the attach, nobody knows how much is OpenSSL's.
     let share = Some(share).filter(|_| recording.attached.is_none());

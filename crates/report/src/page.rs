@@ -3,6 +3,8 @@
 mod choices;
 pub mod live;
 mod measured;
+mod sizes;
+mod stays;
 mod subject;
 
 use std::path::{Path, PathBuf};

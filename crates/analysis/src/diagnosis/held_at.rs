@@ -4,6 +4,7 @@ use profile::{Metric, Profile};
 
 use crate::column::Column;
 use crate::diagnosis::case::Ending;
+use crate::domain::total_of_openssl;
 
 /// Which moment of a process is judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,9 +18,10 @@ pub enum HeldAt {
 
 impl HeldAt {
     /// The moment to judge: the peak of a program that has ended and given most of it back. Where
-    /// its ending is not known, only what is almost nothing speaks for that.
+    /// its ending is not known, only what is almost nothing speaks for that. OpenSSL's memory says
+    /// so where there is any: of malloc's, many programs leave most to the kernel.
     pub fn of(profile: &Profile, ending: Ending) -> HeldAt {
-        let sum = |metric| profile.column(metric).map(|column| profile.total(column));
+        let sum = |metric| Some(total_of_openssl(profile, profile.column(metric)?));
         let (Some(now), Some(most)) = (sum(Metric::InuseSpace), sum(Metric::PeakSpace)) else {
             return HeldAt::Capture;
         };
@@ -58,5 +60,18 @@ mod tests {
         assert_eq!(of(200, 1_000, Ending::Unknown), HeldAt::Capture);
         assert_eq!(of(1, 1_000, Ending::Unknown), HeldAt::Peak);
         assert_eq!(of(0, 0, Ending::ByItself), HeldAt::Capture);
+
+        // What it leaves of malloc's to the kernel says nothing.
+        let mut profile = Profile::of_heap();
+        for (domain, now, most) in [("openssl", 0, 1_000), ("heap", 9_000, 9_000)] {
+            let values = vec![1, now, 9, 9 * most, 1, most];
+            push_values(&mut profile, domain, &stack(&[("main", "main.c")]), values);
+            let expected = if domain == "openssl" { HeldAt::Peak } else { HeldAt::Capture };
+            let mut alone = Profile::of_heap();
+            let values = vec![1, now, 9, 9 * most, 1, most];
+            push_values(&mut alone, domain, &stack(&[("main", "main.c")]), values);
+            assert_eq!(HeldAt::of(&alone, Ending::ByItself), expected);
+        }
+        assert_eq!(HeldAt::of(&profile, Ending::ByItself), HeldAt::Peak);
     }
 }

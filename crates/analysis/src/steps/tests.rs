@@ -170,6 +170,32 @@ fn objects_that_a_collector_has_not_freed_are_told_apart_by_their_sockets() {
 }
 
 #[test]
+fn files_that_were_counted_late_make_no_other_figure_of_a_few_looks() {
+    // A server that takes its connections while it is looked at: each has two buffers, and the one
+    // that was there first had given both back. It stands still before them, and at the end.
+    let mut looks = Looks::default();
+    for (live, made, buffers, files) in [
+        (0, 0, 0, 9),
+        (1, 1, 0, 8),
+        (0, 3, 0, 11),
+        (8, 11, 16, 13),
+        (33, 36, 66, 25),
+        (50, 53, 100, 59),
+    ] {
+        let numbers = Numbers { live, made, files: Some(files), threads: Some(1) };
+        let held = vec![(1, 3 * live, 3_000 * live), (2, buffers, 16_716 * buffers)];
+        let look = Look { numbers, held };
+        looks.add(&look);
+        if (live, made) == (0, 3) || live == 50 {
+            looks.add(&look);
+        }
+    }
+    let cost = estimate(&[&looks]).unwrap();
+    assert_eq!(cost.open.bytes, 3_000.0 + 2.0 * 16_716.0, "{cost:?}");
+    assert_eq!(cost.open_connections, [50]);
+}
+
+#[test]
 fn two_processes_pay_once_each_and_agree_on_a_connection() {
     let mut servers = [Server::leaving(0), Server::leaving(0)];
     for (at, by) in [17, 3, 20, -4, 6, -20, 8, 2, -5, -1].into_iter().enumerate() {

@@ -41,7 +41,7 @@ impl Capture {
 
     /// The profile after the last connection was closed, as [`Capture::open`] has profiles: the
     /// usual part, with categories.
-    pub(crate) fn closed(&self) -> Result<Option<Profile>, CaptureError> {
+    pub fn closed(&self) -> Result<Option<Profile>, CaptureError> {
         match &self.beside {
             Beside::Nowhere => Ok(None),
             Beside::Here(moments) => {

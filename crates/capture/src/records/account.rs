@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use analysis::account_growth::AccountGrowth;
+use analysis::block_sizes::Blocks;
 use analysis::resident_account::{ResidentAccount, Touched};
 use contract::Domain;
 use serde::{Deserialize, Serialize};
@@ -34,12 +35,29 @@ pub struct AccountRecord {
     pub other_bytes: u64,
     /// All of them.
     pub total_bytes: u64,
+    /// How large live blocks are, by whose they are and up to which power of two: the small ones of
+    /// each domain first. Records of before it was told have none.
+    #[serde(default)]
+    pub sizes: Vec<SizesRecord>,
     /// The functions that asked for what is resident of blocks and mappings that are not OpenSSL's,
     /// the most first: the largest few.
     #[serde(default)]
     pub holders: Vec<ResidentHolderRecord>,
     /// By how much each line grew for each connection; `null` where few came, or none.
     pub growth: Option<AccountGrowthRecord>,
+}
+
+/// Live blocks of one class of sizes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizesRecord {
+    /// The word of the domain that asked for them.
+    pub domain: String,
+    /// The largest size of the class, a power of two; the smallest is one byte more than half of it.
+    pub up_to_bytes: u64,
+    /// How many there are.
+    pub blocks: u64,
+    /// Requested bytes in them.
+    pub bytes: u64,
 }
 
 /// A function that asked for memory that is resident.
@@ -114,24 +132,44 @@ impl AccountRecord {
             shared_bytes: account.shared,
             other_bytes: account.other,
             total_bytes: account.total(),
+            sizes: account.sizes.classes().map(SizesRecord::of).collect(),
             holders: Vec::new(),
             growth: growth.map(AccountGrowthRecord::from),
         }
     }
 
     /// By how much it grew for each connection, where so many came that it can be told: with fewer,
-    /// a page or two that come by chance would count for much.
+    /// a page or two that come by chance would count for much. Nor where much else went away
+    /// meanwhile.
     pub fn told_growth(&self) -> Option<&AccountGrowthRecord> {
         const FEW: u64 = 8;
         let growth = self.growth.as_ref()?;
         let came = growth.to_connections.saturating_sub(growth.from_connections);
-        (came >= FEW && growth.total >= 1.0).then_some(growth)
+        (came >= FEW && growth.total >= 1.0 && !growth.much_went_away()).then_some(growth)
     }
 
     /// What was asked for and is not in memory: never touched, or given back to the kernel since.
     pub fn untouched_bytes(&self) -> u64 {
         let all = self.blocks.values().chain([&self.mappings]);
         all.map(|it| it.requested_bytes.saturating_sub(it.resident_bytes)).sum()
+    }
+}
+
+impl AccountGrowthRecord {
+    /// Whether blocks or mappings shrank by more than an eighth of what grew: a collector's doing,
+    /// or the program's, by which connections would seem to cost less than they do.
+    pub fn much_went_away(&self) -> bool {
+        const PART: f64 = 8.0;
+        let asked = self.blocks.values().chain([&self.mappings]);
+        let went: f64 = asked.filter(|bytes| **bytes < 0.0).sum::<f64>().abs();
+        went * PART > self.total + went
+    }
+}
+
+impl SizesRecord {
+    fn of((domain, up_to_bytes, of): (Domain, u64, Blocks)) -> SizesRecord {
+        let Blocks { blocks, bytes } = of;
+        SizesRecord { domain: domain.word().to_owned(), up_to_bytes, blocks, bytes }
     }
 }
 

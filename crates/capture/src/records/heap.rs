@@ -10,6 +10,10 @@ use crate::records::recording::StepsRecord;
 pub struct HeapRecord {
     /// The malloc family's, all processes added up, at the capture.
     pub counts: CountsRecord,
+    /// Whether peaks are what was live when OpenSSL's total was highest in each process, and not the
+    /// total of all that was counted. Records of before there was a choice have that of all.
+    #[serde(default)]
+    pub peak_is_openssls: bool,
     /// What was mapped from the kernel without a file behind it and may be touched, but for what
     /// the allocator maps, in the same way: requested bytes in whole pages, and mappings. Records
     /// of before it was counted have none.
@@ -33,6 +37,10 @@ pub struct HeapRecord {
     /// shared among them.
     #[serde(default)]
     pub largest: Vec<HolderRecord>,
+    /// Processes in which it was counted from the moment on at which they had an OpenSSL, and not
+    /// from their start. Records of before there were such have none.
+    #[serde(default)]
+    pub late_processes: u64,
     /// Blocks that were freed or moved and are from before the recorder came: they are in no other
     /// figure.
     pub earlier_blocks: u64,

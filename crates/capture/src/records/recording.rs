@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use analysis::ssl_object_share::SslObjectShare;
-use analysis::steps::{Each, StepCost, Tier, is_told};
+use analysis::steps::{Each, Interval, StepCost, Tier, is_told};
 use ledger::{Found, Other, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -198,7 +198,8 @@ pub struct StepsRecord {
 impl StepsRecord {
     /// Whether the figure is told: [`StepCost::is_told`].
     pub fn is_told(&self) -> bool {
-        is_told(self.from.tier(), self.changes)
+        let [low, high] = self.bytes_interval;
+        is_told(self.from.tier(), self.changes, self.bytes, Interval { low, high })
     }
 }
 
@@ -390,6 +391,14 @@ impl Recording {
     /// Whether the program had ended, so that its highest total is what there is to look at.
     pub fn is_at_peak(&self) -> bool {
         self.captured_after_seconds.is_none()
+    }
+
+    /// Of which moment the peaks are, in words.
+    pub fn moment_of_peak(&self) -> &'static str {
+        match &self.heap {
+            Some(heap) if heap.peak_is_openssls => "when OpenSSL's total was highest",
+            _ => "at the highest total",
+        }
     }
 
     /// The version of the OpenSSL that was recorded, if all processes had one and the same.

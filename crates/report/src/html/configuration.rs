@@ -9,7 +9,7 @@ use super::estimate::estimate;
 use super::page::{Page, Subject, id};
 use super::parts::{self, bar, in_words, legend};
 use super::staircase::unit;
-use super::{account, changes, choices, findings, flame, over_time, sites};
+use super::{account, changes, choices, findings, flame, over_time, sites, sizes, stays};
 
 /// Everything about one subject.
 pub(super) fn section(page: &Page, at: usize) -> Markup {
@@ -37,6 +37,8 @@ pub(super) fn section(page: &Page, at: usize) -> Markup {
             h3 { "Sites: " (unit(subject)) }
             (sites::table(subject, &id))
             (account::section(subject))
+            (sizes::section(subject))
+            (stays::section(subject))
             (over_time::section(subject))
         }
     }

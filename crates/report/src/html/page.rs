@@ -57,6 +57,10 @@ pub struct Subject {
     pub step: Option<Step>,
     /// What resident memory is made of, moment after moment.
     pub accounts: Vec<Account>,
+    /// How large live blocks are.
+    pub sizes: BlockSizes,
+    /// What is still there when all connections are closed; `None` where that is not known.
+    pub stays: Option<Stays>,
     /// Memory over time.
     pub timeline: Option<Timeline>,
     /// How this capture was made and what the recorder says of itself.
@@ -117,6 +121,43 @@ pub struct Step {
     pub bytes_margins: Margins,
     /// The changes by site, largest first.
     pub rows: Vec<DiffRow>,
+}
+
+/// What is still there of OpenSSL's memory when all connections are closed.
+#[derive(Clone, Debug, Default)]
+pub struct Stays {
+    /// The sites that hold more than before the first connection, those with most first.
+    pub rows: Vec<DiffRow>,
+}
+
+/// How large live blocks are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum BlockSizes {
+    /// Nobody would expect to be told, as of a profile alone.
+    #[default]
+    OutOfPlace,
+    /// They are not known: why, in a sentence.
+    Unknown(&'static str),
+    /// They are known.
+    Known {
+        /// When, in a few words that follow "were live".
+        moment: String,
+        /// Those in which there are blocks, the small ones first.
+        classes: Vec<SizeClass>,
+    },
+}
+
+/// Live blocks between two powers of two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SizeClass {
+    /// The largest size, a power of two.
+    pub up_to: u64,
+    /// How many there are.
+    pub blocks: u64,
+    /// Requested bytes in them.
+    pub bytes: u64,
+    /// Who asked for these bytes, in words.
+    pub owners: String,
 }
 
 /// What resident memory is made of, as a sum that comes out.

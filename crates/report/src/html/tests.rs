@@ -68,6 +68,8 @@ fn subject(name: &str, profile: &Profile, before: Option<&Profile>) -> Subject {
         objects: BTreeMap::from([("SSL".to_owned(), 10), ("X509".to_owned(), 0)]),
         step,
         accounts: Vec::new(),
+        sizes: BlockSizes::default(),
+        stays: None,
         timeline: None,
         measured: vec![Fact::new("recorder", "nothing dropped")],
     }
@@ -100,6 +102,30 @@ fn one_subject_has_no_staircase() {
         page.contains("One TLS connection of only costs <b>1.0\u{a0}KB</b> of OpenSSL memory.")
     );
     assert!(!page.contains("id=\"staircase\"") && !page.contains("What changed from"));
+}
+
+#[test]
+fn sizes_of_blocks_and_what_stays_are_told_or_why_not() {
+    let of = |sizes, stays| {
+        let mut subject = subject("only", &zlib(8_000), None);
+        (subject.sizes, subject.stays) = (sizes, stays);
+        page(&Page { subjects: vec![subject], ..two_steps() })
+    };
+    let neither = of(BlockSizes::OutOfPlace, None);
+    assert!(!neither.contains("Sizes of blocks") && !neither.contains("What stays"));
+
+    let class = SizeClass { up_to: 64, blocks: 7, bytes: 400, owners: "OpenSSL's".to_owned() };
+    let known = BlockSizes::Known { moment: "at the capture".to_owned(), classes: vec![class] };
+    let told = of(known, Some(Stays::default()));
+    assert!(told.contains("7 blocks of 400 B were live at the capture"), "{told}");
+    assert!(told.contains("<th scope=\"row\">33–64</th>"), "{told}");
+    assert!(told.contains("Nothing: no site of OpenSSL's held more than before"), "{told}");
+
+    let rows = diff_rows(&group(&zlib(0), By::Site), &group(&zlib(8_000), By::Site), None);
+    let kept = rows.into_iter().filter(|row| row.bytes.is_some_and(|it| it.delta() > 0.0));
+    let told = of(BlockSizes::Unknown("Nobody looked."), Some(Stays { rows: kept.collect() }));
+    assert!(told.contains("<p>Nobody looked.</p>"), "{told}");
+    assert!(told.contains("8.0 KB of OpenSSL's more than before the first"), "{told}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use capture::records::run::PerConnection;
 use capture::{Capture, CaptureError, Examined, Part};
 use profile::{Profile, Sample};
 
-use super::{Shown, choices, measured};
+use super::{Shown, choices, measured, sizes, stays};
 use crate::account;
 use crate::drawable::drawable;
 use crate::html::{Account, AccountLine, AccountOf, Beside, Found, Spread, Step, Subject, Whole};
@@ -62,7 +62,7 @@ impl Told {
     }
 
     /// The rows that the figures are made of: OpenSSL's, where the capture knows which those are.
-    fn rows(&self, profile: &Profile, column: Column) -> Vec<Row> {
+    pub(super) fn rows(&self, profile: &Profile, column: Column) -> Vec<Row> {
         let mut rows = group_in(profile, By::Site, column);
         if self.knows_openssl() {
             rows.retain(|row| row.key.domain == OPENSSL_DOMAIN);
@@ -70,7 +70,7 @@ impl Told {
         rows
     }
 
-    fn baseline_rows(&self, column: Column) -> Vec<Row> {
+    pub(super) fn baseline_rows(&self, column: Column) -> Vec<Row> {
         let baseline = self.capture.baseline.as_ref();
         baseline.map(|baseline| self.rows(baseline, column)).unwrap_or_default()
     }
@@ -185,6 +185,8 @@ pub fn subject(told: &Told, before: Option<&Told>, shown: &Shown) -> Result<Subj
         found: found(told),
         choices: choices::of(&told.capture, shown.column, shown.choices_bytes)?,
         accounts: accounts(told),
+        sizes: told.capture.recording().map(sizes::block_sizes).unwrap_or_default(),
+        stays: stays::after_close(told)?,
         timeline,
         measured: measured::of(&told.capture),
         sampling: told.capture.profile.sampling,
@@ -267,15 +269,24 @@ fn accounts(told: &Told) -> Vec<Account> {
         .collect()
 }
 
-fn accounts_of_recording(recording: &Recording) -> Vec<Account> {
-    let Some(account) = &recording.account else { return Vec::new() };
-    let moment = if recording.is_at_peak() {
+/// When the account of a recording was made, in words.
+pub(super) fn moment_of_account(recording: &Recording) -> &'static str {
+    if recording.is_at_peak() {
         "when they were last looked into before the end"
     } else {
-        "at the capture, in no file"
-    };
+        "at the capture"
+    }
+}
+
+fn accounts_of_recording(recording: &Recording) -> Vec<Account> {
+    let Some(account) = &recording.account else { return Vec::new() };
+    let moment = moment_of_account(recording);
     let all = Account {
-        moment: moment.to_owned(),
+        moment: if recording.is_at_peak() {
+            moment.to_owned()
+        } else {
+            format!("{moment}, in no file")
+        },
         of: AccountOf::Processes,
         ..with_lines(account::parts_at_capture(account))
     };
