@@ -62,7 +62,8 @@ extern "C" fn construct() {
             let installed = unsafe { recorder::install(options, Heap::libc(), None) };
             if installed.is_ok() && FOLDER_TOLD.set(folder).is_ok() {
                 // SAFETY: as above; what counts is called after this.
-                unsafe { recorder::count_above(real) };
+                unsafe { recorder::know_family(real) };
+                recorder::count_family();
                 COUNTS.store(true, Ordering::Release);
             }
         });
@@ -192,13 +193,14 @@ unsafe extern "C" fn pthread_getattr_np(
     attributes: *mut libc::pthread_attr_t,
 ) -> c_int {
     type Real = unsafe extern "C" fn(libc::pthread_t, *mut libc::pthread_attr_t) -> c_int;
-    recorder::prepare_thread();
+    let ready = recorder::prepare_thread();
     // SAFETY: a C string; the answer is NULL or the C library's function, which has this type.
     let real: Option<Real> = own_work(|| unsafe {
         std::mem::transmute(libc::dlsym(libc::RTLD_NEXT, c"pthread_getattr_np".as_ptr()))
     });
     // SAFETY: the caller's call, passed on.
-    real.map_or(libc::ENOSYS, |real| unsafe { real(thread, attributes) })
+    let ask = || real.map_or(libc::ENOSYS, |real| unsafe { real(thread, attributes) });
+    if ready { ask() } else { own_work(ask) }
 }
 
 /// # Safety

@@ -88,10 +88,13 @@ fn pictures_and_the_page_show_the_column() {
         printed(&[&["flame", ended(), "-o", path(&svg)], column].concat());
         fs::read_to_string(svg).unwrap()
     };
-    assert!(picture(&[]).contains("bytes in use at the highest total"));
+    assert!(picture(&[]).contains("bytes in use when OpenSSL's total was highest"));
     assert!(picture(&["--column", "in-use"]).contains("bytes in use; "));
     assert!(picture(&["--column", "inuse_space"]).contains("bytes in use; "));
-    assert!(picture(&["--column", "peak_objects"]).contains("blocks in use at the highest total"));
+    assert!(
+        picture(&["--column", "peak_objects"])
+            .contains("blocks in use when OpenSSL's total was highest")
+    );
 
     let page = |arguments: &[&str]| printed(&[&["report", "-o", "-"], arguments].concat());
     let usual = page(&[ended()]);

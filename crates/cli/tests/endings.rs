@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use program::{path, printed_json, signal, text, tlsheap};
 use recorded::{installed, tlsheap_record};
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A program that holds a context and does not listen to SIGTERM.
@@ -125,7 +126,7 @@ fn a_recording_that_is_killed_while_it_waits_has_left_its_capture() {
     recording.child.wait().unwrap();
     recording.has_captured();
     let json = fs::read_to_string(recording.folder().join("run.json")).unwrap();
-    let record: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let record: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(record["ended"], "was still running");
 }
 
@@ -156,10 +157,13 @@ fn a_capture_that_cannot_be_written_is_whole_elsewhere() {
     let [kept] = &kept[..] else { panic!("{kept:?}: {words}") };
     assert!(words.contains(path(&kept.join("run"))), "{words}");
     let top = printed_json(&["top", path(&kept.join("run")), "--json"]);
-    let ledger =
-        entries(kept).into_iter().find(|it| it.extension().is_some_and(|it| it == "ledger"));
-    let of_ledger = printed_json(&["top", path(&ledger.expect("it was kept")), "--json"]);
-    assert_eq!(top["totals"]["alloc_blocks"], of_ledger["totals"]["alloc_blocks"]);
+    // Where a script finds the interpreter, its shell has one too.
+    let mut ledgers = entries(kept);
+    ledgers.retain(|it| it.extension().is_some_and(|it| it == "ledger"));
+    let allocations =
+        |it: &PathBuf| printed_json(&["top", path(it), "--json"])["totals"]["alloc_blocks"].clone();
+    let kept_ledgers: Vec<Value> = ledgers.iter().map(allocations).collect();
+    assert!(kept_ledgers.contains(&top["totals"]["alloc_blocks"]), "{kept_ledgers:?}: {top:#}");
     // Another recording leaves it where it is.
     let next = tlsheap_record(&place.path().join("next"), &[], &["python3", "-c", "import ssl"]);
     assert!(kept.exists(), "{}", text(&next.stderr));

@@ -75,9 +75,10 @@ fn a_program_in_c_is_counted_to_the_byte_and_so_is_its_child() {
         assert_eq!(inherited, counted.at_end, "{child:#}");
         assert_eq!(record["problems"], serde_json::json!([]));
         sums_agree(&run, &record);
-        // OpenSSL's alone, as without the option.
+        // OpenSSL's alone.
         let _ = fs::remove_dir_all(&run);
-        let alone = trial.workshop.record(&program, arguments).record();
+        let only = ["--only", "openssl"];
+        let alone = trial.workshop.record_with(&only, &program, arguments).record();
         assert_eq!(alone["openssl"]["alloc_bytes"], record["openssl"]["alloc_bytes"]);
         assert_eq!(alone.get("heap"), None, "{alone:#}");
     }
@@ -118,9 +119,9 @@ fn what_is_mapped_is_what_the_kernel_says_and_a_mapping_is_one_until_its_last_by
     }
     assert_eq!(record["problems"], serde_json::json!([]));
     sums_agree(&run, &record);
-    // Without the option nobody looks.
+    // Otherwise nobody looks.
     let _ = fs::remove_dir_all(&run);
-    let alone = trial.workshop.record(&program, &[]);
+    let alone = trial.workshop.record_with(&["--only", "openssl"], &program, &[]);
     assert_eq!(text(&alone.output.stdout), said, "the recorder maps nothing in such a program");
 }
 
@@ -167,6 +168,21 @@ fn of_an_allocator_with_a_new_of_its_own_it_is_told_what_is_not_counted() {
     assert!(said.contains("what C++'s new asks for is not recorded: "), "{said}");
 }
 
+/// At rest, the tables have what the counts say, and each connection's buffer is in its class.
+fn sizes_are_those_of_the_blocks(record: &Value) {
+    let sizes = record["account"]["sizes"].as_array().unwrap();
+    let of = |domain: &str| {
+        let own = sizes.iter().filter(|it| it["domain"] == domain);
+        ["blocks", "bytes"]
+            .map(|what| own.clone().map(|it| number(it, &format!("/{what}"))).sum::<u64>())
+    };
+    assert_eq!(of("openssl"), sum(record, "/openssl/inuse"));
+    assert_eq!(of("heap"), sum(record, "/heap/counts/inuse"));
+    let is_buffers = |it: &&Value| it["domain"] == "heap" && it["up_to_bytes"] == 524_288;
+    let buffers = sizes.iter().find(is_buffers).unwrap();
+    assert!(number(buffers, "/blocks") >= 120 && number(buffers, "/bytes") >= 120 * 262_145);
+}
+
 #[test]
 fn a_connection_of_asyncios_costs_a_quarter_of_a_megabyte_and_it_is_said_whose() {
     let Some(python) = needed::program("python3") else { return };
@@ -193,6 +209,9 @@ fn a_connection_of_asyncios_costs_a_quarter_of_a_megabyte_and_it_is_said_whose()
     let grown = record["memory"]["growth"]["bytes_each"].as_f64().unwrap();
     assert!((0.5..1.2).contains(&(grown / whole)), "{whole}, and {grown}");
     the_account_closes(&record);
+    sizes_are_those_of_the_blocks(&record);
+    let page = printed(&["report", path(&run), "-o", "-"]);
+    assert!(page.contains("<h3>Sizes of blocks</h3>") && page.contains("262,145–524,288"));
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("Resident and in no file are "), "{said}");
     assert!(words.contains("Of all that is asked for, one connection costs "), "{said}");

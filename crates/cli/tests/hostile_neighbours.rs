@@ -50,7 +50,8 @@ fn recorded(child_does: &str, arguments: &[&str]) -> Option<(Value, String)> {
     let does = format!("    {}\n", child_does.replace('\n', "\n    "));
     let script = PROGRAM.replace("DOES\n", &does);
     let program = [&["python3", "-c", &script, program::path(place.path())], arguments].concat();
-    let output = tlsheap_record(&folder, &["--no-arguments", "--every=250ms"], &program);
+    let output =
+        tlsheap_record(&folder, &["--no-arguments", "--every=250ms", "--only=openssl"], &program);
     let words = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{words}");
     assert_eq!(text(&output.stdout), "done\n", "{words}");

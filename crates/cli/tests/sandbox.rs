@@ -42,7 +42,8 @@ fn assert_is_exact(process: &Value, times: u64) {
         assert_eq!(number(process, &format!("/recorder/{lost}")), 0, "{lost}");
     }
     let sites = number(process, "/recorder/sites");
-    assert!((BLOCKS..=BLOCKS + 2).contains(&sites), "{sites} sites");
+    // Some are the program's own, of the C library's memory.
+    assert!((BLOCKS..=BLOCKS + 6).contains(&sites), "{sites} sites");
 }
 
 /// The filter that is up is said.

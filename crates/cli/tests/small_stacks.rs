@@ -38,7 +38,7 @@ fn stacks_of_the_recorders_that_a_signal_handler_jumps_away_from_are_done_withou
         let workshop = Workshop::new();
         let options = ["-pthread", "-Wl,-z,now"];
         let program = workshop.build("jumps_out", &["jumps_out.c", "library.c"], &options);
-        let recorded = workshop.record(&program, &[]);
+        let recorded = workshop.record_openssl(&program, &[]);
         let words = program::text(&recorded.output.stderr);
         // The other says what it does without the recorder, where there is nothing to jump from.
         let threads = words.lines().find_map(|line| line.strip_suffix(" threads, 16 jumps"));

@@ -2,6 +2,8 @@
 //! names of the library's functions, what they are told, and a word in which the library says what
 //! it is doing, for others to look at from outside.
 
+use crate::Scope;
+
 /// What the library is called that was put into a process while it ran, and so in memory maps.
 pub const LIBRARY: &str = "libtlsheap_attached.so";
 
@@ -38,41 +40,35 @@ pub struct Request {
     pub filtered: bool,
     /// What is to be recorded of it.
     pub scope: Scope,
-}
-
-/// What is recorded of a process that is attached to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// What its OpenSSLs ask for.
-    #[default]
-    Openssl,
-    /// What everybody in it asks the malloc family and the kernel for, too.
-    Everything,
-}
-
-impl Scope {
-    const ALL: [Scope; 2] = [Scope::Openssl, Scope::Everything];
+    /// Where the text of the process's memory map lies, for one that cannot read it itself, without
+    /// `/proc`: lines in the kernel's form, of files and of the first stack.
+    pub map: u64,
+    /// How long that is; 0 for one that can.
+    pub map_bytes: u64,
 }
 
 /// The form of [`Request`]: the first of its words.
-const FORM: u64 = u64::from_le_bytes(*b"tlsheap2");
+const FORM: u64 = u64::from_le_bytes(*b"tlsheap3");
 
 impl Request {
     /// How many words it has.
-    pub const WORDS: usize = 8;
+    pub const WORDS: usize = 10;
 
     /// The words, as they lie in memory.
     pub fn to_words(self) -> [u64; Request::WORDS] {
-        let Request { ledger, pid, folder, text, room, filtered, scope } = self;
-        [FORM, ledger as u64, pid.into(), folder, text, room, filtered.into(), scope as u64]
+        let Request { ledger, pid, folder, text, room, filtered, scope, map, map_bytes } = self;
+        let (ledger, filtered, scope) = (ledger as u64, filtered.into(), scope as u64);
+        [FORM, ledger, pid.into(), folder, text, room, filtered, scope, map, map_bytes]
     }
 
     /// What the words say; `None` where they are of another form.
     pub fn from_words(words: [u64; Request::WORDS]) -> Option<Request> {
-        let [FORM, ledger, pid, folder, text, room, filtered, scope] = words else { return None };
+        let [FORM, ledger, pid, folder, text, room, filtered, scope, map, map_bytes] = words else {
+            return None;
+        };
         let (ledger, pid, filtered) = (ledger as i32, u32::try_from(pid).ok()?, filtered != 0);
-        let scope = Scope::ALL.into_iter().find(|it| *it as u64 == scope)?;
-        Some(Request { ledger, pid, folder, text, room, filtered, scope })
+        let scope = Scope::from_number(scope)?;
+        Some(Request { ledger, pid, folder, text, room, filtered, scope, map, map_bytes })
     }
 }
 
@@ -138,7 +134,9 @@ mod tests {
     fn what_is_said_is_understood() {
         let scope = Scope::Everything;
         let (folder, text, room) = (1 << 40, 4096, 1);
-        let request = Request { ledger: 7, pid: 77, folder, text, room, filtered: true, scope };
+        let (map, map_bytes) = (8192, 77);
+        let (ledger, pid, filtered) = (7, 77, true);
+        let request = Request { ledger, pid, folder, text, room, filtered, scope, map, map_bytes };
         assert_eq!(Request::from_words(request.to_words()), Some(request));
         assert_eq!(Request::from_words([0; Request::WORDS]), None);
         for answer in [0, 1, 9_000].map(Answer::Done).into_iter().chain([Answer::Refused(0)]) {

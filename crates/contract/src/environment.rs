@@ -11,9 +11,9 @@ pub const LEDGER_FOLDER: &str = "TLSHEAP_LEDGER_DIR";
 /// found in it even when it never allocates.
 pub const MAIN_PARENT: &str = "TLSHEAP_MAIN_PARENT";
 
-/// With any value, all that the program asks the malloc family for is recorded, and not only what
-/// OpenSSL asks for.
-pub const HEAP: &str = "TLSHEAP_HEAP";
+/// What is recorded, as [`Scope::word`](crate::Scope::word). Without it, or with a word that is not
+/// known, it is what OpenSSL asks for.
+pub const SCOPE: &str = "TLSHEAP_SCOPE";
 
 /// How many bytes lie between samples on average, in decimal digits. Without it every block is
 /// counted.

@@ -23,11 +23,13 @@ pub mod labels;
 mod coverage;
 mod fix;
 mod fix_line;
+mod scope;
 mod source;
 mod tls_library;
 
 pub use coverage::{NO_HEAP, NO_LEDGER, Outcome, Way};
 pub use fix::Fix;
 pub use fix_line::FixLine;
+pub use scope::{PeakOf, Scope};
 pub use source::{Domain, Source};
 pub use tls_library::TlsLibrary;

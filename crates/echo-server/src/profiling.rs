@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::fs;
 use std::path::PathBuf;
 
-use recorder::{FreeFn, Heap, MallocFn, OpensslFunctions, ReallocFn, StackSource};
+use recorder::{FreeFn, Heap, MallocFn, OpensslFunctions, PeakOf, ReallocFn, StackSource};
 pub use recorder::{InstallError, Options, SampleOptions, check_in_place};
 
 use crate::allocator::{ALLOCATOR, openssl_heap};
@@ -41,9 +41,11 @@ pub enum ProfilingError {
 }
 
 /// Counting in a ledger at this path, as this program can: it and its OpenSSL are built with frame
-/// pointers, and it does not fork.
+/// pointers, and it does not fork. The highest total is OpenSSL's, whatever else is counted.
 pub fn options_at(ledger: impl Into<PathBuf>) -> Options {
-    Options::at(ledger, StackSource::FramePointers)
+    let mut options = Options::at(ledger, StackSource::FramePointers);
+    options.peak_of = PeakOf::Openssl;
+    options
 }
 
 /// Counts every allocation of this program's OpenSSL in a ledger from here on, and puts its

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ledger::layout::{CellRecord, DROPPED_CELL};
+use ledger::layout::{CELL_BESIDE_PEAK, CellRecord, DROPPED_CELL};
 
 use crate::account::{Account, Lease, Stored};
 use crate::peak::Change;
@@ -22,7 +22,24 @@ impl Cell {
     /// What the cell's owner calls itself.
     #[inline]
     pub fn owner(self) -> u32 {
-        self.record().owner.load(Ordering::Relaxed)
+        self.record().owner.load(Ordering::Relaxed) & !CELL_BESIDE_PEAK
+    }
+
+    /// How many of so many bytes are a part of what the highest total is of: all of them, or none,
+    /// in two instructions and without a branch, from a cache line that the event changes anyway.
+    #[inline(always)]
+    fn bytes_of_peak(self, bytes: u64) -> u64 {
+        const { assert!(CELL_BESIDE_PEAK == 1 << 31) };
+        let beside = self.record().owner.load(Ordering::Relaxed) as i32 >> 31;
+        bytes & !(i64::from(beside) as u64)
+    }
+
+    /// As much of a change as is a part of what the highest total is of.
+    pub(crate) fn of_peak(self, change: Change) -> Change {
+        match change {
+            Change::Rise(bytes) => Change::Rise(self.bytes_of_peak(bytes)),
+            Change::Fall(bytes) => Change::Fall(self.bytes_of_peak(bytes)),
+        }
     }
 
     /// The site whose counts it has.
@@ -42,7 +59,7 @@ impl Cell {
         account: &Account,
         lease: &Lease,
     ) -> Result<(), Stored> {
-        account.rise(bytes, lease, |epoch| save_peak(self.record(), epoch))?;
+        account.rise(self.bytes_of_peak(bytes), lease, |epoch| save_peak(self.record(), epoch))?;
         self.add_allocation(bytes);
         Ok(())
     }
@@ -50,7 +67,7 @@ impl Cell {
     /// Counts a free of a block of `bytes`, as [`Cell::count_allocation`] counts an allocation.
     #[inline(always)]
     pub fn count_free(self, bytes: u64, account: &Account, lease: &Lease) -> Result<(), Stored> {
-        account.fall(bytes, lease, |epoch| save_peak(self.record(), epoch))?;
+        account.fall(self.bytes_of_peak(bytes), lease, |epoch| save_peak(self.record(), epoch))?;
         self.add_free(bytes);
         Ok(())
     }

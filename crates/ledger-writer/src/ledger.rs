@@ -12,10 +12,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use contract::Source;
+use contract::{Domain, PeakOf, Source};
 use ledger::layout::{
-    CellRecord, DROPPED_CELL, FILE_NULL, Header, MAGIC, MODULES_BYTES, PAGE, Regions, SITE_READY,
-    SITE_SOURCE_SHIFT, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES, VERSION,
+    CELL_BESIDE_PEAK, CellRecord, DROPPED_CELL, FILE_NULL, Header, MAGIC, MODULES_BYTES, PAGE,
+    Regions, SITE_READY, SITE_SOURCE_SHIFT, SITE_TRUNCATED, STRINGS_BYTES, SiteRecord, TABLES,
+    VERSION,
 };
 use ledger::{Capacities, FRAMES_PER_SITE, Sampling, Statistic};
 
@@ -168,6 +169,27 @@ impl Ledger {
         self.header().sample_interval.store(sampling.interval() as u32, Ordering::Release);
     }
 
+    /// Says of what the highest total is. Meant for start-up, before the first cell is claimed.
+    pub fn set_peak_of(&self, peak_of: PeakOf) {
+        self.header().peak_of.store(peak_of as u32, Ordering::Release);
+    }
+
+    /// Says that others than OpenSSL are counted, and were not from the process's start on.
+    pub fn set_late(&self) {
+        self.header().late.store(1, Ordering::Release);
+    }
+
+    /// Whether a site's bytes are no part of what the highest total is of. Of dropped sites it is
+    /// not known whose they are: they are taken for OpenSSL's, as in the totals.
+    fn is_beside_peak(&self, site: SiteId) -> bool {
+        let peak_of = PeakOf::from_number(self.header().peak_of.load(Ordering::Relaxed));
+        let domain = self.site(site).and_then(|record| {
+            let source = u16::try_from(record.flags >> SITE_SOURCE_SHIFT).ok()?;
+            Some(Source::from_number(source)?.domain)
+        });
+        peak_of == PeakOf::Openssl && domain.is_some_and(|domain| domain != Domain::Openssl)
+    }
+
     /// Stores the process's memory map (`text` in the form of /proc/self/maps, cut where it does
     /// not fit). Meant for start-up, before the first allocation is recorded.
     pub fn store_modules(&self, text: &[u8]) {
@@ -184,22 +206,30 @@ impl Ledger {
         self.header().modules_used.store(length as u64, Ordering::Release);
     }
 
-    /// Adds the lines of `text` (in the form of /proc/self/maps) that are not stored yet, as far as
-    /// they fit: files that were mapped since. Lines stored before stay as they are, so that a
-    /// reader never sees one half written. It allocates; one thread at a time may call it.
-    pub fn add_modules(&self, text: &[u8]) {
+    /// What is stored of the process's memory map.
+    pub fn modules(&self) -> &[u8] {
         let used = self.header().modules_used.load(Ordering::Acquire) as usize;
         // SAFETY: the first `used` bytes of the region were written before `modules_used` said so,
         // and do not change any more.
-        let stored = unsafe {
+        unsafe {
             std::slice::from_raw_parts(
                 self.mapping.place::<u8>(self.regions.modules).cast_const(),
                 used,
             )
-        };
+        }
+    }
+
+    /// Adds the lines of `text` (in the form of /proc/self/maps) that are not stored yet, as far as
+    /// they fit: files that were mapped since. Memory without a file is left out: its lines change
+    /// all the time, and nobody reads them. Lines stored before stay as they are, so that a
+    /// reader never sees one half written. It allocates; one thread at a time may call it.
+    pub fn add_modules(&self, text: &[u8]) {
+        let stored = self.modules();
+        let used = stored.len();
         let known: HashSet<&[u8]> = stored.split(|byte| *byte == b'\n').collect();
         let new: Vec<u8> = text
             .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| line.contains(&b'/'))
             .filter(|line| !known.contains(line.strip_suffix(b"\n").unwrap_or(line)))
             .flatten()
             .copied()
@@ -386,10 +416,11 @@ impl Ledger {
         // A reader takes a cell of site 0 for unused until the number is there; DROPPED cells
         // are marked with the highest number instead.
         let number = if site == SiteId::DROPPED { DROPPED_CELL } else { site.number() };
+        let beside = if self.is_beside_peak(site) { CELL_BESIDE_PEAK } else { 0 };
         // SAFETY: in the cells region, populated, aligned to 64 (pages and 64-byte entries), and
         // handed to this call alone.
         unsafe {
-            (*record).owner.store(owner, Ordering::Relaxed);
+            (*record).owner.store(owner | beside, Ordering::Relaxed);
             (*record).site.store(number, Ordering::Release);
         }
         NonNull::new(record).map(Cell::at)
@@ -425,7 +456,7 @@ impl Ledger {
         share: Share<A>,
     ) {
         let before = |epoch| save_peak(cell.record(), epoch);
-        if !self.peak().settle(change, stored, share, before) {
+        if !self.peak().settle(cell.of_peak(change), stored, share, before) {
             self.add(Statistic::UnsettledEvents, 1);
         }
         cell.add(change);
@@ -434,7 +465,7 @@ impl Ledger {
     /// Counts a free by a thread for which no cell is left. In use stays exact; the site's peak
     /// may come out too high by what was freed this way.
     pub fn spill_free(&self, site: SiteId, bytes: u64) {
-        if !self.peak().fall_into_pool(bytes) {
+        if !self.is_beside_peak(site) && !self.peak().fall_into_pool(bytes) {
             self.add(Statistic::UnsettledEvents, 1);
         }
         if let Some(record) = self.site(site) {

@@ -141,6 +141,10 @@ pub struct Header {
     pub levels: [AtomicU64; LEVELS],
     /// Where the table of mappings lies, a [`MappingsRecord`] and its pieces; 0 is none.
     pub mappings: AtomicU64,
+    /// A [`PeakOf`](contract::PeakOf): of what the highest total is.
+    pub peak_of: AtomicU32,
+    /// 1 where others than OpenSSL are counted, and were not from the process's start on.
+    pub late: AtomicU32,
 }
 
 /// Levels that the table of live blocks can have.
@@ -248,13 +252,17 @@ pub struct SiteRecord {
 /// `CellRecord::site` of a cell that counts dropped sites.
 pub const DROPPED_CELL: u32 = u32::MAX;
 
+/// Set in `CellRecord::owner` of a cell whose bytes are no part of what the highest total is of: they
+/// are saved at that moment as others are, and do not choose it.
+pub const CELL_BESIDE_PEAK: u32 = 1 << 31;
+
 /// One thread's counts at one site. In a sampled ledger bytes are
 /// [weights](crate::Sampling::weight).
 #[repr(C, align(64))]
 pub struct CellRecord {
     /// The site's number.
     pub site: AtomicU32,
-    /// Tells the writer's threads apart; nothing for a reader.
+    /// Tells the writer's threads apart, with [`CELL_BESIDE_PEAK`]; nothing for a reader.
     pub owner: AtomicU32,
     /// Blocks ever allocated.
     pub alloc_blocks: AtomicU64,

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::{Domain, Source};
+use contract::{Domain, PeakOf, Source};
 
 use crate::layout::{
     CellRecord, DROPPED_CELL, FILE_NULL, FRAMES_PER_SITE, Header, LEVELS, MAGIC, MODULES_BYTES,
@@ -70,6 +70,8 @@ struct Layout {
     started_nanos: u64,
     capacities: Capacities,
     sampling: Option<Sampling>,
+    peak_of: PeakOf,
+    late: bool,
 }
 
 /// The counts of all cells as they were at one reading.
@@ -159,6 +161,8 @@ impl Reader<'_> {
             started_nanos: u64_at(&header, offset_of!(Header, started_nanos)),
             capacities,
             sampling,
+            peak_of: PeakOf::from_number(u32_at(&header, offset_of!(Header, peak_of))),
+            late: u32_at(&header, offset_of!(Header, late)) != 0,
         })
     }
 
@@ -219,6 +223,8 @@ impl Reader<'_> {
             pid: layout.pid,
             started_nanos: layout.started_nanos,
             sampling: layout.sampling,
+            peak_of: layout.peak_of,
+            late: layout.late,
             modules,
             tables: tables(header),
             live: live_tables(header),

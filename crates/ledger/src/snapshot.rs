@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use contract::{Domain, Source};
+use contract::{Domain, PeakOf, Source};
 
 use crate::Sampling;
 use crate::live::LiveTables;
@@ -132,6 +132,11 @@ pub struct Snapshot {
     pub started_nanos: u64,
     /// How blocks were chosen to be counted; `None` when every one was.
     pub sampling: Option<Sampling>,
+    /// Of what the peaks are the highest total.
+    pub peak_of: PeakOf,
+    /// Others than OpenSSL are counted, and were not from the process's start on: blocks of theirs
+    /// may be live that nobody knows.
+    pub late: bool,
     /// Files mapped into the process when the recorder was installed.
     pub modules: Vec<Module>,
     /// Addresses of the recorder's private tables. The header lists as many as a server of usual
@@ -184,6 +189,8 @@ impl Snapshot {
             pid: self.pid,
             started_nanos: self.started_nanos,
             sampling: self.sampling,
+            peak_of: self.peak_of,
+            late: self.late,
             modules: self.modules.clone(),
             tables: Vec::new(),
             live: LiveTables::default(),

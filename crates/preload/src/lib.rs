@@ -3,7 +3,8 @@
 //! `tlsheap record` has the dynamic loader load this library before all others (LD_PRELOAD). Its
 //! constructor looks for `CRYPTO_set_mem_functions` in every loaded object, and a stand-in for
 //! `dlsym` looks again after libraries were loaded later: who loads a library and means to use it
-//! asks for one of its symbols first.
+//! asks for one of its symbols first. In a process that it was put into while that ran (`attached`),
+//! a stand-in for `dlopen` looks as well.
 //!
 //! ```text
 //! constructor ─┐                    ┌─► dynamic_symbols
@@ -32,6 +33,7 @@ compile_error!("the preload library is written for 64-bit Linux with the GNU C l
 mod attached;
 mod chroot;
 mod dlclose;
+mod dlopen;
 mod dlsym;
 mod dynamic_section;
 mod dynamic_symbols;
@@ -56,3 +58,4 @@ mod scan;
 mod stand_ins;
 mod start;
 mod thread_attributes;
+mod whole_process;

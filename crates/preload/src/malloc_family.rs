@@ -115,21 +115,21 @@ pub(crate) fn heap() -> Heap {
     }
 }
 
-/// Has every call counted from here on.
+/// Has every call counted from here on, after [`get_ready_to_count`].
 pub(crate) fn begin_counting() {
-    if get_ready_to_count() {
+    if real().is_some() {
+        recorder::count_family();
         go_on_in(&recorder::counted());
         mapping_family::begin_counting();
     }
 }
 
-/// Has what counts know what it calls. Whether there is something to call.
-fn get_ready_to_count() -> bool {
-    let Some(real) = real() else { return false };
+/// Has what counts know what it calls.
+pub(crate) fn get_ready_to_count() {
+    let Some(real) = real() else { return };
     // SAFETY: the process's own allocator; what has `counted` called comes after this.
-    unsafe { recorder::count_above(*real) };
+    unsafe { recorder::know_family(*real) };
     mapping_family::get_ready_to_count(address_of(real.malloc) as usize);
-    true
 }
 
 /// In a process that was attached to, in which nothing leads here by itself: gets ready to count,
@@ -141,6 +141,7 @@ pub(crate) fn begin_counting_late(objects: &[Object]) -> Result<Option<Object>, 
         return Err("the program has a malloc of its own");
     }
     get_ready_to_count();
+    recorder::count_family();
     Ok(allocator.cloned())
 }
 

@@ -6,6 +6,8 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr::NonNull;
 
+use crate::object;
+
 /// A mapped file.
 pub(crate) struct MappedFile {
     address: NonNull<u8>,
@@ -15,7 +17,12 @@ pub(crate) struct MappedFile {
 impl MappedFile {
     /// `None` when it cannot be read, or is empty.
     pub(crate) fn open(path: &Path) -> Option<MappedFile> {
-        let file = File::open(path).ok()?;
+        let file = File::open(path).ok().or_else(|| {
+            // Without `/proc`. Another name is relative to a folder that the process may have left;
+            // who takes something from the file holds it against what is in memory.
+            let named = object::started().filter(|named| named.is_absolute());
+            named.filter(|_| path == Path::new(object::PROGRAM)).and_then(|it| File::open(it).ok())
+        })?;
         let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let bytes = usize::try_from(metadata.len()).ok().filter(|bytes| *bytes > 0)?;
         // SAFETY: a new private mapping at an address of the kernel's choice.

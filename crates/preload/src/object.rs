@@ -1,9 +1,14 @@
 //! The objects that the dynamic loader has in memory.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use crate::page;
+
+/// The link that `/proc` has to the program's file.
+pub(crate) const PROGRAM: &str = "/proc/self/exe";
 
 /// How often the loader has loaded and unloaded something: when neither number has changed, there
 /// is nothing new.
@@ -35,6 +40,8 @@ struct Segment {
     start: usize,
     end: usize,
     flags: u32,
+    /// Where in the file it begins.
+    offset: usize,
 }
 
 impl Object {
@@ -89,6 +96,24 @@ impl Object {
         })
     }
 
+    /// Its segments as the kernel's memory map has them, in lines. The program's are left out: its
+    /// file is not known to the loader.
+    pub(crate) fn lines_of_map(&self) -> String {
+        if self.path == Path::new(PROGRAM) {
+            return String::new();
+        }
+        let page = page::size();
+        let line = |segment: &Segment| {
+            let (start, end) = (segment.start & !(page - 1), segment.end.next_multiple_of(page));
+            let offset = segment.offset & !(page - 1);
+            let access = [(libc::PF_R, 'r'), (libc::PF_W, 'w'), (libc::PF_X, 'x')];
+            let access = access.map(|(flag, is)| if segment.flags & flag != 0 { is } else { '-' });
+            let (access, path) = (String::from_iter(access), self.path.display());
+            format!("{start:x}-{end:x} {access}p {offset:08x} 00:00 0 {path}\n")
+        };
+        self.segments.iter().map(line).collect()
+    }
+
     /// What the object is called in reports: the path of its file, without links.
     pub(crate) fn name(&self) -> String {
         let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
@@ -121,6 +146,16 @@ unsafe impl Plain for i32 {}
 unsafe impl Plain for usize {}
 // SAFETY: as above.
 unsafe impl Plain for libc::Elf64_Sym {}
+
+/// The name of the file that the kernel was told to start, as whoever started it has said it. It is
+/// that of a script's interpreter.
+pub(crate) fn started() -> Option<&'static Path> {
+    // SAFETY: a number.
+    let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
+    // SAFETY: the kernel's C string, above the first stack for as long as the process is there.
+    let name = (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) })?;
+    Some(Path::new(OsStr::from_bytes(name.to_bytes())))
+}
 
 /// What the loader's counters say.
 pub(crate) fn changes() -> Changes {
@@ -187,12 +222,13 @@ unsafe fn object(info: &libc::dl_phdr_info) -> Object {
         start: start(header),
         end: start(header).saturating_add(header.p_memsz as usize),
         flags: header.p_flags,
+        offset: header.p_offset as usize,
     };
     let with = |kind| headers.iter().filter(move |header| header.p_type == kind);
     Object {
         path: match name.to_bytes() {
-            b"" => PathBuf::from("/proc/self/exe"),
-            name => Path::new(std::ffi::OsStr::from_bytes(name)).to_owned(),
+            b"" => PathBuf::from(PROGRAM),
+            name => Path::new(OsStr::from_bytes(name)).to_owned(),
         },
         base,
         headers: info.dlpi_phdr as usize,
@@ -210,8 +246,25 @@ mod tests {
     fn the_program_comes_first_and_the_c_library_is_there() {
         let (objects, _) = loaded();
         assert!(objects[0].is_own(), "the tests are in the program itself");
-        assert_eq!(objects[0].path, Path::new("/proc/self/exe"));
+        assert_eq!(objects[0].path, Path::new(PROGRAM));
         let name = |object: &Object| object.path.display().to_string();
         assert!(objects.iter().any(|object| name(object).contains("libc.so")));
+    }
+
+    #[test]
+    fn the_loader_knows_what_the_kernels_map_says_of_code() {
+        let map = std::fs::read_to_string("/proc/self/maps").expect("a mounted /proc");
+        let (objects, _) = loaded();
+        assert_eq!(objects[0].lines_of_map(), "");
+        let is_libc = |object: &&Object| object.path.display().to_string().contains("/libc.so");
+        let lines = objects.iter().find(is_libc).expect("it is there").lines_of_map();
+        let code = lines.lines().find(|line| line.contains(" r-xp ")).expect("it has code");
+        let fields: Vec<&str> = code.split(' ').collect();
+        let path = std::fs::canonicalize(fields[5]).expect("a file");
+        let of_kernel = map.lines().find(|line| {
+            line.starts_with(fields[0]) && line.ends_with(path.to_str().expect("ASCII"))
+        });
+        let of_kernel: Vec<&str> = of_kernel.expect("the same").split(' ').collect();
+        assert_eq!(fields[..3], of_kernel[..3]);
     }
 }

@@ -10,6 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use contract::Outcome;
 use ledger::{Coverage, Found, Other};
 
+use crate::object;
+
 /// What is known of this process, and where that is written.
 pub(crate) struct Report {
     folder: PathBuf,
@@ -25,7 +27,8 @@ pub(crate) struct Report {
 impl Report {
     /// Nothing found yet. That of the `main` program is written at once.
     pub(crate) fn of_this_process(folder: &Path, main: bool) -> Report {
-        let program = std::env::current_exe().unwrap_or_default();
+        let program = std::env::current_exe().ok().or_else(|| Some(object::started()?.to_owned()));
+        let program = program.unwrap_or_default();
         let coverage = Coverage {
             pid: std::process::id(),
             program: program.display().to_string(),
@@ -114,7 +117,15 @@ impl Report {
     /// The recorder began a ledger: the coverage goes beside it.
     pub(crate) fn ledger_begun(&mut self, ledger: &Path) {
         self.enter_process();
+        let before = self.file.take();
         self.write(ledger.with_extension("coverage"));
+        // What was written alone does not change any more, and would say something else in the end.
+        match before {
+            Some(alone) if self.file.is_some() && !alone.with_extension("ledger").exists() => {
+                let _ = std::fs::remove_file(alone);
+            }
+            before => self.file = self.file.take().or(before),
+        }
     }
 
     /// In a forked child, the file is the parent's.

@@ -12,10 +12,11 @@ use crate::attached;
 use crate::exclusive::Exclusive;
 use crate::fixes;
 use crate::linked_allocators;
-use crate::object;
+use crate::object::{self, Object};
 use crate::pins::Pins;
 use crate::report::Report;
 use crate::scan::state::State;
+use crate::whole_process;
 
 /// What is known; there is one for the process.
 static STATE: Exclusive<State> = Exclusive::none();
@@ -58,9 +59,14 @@ pub(crate) fn begin_attached(report: Report) {
     look_again();
 }
 
-/// Takes the recorder out of every OpenSSL, and looks for no others from now on.
+/// Looks at nothing from now on. A look that another thread is at is over when this returns.
+pub(crate) fn end_looking() {
+    READY.store(false, Ordering::SeqCst);
+    STATE.with(|_| {});
+}
+
+/// Takes the recorder out of every OpenSSL, once nothing is looked at any more.
 pub(crate) fn end_attached() {
-    READY.store(false, Ordering::Release);
     let (objects, _) = object::loaded();
     STATE.with(|state| {
         if let Some(state) = state {
@@ -74,13 +80,14 @@ pub(crate) fn at_start() -> usize {
     AT_START.load(Ordering::Relaxed)
 }
 
+/// What is new is looked at. In a sandbox it is not: that would read files.
+pub(crate) fn looks() -> bool {
+    READY.load(Ordering::Acquire) && (!recorder::is_sandboxed() || attached::is_visitor())
+}
+
 /// Scans again if the loader has loaded anything since the last time.
 pub(crate) fn look_for_new() {
-    if !READY.load(Ordering::Acquire) || object::changes().adds == ADDS.load(Ordering::Acquire) {
-        return;
-    }
-    // It would read files.
-    if recorder::is_sandboxed() && !attached::is_visitor() {
+    if !looks() || object::changes().adds == ADDS.load(Ordering::Acquire) {
         return;
     }
     // Outside the lock: a thread that holds the loader's lock may be waiting for ours.
@@ -91,6 +98,10 @@ pub(crate) fn look_for_new() {
     let (mut objects, _) = object::loaded();
     objects.retain(|object| before.iter().any(|it| it.is_same_as(object)));
     STATE.with(|state| {
+        // The process may have been let go while this thread waited for its turn.
+        if !looks() {
+            return;
+        }
         let mut unused = Vec::new();
         if let Some(state) = state {
             state.look_at(&objects, changes);
@@ -99,8 +110,11 @@ pub(crate) fn look_for_new() {
         // One thread at a time as well: it writes code that the look reads.
         fixes::reach(&objects, &unused);
         attached::reach(&objects);
+        recorder::note_new_modules(|| {
+            objects.iter().map(Object::lines_of_map).collect::<String>().into_bytes()
+        });
     });
-    recorder::note_new_modules();
+    whole_process::after_scan();
     linked_allocators::reach(&objects);
     ADDS.fetch_max(changes.adds, Ordering::AcqRel);
 }

@@ -4,11 +4,11 @@ use std::ffi::{CStr, c_void};
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use contract::{NO_HEAP, NO_LEDGER, attach, environment};
+use contract::{NO_LEDGER, Scope, attach, environment};
 use recorder::{InstallError, Options, SampleOptions, Sampling, StackSource, own_work};
 
 use crate::report::Report;
-use crate::{attached, fixes, linked_allocators, malloc_family, scan};
+use crate::{attached, fixes, malloc_family, scan, whole_process};
 
 #[cfg(not(test))]
 #[used]
@@ -43,8 +43,10 @@ fn begin() {
     if !folder.is_absolute() {
         return;
     }
+    let scope = scope();
     let mut options = Options::in_folder(folder, StackSource::best());
     options.begun = begun;
+    options.peak_of = scope.peak_of();
     let sample = sample_options();
     options.sample = sample.as_ref().ok().copied().flatten();
     // SAFETY: the process's allocator keeps its contract, and is what OpenSSL uses by itself.
@@ -54,21 +56,12 @@ fn begin() {
     // SAFETY: the handler only stores atomics.
     unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
     attached::is_preloaded();
-    scan::begin(Report::of_this_process(folder, is_main()));
+    let is_main = is_main();
+    whole_process::begin(scope, is_main, matches!(sample, Ok(None)));
+    scan::begin(Report::of_this_process(folder, is_main));
+    whole_process::note_start();
     if let Err(sentence) = &sample {
         scan::with_report(|report| report.problem(sentence.clone()));
-    }
-    if std::env::var_os(environment::HEAP).is_some() {
-        match malloc_family::obstacle(matches!(sample, Ok(None))) {
-            None => {
-                malloc_family::begin_counting();
-                linked_allocators::begin();
-                if malloc_family::has_operators_of_its_own() {
-                    scan::with_report(|report| report.problem(OPERATORS.to_owned()));
-                }
-            }
-            Some(why) => scan::with_report(|report| report.problem(format!("{NO_HEAP}{why}"))),
-        }
     }
 }
 
@@ -79,10 +72,6 @@ extern "C" fn destruct() {
         let _ = catch_unwind(|| own_work(scan::check_in_place));
     }
 }
-
-/// What is not counted of a program in C++ with such an allocator.
-pub(crate) const OPERATORS: &str = "what C++'s new asks for is not recorded: the allocator in place of the C \
-                         library's has a new and delete of its own, which do not call malloc";
 
 /// Whether the loader was told by the environment to load this library, or the program is linked
 /// with it: one that was put into a running process is called otherwise, and that process's
@@ -98,6 +87,12 @@ fn is_preloaded() -> bool {
     // SAFETY: the loader's own string, which lives as long as this library is loaded.
     let name = unsafe { CStr::from_ptr(found.dli_fname) }.to_bytes();
     !name.starts_with(b"/proc/self/fd/") && !name.ends_with(attach::LIBRARY.as_bytes())
+}
+
+/// What is to be recorded.
+fn scope() -> Scope {
+    let word = std::env::var(environment::SCOPE).unwrap_or_default();
+    Scope::from_word(&word).unwrap_or_default()
 }
 
 fn is_main() -> bool {

@@ -35,7 +35,7 @@ pub(crate) unsafe extern "C" fn stand_in(
 }
 
 unsafe fn get(thread: libc::pthread_t, attributes: *mut libc::pthread_attr_t) -> c_int {
-    let _ = catch_unwind(recorder::prepare_thread);
+    let ready = catch_unwind(recorder::prepare_thread).unwrap_or(false);
     let find = || {
         // SAFETY: a search behind this library, by a C string.
         let found = unsafe { dlsym::real()(libc::RTLD_NEXT, c"pthread_getattr_np".as_ptr()) };
@@ -46,7 +46,8 @@ unsafe fn get(thread: libc::pthread_t, attributes: *mut libc::pthread_attr_t) ->
     };
     let Some(real) = REAL.load(Ordering::Relaxed).or_else(find) else { return libc::ENOSYS };
     // SAFETY: the caller's arguments, passed on.
-    unsafe { real(thread, attributes) }
+    let ask = || unsafe { real(thread, attributes) };
+    if ready { ask() } else { recorder::own_work(ask) }
 }
 
 #[cfg(test)]

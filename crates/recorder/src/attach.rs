@@ -18,7 +18,7 @@ use crate::heap::Heap;
 use crate::install;
 use crate::options::{LedgerPlace, Options};
 use crate::recorder::Recorder;
-use crate::{current, heritage, process, start};
+use crate::{bounds, current, heritage, process, start};
 
 /// The recorder that was let go last.
 static RETIRED: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
@@ -30,6 +30,8 @@ pub struct Handed<'a> {
     pub file: BorrowedFd<'a>,
     /// The number by which whoever reads the ledger knows this process.
     pub pid: u32,
+    /// The process's memory map, in the kernel's form, where it cannot read that itself.
+    pub map: Option<&'a [u8]>,
 }
 
 /// Installs a recorder that counts in `handed` at once; `options` say where children begin their
@@ -68,6 +70,10 @@ const MOST_RECORDERS: usize = 1_023;
 fn begin(options: &Options, folder: &Path, handed: Handed) -> Result<Box<Recorder>, InstallError> {
     let capacities = Capacities::for_sites(options.sites);
     let ledger = Ledger::of_file(handed.file, folder, capacities, handed.pid)?;
+    if let Some(map) = handed.map {
+        ledger.store_modules(map);
+        bounds::main_stack_is_in(map);
+    }
     Recorder::new(ledger, options, None)
 }
 

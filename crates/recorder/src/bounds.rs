@@ -66,6 +66,37 @@ pub(crate) fn remember_main_stack() {
     }
 }
 
+/// Remembers where the main thread's stack is, as the process's memory map says: the C library would
+/// read that itself.
+pub(crate) fn main_stack_is_in(map: &[u8]) {
+    // SAFETY: all-zero bytes are a record of numbers.
+    let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
+    // SAFETY: a place for the answer.
+    if unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) } != 0 {
+        return;
+    }
+    let most = usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX);
+    if let Some(bounds) = main_stack(&String::from_utf8_lossy(map), most) {
+        MAIN_STACK.get_or_init(|| MainStack { bounds, process: std::process::id() });
+    }
+}
+
+/// The stack grows down to what lies below it, and to no more than `most` bytes.
+fn main_stack(map: &str, most: usize) -> Option<Bounds> {
+    let mut below = 0;
+    for line in map.lines() {
+        let (start, rest) = line.split_once('-')?;
+        let number = |text: &str| usize::from_str_radix(text, 16).ok();
+        let (start, end) = (number(start)?, number(rest.split(' ').next()?)?);
+        if line.ends_with("[stack]") {
+            let low = below.max(end.saturating_sub(most)).min(start);
+            return Some(Bounds { low, high: end - size_of::<usize>() });
+        }
+        below = end;
+    }
+    None
+}
+
 /// The thread that came with the process. In a forked child it has the stack of any thread.
 fn is_first_thread() -> bool {
     // SAFETY: no arguments, no effect.
@@ -105,4 +136,25 @@ fn ask() -> Option<Bounds> {
     let (low, high) = (low as usize, (low as usize).saturating_add(size));
     // The last word of the stack cannot begin a frame record.
     (low != 0).then(|| Bounds { low, high: high - size_of::<usize>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_stack_is_what_the_map_says_of_it_and_what_it_may_grow_to() {
+        let map = "1000-2000 r-xp 00000000 fe:00 7    /bin/program\n\
+                   7000-9000 rw-p 00000000 00:00 0    [stack]\n\
+                   a000-b000 r-xp 00000000 00:00 0    [vdso]\n";
+        let stack = |most| main_stack(map, most).map(|bounds| (bounds.low, bounds.high));
+        assert_eq!(stack(0x4000), Some((0x5000, 0x8ff8)));
+        assert_eq!(stack(usize::MAX), Some((0x2000, 0x8ff8)));
+        assert_eq!(stack(0), Some((0x7000, 0x8ff8)));
+        assert!(main_stack("1000-2000 r-xp 00000000 fe:00 7    /bin/program\n", 0).is_none());
+        assert!(main_stack("nothing of the kind\n", 0).is_none());
+        // What the C library says of this process, if this is its first thread.
+        let map = std::fs::read_to_string("/proc/self/maps").expect("a mounted /proc");
+        assert!(main_stack(&map, 8 << 20).is_some_and(|it| it.low < it.high));
+    }
 }

@@ -42,11 +42,16 @@ static COUNTED: AtomicBool = AtomicBool::new(false);
 /// # Safety
 ///
 /// They are what the type says, for as long as the process lives, and none of [`counted`]'s.
-pub unsafe fn count_above(real: MallocFamily) {
+pub unsafe fn know_family(real: MallocFamily) {
     // Whoever is attached to again has them already, and other threads may be calling them.
     if REAL.load(Ordering::Acquire).is_null() {
         REAL.store(Box::leak(Box::new(real)), Ordering::Release);
     }
+}
+
+/// After [`know_family`], and before anything leads to [`counted`]: a recorder that comes from here
+/// on has a part in it.
+pub fn count_family() {
     COUNTED.store(true, Ordering::Release);
 }
 
@@ -62,14 +67,16 @@ pub(crate) fn is_counted() -> bool {
     COUNTED.load(Ordering::Acquire)
 }
 
-/// Gets ready for the calling thread's first event, where the malloc family is counted: what has to
-/// be asked then may be asked no more when somebody calls malloc.
-pub fn prepare_thread() {
-    if is_counted()
-        && let Some(recorder) = at_work()
-    {
+/// Gets ready for the calling thread's first event: what has to be asked then may be asked no more
+/// when somebody calls malloc. `false` where malloc is not counted: that may begin in another thread
+/// meanwhile, so that what this thread asks for must be [`own_work`](crate::own_work).
+#[must_use]
+pub fn prepare_thread() -> bool {
+    let recorder = if is_counted() { at_work() } else { None };
+    if let Some(recorder) = recorder {
         threads::sit_down(recorder);
     }
+    recorder.is_some()
 }
 
 /// The functions that count: to be called by the program in place of the real ones, directly or
@@ -91,7 +98,7 @@ pub fn counted() -> MallocFamily {
 #[inline(always)]
 fn real() -> &'static MallocFamily {
     let real = REAL.load(Ordering::Relaxed);
-    // SAFETY: `count_above` has stored a leaked box before anybody could call what asks for it; its
+    // SAFETY: `know_family` has stored a leaked box before anybody could call what asks for it; its
     // content came to the other threads with whatever had them call.
     unsafe { &*real }
 }

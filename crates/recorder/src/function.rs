@@ -18,6 +18,9 @@ macro_rules! function_pointers {
         // SAFETY: the language's function pointers are what the trait asks for.
         unsafe impl<R, $($argument),*> FunctionPointer
             for unsafe extern "C" fn($($argument),*) -> R {}
+        // SAFETY: as above; these may be left by unwinding.
+        unsafe impl<R, $($argument),*> FunctionPointer
+            for unsafe extern "C-unwind" fn($($argument),*) -> R {}
     )*};
 }
 

@@ -85,9 +85,12 @@ mod unwind;
 mod valgrind;
 
 pub use attach::{Handed, attach, detach, sweep};
+pub use contract::PeakOf;
 pub use early::begin_early;
 pub use error::InstallError;
-pub use family::{MallocFamily, count_above, count_no_family, counted, prepare_thread};
+pub use family::{
+    MallocFamily, count_family, count_no_family, counted, know_family, prepare_thread,
+};
 pub use function::{AtomicFn, FunctionPointer, address_of, function_at};
 pub use heap::{
     FreeFn, Getter, Heap, MallocFn, MemoryFunctions, OpensslFunctions, ReallocFn, Setter,
@@ -109,4 +112,5 @@ pub use sandbox::{
     give_up_sandbox, is_sandboxed, lift_filter, prepare_behind_filter, prepare_for_sandbox,
 };
 pub use stack::StackSource;
+pub use start::note_late;
 pub use threads::{is_at_own_work, own_work};

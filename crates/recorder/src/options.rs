@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use contract::PeakOf;
 use ledger::Capacities;
 use ledger_writer::addresses_are_limited;
 
@@ -25,6 +26,8 @@ pub struct Options {
     pub blocks: u64,
     /// Count a part of the blocks only; `None` counts every one.
     pub sample: Option<SampleOptions>,
+    /// Of what the highest total is.
+    pub peak_of: PeakOf,
     /// Called once for each ledger, with its path, before anything is counted in it; or with the
     /// reason why there is none. It must not call OpenSSL. A ledger that [`install`] itself cannot
     /// make is its error, and not told here.
@@ -77,7 +80,16 @@ impl Options {
     fn new(ledger: LedgerPlace, stacks: StackSource, children: Children) -> Options {
         let sites = Capacities::default().sites;
         let begun = |_: Result<&Path, InstallError>| {};
-        Options { ledger, stacks, children, sites, blocks: 100_000_000, sample: None, begun }
+        Options {
+            ledger,
+            stacks,
+            children,
+            sites,
+            blocks: 100_000_000,
+            sample: None,
+            peak_of: PeakOf::All,
+            begun,
+        }
     }
 
     /// The options with an absolute path, if there is one: a program may change its folder before

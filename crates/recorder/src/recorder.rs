@@ -14,7 +14,7 @@ use crate::segments::Segments;
 use crate::sites::Sites;
 use crate::stack::StackSource;
 use crate::threads::Threads;
-use crate::{deep, sampling, unwind};
+use crate::{deep, sampling, start, unwind};
 
 /// The recorder of this process. It goes away only where
 /// its process is let go: hooks may run until the very end.
@@ -48,10 +48,16 @@ impl Recorder {
         if let Some(sampling) = sampling {
             ledger.set_sampling(sampling);
         }
+        ledger.set_peak_of(options.peak_of);
+        if start::is_late() {
+            ledger.set_late();
+        }
         // The tool needs the map to name addresses, also after the process has gone. A process that
-        // may not read its own map is recorded without names.
-        if let Ok(map) = std::fs::read("/proc/self/maps") {
-            ledger.store_modules(&map);
+        // may not read its own map has what it was handed, or its parent's, or no names.
+        match (std::fs::read("/proc/self/maps"), inherited) {
+            (Ok(map), _) => ledger.store_modules(&map),
+            (Err(_), Some(parent)) => ledger.store_modules(parent.ledger.modules()),
+            (Err(_), None) => {}
         }
         let sites = ledger.capacities().sites;
         let threads = match inherited {

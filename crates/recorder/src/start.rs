@@ -29,6 +29,20 @@ static TOO_LONG: AtomicBool = AtomicBool::new(false);
 /// There can be no ledger in this process.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
+/// The malloc family is counted, and was not from the process's start on.
+static LATE: AtomicBool = AtomicBool::new(false);
+
+/// Says in each ledger that is made from here on that others than OpenSSL were not counted from the
+/// process's start on.
+pub fn note_late() {
+    LATE.store(true, Ordering::Release);
+}
+
+/// Whether [`note_late`] was called.
+pub(crate) fn is_late() -> bool {
+    LATE.load(Ordering::Acquire)
+}
+
 /// The options of this process for good, or until [`withdraw`].
 pub(crate) fn publish(options: Options) -> &'static Options {
     let options: &'static Options = Box::leak(Box::new(options));

@@ -147,6 +147,10 @@ impl Accounts {
         if sight.heap.is_empty() || self.is_barred {
             return None;
         }
+        // Blocks from before would pass for free memory.
+        if sight.ssl_of_running.keys().any(|path| sight.ledgers[path].late) {
+            return None;
+        }
         let each = sight.ssl_of_running.keys().map(|path| {
             let has_ended = || kernel::process(sight.ledgers[path].pid).is_none();
             // One that has ended meanwhile has nothing any more, and bars nobody.

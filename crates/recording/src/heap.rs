@@ -5,7 +5,7 @@ use std::path::Path;
 
 use capture::records::heap::HeapRecord;
 use capture::records::recording::StepsRecord;
-use contract::Domain;
+use contract::{Domain, PeakOf};
 use ledger::Snapshot;
 use profile::{Profile, Symbols};
 
@@ -68,6 +68,8 @@ impl Heap {
         };
         let record = HeapRecord {
             largest,
+            peak_is_openssls: ledgers.values().any(|it| it.peak_of == PeakOf::Openssl),
+            late_processes: ledgers.values().filter(|it| it.late).count() as u64,
             counts: profiles::totals_of(&ledgers, Domain::Heap),
             mappings: profiles::totals_of(&ledgers, Domain::Mapping),
             steps: open.map(|cost| StepsRecord::from(&cost.each)),

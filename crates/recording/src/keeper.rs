@@ -52,7 +52,7 @@ impl<'a> Keeper<'a> {
         };
         let mut seen = observer.so_far();
         // What cannot be read is said at the end.
-        if let Ok(now) = processes::read(place.ledgers(), &seen.refused, options.domains)
+        if let Ok(now) = processes::read(place.ledgers(), &seen.refused, options.scope)
             && coverage::anything_recorded(&now)
         {
             keeping(&gather(options, &ended, &mut seen, &now, None));

@@ -118,9 +118,16 @@ pub fn memory_map(pid: u32) -> io::Result<Vec<u8>> {
 }
 
 /// The variables that a process was started with, or what it has written over them; `None` where
-/// they cannot be read. One that is just being started has none yet.
+/// they cannot be read, and of one that is just being started, or has ended and is not yet waited
+/// for: these have no variables that could be read, which says nothing about what they got.
 pub fn environment(pid: u32) -> Option<Vec<Vec<u8>>> {
     let text = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    if text.is_empty() {
+        // Where they lie is the last that exec sets, and that whoever has no memory lacks.
+        let stat = Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
+        stat.env_start.filter(|address| *address != 0)?;
+        return Some(Vec::new());
+    }
     Some(text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect())
 }
 
@@ -169,8 +176,18 @@ pub fn machine_memory() -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv6Addr, TcpListener};
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use super::*;
+
+    fn wait_for(happened: &dyn Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !happened() {
+            assert!(Instant::now() < deadline, "it takes too long");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 
     #[test]
     fn this_process_has_a_start_and_a_name() {
@@ -204,12 +221,29 @@ mod tests {
     }
 
     #[test]
+    fn variables_that_a_process_no_longer_has_are_not_none() {
+        let mut bare = std::process::Command::new("sleep");
+        let mut child = bare.arg("60").env_clear().spawn().expect("sleep");
+        // Until exec has put its variables in place, it has this process's, or none.
+        wait_for(&|| environment(child.id()) == Some(Vec::new()));
+        let ours = environment(std::process::id()).expect("they can be read");
+        assert!(ours.iter().any(|it| it.starts_with(b"PATH=")));
+        child.kill().expect("it is running");
+        wait_for(&|| memory_map(child.id()).is_ok_and(|maps| maps.is_empty()));
+        // Ended, and not waited for.
+        assert!(fs::exists(format!("/proc/{}", child.id())).is_ok_and(|there| there));
+        assert_eq!(environment(child.id()), None);
+        child.wait().expect("it has ended");
+    }
+
+    #[test]
     fn a_port_is_taken_while_somebody_listens() {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
         assert!(is_listened_on(port));
         drop(first);
-        assert!(!is_listened_on(port));
+        // A child of another test's has it until it is another program.
+        wait_for(&|| !is_listened_on(port));
         // A machine may have no IPv6.
         if let Ok(second) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
             assert!(is_listened_on(second.local_addr().unwrap().port()));

@@ -96,7 +96,7 @@ impl<'a> Observer<'a> {
         Ok(Observer {
             begun: now,
             next: now + BETWEEN,
-            watch: Watch::on(place.ledgers(), options.domains),
+            watch: Watch::on(place.ledgers(), options.scope),
             waiting: Waiting::new(options.goals, now),
             series: options
                 .every
@@ -340,7 +340,7 @@ fn needed(options: &Options) -> Vec<&'static str> {
     let given = all
         .into_iter()
         .filter(|name| options.environment.iter().any(|(given, _)| given.as_os_str() == *name));
-    let heap = options.domains.are_whole().then_some(environment::HEAP);
+    let heap = options.scope.is_whole().then_some(environment::SCOPE);
     let always = [environment::PRELOAD, environment::LEDGER_FOLDER];
     always.into_iter().chain(sample).chain(heap).chain(given).collect()
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use capture::Capture;
 use capture::machine::MadeBy;
-use ledger::{Sampling, Snapshot};
+use contract::Scope;
+use ledger::Sampling;
 
 use crate::attached::AttachTo;
 use crate::control::Control;
@@ -36,7 +37,7 @@ pub struct Options {
     /// Variables that the program gets besides its own and the recorder's.
     pub environment: Vec<(OsString, OsString)>,
     /// What is recorded of each process.
-    pub domains: Domains,
+    pub scope: Scope,
     /// What becomes of the program's input and output.
     pub streams: Streams,
     /// What an interrupt does.
@@ -49,31 +50,6 @@ pub struct Options {
     pub control: Control,
     /// What is said of the program that records.
     pub made_by: MadeBy,
-}
-
-/// What is recorded of each process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Domains {
-    /// What OpenSSL asks for.
-    Openssl,
-    /// All that the malloc family and the kernel are asked for, in processes in which an OpenSSL
-    /// is asked for memory; the others are left out.
-    WithOpenssl,
-    /// The same of every process, whether or not there is an OpenSSL in it.
-    OpensslAndHeap,
-}
-
-impl Domains {
-    /// Whether more is recorded than OpenSSL's memory.
-    pub(crate) fn are_whole(self) -> bool {
-        self != Domains::Openssl
-    }
-
-    /// Whether a process counts that has this ledger: what is not OpenSSL's has been taken out.
-    pub(crate) fn has(self, openssl: &Snapshot) -> bool {
-        self != Domains::WithOpenssl || openssl.totals().alloc_blocks > 0
-    }
 }
 
 /// What becomes of the SSL objects that a process has before it is attached to.
@@ -193,7 +169,7 @@ impl Options {
             every: None,
             sample: None,
             environment: Vec::new(),
-            domains: Domains::Openssl,
+            scope: Scope::Openssl,
             streams: Streams::Own,
             at_interrupt: AtInterrupt::Capture,
             keep: Keep::default(),

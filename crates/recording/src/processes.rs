@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use contract::{Domain, NO_LEDGER};
+use contract::{Domain, NO_LEDGER, Scope};
 use ledger::{Coverage, Snapshot};
 
 use crate::RecordingError;
 use crate::ledger_folder::{self, Files};
-use crate::options::Domains;
 use crate::watch::Ledgers;
 
 /// What one process left, or has left so far.
@@ -53,12 +52,17 @@ impl Processes {
     }
 }
 
+/// Whether a process counts that has this ledger; what is not OpenSSL's has been taken out of it.
+pub(crate) fn is_recorded_by(scope: Scope, openssl: &Snapshot) -> bool {
+    !scope.is_whole() || scope.has_all_processes() || openssl.totals().alloc_blocks > 0
+}
+
 /// Reads what is there now of the processes that count, but for the ledgers that were `refused` while their processes ran.
 /// Processes may go on running.
 pub(crate) fn read(
     folder: &Path,
     refused: &BTreeMap<PathBuf, String>,
-    domains: Domains,
+    scope: Scope,
 ) -> Result<Processes, RecordingError> {
     let files = Files::of(folder).map_err(RecordingError::reading(folder))?;
     let mut processes = Processes::default();
@@ -68,7 +72,7 @@ pub(crate) fn read(
         match ledger_folder::ledger(path) {
             Ok((mut snapshot, owner)) => {
                 let heap = snapshot.take_all_but(Domain::Openssl);
-                let counts = domains.has(&snapshot);
+                let counts = is_recorded_by(scope, &snapshot);
                 processes.all.push(Process {
                     coverage: coverage_beside(path, snapshot.pid, &mut processes.problems),
                     user: Some(owner),

@@ -62,7 +62,7 @@ pub(crate) fn recorded(
     mut observed: Observed,
     visits: Option<Visits>,
 ) -> Result<Recorded, RecordingError> {
-    let at_end = processes::read(place.ledgers(), &observed.refused, options.domains)?;
+    let at_end = processes::read(place.ledgers(), &observed.refused, options.scope)?;
     if let Some(why) = coverage::nothing(&at_end, place.is_full()) {
         return Err(RecordingError::NothingRecorded { why, ended: ended.in_words() });
     }

@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 use crate::control::Wish;
 use crate::keeper::Keeper;
 use crate::observer::{Observed, Observer};
-use crate::options::{AtInterrupt, Domains, Options, Streams};
+use crate::options::{AtInterrupt, Options, Streams};
 use crate::place::Place;
 use crate::{RecordingError, kernel, sanitizers};
 
@@ -265,10 +265,6 @@ fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
         None => command.env_remove(environment::SAMPLE),
         Some(sampling) => command.env(environment::SAMPLE, sampling.interval().to_string()),
     };
-    match options.domains {
-        Domains::Openssl => command.env_remove(environment::HEAP),
-        Domains::WithOpenssl | Domains::OpensslAndHeap => command.env(environment::HEAP, "1"),
-    };
     let address_options = sanitizers::address_options(env::var_os(sanitizers::ADDRESS_OPTIONS));
     let not_started = |source| RecordingError::NotStarted { program: program.clone(), source };
     if let Streams::Log(file) = &options.streams {
@@ -281,6 +277,7 @@ fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
         .env(sanitizers::ADDRESS_OPTIONS, address_options)
         .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .env(environment::PRELOAD, place.preload())
+        .env(environment::SCOPE, options.scope.word())
         .env(environment::LEDGER_FOLDER, place.ledgers())
         .env(environment::MAIN_PARENT, std::process::id().to_string())
         .spawn()

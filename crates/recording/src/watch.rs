@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use analysis::objects::{self, Object};
-use contract::Domain;
+use contract::{Domain, Scope};
 use ledger::{Counts, Site, Snapshot};
 use profile::{Symbols, from_ledger};
 
 use crate::descendants::Descendants;
 use crate::ledger_folder::{self, Files, forged, is_mapped};
-use crate::options::Domains;
+use crate::processes::is_recorded_by;
 use crate::recognisable::has_recognisable_objects;
 
 /// Ledgers by their paths, as they were at one moment.
@@ -51,7 +51,7 @@ pub struct Sight {
 /// The folder of ledgers, and what is known of them.
 pub struct Watch {
     folder: PathBuf,
-    domains: Domains,
+    scope: Scope,
     /// The names that were needed up to now; naming is most of the work at the end.
     pub symbols: Symbols,
     watched: BTreeMap<PathBuf, Watched>,
@@ -74,10 +74,10 @@ struct Watched {
 
 impl Watch {
     /// Nothing seen yet.
-    pub fn on(folder: &Path, domains: Domains) -> Watch {
+    pub fn on(folder: &Path, scope: Scope) -> Watch {
         Watch {
             folder: folder.to_owned(),
-            domains,
+            scope,
             symbols: Symbols::new(),
             watched: BTreeMap::new(),
             left_out: BTreeSet::new(),
@@ -129,7 +129,7 @@ impl Watch {
             snapshot = last;
         }
         let mut heap = snapshot.take_all_but(Domain::Openssl);
-        if !self.domains.has(&snapshot) {
+        if !is_recorded_by(self.scope, &snapshot) {
             if ended {
                 self.left_out.insert(path);
             }

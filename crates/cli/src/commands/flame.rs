@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use capture::records::recording::Recording;
 use capture::{Capture, Counted, folder, whole_file};
 use clap::Args;
 use profile::Metric;
@@ -74,16 +75,20 @@ fn draw(capture: &Capture, options: &Options) -> Result<Vec<u8>, Failure> {
     Ok(flamegraph(&capture.profile, column, &flame)?)
 }
 
+/// Of which moment the peaks are of a capture of which no more is known.
+const AT_THE_HIGHEST: &str = "at the highest total";
+
 /// What the widths mean.
 fn subtitle(capture: &Capture, column: usize) -> String {
     let value = &capture.profile.sample_types()[column];
+    let peak = capture.recording().map_or(AT_THE_HIGHEST, Recording::moment_of_peak);
     let what = match value.kind.as_str() {
         "inuse_space" => "bytes in use".to_owned(),
         "inuse_objects" => "blocks in use".to_owned(),
         "alloc_space" => "bytes ever allocated".to_owned(),
         "alloc_objects" => "blocks ever allocated".to_owned(),
-        "peak_space" => "bytes in use at the highest total".to_owned(),
-        "peak_objects" => "blocks in use at the highest total".to_owned(),
+        "peak_space" => format!("bytes in use {peak}"),
+        "peak_objects" => format!("blocks in use {peak}"),
         other => format!("{other} in {}", value.unit),
     };
     let exactness = exactness(&capture.profile, column).phrase();

@@ -18,10 +18,11 @@ use capture::folder::{self, NewFolder, SERIES};
 use capture::timeline::EVERY;
 use capture::{Capture, Fault};
 use clap::Args;
+use contract::Scope;
 use ledger::Sampling;
 use recording::{
-    Arguments, Domains, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE,
-    move_series, name_of,
+    Arguments, Keep, Notice, Reached, Recorded, RecordingError, UNRECOGNISABLE, move_series,
+    name_of,
 };
 use report::folder::FolderError;
 use trial::loaded::{self, Load};
@@ -67,15 +68,16 @@ pub struct Options {
     /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
-    /// Count no more than this domain's memory. Where a capture is to be made while the program
-    /// runs, all is counted otherwise that a program with OpenSSL and its libraries ask malloc for
-    /// and map from the kernel: what one connection costs the whole process, what resident memory
-    /// is, and `--domain heap` and `mapping` of top, diff and flame
+    /// Count no more than this domain's memory. Otherwise all is counted that a program with
+    /// OpenSSL and its libraries ask malloc for and map from the kernel: what one connection costs
+    /// the whole process, what resident memory is, and `--domain heap` and `mapping` of top, diff
+    /// and flame. Of a program that loads OpenSSL later, and is recorded until its end, that begins
+    /// then
     #[arg(long, value_name = "DOMAIN", value_parser = ["openssl"])]
     pub only: Option<String>,
-    /// Count all of that in any case: until the program's end, where its highest total is looked
-    /// at, which is that of the whole process then; in programs without OpenSSL; and with --pid,
-    /// from the attach on (docs/attach.md)
+    /// Count all of that in any case: in programs without OpenSSL, and with --pid, from the attach
+    /// on (docs/attach.md). The highest total that is looked at when a program has ended is then
+    /// that of all its memory; otherwise it is OpenSSL's, with all else as it was at that moment
     #[arg(long, conflicts_with_all = ["sample", "only"])]
     pub heap: bool,
     /// Put the load on the program as well, at this address, and end it when all is measured: some
@@ -310,7 +312,7 @@ impl Options {
         plain.goals.idle = self.until_idle;
         plain.every = self.every;
         plain.sample = self.sample;
-        plain.domains = self.domains();
+        plain.scope = self.scope();
         plain.earlier = self.attach.earlier();
         if self.no_arguments {
             plain.arguments = Arguments::LeftOut;
@@ -320,23 +322,22 @@ impl Options {
         Ok(plain)
     }
 
-    /// What OpenSSL held at the highest total of the whole process may be little: until a program's
-    /// end, OpenSSL's alone is the usual.
-    fn domains(&self) -> Domains {
+    /// Everything in processes with an OpenSSL is the usual: from their start, where a capture is made
+    /// while they run, so that what they hold then is known; until a program's end, it may start
+    /// thousands that have nothing to do with it.
+    fn scope(&self) -> Scope {
         let is_captured_running = self.load.is_some()
             || self.time.is_some()
             || self.at_rest.is_some()
             || self.until_idle.is_some();
         if self.heap {
-            Domains::OpensslAndHeap
-        } else if is_captured_running
-            && self.only.is_none()
-            && self.sample.is_none()
-            && !self.attach.is_asked_for()
-        {
-            Domains::WithOpenssl
+            Scope::Everything
+        } else if self.only.is_some() || self.sample.is_some() || self.attach.is_asked_for() {
+            Scope::Openssl
+        } else if is_captured_running {
+            Scope::WithOpenssl
         } else {
-            Domains::Openssl
+            Scope::FromOpenssl
         }
     }
 

@@ -57,6 +57,11 @@ impl Workshop {
         self.record_with(&[], program, arguments)
     }
 
+    /// The same, of what OpenSSL asks for alone.
+    pub fn record_openssl(&self, program: &Path, arguments: &[&str]) -> Recorded {
+        self.record_with(&["--only", "openssl"], program, arguments)
+    }
+
     /// Records the program with options of `record`.
     pub fn record_with(&self, options: &[&str], program: &Path, arguments: &[&str]) -> Recorded {
         let folder = self.0.path().join("run");

@@ -77,3 +77,48 @@ fn what_threads_count_is_what_a_reader_adds_up() {
     let unsettled = snapshot.statistics.unsettled_events;
     assert!(site.counts.peak_bytes > site.counts.inuse_bytes || unsettled > 0);
 }
+
+#[test]
+fn the_peak_is_that_of_openssls_bytes_where_it_is_to_be() {
+    let folder = (!cfg!(miri)).then(|| tempfile::tempdir().expect("a temporary folder"));
+    let path = folder.as_ref().map_or("peak".into(), |folder| folder.path().join("peak"));
+    let ledger = Ledger::create(&path, CAPACITIES).expect("a new file");
+    ledger.set_peak_of(PeakOf::Openssl);
+    let site = |domain| {
+        let source = Source { domain, instance: 0 };
+        let key = SiteKey { source, file_pointer: 1, line: 7, block_bytes: 0, frames: &[0x1000] };
+        ledger.add_site(key, None, StackEnd::Root).expect("room for a site")
+    };
+    let [openssl, heap] = [Domain::Openssl, Domain::Heap].map(site);
+
+    // A thread of OpenSSL's, and others whose blocks are far larger, and come and go all the time.
+    let accounts: [Account; THREADS + 1] = Default::default();
+    std::thread::scope(|scope| {
+        for (at, account) in accounts.iter().enumerate() {
+            let (ledger, accounts) = (&ledger, &accounts[..]);
+            scope.spawn(move || {
+                let mut lease = Lease::default();
+                let (site, bytes) = if at == 0 { (openssl, 1) } else { (heap, 1_000) };
+                let cell = ledger.claim_cell(site, at as u32 + 1).expect("room for a cell");
+                assert_eq!(cell.owner(), at as u32 + 1);
+                for event in 1..=EVENTS {
+                    let share = Share { account, lease: &mut lease, accounts };
+                    ledger.count_allocation(cell, event * bytes, share);
+                    if at != 0 || event > EVENTS / 2 {
+                        let share = Share { account, lease: &mut lease, accounts };
+                        ledger.count_free(cell, event * bytes, share);
+                    }
+                }
+            });
+        }
+    });
+    let snapshot = read(&ledger);
+    assert_eq!(snapshot.peak_of, PeakOf::Openssl);
+    let [openssl, heap] = [Domain::Openssl, Domain::Heap].map(|it| snapshot.totals_of(it));
+    // The first half of its blocks stays; the largest of the second half lies on top of it.
+    let stays: u64 = (1..=EVENTS / 2).sum();
+    assert_eq!((openssl.inuse_bytes, openssl.peak_bytes), (stays, stays + EVENTS));
+    assert_eq!(heap.inuse_bytes, 0);
+    // At that moment each of the others had one block at the most.
+    assert!(heap.peak_blocks <= THREADS as u64 && heap.peak_bytes <= EVENTS * 1_000 * 2);
+}

@@ -11,6 +11,7 @@ use crate::object::{Changes, Object};
 use crate::openssl::{GETTER, Libraries, Openssl, SETTER};
 use crate::put_in::{put_in, take_out};
 use crate::report::Report;
+use crate::whole_process;
 
 /// What the scan knows; there is one for the process.
 pub(super) struct State {
@@ -144,6 +145,7 @@ impl State {
             .iter()
             .position(|known| known.gone && known.path == object.path && known.version == version);
         let again = again.map(|at| self.recorded.swap_remove(at).number);
+        whole_process::count();
         let put_in = match put_in(&openssl, object, again, objects) {
             Ok(put_in) => put_in,
             Err(error) => {

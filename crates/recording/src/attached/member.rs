@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use attach::Done;
-use contract::attach::Scope;
+use contract::Scope;
 
 use crate::RecordingError;
 use crate::kernel::{self, ProcessNow};
 use crate::ledger_folder::is_mapped;
-use crate::options::{Domains, Earlier, Options};
+use crate::options::{Earlier, Options};
 use crate::place::CONTENT;
 
 /// A process that was attached to.
@@ -77,15 +77,11 @@ const LONGEST_COUNTS: Duration = Duration::from_secs(20);
 
 impl Begin {
     pub(super) fn of(options: &Options, ledgers: &Path) -> Begin {
-        let scope = match options.domains {
-            Domains::Openssl => Scope::Openssl,
-            Domains::WithOpenssl | Domains::OpensslAndHeap => Scope::Everything,
-        };
         let counting = match options.earlier {
             Earlier::LeftOut => Duration::ZERO,
             Earlier::Counted => LONGEST_COUNTS,
         };
-        Begin { scope, ledgers: ledgers.to_owned(), counting }
+        Begin { scope: options.scope, ledgers: ledgers.to_owned(), counting }
     }
 
     /// Where ledgers are.

@@ -12,9 +12,9 @@ use analysis::diagnosis::Diagnosis;
 use capture::records::recording::Recording;
 use capture::records::what_if::Cost;
 use capture::{Capture, CaptureError, Fault};
-use contract::{Fix, environment};
+use contract::{Fix, Scope, environment};
 use jiff::Timestamp;
-use recording::{AtInterrupt, Domains, Streams, sentence};
+use recording::{AtInterrupt, Streams, sentence};
 
 use super::process::Process;
 use super::reached::Reached;
@@ -66,7 +66,7 @@ pub fn record(
     options.at_interrupt = AtInterrupt::GiveUp;
     options.made_by = front_end.made_by.clone();
     // What the allocator keeps is known where the whole process is.
-    options.domains = Domains::WithOpenssl;
+    options.scope = Scope::WithOpenssl;
     options.environment.extend(fix.map(variable));
     let control = options.control.clone();
     let (recorded, warmed) = thread::scope(|scope| {

@@ -132,10 +132,12 @@ pub fn of_recording(recorded: &Recorded, folder: &Path, medium: Medium) -> Strin
         say(&format!("still running, and not recorded any more: process {}", ids.join(", ")));
     }
     if !top.rows.is_empty() {
-        text += match shown {
-            Shown::PerSslObject => "\nfor each SSL object, less what was there before the first:\n",
-            Shown::AtCapture => "\nheld at the capture:\n",
-            Shown::AtPeak => "\nheld at the highest total of each process:\n",
+        text += &match shown {
+            Shown::PerSslObject => {
+                "\nfor each SSL object, less what was there before the first:\n".to_owned()
+            }
+            Shown::AtCapture => "\nheld at the capture:\n".to_owned(),
+            Shown::AtPeak => format!("\nheld {}, in each process:\n", recording.moment_of_peak()),
         };
         let mut options = TableOptions::by(By::Site);
         options.rows = SITES;
