@@ -74,7 +74,7 @@ fn main() {
     }
     for server in [
         Measured::new("asyncio", python("python3", "echo_asyncio.py"), 40),
-        Measured::new("nginx", daemons::nginx(1), 200),
+        Measured::new("nginx", daemons::nginx(1), 400),
         Measured::new("Rust, a thread each", Some(this_one()), 100),
     ] {
         let Some(daemon) = &server.daemon else { continue };
