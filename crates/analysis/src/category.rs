@@ -28,7 +28,8 @@ pub use table::{Category, all, by_name, groups};
 /// The label under which samples carry the name of their category.
 pub const LABEL: &str = contract::labels::CATEGORY;
 
-/// The label under which samples carry who owns the bytes: `openssl`, `heap`, `mapping` or `rust`.
+/// The label under which samples carry who owns the bytes: `openssl`, `heap`, `mapping`, `python`
+/// or `rust`.
 pub const DOMAIN_LABEL: &str = contract::labels::DOMAIN;
 
 /// The domain of memory that OpenSSL asked for.
@@ -40,12 +41,15 @@ pub const HEAP_DOMAIN: &str = Domain::Heap.word();
 /// The domain of memory that was mapped from the kernel.
 pub const MAPPING_DOMAIN: &str = Domain::Mapping.word();
 
+/// The domain of Python's objects, where they are recorded one by one.
+pub const PYTHON_DOMAIN: &str = Domain::Python.word();
+
 /// The domain of memory that the Rust side asked for.
 pub const RUST_DOMAIN: &str = Domain::Rust.word();
 
 /// Whether memory of this top-level group is OpenSSL's.
 pub fn is_openssls(group: &str) -> bool {
-    ![HEAP_DOMAIN, MAPPING_DOMAIN, RUST_DOMAIN].contains(&group)
+    ![HEAP_DOMAIN, MAPPING_DOMAIN, PYTHON_DOMAIN, RUST_DOMAIN].contains(&group)
 }
 
 /// The category of memory that OpenSSL allocated on the stack `frames`, innermost frame first.

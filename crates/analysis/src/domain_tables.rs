@@ -19,6 +19,7 @@ pub(crate) fn of(domain: Domain) -> &'static DomainTables {
         Domain::Rust => &RUST,
         Domain::Heap => &HEAP,
         Domain::Mapping => &MAPPING,
+        Domain::Python => &PYTHON,
         _ => &tables::UNKNOWN,
     }
 }
@@ -32,6 +33,9 @@ static MAPPING: DomainTables = DomainTables {
     functions: include_str!("domain_tables/mapping_functions.tsv"),
     ..tables::UNKNOWN
 };
+
+/// Python's objects are one category: of which type they are, the functions that ask for them say.
+static PYTHON: DomainTables = DomainTables { category: Some("python"), ..tables::UNKNOWN };
 
 /// Rust's memory is one category.
 static RUST: DomainTables = DomainTables { category: Some("rust"), ..tables::UNKNOWN };

@@ -1,6 +1,6 @@
 //! Whose memory is looked at.
 
-use analysis::category::{HEAP_DOMAIN, MAPPING_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{HEAP_DOMAIN, MAPPING_DOMAIN, OPENSSL_DOMAIN, PYTHON_DOMAIN, RUST_DOMAIN};
 use analysis::domain;
 use profile::Profile;
 
@@ -14,6 +14,8 @@ pub enum Part {
     Heap,
     /// What everybody mapped from the kernel, but for the allocator: exact.
     Mapping,
+    /// What Python asked for, object by object: exact.
+    Python,
     /// What Rust asked for: sampled by jemalloc, and scaled up.
     Rust,
     /// Everything.
@@ -27,6 +29,7 @@ impl Part {
             Part::Openssl => Some(OPENSSL_DOMAIN),
             Part::Heap => Some(HEAP_DOMAIN),
             Part::Mapping => Some(MAPPING_DOMAIN),
+            Part::Python => Some(PYTHON_DOMAIN),
             Part::Rust => Some(RUST_DOMAIN),
             Part::Whole => None,
         }

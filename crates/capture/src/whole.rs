@@ -41,6 +41,10 @@ pub fn memory_of_others(recording: &Recording) -> Others {
             ..in_use(&heap.mappings)
         };
         others.domains.extend([(Domain::Heap, of_malloc), (Domain::Mapping, mapped)]);
+        if let Some(python) = &heap.python {
+            let each = told(recording, heap.python_steps.as_ref(), &[]);
+            others.domains.insert(Domain::Python, Extent { each, ..in_use(python) });
+        }
     }
     others
 }

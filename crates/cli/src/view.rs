@@ -71,6 +71,8 @@ pub enum Domain {
     /// What the program and its libraries mapped from the kernel themselves, counted in the same
     /// way: exact
     Mapping,
+    /// Python's objects, where `record --python` has counted them one by one: exact
+    Python,
     /// What the reference server's Rust asked for: sampled by jemalloc and scaled up, or counted
     /// with `run --rust exact`
     Rust,
@@ -84,6 +86,7 @@ impl From<Domain> for Part {
             Domain::Openssl => Part::Openssl,
             Domain::Heap => Part::Heap,
             Domain::Mapping => Part::Mapping,
+            Domain::Python => Part::Python,
             Domain::Rust => Part::Rust,
             Domain::All => Part::Whole,
         }

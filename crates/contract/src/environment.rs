@@ -15,6 +15,9 @@ pub const MAIN_PARENT: &str = "TLSHEAP_MAIN_PARENT";
 /// known, it is what OpenSSL asks for.
 pub const SCOPE: &str = "TLSHEAP_SCOPE";
 
+/// Set to 1, Python's objects are recorded one by one, where more is recorded than OpenSSL's memory.
+pub const PYTHON: &str = "TLSHEAP_PYTHON";
+
 /// How many bytes lie between samples on average, in decimal digits. Without it every block is
 /// counted.
 pub const SAMPLE: &str = "TLSHEAP_SAMPLE";

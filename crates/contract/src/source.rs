@@ -2,8 +2,6 @@
 
 /// A kind of code that asks for memory of its own.
 ///
-/// [`Python`](Domain::Python) is not recorded today.
-///
 /// ```
 /// use contract::Domain;
 ///
@@ -21,7 +19,7 @@ pub enum Domain {
     Heap = 1,
     /// Whoever maps memory from the kernel, less what lies in it as blocks.
     Mapping = 2,
-    /// Python, for its objects.
+    /// Python, for its objects, where they are recorded one by one.
     Python = 3,
     /// The reference server's own Rust code.
     Rust = 4,

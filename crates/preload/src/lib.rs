@@ -16,7 +16,8 @@
 //!
 //! Stand-ins for the malloc family go on in the process's allocator, or, where the whole process is
 //! recorded, in the recorder's functions (`malloc_family`). Allocators that are linked in under
-//! names of their own are asked to tell of their blocks (`linked_allocators`).
+//! names of their own are asked to tell of their blocks (`linked_allocators`), and so is CPython's
+//! for its objects, where that is wanted (`python`).
 //!
 //! Stand-ins for `prctl`, `syscall` and `chroot` notice when the process is about to shut itself in
 //! (`sandbox`) or to leave the ledgers' folder behind.
@@ -51,6 +52,7 @@ mod openssl;
 mod page;
 mod pins;
 mod put_in;
+mod python;
 mod reached;
 mod report;
 mod sandbox;

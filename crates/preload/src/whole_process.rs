@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::{NO_HEAP, Scope};
 
-use crate::{linked_allocators, malloc_family, scan};
+use crate::{linked_allocators, malloc_family, python, scan};
 
 /// Set where more is to be counted than OpenSSL's memory: why that cannot be, if it cannot.
 static OBSTACLE: OnceLock<Option<&'static str>> = OnceLock::new();
@@ -25,6 +25,7 @@ pub(crate) fn begin(scope: Scope, is_main: bool, counts_every_block: bool) {
     let obstacle = *OBSTACLE.get_or_init(|| malloc_family::obstacle(counts_every_block));
     if obstacle.is_none() {
         malloc_family::get_ready_to_count();
+        python::get_ready_to_count();
     }
     IS_DUE.store(true, Ordering::Release);
     if scope != Scope::FromOpenssl || is_main {
@@ -45,6 +46,7 @@ pub(crate) fn count() {
     if IS_DUE.swap(false, Ordering::AcqRel) {
         if OBSTACLE.get() == Some(&None) {
             malloc_family::begin_counting();
+            recorder::count_python();
         }
         IS_TO_BE_SAID.store(true, Ordering::Release);
     }

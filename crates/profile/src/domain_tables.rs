@@ -22,7 +22,7 @@ pub(crate) fn of(domain: Domain) -> &'static DomainTables {
     match domain {
         Domain::Openssl => &OPENSSL,
         Domain::Rust => &RUST,
-        Domain::Heap | Domain::Mapping => &HEAP,
+        Domain::Heap | Domain::Mapping | Domain::Python => &HEAP,
         _ => &UNKNOWN,
     }
 }
@@ -32,7 +32,7 @@ static OPENSSL: DomainTables = DomainTables {
     source_path: source_path::of_openssl,
 };
 
-/// Whatever a program calls malloc, or mmap, through.
+/// Whatever a program calls malloc, or mmap, through, or asks Python for an object.
 static HEAP: DomainTables =
     DomainTables { is_wrapper: is_heap_wrapper, source_path: source_path::of_debug_information };
 
@@ -58,7 +58,8 @@ mod tests {
         let are = |domain| [&openssl, &rust].map(|frame| (of(domain).is_wrapper)(frame));
         assert_eq!(are(Domain::Openssl), [true, false]);
         assert_eq!(are(Domain::Rust), [false, true]);
-        assert_eq!(are(Domain::Python), [false, false]);
+        let python = frame("_PyObject_GC_New", "");
+        assert!((of(Domain::Python).is_wrapper)(&python) && !(UNKNOWN.is_wrapper)(&python));
     }
 
     #[test]

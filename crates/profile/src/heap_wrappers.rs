@@ -54,6 +54,12 @@ const FUNCTIONS: &[&str] = &[
     "PyObject_Malloc",
     "PyObject_Calloc",
     "PyObject_Realloc",
+    "_PyObject_New",
+    "_PyObject_NewVar",
+    "_PyObject_GC_New",
+    "_PyObject_GC_NewVar",
+    "_PyObject_GC_Malloc",
+    "_PyObject_GC_Resize",
 ];
 
 /// How names of such functions begin.

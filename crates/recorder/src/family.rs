@@ -13,6 +13,7 @@ use contract::{Domain, Source};
 
 use crate::caller::Caller;
 use crate::frame_pointer::frame_pointer;
+use crate::moves::{Null, resized};
 use crate::recorder::Recorder;
 use crate::{current, events, start, threads};
 
@@ -141,22 +142,11 @@ unsafe extern "C" fn calloc(number: usize, size: usize) -> *mut c_void {
 ///
 /// As the C library's.
 unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
-    let real = real();
-    let recorder = at_work();
-    let old = recorder
-        .filter(|_| !block.is_null())
-        .and_then(|recorder| recorder.about_to_move(block as usize, Domain::Heap));
+    // SAFETY: the frame of this very function, which has a frame pointer, as this library is built.
+    let caller = unsafe { Caller::in_family(HEAP, frame_pointer()) };
+    let null = if size == 0 { Null::Freed } else { Null::Refused };
     // SAFETY: the caller's call, passed on.
-    let moved = unsafe { (real.realloc)(block, size) };
-    let Some(recorder) = recorder else { return moved };
-    match old {
-        // NULL for size 0 says that the block is free.
-        Some(old) if moved.is_null() && size != 0 => recorder.not_moved(block as usize, old),
-        Some(old) => recorder.moved(old),
-        None => {}
-    }
-    given(moved, size, frame_pointer());
-    moved
+    resized(block, size, caller, null, || unsafe { (real().realloc)(block, size) })
 }
 
 /// # Safety

@@ -24,7 +24,7 @@
 //!
 //! The malloc family as everybody else calls it comes the same way (family), where the host has it,
 //! and so do the blocks of a jemalloc that is linked in under names of its own (jemalloc), and
-//! those of Rust's global allocator, where that tells of them (rust);
+//! those of Rust's global allocator, where that tells of them (rust), and Python's objects (python);
 //! so does what the program maps from the kernel (mappings), with a table of its own (pieces).
 //!
 //! sampling has hooks of its own: most blocks ─► below, the others to the same tables.
@@ -70,6 +70,7 @@ mod openssls;
 mod options;
 mod pieces;
 mod process;
+mod python;
 mod recorder;
 mod rust;
 mod sampling;
@@ -106,6 +107,7 @@ pub use modules::{note_new_modules, note_unloading};
 pub use numbers::MOST_OPENSSLS;
 pub use openssls::{OpensslNumber, add_openssl};
 pub use options::{Children, LedgerPlace, Options};
+pub use python::{PythonAllocator, count_python, python_allocator};
 pub use rust::{count_rust, counts_rust, rust_gives, rust_resizes, rust_takes_back};
 pub use sampling::SampleOptions;
 pub use sandbox::{

@@ -25,7 +25,7 @@ use crate::lock::Lock;
 use crate::memory::Table;
 use crate::pieces::{Cut, Piece, Pieces, Whose};
 use crate::recorder::Recorder;
-use crate::threads::{Inside, Seat};
+use crate::threads::{Inside, Seat, is_at_own_work};
 
 /// The C library's functions of these names, or whatever comes in their place.
 #[derive(Clone, Copy, Debug)]
@@ -188,10 +188,10 @@ unsafe extern "C" fn mmap(
         with_errno_kept(|| {
             let Some((recorder, caller)) = counted(below, frame) else { return };
             let Some(range) = pages(place, length) else { return };
-            let of = match flags & libc::MAP_ANONYMOUS {
-                0 => None,
-                _ => Some(Access::of(protection)),
-            };
+            // What an allocator maps while it is asked for a block that is counted is where that
+            // block lies, and is not counted beside it.
+            let is_counted = flags & libc::MAP_ANONYMOUS != 0 && !is_at_own_work();
+            let of = is_counted.then(|| Access::of(protection));
             recorder.mapped(&range, of, caller);
         });
     }
@@ -229,6 +229,7 @@ unsafe extern "C" fn mprotect(address: *mut c_void, length: usize, protection: c
             let Some((recorder, caller)) = counted(below, frame) else { return };
             let Some(range) = pages(address, length) else { return };
             match Access::of(protection) {
+                Access::Some if is_at_own_work() => {}
                 Access::Some => recorder.made_usable(&range, caller),
                 Access::None => recorder.made_useless(&range),
             }

@@ -1,13 +1,55 @@
 //! A block that the heap may move: realloc, in the steps before and after it.
 
+use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 
 use contract::Domain;
 
 use crate::blocks::Inserted;
+use crate::caller::Caller;
+use crate::events;
+use crate::family::at_work;
 use crate::heritage::{self, Taken};
 use crate::recorder::Recorder;
 use crate::threads::Inside;
+
+/// What an allocator says with NULL for a block that it was to give another size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Null {
+    /// The block is as it was.
+    Refused,
+    /// The block is free.
+    Freed,
+}
+
+/// Has `resize` give a block another size, at its place or elsewhere, and counts what comes of it.
+/// A NULL block is none yet.
+#[inline(always)]
+pub(crate) fn resized(
+    block: *mut c_void,
+    bytes: usize,
+    caller: Caller,
+    null: Null,
+    resize: impl FnOnce() -> *mut c_void,
+) -> *mut c_void {
+    let recorder = at_work();
+    let old = recorder
+        .filter(|_| !block.is_null())
+        .and_then(|recorder| recorder.about_to_move(block as usize, caller.source().domain));
+    let moved = resize();
+    let Some(recorder) = recorder else { return moved };
+    match old {
+        Some(old) if moved.is_null() && null == Null::Refused => {
+            recorder.not_moved(block as usize, old);
+        }
+        Some(old) => recorder.moved(old),
+        None => {}
+    }
+    if !moved.is_null() {
+        events::allocated(moved as usize, bytes as u64, caller);
+    }
+    moved
+}
 
 impl Recorder {
     /// Takes a block out of the table before the heap may move it, without counting: the heap may

@@ -7,8 +7,8 @@ use contract::{Domain, Source};
 
 use crate::caller::Caller;
 use crate::events;
-use crate::family::at_work;
 use crate::frame_pointer::frame_pointer;
+use crate::moves::{Null, resized};
 
 static COUNTED: AtomicBool = AtomicBool::new(false);
 
@@ -44,19 +44,7 @@ pub fn rust_takes_back(block: *mut u8) {
 /// NULL says that the block is as it was.
 #[inline(never)]
 pub fn rust_resizes(block: *mut u8, bytes: usize, resize: impl FnOnce() -> *mut u8) -> *mut u8 {
-    let recorder = at_work();
-    let old = recorder.and_then(|recorder| recorder.about_to_move(block as usize, Domain::Rust));
-    let moved = resize();
-    let Some(recorder) = recorder else { return moved };
-    match old {
-        Some(old) if moved.is_null() => recorder.not_moved(block as usize, old),
-        Some(old) => recorder.moved(old),
-        None => {}
-    }
-    if !moved.is_null() {
-        // SAFETY: as in `rust_gives`.
-        let caller = unsafe { Caller::in_family(RUST, frame_pointer()) };
-        events::allocated(moved as usize, bytes as u64, caller);
-    }
-    moved
+    // SAFETY: as in `rust_gives`.
+    let caller = unsafe { Caller::in_family(RUST, frame_pointer()) };
+    resized(block.cast(), bytes, caller, Null::Refused, || resize().cast()).cast()
 }

@@ -35,7 +35,9 @@ use crate::processes::Processes;
 use crate::profiles::totals;
 use crate::running::Ended;
 use crate::watch::Ledgers;
-use crate::{Arguments, Options, coverage, holding, perf_maps, profiles, without_connections};
+use crate::{
+    Arguments, Options, PythonObjects, coverage, holding, perf_maps, profiles, without_connections,
+};
 
 /// The capture of a recording, from all that was seen. What went wrong moves over from `observed`
 /// to the capture.
@@ -57,7 +59,10 @@ pub(crate) fn gather(
 
     let cost = observed.looks.cost();
     let connections = cost.as_ref().and_then(|cost| NonZeroU64::new(cost.connections()));
-    let heap = Heap::of(&observed.moments, &observed.heap_looks, connections, at_end, symbols);
+    let mut heap = Heap::of(&observed.moments, &observed.heap_looks, connections, at_end, symbols);
+    if let (Some(heap), PythonObjects::OneByOne) = (&mut heap, options.python) {
+        heap.record.python.get_or_insert_default();
+    }
     let Gathered { mut whole, heap: whole_heap, mut records, profiles: processes } =
         processes(ledgers, heap.as_ref(), at_end, symbols);
     if visits.is_some() {

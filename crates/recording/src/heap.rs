@@ -40,23 +40,26 @@ impl Heap {
             return None;
         }
         let earlier = moments.baseline.as_ref().map(|moment| &moment.heap);
-        let costs = [&looks.heap, &looks.mappings].map(Gathered::cost);
-        let [open, mapped] = costs
+        let costs = [&looks.heap, &looks.mappings, &looks.python].map(Gathered::cost);
+        let [open, mapped, python] = costs
             .each_ref()
             .map(|cost| cost.as_ref().filter(|cost| captured.is_some() && cost.each.is_told()));
-        let without = open.map(|cost| {
-            let without = without_connections::ledgers(&ledgers, cost, earlier);
-            let mapped = mapped.map(|cost| without_connections::ledgers(&without, cost, earlier));
-            mapped.unwrap_or(without)
+        // Mappings alone serve many connections at once.
+        let by_blocks = open.or(python);
+        let without = by_blocks.map(|_| {
+            let told = [open, mapped, python].into_iter().flatten();
+            told.fold(ledgers.clone(), |ledgers, cost| {
+                without_connections::ledgers(&ledgers, cost, earlier)
+            })
         });
         // Where no steps say what is a connection's own, it is told who grew.
         let connections = connections.filter(|_| captured.is_some());
-        let by_steps = open.and_then(|cost| NonZeroU64::new(cost.connections()));
+        let by_steps = by_blocks.and_then(|cost| NonZeroU64::new(cost.connections()));
         let holders = by_steps.zip(without.as_ref()).or(connections.zip(earlier)).map(
             |(connections, before)| holding::requested(&ledgers, before, connections, symbols),
         );
         let baseline = without.as_ref().or(earlier).map(|it| profiles::merged(it, symbols));
-        let connections = connections.filter(|_| open.is_none());
+        let connections = connections.filter(|_| by_blocks.is_none());
         let grown = earlier.zip(connections).map(|(earlier, connections)| {
             let [now, before] = [&ledgers, earlier].map(|it| profiles::totals(it).inuse_bytes);
             (now as f64 - before as f64) / connections.get() as f64
@@ -72,6 +75,8 @@ impl Heap {
             late_processes: ledgers.values().filter(|it| it.late).count() as u64,
             counts: profiles::totals_of(&ledgers, Domain::Heap),
             mappings: profiles::totals_of(&ledgers, Domain::Mapping),
+            python: has_python(&ledgers).then(|| profiles::totals_of(&ledgers, Domain::Python)),
+            python_steps: python.map(|cost| StepsRecord::from(&cost.each)),
             steps: open.map(|cost| StepsRecord::from(&cost.each)),
             mapped_steps: mapped.map(|cost| StepsRecord::from(&cost.each)),
             grown_bytes_each: grown,
@@ -85,4 +90,10 @@ impl Heap {
     pub(crate) fn of_process(&self, path: &Path) -> Option<&Snapshot> {
         self.ledgers.get(path).map(|snapshot| &**snapshot)
     }
+}
+
+/// Whether objects of Python's are counted in any of them.
+fn has_python(ledgers: &Ledgers) -> bool {
+    let sites = ledgers.values().flat_map(|snapshot| &snapshot.sites);
+    sites.into_iter().any(|site| site.source.domain == Domain::Python)
 }

@@ -13,24 +13,30 @@ pub struct HeapLooks {
     pub heap: Gathered,
     /// At what was mapped from the kernel.
     pub mappings: Gathered,
+    /// At Python's objects, where they are counted one by one.
+    pub python: Gathered,
 }
 
 impl HeapLooks {
     /// None yet.
     pub fn start() -> HeapLooks {
-        HeapLooks { heap: Gathered::of(Domain::Heap), mappings: Gathered::of(Domain::Mapping) }
+        HeapLooks {
+            heap: Gathered::of(Domain::Heap),
+            mappings: Gathered::of(Domain::Mapping),
+            python: Gathered::of(Domain::Python),
+        }
     }
 
     /// Takes note of what is seen of the processes that run.
     pub fn add(&mut self, sight: &Sight) {
-        for looks in [&mut self.heap, &mut self.mappings] {
+        for looks in [&mut self.heap, &mut self.mappings, &mut self.python] {
             looks.add_part(sight, &sight.heap);
         }
     }
 
     /// The last looks are of the capture.
     pub fn mark(&mut self) {
-        for looks in [&mut self.heap, &mut self.mappings] {
+        for looks in [&mut self.heap, &mut self.mappings, &mut self.python] {
             looks.mark();
         }
     }

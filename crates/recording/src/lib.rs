@@ -60,7 +60,7 @@ pub use control::{Control, Seen};
 pub use error::{RecordingError, sentence};
 pub use gathering::name_of;
 pub use goals::{Goals, Reached, UNRECOGNISABLE};
-pub use options::{Arguments, AtInterrupt, Earlier, Keep, Notice, Options, Streams};
+pub use options::{Arguments, AtInterrupt, Earlier, Keep, Notice, Options, PythonObjects, Streams};
 pub use place::Place;
 pub use recording::{Recorded, record};
 pub use series::move_all as move_series;

@@ -20,7 +20,7 @@ use crate::over_time::OverTime;
 use crate::place::Place;
 use crate::series::Series;
 use crate::watch::{Sight, Watch};
-use crate::{Options, RecordingError};
+use crate::{Options, PythonObjects, RecordingError};
 
 /// The time between two looks, unless looking takes long.
 const BETWEEN: Duration = Duration::from_millis(50);
@@ -341,8 +341,9 @@ fn needed(options: &Options) -> Vec<&'static str> {
         .into_iter()
         .filter(|name| options.environment.iter().any(|(given, _)| given.as_os_str() == *name));
     let heap = options.scope.is_whole().then_some(environment::SCOPE);
+    let python = matches!(options.python, PythonObjects::OneByOne).then_some(environment::PYTHON);
     let always = [environment::PRELOAD, environment::LEDGER_FOLDER];
-    always.into_iter().chain(sample).chain(heap).chain(given).collect()
+    always.into_iter().chain(sample).chain(heap).chain(python).chain(given).collect()
 }
 
 impl Moment {

@@ -38,6 +38,8 @@ pub struct Options {
     pub environment: Vec<(OsString, OsString)>,
     /// What is recorded of each process.
     pub scope: Scope,
+    /// How Python's objects are counted, where more is recorded than OpenSSL's memory.
+    pub python: PythonObjects,
     /// What becomes of the program's input and output.
     pub streams: Streams,
     /// What an interrupt does.
@@ -70,6 +72,16 @@ pub enum Arguments {
     Kept,
     /// The capture names the program alone.
     LeftOut,
+}
+
+/// How Python's objects are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PythonObjects {
+    /// By what the interpreter asks malloc for and maps for them: arenas, for most.
+    InArenas,
+    /// One by one, by who asks the interpreter for them; what they lie in is not counted then.
+    OneByOne,
 }
 
 /// What becomes of the program's standard input, output and error.
@@ -170,6 +182,7 @@ impl Options {
             sample: None,
             environment: Vec::new(),
             scope: Scope::Openssl,
+            python: PythonObjects::InArenas,
             streams: Streams::Own,
             at_interrupt: AtInterrupt::Capture,
             keep: Keep::default(),

@@ -232,7 +232,7 @@ impl OverTime {
 }
 
 /// Who else than OpenSSL has a column.
-const OTHERS: [Domain; 2] = [Domain::Heap, Domain::Mapping];
+const OTHERS: [Domain; 3] = [Domain::Heap, Domain::Mapping, Domain::Python];
 
 /// What each of them has, of all processes.
 fn others_in_use(sight: &Sight) -> Option<[u64; OTHERS.len()]> {

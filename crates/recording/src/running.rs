@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 use crate::control::Wish;
 use crate::keeper::Keeper;
 use crate::observer::{Observed, Observer};
-use crate::options::{AtInterrupt, Options, Streams};
+use crate::options::{AtInterrupt, Options, PythonObjects, Streams};
 use crate::place::Place;
 use crate::{RecordingError, kernel, sanitizers};
 
@@ -264,6 +264,10 @@ fn start(options: &Options, place: &Place) -> Result<Child, RecordingError> {
     match options.sample {
         None => command.env_remove(environment::SAMPLE),
         Some(sampling) => command.env(environment::SAMPLE, sampling.interval().to_string()),
+    };
+    match options.python {
+        PythonObjects::InArenas => command.env_remove(environment::PYTHON),
+        PythonObjects::OneByOne => command.env(environment::PYTHON, "1"),
     };
     let address_options = sanitizers::address_options(env::var_os(sanitizers::ADDRESS_OPTIONS));
     let not_started = |source| RecordingError::NotStarted { program: program.clone(), source };

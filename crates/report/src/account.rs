@@ -252,6 +252,7 @@ fn whose(domain: &str) -> &str {
     match domain {
         "openssl" => "OpenSSL's",
         "heap" => "other",
+        "python" => "Python's",
         domain => domain,
     }
 }

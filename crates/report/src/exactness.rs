@@ -1,6 +1,6 @@
 //! How exact a picture's figures are, in words for its subtitle.
 
-use analysis::category::{HEAP_DOMAIN, MAPPING_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{HEAP_DOMAIN, MAPPING_DOMAIN, OPENSSL_DOMAIN, PYTHON_DOMAIN, RUST_DOMAIN};
 use analysis::domain;
 use profile::{Metric, Profile, Sample};
 
@@ -19,6 +19,8 @@ pub enum Exactness {
         with_heap: bool,
         /// What was mapped from the kernel is in it.
         with_mappings: bool,
+        /// Python's objects are in it, one by one.
+        with_python: bool,
     },
     /// Rust's is in it, every block counted.
     ExactRust {
@@ -48,10 +50,10 @@ pub fn exactness(profile: &Profile, column: usize) -> Exactness {
         return Exactness::Estimated { estimate, with_rust };
     }
     let with_openssl = present.contains(OPENSSL_DOMAIN);
-    let [with_heap, with_mappings] =
-        [HEAP_DOMAIN, MAPPING_DOMAIN].map(|domain| present.contains(domain));
-    if (with_heap || with_mappings) && !with_rust {
-        return Exactness::ExactOthers { with_openssl, with_heap, with_mappings };
+    let [with_heap, with_mappings, with_python] =
+        [HEAP_DOMAIN, MAPPING_DOMAIN, PYTHON_DOMAIN].map(|domain| present.contains(domain));
+    if (with_heap || with_mappings || with_python) && !with_rust {
+        return Exactness::ExactOthers { with_openssl, with_heap, with_mappings, with_python };
     }
     if with_rust && counts_rust(profile) {
         return Exactness::ExactRust { with_openssl };
@@ -76,15 +78,16 @@ impl Exactness {
     pub fn phrase(self) -> String {
         match self {
             Exactness::Exact => "OpenSSL's part, exact".to_owned(),
-            Exactness::ExactOthers { with_openssl, with_heap, with_mappings } => {
-                let which = match (with_openssl, with_heap, with_mappings) {
-                    (true, _, false) => "all of malloc's",
-                    (true, _, true) => "all of malloc's and all mappings",
-                    (false, true, true) => "malloc's part without OpenSSL's, and all mappings",
-                    (false, _, false) => "malloc's part without OpenSSL's",
-                    (false, false, true) => "mappings",
+            Exactness::ExactOthers { with_openssl, with_heap, with_mappings, with_python } => {
+                let of_malloc = match (with_openssl, with_heap) {
+                    (true, _) => Some("all of malloc's"),
+                    (false, true) => Some("malloc's part without OpenSSL's"),
+                    (false, false) => None,
                 };
-                format!("{which}, exact")
+                let python = with_python.then_some("Python's objects");
+                let mapped = with_mappings.then_some("all mappings");
+                let which: Vec<&str> = [of_malloc, python, mapped].into_iter().flatten().collect();
+                format!("{}, exact", which.join(", "))
             }
             Exactness::ExactRust { with_openssl: true } => {
                 "OpenSSL's part and Rust's, exact".to_owned()

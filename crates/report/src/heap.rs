@@ -13,23 +13,28 @@ const HOLDERS: usize = 3;
 /// OpenSSL's memory alone was recorded.
 pub fn sentences(recording: &Recording) -> Vec<String> {
     let Some(heap) = &recording.heap else { return Vec::new() };
-    let told = heap.steps.as_ref().zip(recording.told_steps());
-    let each = match (told, recording.told_steps()) {
-        (Some((steps, openssl)), _) => {
-            one_connection(steps, openssl, Mapped::of(heap.mapped_steps.as_ref()))
+    let python = heap.python_steps.as_ref().filter(|steps| steps.bytes_interval[1] >= 1.0);
+    let has_steps = heap.steps.is_some() || python.is_some();
+    let each = match (has_steps, recording.told_steps()) {
+        (true, Some(openssl)) => {
+            let beside = Beside { python, mapped: Mapped::of(heap.mapped_steps.as_ref()) };
+            one_connection(heap.steps.as_ref(), openssl, beside)
         }
-        (None, Some(_)) => not_in_steps(heap.grown_bytes_each),
-        (None, None) if recording.captured_after_seconds.is_some() => {
+        (false, Some(_)) => not_in_steps(heap.grown_bytes_each),
+        (_, None) if recording.captured_after_seconds.is_some() => {
             "What one connection costs of other memory than OpenSSL's is not known: the \
              number of connections was too seldom seen to change."
                 .to_owned()
         }
-        (None, None) => String::new(),
+        (_, None) => String::new(),
     };
     // Where nothing is told of a connection, nobody is said to hold it.
     let told = recording.told_steps().is_some();
     let holders = if told { holders(&heap.holders) } else { String::new() };
-    [each, holders, altogether(heap, recording)].into_iter().filter(|it| !it.is_empty()).collect()
+    [each, holders, altogether(heap, recording), no_python(heap)]
+        .into_iter()
+        .filter(|it| !it.is_empty())
+        .collect()
 }
 
 /// What one connection costs of mappings.
@@ -84,24 +89,56 @@ impl std::fmt::Display for Mapped {
     }
 }
 
-fn one_connection(heap: &StepsRecord, openssl: &StepsRecord, mapped: Mapped) -> String {
-    let (bytes, own) = (rounded(openssl.bytes), heap.bytes);
-    let blocks = one_decimal(heap.blocks);
-    let all = rounded(openssl.bytes + own + mapped.bytes());
-    if heap.certain && openssl.certain {
-        return format!(
-            "Of all that is asked for, one connection costs {all} bytes: {bytes} are OpenSSL's, \
-             and {} in {blocks} blocks the program's and its libraries'{mapped}.",
-            rounded(own),
-        );
+/// What one connection costs of neither OpenSSL's memory nor the malloc family's.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    /// Of Python's objects, where they are counted one by one.
+    python: Option<&'a StepsRecord>,
+    mapped: Mapped,
+}
+
+impl Beside<'_> {
+    fn bytes(self) -> f64 {
+        self.python.map_or(0.0, |steps| steps.bytes.max(0.0)) + self.mapped.bytes()
     }
-    let [low, high] = heap.bytes_interval;
+}
+
+impl std::fmt::Display for Beside<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(steps) = self.python {
+            let (bytes, blocks) = (rounded(steps.bytes.max(0.0)), one_decimal(steps.blocks));
+            let [low, high] = steps.bytes_interval.map(|bytes| rounded(bytes.max(0.0)));
+            if steps.certain {
+                write!(f, "; {bytes} in {blocks} objects of Python's")?;
+            } else {
+                write!(f, "; between {low} and {high}, most likely {bytes}, in Python's objects")?;
+            }
+        }
+        write!(f, "{}", self.mapped)
+    }
+}
+
+/// `heap` is the malloc family's part, if any of it is a connection's own.
+fn one_connection(heap: Option<&StepsRecord>, openssl: &StepsRecord, beside: Beside<'_>) -> String {
+    let own = heap.map_or(0.0, |steps| steps.bytes);
+    let all = rounded(openssl.bytes + own + beside.bytes());
+    let is_certain = heap.into_iter().chain([openssl]).chain(beside.python).all(|it| it.certain);
+    let about = if is_certain { "" } else { "about " };
+    let of_malloc = heap.map_or_else(String::new, |steps| {
+        let [low, high] = steps.bytes_interval.map(|bytes| rounded(bytes.max(0.0)));
+        let (own, blocks) = (rounded(own), one_decimal(steps.blocks));
+        if is_certain {
+            format!(", and {own} in {blocks} blocks the program's and its libraries'")
+        } else {
+            format!(
+                ", and between {low} and {high}, most likely {own}, the program's and its libraries'"
+            )
+        }
+    });
     format!(
-        "Of all that is asked for, one connection costs about {all} bytes: {bytes} are OpenSSL's, \
-         and between {} and {}, most likely {}, the program's and its libraries'{mapped}.",
-        rounded(low.max(0.0)),
-        rounded(high),
-        rounded(own),
+        "Of all that is asked for, one connection costs {about}{all} bytes: {} are \
+         OpenSSL's{of_malloc}{beside}.",
+        rounded(openssl.bytes)
     )
 }
 
@@ -133,6 +170,18 @@ fn holder(holder: &HolderRecord) -> String {
     format!("{who}: {} in {} block{plural}", rounded(*bytes), one_decimal(*blocks))
 }
 
+/// `--python` was in vain.
+fn no_python(heap: &HeapRecord) -> String {
+    match &heap.python {
+        Some(counts) if counts.alloc_blocks == 0 => {
+            "No object of Python's was counted: no process began as a Python interpreter, or it was \
+             told to use another allocator (PYTHONMALLOC, -X dev), whose blocks are malloc's."
+                .to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
 fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
     let at_peak = recording.is_at_peak();
     let when = if at_peak { recording.moment_of_peak() } else { "at the capture" };
@@ -149,6 +198,10 @@ fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
         format!("{} in {blocks} {name}{plural}{of}", human(bytes as f64))
     };
     let mallocs = in_words(held(&heap.counts), "block", " of malloc's");
+    let python = match heap.python.as_ref().map(held) {
+        None | Some((0, _)) => String::new(),
+        Some(python) => format!(", {}", in_words(python, "object", " of Python's")),
+    };
     let mapped = match held(&heap.mappings) {
         (0, _) => String::new(),
         mappings => format!(", and {}", in_words(mappings, "mapping", "")),
@@ -165,7 +218,7 @@ fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
         // That moment says nothing of what the program holds at others.
         return String::new();
     }
-    format!("Beside OpenSSL's, {mallocs}{mapped} were in use {when}{earlier}.")
+    format!("Beside OpenSSL's, {mallocs}{python}{mapped} were in use {when}{earlier}.")
 }
 
 #[cfg(test)]
@@ -196,16 +249,40 @@ mod tests {
     #[test]
     fn both_parts_add_up_and_what_is_uncertain_has_its_interval() {
         let openssl = steps(18_156.0, 46.0, true);
+        let nothing = Beside { python: None, mapped: Mapped::Nothing };
+        let mapped = Beside { mapped: Mapped::Bytes(8_192.0), ..nothing };
         assert_eq!(
-            one_connection(&steps(264_721.0, 4.0, true), &openssl, Mapped::Nothing),
+            one_connection(Some(&steps(264_721.0, 4.0, true)), &openssl, nothing),
             "Of all that is asked for, one connection costs 282,877 bytes: 18,156 are OpenSSL's, \
              and 264,721 in 4.0 blocks the program's and its libraries'."
         );
         assert_eq!(
-            one_connection(&steps(1_024.0, 3.0, false), &openssl, Mapped::Bytes(8_192.0)),
+            one_connection(Some(&steps(1_024.0, 3.0, false)), &openssl, mapped),
             "Of all that is asked for, one connection costs about 27,372 bytes: 18,156 are \
              OpenSSL's, and between 1,014 and 1,044, most likely 1,024, the program's and its \
              libraries'; 8,192 it maps from the kernel itself."
+        );
+    }
+
+    #[test]
+    fn pythons_objects_are_a_part_of_their_own() {
+        let (heap, openssl) = (steps(2_048.0, 3.0, true), steps(10_000.0, 46.0, true));
+        let (exact, about) = (steps(4_000.0, 80.0, true), steps(4_000.0, 80.5, false));
+        let told =
+            |heap, python| one_connection(heap, &openssl, Beside { python, mapped: Mapped::Nothing });
+        assert_eq!(
+            told(Some(&heap), Some(&exact)),
+            "Of all that is asked for, one connection costs 16,048 bytes: 10,000 are OpenSSL's, \
+             and 2,048 in 3.0 blocks the program's and its libraries'; 4,000 in 80.0 objects of \
+             Python's."
+        );
+        let said = told(Some(&heap), Some(&about));
+        assert!(said.contains("costs about 16,048 bytes"), "{said}");
+        assert!(said.contains("; between 3,990 and 4,020, most likely 4,000, in"), "{said}");
+        assert_eq!(
+            told(None, Some(&exact)),
+            "Of all that is asked for, one connection costs 14,000 bytes: 10,000 are OpenSSL's; \
+             4,000 in 80.0 objects of Python's."
         );
     }
 

@@ -19,7 +19,7 @@ const TABLES: [&str; 9] = [
 ];
 
 /// Domains that have a table of their own: what OpenSSL asks for is the total.
-const DOMAINS: [Domain; 2] = [Domain::Heap, Domain::Mapping];
+const DOMAINS: [Domain; 3] = [Domain::Heap, Domain::Mapping, Domain::Python];
 
 /// How a limit may be written.
 const LIMIT: &str = "a number of at least 0, or \"baseline + 5 %\", or \"baseline + 100\"";

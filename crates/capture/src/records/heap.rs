@@ -19,6 +19,10 @@ pub struct HeapRecord {
     /// of before it was counted have none.
     #[serde(default)]
     pub mappings: CountsRecord,
+    /// Python's objects, in the same way, where they are counted one by one; what they lie in is then
+    /// in no other figure. `null` where that was not asked for.
+    #[serde(default)]
+    pub python: Option<CountsRecord>,
     /// What one connection costs of the malloc family's, by the steps between looks; `null` where
     /// that cannot be said.
     pub steps: Option<StepsRecord>,
@@ -26,6 +30,9 @@ pub struct HeapRecord {
     /// connections leaves that open: the interval says how far.
     #[serde(default)]
     pub mapped_steps: Option<StepsRecord>,
+    /// What one connection costs of Python's objects, in the same way.
+    #[serde(default)]
+    pub python_steps: Option<StepsRecord>,
     /// By how many bytes it grew for each connection since the moment before the first, where the
     /// steps do not say; `null` where they do, or there was no such moment.
     pub grown_bytes_each: Option<f64>,

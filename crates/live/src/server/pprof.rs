@@ -86,7 +86,9 @@ impl Asked {
             None => None,
             Some(word) => match Domain::from_word(word) {
                 Some(domain) => Some(domain),
-                None => return Err("domain: openssl or heap, or leave it out for all"),
+                None => {
+                    return Err("domain: openssl, heap, mapping or python, or leave it out for all");
+                }
             },
         };
         Ok(Asked { seconds, is_text, domain })

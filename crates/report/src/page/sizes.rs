@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::category::{HEAP_DOMAIN, OPENSSL_DOMAIN, RUST_DOMAIN};
+use analysis::category::{HEAP_DOMAIN, OPENSSL_DOMAIN, PYTHON_DOMAIN, RUST_DOMAIN};
 use analysis::notation::percent;
 use capture::records::account::SizesRecord;
 use capture::records::recording::Recording;
@@ -46,6 +46,7 @@ fn owners(mut records: Vec<&SizesRecord>) -> String {
     let owner = |record: &&SizesRecord| match record.domain.as_str() {
         OPENSSL_DOMAIN => "OpenSSL's",
         HEAP_DOMAIN => "malloc's",
+        PYTHON_DOMAIN => "Python's",
         RUST_DOMAIN => "Rust's",
         _ => "others'",
     };
