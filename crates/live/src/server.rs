@@ -9,6 +9,7 @@
 mod answer;
 mod bounds;
 mod delta;
+mod history;
 mod host;
 mod index;
 mod metrics;

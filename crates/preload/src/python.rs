@@ -19,10 +19,16 @@ type Set = unsafe extern "C" fn(c_int, *mut PythonAllocator);
 /// CPython's domains for what its code needs and for objects. The third one, 0, is malloc.
 const DOMAINS: [c_int; 2] = [1, 2];
 
+/// Whether Python's objects are to be recorded, if the program runs Python and more is recorded than
+/// OpenSSL's memory.
+pub(crate) fn is_wanted() -> bool {
+    std::env::var_os(environment::PYTHON).is_some_and(|it| it == "1")
+}
+
 /// In the constructor of a program that runs Python, when its own code has not run yet: has what
 /// counts called, which passes everything on at first.
 pub(crate) fn get_ready_to_count() {
-    if std::env::var_os(environment::PYTHON).is_none_or(|it| it != "1") {
+    if !is_wanted() {
         return;
     }
     // SAFETY: CPython's functions of these names have these types in every release since 3.4.

@@ -5,10 +5,10 @@ use std::panic::catch_unwind;
 use std::path::Path;
 
 use contract::{NO_LEDGER, Scope, attach, environment};
-use recorder::{InstallError, Options, SampleOptions, Sampling, StackSource, own_work};
+use recorder::{FirstLevel, InstallError, Options, SampleOptions, Sampling, StackSource, own_work};
 
 use crate::report::Report;
-use crate::{attached, fixes, malloc_family, scan, whole_process};
+use crate::{attached, fixes, malloc_family, python, scan, whole_process};
 
 #[cfg(not(test))]
 #[used]
@@ -47,6 +47,9 @@ fn begin() {
     let mut options = Options::in_folder(folder, StackSource::best());
     options.begun = begun;
     options.peak_of = scope.peak_of();
+    if python::is_wanted() {
+        options.first_level = FirstLevel::Large;
+    }
     let sample = sample_options();
     options.sample = sample.as_ref().ok().copied().flatten();
     // SAFETY: the process's allocator keeps its contract, and is what OpenSSL uses by itself.

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use ledger::layout::{LEVELS, SIZE_BITS};
 
 use crate::blocks::level::Home;
-use crate::blocks::level::{Head, Level, slots};
+use crate::blocks::level::{Head, Level};
 use crate::memory::Table;
 
 /// What is known of a live block: the number of the cell it is counted in, in the upper 24 bits,
@@ -59,6 +59,16 @@ pub(crate) enum Inserted {
     Full,
 }
 
+/// How large the first table of live blocks is. Where many small blocks lie side by side in a heap
+/// of many megabytes, their homes in a small one are the same, and each is looked for longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstLevel {
+    /// Room for 65,536 blocks, and homes of their own for those of one megabyte.
+    Small,
+    /// Eight times as much.
+    Large,
+}
+
 /// A level is worth filling again when no more than so many of 256 slots are taken.
 const WORTH_FILLING: usize = 80;
 
@@ -71,11 +81,13 @@ pub(crate) struct Blocks {
     built: AtomicUsize,
     /// There may be no more than these.
     most: usize,
+    first: FirstLevel,
 }
 
 impl Blocks {
     /// A table that grows to at least `capacity` blocks and no further.
-    pub(crate) fn with_capacity(capacity: u64) -> Option<Blocks> {
+    pub(crate) fn with_capacity(capacity: u64, first: FirstLevel) -> Option<Blocks> {
+        let slots = |level| first.slots_of(level);
         let room = |levels: usize| (0..levels).map(slots).sum::<usize>() as u64 / 2;
         let most = (1..LEVELS).find(|levels| room(*levels) >= capacity);
         let blocks = Blocks {
@@ -83,8 +95,9 @@ impl Blocks {
             levels: [const { AtomicPtr::new(std::ptr::null_mut()) }; LEVELS],
             built: AtomicUsize::new(1),
             most: most.unwrap_or(LEVELS),
+            first,
         };
-        let first = Level::map(0)?.as_ptr();
+        let first = Level::map(first, 0)?.as_ptr();
         blocks.levels[0].store(first, Ordering::Release);
         blocks.current.store(first, Ordering::Release);
         Some(blocks)
@@ -215,7 +228,7 @@ impl Blocks {
         if number >= self.most {
             return None;
         }
-        let new = Level::map(number)?;
+        let new = Level::map(self.first, number)?;
         let null = std::ptr::null_mut();
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
         match self.levels[number].compare_exchange(null, new.as_ptr(), success, failure) {

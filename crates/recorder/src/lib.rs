@@ -86,6 +86,7 @@ mod unwind;
 mod valgrind;
 
 pub use attach::{Handed, attach, detach, sweep};
+pub use blocks::FirstLevel;
 pub use contract::PeakOf;
 pub use early::begin_early;
 pub use error::InstallError;

@@ -6,6 +6,7 @@ use contract::PeakOf;
 use ledger::Capacities;
 use ledger_writer::addresses_are_limited;
 
+use crate::blocks::FirstLevel;
 use crate::error::InstallError;
 use crate::sampling::SampleOptions;
 use crate::stack::StackSource;
@@ -24,6 +25,8 @@ pub struct Options {
     pub sites: u32,
     /// Blocks that can be live at once; further ones are counted as untracked.
     pub blocks: u64,
+    /// How large the table of those is at first.
+    pub first_level: FirstLevel,
     /// Count a part of the blocks only; `None` counts every one.
     pub sample: Option<SampleOptions>,
     /// Of what the highest total is.
@@ -86,6 +89,7 @@ impl Options {
             children,
             sites,
             blocks: 100_000_000,
+            first_level: FirstLevel::Small,
             sample: None,
             peak_of: PeakOf::All,
             begun,

@@ -66,7 +66,7 @@ impl Recorder {
                 .ok_or(InstallError::Exhausted("thread-specific key"))?,
         };
         let recorder = Box::new(Recorder {
-            blocks: Blocks::with_capacity(options.blocks)
+            blocks: Blocks::with_capacity(options.blocks, options.first_level)
                 .ok_or(InstallError::Exhausted("memory"))?,
             sites: Sites::new().ok_or(InstallError::Exhausted("memory"))?,
             segments: Segments::for_sites(sites).ok_or(InstallError::Exhausted("memory"))?,

@@ -268,8 +268,9 @@ mod tests {
     fn pythons_objects_are_a_part_of_their_own() {
         let (heap, openssl) = (steps(2_048.0, 3.0, true), steps(10_000.0, 46.0, true));
         let (exact, about) = (steps(4_000.0, 80.0, true), steps(4_000.0, 80.5, false));
-        let told =
-            |heap, python| one_connection(heap, &openssl, Beside { python, mapped: Mapped::Nothing });
+        let told = |heap, python| {
+            one_connection(heap, &openssl, Beside { python, mapped: Mapped::Nothing })
+        };
         assert_eq!(
             told(Some(&heap), Some(&exact)),
             "Of all that is asked for, one connection costs 16,048 bytes: 10,000 are OpenSSL's, \

@@ -25,6 +25,7 @@ mod sizes;
 mod staircase;
 mod stays;
 
+use analysis::timeline::Timeline;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use profile::harmless::harmless_document;
 
@@ -44,6 +45,8 @@ pub struct Live {
     pub said: Vec<String>,
     /// Seconds until it reads itself again.
     pub every_seconds: u32,
+    /// What was in use since somebody looked first, where that is known.
+    pub over_time: Option<Timeline>,
 }
 
 /// The page as a document. The same input gives the same bytes.

@@ -10,6 +10,7 @@ use recording::kernel::processor_time;
 
 use crate::server::answer::{Answer, answer, unreadable};
 use crate::server::routes::Shared;
+use crate::server::source::Looked;
 use crate::{Cost, View};
 
 /// A metric: its name, what it is to Prometheus, its labels, what it means.
@@ -229,7 +230,7 @@ fn resident(seen: &Seen<'_>) -> Vec<Line> {
 }
 
 pub(crate) async fn metrics(State(shared): State<Shared>) -> Answer {
-    let made = shared.source.make(|follower, view| text(view, follower.resident()));
+    let made = shared.source.make(|Looked { view, follower, .. }| text(view, follower.resident()));
     match made.await {
         Ok(text) => answer("text/plain; version=0.0.4; charset=utf-8", text),
         Err(error) => unreadable(&error),

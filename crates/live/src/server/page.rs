@@ -7,6 +7,7 @@ use profile::Profile;
 use report::page::live::{Live, page_of};
 
 use crate::server::answer::{Answer, HTML, answer, unreadable};
+use crate::server::history::History;
 use crate::server::routes::Shared;
 use crate::{LiveError, View, words};
 
@@ -15,7 +16,7 @@ use crate::{LiveError, View, words};
 const EVERY: u32 = 10;
 
 pub(crate) async fn page(State(shared): State<Shared>) -> Answer {
-    match shared.source.make(|_, view| document(view)).await {
+    match shared.source.make(|seen| document(seen.view, seen.history)).await {
         Ok(Ok(document)) => {
             let mut answer = answer(HTML, document);
             let policy = HeaderValue::from_static(report::html::LIVE_POLICY);
@@ -26,7 +27,7 @@ pub(crate) async fn page(State(shared): State<Shared>) -> Answer {
     }
 }
 
-fn document(view: &View) -> Result<String, LiveError> {
+fn document(view: &View, history: &History) -> Result<String, LiveError> {
     let capture = Capture::of_profile(&view.name, Profile::clone(&view.profile));
     let mut said = vec![
         words::connections(view),
@@ -35,6 +36,7 @@ fn document(view: &View) -> Result<String, LiveError> {
         words::missing(view).unwrap_or_default(),
     ];
     said.retain(|sentence| !sentence.is_empty());
-    let live = Live { at: words::clock(view), said, every_seconds: EVERY };
+    let over_time = history.timeline();
+    let live = Live { at: words::clock(view), said, every_seconds: EVERY, over_time };
     Ok(page_of(capture, &live)?)
 }

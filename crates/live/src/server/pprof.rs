@@ -22,6 +22,7 @@ use crate::server::bounds::Deadline;
 use crate::server::delta::{InUse, delta};
 use crate::server::query::parameter;
 use crate::server::routes::Shared;
+use crate::server::source::Looked;
 
 /// Waiting for a change at once: each keeps a connection and a view.
 const WAITING: usize = 8;
@@ -87,7 +88,9 @@ impl Asked {
             Some(word) => match Domain::from_word(word) {
                 Some(domain) => Some(domain),
                 None => {
-                    return Err("domain: openssl, heap, mapping or python, or leave it out for all");
+                    return Err(
+                        "domain: openssl, heap, mapping or python, or leave it out for all",
+                    );
                 }
             },
         };
@@ -123,7 +126,7 @@ async fn profile_of(
 ) -> Result<Answer, Answer> {
     let Asked { seconds, is_text, domain } = Asked::of(query).map_err(bad)?;
     let Some(seconds) = seconds else {
-        let made = shared.source.make(move |_, view| {
+        let made = shared.source.make(move |Looked { view, .. }| {
             if is_text {
                 answer(TEXT, text(view, kind.column, domain))
             } else {
@@ -139,7 +142,7 @@ async fn profile_of(
     deadline.extend(seconds);
     let before = shared.source.view().await.map_err(|error| unreadable(&error))?;
     tokio::time::sleep(seconds).await;
-    let made = shared.source.make(move |_, now| {
+    let made = shared.source.make(move |Looked { view: now, .. }| {
         let mut change = delta(&before.profile, &now.profile, InUse::Change);
         show_first(&mut change, kind.column);
         let lasted = now.at.duration_since(before.at).unwrap_or_default();
@@ -156,7 +159,7 @@ pub(crate) async fn delta_heap(State(shared): State<Shared>, RawQuery(query): Ra
         Err(sentence) => return bad(sentence),
     };
     let pprof = Arc::clone(&shared.pprof);
-    let made = shared.source.make(move |_, now| {
+    let made = shared.source.make(move |Looked { view: now, .. }| {
         // Whole at any time.
         let mut last = pprof.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.replace(Arc::clone(now)).unwrap_or_else(|| Arc::clone(now));

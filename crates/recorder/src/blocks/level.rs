@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use ledger::layout::{LevelRecord, SLOTS_PER_BUCKET, SlotRecord};
 use ledger_writer::Threads;
 
-use crate::blocks::{Block, Inserted};
+use crate::blocks::{Block, FirstLevel, Inserted};
 use crate::memory::{self, Table, prefetch};
 
 pub(super) const SLOTS: usize = SLOTS_PER_BUCKET;
@@ -24,8 +24,10 @@ const REGION_BITS: u32 = 20;
 const BETWEEN_REGIONS: usize = 1341;
 /// Buckets in which a block may be that has no room at home. With as many, a level fills to 65 %.
 const ELSEWHERE: usize = 12;
-/// Buckets of the first level: 65,536 slots, 1 MiB, of which only touched pages count.
+/// Buckets of a small first level: 65,536 slots, 1 MiB, of which only touched pages count.
 pub(super) const FIRST_BUCKETS: usize = 1 << 14;
+/// Buckets of a large one, 8 MiB.
+const MANY_BUCKETS: usize = 1 << 17;
 
 #[repr(C)]
 struct Slot {
@@ -68,24 +70,31 @@ pub(crate) struct Home {
     number: usize,
 }
 
-/// Buckets of the level with this number: each two add half as many as there are before them.
-fn buckets(level: usize) -> usize {
-    match level.checked_sub(1) {
-        None => FIRST_BUCKETS,
-        Some(further) => (FIRST_BUCKETS / 2) << (further / 2),
+impl FirstLevel {
+    /// Buckets of the level with this number: each two add half as many as there are before them.
+    fn buckets_of(self, level: usize) -> usize {
+        let first = match self {
+            FirstLevel::Small => FIRST_BUCKETS,
+            FirstLevel::Large => MANY_BUCKETS,
+        };
+        match level.checked_sub(1) {
+            None => first,
+            Some(further) => (first / 2) << (further / 2),
+        }
+    }
+
+    /// Slots of the level with this number.
+    pub(super) fn slots_of(self, level: usize) -> usize {
+        self.buckets_of(level) * SLOTS
     }
 }
 
-/// Slots of the level with this number.
-pub(super) fn slots(level: usize) -> usize {
-    buckets(level) * SLOTS
-}
-
 impl Level {
-    /// A new level. `None` when the kernel refuses memory.
-    pub(super) fn map(number: usize) -> Option<Level> {
-        let buckets = buckets(number);
-        let memory = memory::map(Self::bytes(number))?;
+    /// A new level with this number, in a table with such a first one. `None` when the kernel refuses
+    /// memory.
+    pub(super) fn map(first: FirstLevel, number: usize) -> Option<Level> {
+        let buckets = first.buckets_of(number);
+        let memory = memory::map(Self::bytes_of(buckets))?;
         let head = memory.cast::<Head>();
         let behind = size_of::<Head>() + buckets * size_of::<Bucket>();
         // SAFETY: fresh memory with room for the head, the buckets and as many counters.
@@ -102,14 +111,18 @@ impl Level {
     ///
     /// Nobody uses a copy of what [`Level::map`] returned any more.
     pub(super) unsafe fn unmap(self) {
-        let bytes = Self::bytes(self.number());
+        let bytes = self.bytes();
         // SAFETY: mapped with this length; the caller's promise.
         unsafe { memory::unmap(self.0.cast(), bytes) };
     }
 
-    fn bytes(number: usize) -> usize {
+    fn bytes(self) -> usize {
+        Self::bytes_of(self.head().mask + 1)
+    }
+
+    fn bytes_of(buckets: usize) -> usize {
         let each = size_of::<Bucket>() + size_of::<AtomicU8>();
-        size_of::<Head>() + buckets(number) * each
+        size_of::<Head>() + buckets * each
     }
 
     /// Forgets every block but those in the first page, which begins with what is no block.
@@ -124,7 +137,7 @@ impl Level {
 
     /// The memory that it takes.
     pub(super) fn table(self) -> Table {
-        Table { start: self.0.as_ptr() as usize, bytes: Self::bytes(self.number()) }
+        Table { start: self.0.as_ptr() as usize, bytes: self.bytes() }
     }
 
     pub(super) fn as_ptr(self) -> *mut Head {
@@ -144,10 +157,6 @@ impl Level {
     fn head(&self) -> &Head {
         // SAFETY: written by `map`, and never changed or taken down.
         unsafe { self.0.as_ref() }
-    }
-
-    pub(super) fn number(self) -> usize {
-        self.head().number
     }
 
     #[inline(always)]

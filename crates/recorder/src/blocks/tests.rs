@@ -13,7 +13,7 @@ fn insert(blocks: &Blocks, pointer: usize, block: Block) -> Inserted {
 
 #[test]
 fn what_goes_in_comes_out_once() {
-    let blocks = Blocks::with_capacity(1_000).expect("a megabyte");
+    let blocks = Blocks::with_capacity(1_000, FirstLevel::Small).expect("a megabyte");
     assert_eq!(insert(&blocks, 0x1000, block(7, 33)), Inserted::New);
     assert_eq!(blocks.look_at(0x1000), Some(block(7, 33)));
     assert_eq!(blocks.look_at(0x2000), None);
@@ -23,7 +23,7 @@ fn what_goes_in_comes_out_once() {
 
 #[test]
 fn the_largest_cell_and_size_survive_packing() {
-    let blocks = Blocks::with_capacity(1).expect("a megabyte");
+    let blocks = Blocks::with_capacity(1, FirstLevel::Small).expect("a megabyte");
     let largest = block(ledger::Capacities::MOST_CELLS, (1 << SIZE_BITS) - 1);
     insert(&blocks, 0x20, largest);
     assert_eq!(blocks.remove(0x20), Some(largest));
@@ -32,7 +32,7 @@ fn the_largest_cell_and_size_survive_packing() {
 
 #[test]
 fn an_address_that_is_live_already_gives_up_its_old_block() {
-    let blocks = Blocks::with_capacity(1).expect("a megabyte");
+    let blocks = Blocks::with_capacity(1, FirstLevel::Small).expect("a megabyte");
     insert(&blocks, 0x40, block(1, 10));
     assert_eq!(insert(&blocks, 0x40, block(2, 20)), Inserted::Replaced(block(1, 10)));
     assert_eq!(blocks.remove(0x40), Some(block(2, 20)));
@@ -42,7 +42,7 @@ fn an_address_that_is_live_already_gives_up_its_old_block() {
 #[test]
 fn it_grows_to_its_capacity_and_finds_every_block() {
     let capacity = 300_000;
-    let blocks = Blocks::with_capacity(capacity).expect("a megabyte");
+    let blocks = Blocks::with_capacity(capacity, FirstLevel::Small).expect("a megabyte");
     for i in 1..=capacity as usize {
         assert_eq!(insert(&blocks, i * 48, block(i as u32 % 99, i as u64)), Inserted::New);
     }
@@ -143,7 +143,7 @@ fn a_live_block_costs_no_more_than_48_bytes_wherever_heaps_put_them() {
         ("1,280 bytes each", || one_size(1_280)),
     ];
     for (name, layout) in layouts {
-        let blocks = Blocks::with_capacity(100_000_000).expect("a megabyte");
+        let blocks = Blocks::with_capacity(100_000_000, FirstLevel::Small).expect("a megabyte");
         let bytes = Cell::new(blocks.first_level().bytes);
         let mut worst = 0;
         for (number, pointer) in layout().take(1_000_000).enumerate() {
@@ -174,7 +174,7 @@ fn give_back(blocks: &Blocks) {
 
 #[test]
 fn levels_that_were_emptied_are_filled_again_before_there_are_more() {
-    let blocks = Blocks::with_capacity(100_000_000).expect("a megabyte");
+    let blocks = Blocks::with_capacity(100_000_000, FirstLevel::Small).expect("a megabyte");
     // As many are live at each moment, but none for long.
     let live = 300_000;
     let (mut added, mut oldest) = (0, one_heap());
@@ -194,7 +194,7 @@ fn levels_that_were_emptied_are_filled_again_before_there_are_more() {
 
 #[test]
 fn beyond_its_capacity_it_says_full() {
-    let blocks = Blocks::with_capacity(1).expect("a megabyte");
+    let blocks = Blocks::with_capacity(1, FirstLevel::Small).expect("a megabyte");
     let full = (1..200_000).any(|i| insert(&blocks, i * 16, block(1, 1)) == Inserted::Full);
     assert!(full, "one level of 65,536 slots took 200,000 blocks");
 }

@@ -55,11 +55,20 @@ fn describe(series: &Timeline) -> String {
     let connections = connections
         .map(|open| format!("{} connections and ", exact(most(open) as i64)))
         .unwrap_or_default();
-    let mut text = format!(
-        "Up to {connections}{} of resident memory in {:.1} seconds.",
-        human(series.rss.iter().flatten().copied().max().unwrap_or_default() as f64),
-        series.seconds.last().copied().unwrap_or_default(),
-    );
+    let seconds = series.seconds.last().copied().unwrap_or_default();
+    let mut text = match series.rss.iter().flatten().max() {
+        Some(most) => {
+            let most = human(*most as f64);
+            format!("Up to {connections}{most} of resident memory in {seconds:.1} seconds.")
+        }
+        None => {
+            let begun = series.seconds.first().copied().unwrap_or_default();
+            let sum = |at: usize| series.series.iter().map(|one| one.bytes[at]).sum::<u64>();
+            let most = (0..series.seconds.len()).map(sum).max().unwrap_or_default();
+            let length = seconds - begun;
+            format!("Up to {connections}{} in use in {length:.1} seconds.", human(most as f64))
+        }
+    };
     if series.openssl_margins.is_some() {
         let rust = series.series.iter().any(|one| one.group == RUST_DOMAIN);
         text += if rust { " OpenSSL's and Rust's bytes" } else { " OpenSSL's bytes" };
