@@ -28,6 +28,11 @@ fn a_program_says_the_same_with_and_without_the_recorder() {
     assert!(openssls[0]["version"].as_str().unwrap().starts_with("OpenSSL "), "{openssls}");
     assert!(record["openssl"]["alloc_blocks"].as_u64().unwrap() > 1_000);
     assert_eq!(record["processes"][0]["recorder"]["foreign_frees"], 0);
+    // What others make rates of.
+    let profile = std::fs::read(recorded.folder.join("heap.pb.gz")).unwrap();
+    let profile = profile::pprof::read(&profile, "heap.pb.gz").unwrap();
+    let seconds = record["seconds"].as_f64().unwrap();
+    assert!((profile.duration_nanos as f64 / 1e9 - seconds).abs() < 1e-6, "{seconds}");
 }
 
 #[test]

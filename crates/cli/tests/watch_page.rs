@@ -166,18 +166,33 @@ fn a_live_page_has_what_was_in_use_since_it_was_first_looked_at() {
         const kept = said();
         picture.dispatchEvent(new PointerEvent('pointermove', { bubbles: true, buttons: 0,
           clientX: bounds.left + bounds.width * 0.926 }));
-        return { kept, moment: said(), caption: over.querySelector('figcaption').textContent,
+        const moment = said();
+        const [from, to] = over.querySelectorAll('input[type=range]');
+        from.value = 1;
+        from.dispatchEvent(new Event('input'));
+        picture.dispatchEvent(new PointerEvent('pointerleave'));
+        const chosen = said();
+        // What live.js does with what it has read.
+        const whole = main.cloneNode(true);
+        for (const added of whole.querySelectorAll('[data-timeline] .band, [data-timeline] .moment'))
+          added.remove();
+        main.replaceChildren(...whole.childNodes);
+        begin();
+        const renewed = main.querySelector('[data-timeline] output.span').textContent;
+        return { kept, moment, chosen, renewed, caption: over.querySelector('figcaption').textContent,
           names: [...over.querySelectorAll('details thead th')].map((cell) => cell.textContent),
           last: [...over.querySelector('details tbody').lastElementChild.cells]
             .map((cell) => cell.textContent.trim()) };";
     let test = "a_live_page_has_what_was_in_use_since_it_was_first_looked_at";
     let Some(answer) = ask(test, &page, script) else { return };
-    let text = |what: &str| answer[what].as_str().unwrap();
-    assert!(text("kept").contains("connections +5"), "{answer}");
-    assert!(text("kept").contains("tls +"), "{answer}");
-    assert!(text("moment").starts_with("At "), "{answer}");
-    assert!(text("caption").starts_with("Up to 25 connections and "), "{answer}");
-    assert!(text("caption").contains(" in use in "), "{answer}");
+    let said = |what: &str| answer[what].as_str().unwrap();
+    assert!(said("kept").contains("connections +5"), "{answer}");
+    assert!(said("kept").contains("tls +"), "{answer}");
+    assert!(said("moment").starts_with("At "), "{answer}");
+    assert_ne!(said("chosen"), said("kept"));
+    assert_eq!(said("renewed"), said("chosen"));
+    assert!(said("caption").starts_with("Up to 25 connections and "), "{answer}");
+    assert!(said("caption").contains(" in use in "), "{answer}");
     // The last moment is that of the table of categories.
     let at = answer["names"].as_array().unwrap().iter().position(|name| name == "tls").unwrap();
     let rows = top["sites"].as_array().unwrap();

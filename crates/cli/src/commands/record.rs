@@ -3,6 +3,7 @@
 
 mod answer;
 mod attach;
+mod counted;
 mod watched;
 
 use std::ffi::OsString;
@@ -19,7 +20,6 @@ use capture::timeline::EVERY;
 use capture::{Capture, Fault};
 use clap::Args;
 use contract::Scope;
-use ledger::Sampling;
 use recording::{
     Arguments, Keep, Notice, PythonObjects, Reached, Recorded, RecordingError, UNRECOGNISABLE,
     move_series, name_of,
@@ -29,10 +29,11 @@ use trial::loaded::{self, Load};
 
 use crate::commands::load::Spoken;
 use crate::commands::record::attach::Attach;
+use crate::commands::record::counted::Counted;
 use crate::failure::Failure;
 use crate::telling;
 use crate::trials::{Bar, front_end, helper, made_by};
-use crate::values::{address, connections, duration, sampling};
+use crate::values::{address, connections, duration};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -63,28 +64,8 @@ pub struct Options {
     /// Keep a capture every so often as well until then, as series/001.pb.gz and so on
     #[arg(long, value_name = "TIME", value_parser = every)]
     pub every: Option<Duration>,
-    /// Count only a part of the blocks, one sample in BYTES bytes on average, as in --sample 64k:
-    /// for programs in which counting every block takes too much time. Figures are estimates then,
-    /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
-    #[arg(long, value_name = "BYTES", value_parser = sampling)]
-    pub sample: Option<Sampling>,
-    /// Count no more than this domain's memory. Otherwise all is counted that a program with
-    /// OpenSSL and its libraries ask malloc for and map from the kernel: what one connection costs
-    /// the whole process, what resident memory is, and `--domain heap` and `mapping` of top, diff
-    /// and flame. Of a program that loads OpenSSL later, and is recorded until its end, that begins
-    /// then
-    #[arg(long, value_name = "DOMAIN", value_parser = ["openssl"])]
-    pub only: Option<String>,
-    /// Count all of that in any case: in programs without OpenSSL, and with --pid, from the attach
-    /// on (docs/attach.md). The highest total that is looked at when a program has ended is then
-    /// that of all its memory; otherwise it is OpenSSL's, with all else as it was at that moment
-    #[arg(long, conflicts_with_all = ["sample", "only"])]
-    pub heap: bool,
-    /// Count Python's objects one by one, by who asks the interpreter for them, and not the arenas
-    /// that they lie in: `--domain python` of top, diff and flame. It takes time, by half of what
-    /// work on objects takes; in programs without OpenSSL together with --heap
-    #[arg(long, conflicts_with_all = ["sample", "only"])]
-    pub python: bool,
+    #[command(flatten)]
+    counted: Counted,
     /// Put the load on the program as well, at this address, and end it when all is measured: some
     /// connections that come and go, then N, then twice as many, of which the capture is made, then
     /// none any more
@@ -125,7 +106,7 @@ pub struct Options {
 
 /// Records, writes the folder, and says what came of it.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    if options.sample.is_some() && options.at_rest.is_some() {
+    if options.counted.sample.is_some() && options.at_rest.is_some() {
         return Err(Failure::usage(
             "--at-rest waits for a number of SSL objects, which --sample does not know: use --for \
              or --until-idle",
@@ -289,11 +270,11 @@ impl Options {
     fn refuse_with(&self, how: &str) -> Result<(), Failure> {
         let sentence = if !self.command.is_empty() {
             format!("{how} attaches to what runs: leave PROGRAM out, or start it without {how}")
-        } else if self.sample.is_some() {
+        } else if self.counted.sample.is_some() {
             format!(
                 "--sample begins with the program, and {how} comes later: leave one of them out"
             )
-        } else if self.python {
+        } else if self.counted.python {
             format!(
                 "--python begins with the interpreter, and {how} comes later: leave one of them out"
             )
@@ -320,9 +301,9 @@ impl Options {
         plain.goals.at_rest = self.at_rest;
         plain.goals.idle = self.until_idle;
         plain.every = self.every;
-        plain.sample = self.sample;
+        plain.sample = self.counted.sample;
         plain.scope = self.scope();
-        if self.python {
+        if self.counted.python {
             plain.python = PythonObjects::OneByOne;
         }
         plain.earlier = self.attach.earlier();
@@ -342,9 +323,12 @@ impl Options {
             || self.time.is_some()
             || self.at_rest.is_some()
             || self.until_idle.is_some();
-        if self.heap {
+        if self.counted.heap {
             Scope::Everything
-        } else if self.only.is_some() || self.sample.is_some() || self.attach.is_asked_for() {
+        } else if self.counted.only.is_some()
+            || self.counted.sample.is_some()
+            || self.attach.is_asked_for()
+        {
             Scope::Openssl
         } else if is_captured_running {
             Scope::WithOpenssl

@@ -56,18 +56,14 @@ fn describe(series: &Timeline) -> String {
         .map(|open| format!("{} connections and ", exact(most(open) as i64)))
         .unwrap_or_default();
     let seconds = series.seconds.last().copied().unwrap_or_default();
-    let mut text = match series.rss.iter().flatten().max() {
-        Some(most) => {
-            let most = human(*most as f64);
-            format!("Up to {connections}{most} of resident memory in {seconds:.1} seconds.")
-        }
-        None => {
-            let begun = series.seconds.first().copied().unwrap_or_default();
-            let sum = |at: usize| series.series.iter().map(|one| one.bytes[at]).sum::<u64>();
-            let most = (0..series.seconds.len()).map(sum).max().unwrap_or_default();
-            let length = seconds - begun;
-            format!("Up to {connections}{} in use in {length:.1} seconds.", human(most as f64))
-        }
+    let mut text = if let Some(most) = series.rss.iter().flatten().max() {
+        let most = human(*most as f64);
+        format!("Up to {connections}{most} of resident memory in {seconds:.1} seconds.")
+    } else {
+        let length = seconds - series.seconds.first().copied().unwrap_or_default();
+        let sum = |at: usize| series.series.iter().map(|one| one.bytes[at]).sum::<u64>();
+        let most = (0..series.seconds.len()).map(sum).max().unwrap_or_default();
+        format!("Up to {connections}{} in use in {length:.1} seconds.", human(most as f64))
     };
     if series.openssl_margins.is_some() {
         let rust = series.series.iter().any(|one| one.group == RUST_DOMAIN);

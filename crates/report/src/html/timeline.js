@@ -1,6 +1,10 @@
 // Memory over time: what was there at a moment, and what was kept from one moment to another. The
 // figures are those of the table below the picture.
 
+// The seconds of the spans that were chosen, by picture: a live page is made anew. An end that is the
+// last moment is null, and stays the last one.
+const chosenSpans = new Map();
+
 class OverTime {
   constructor(figure) {
     this.figure = figure;
@@ -25,9 +29,26 @@ class OverTime {
     this.line = make("line", "moment");
     tools.hidden = false;
     for (const input of [this.from, this.to]) {
-      input.addEventListener("input", () => this.tell());
+      input.addEventListener("input", () => this.choose());
     }
+    this.name = figure.querySelector(".scroll").getAttribute("aria-label");
+    const [from, to] = chosenSpans.get(this.name) ?? [null, null];
+    if (from !== null) this.from.value = this.at(from);
+    if (to !== null) this.to.value = this.at(to);
     this.listen();
+    this.tell();
+  }
+
+  // The moment at which so many seconds had passed.
+  at(seconds) {
+    const later = this.seconds.findIndex((one) => one >= seconds);
+    return later < 0 ? this.seconds.length - 1 : later;
+  }
+
+  choose() {
+    const [from, to] = [this.from, this.to].map((input) => Number(input.value));
+    const last = this.seconds.length - 1;
+    chosenSpans.set(this.name, [this.seconds[from], to === last ? null : this.seconds[to]]);
     this.tell();
   }
 
@@ -91,7 +112,7 @@ class OverTime {
       if (begun !== null && event.buttons) {
         this.from.value = begun;
         this.to.value = at;
-        this.tell();
+        this.choose();
         return;
       }
       this.mark(at);

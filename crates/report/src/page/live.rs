@@ -17,6 +17,6 @@ pub fn page_of(capture: Capture, live: &Live) -> Result<String, CaptureError> {
     let mut subject = subject::subject(&told, None, &shown)?;
     // It is no file of which nothing else is known.
     subject.measured.clear();
-    subject.timeline = live.over_time.clone();
+    subject.timeline.clone_from(&live.over_time);
     Ok(html::live_page(&Page { subjects: vec![subject], measured: Vec::new() }, live))
 }
