@@ -124,8 +124,12 @@ fn figures_of_a_live_page_are_chosen_and_those_of_short_life_told() {
         tls.checked = false;
         changed(tls);
         const hidden = { bytes: sum(0), note: form.querySelector('output').textContent };
+        const heading = [...main.querySelectorAll('h3')]
+          .find((one) => one.textContent === 'Sizes of blocks');
+        const classes = [...heading.nextElementSibling.querySelectorAll('tbody tr')]
+          .map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
         const findings = main.querySelector('#findings')?.textContent ?? '';
-        return { measures, all, hidden, findings };";
+        return { measures, all, hidden, classes, findings };";
     let test = "figures_of_a_live_page_are_chosen_and_those_of_short_life_told";
     let Some(answer) = ask(test, &page, script) else { return };
     let measures = &answer["measures"];
@@ -139,6 +143,15 @@ fn figures_of_a_live_page_are_chosen_and_those_of_short_life_told() {
     }
     let freed = at_rest.total("alloc_bytes") - at_rest.total("inuse_bytes");
     assert_eq!(measures["freed-bytes"].as_f64(), Some(freed as f64), "allocated and freed again");
+    let of_classes = |at: usize| -> i64 {
+        let classes = answer["classes"].as_array().unwrap();
+        classes
+            .iter()
+            .map(|it| it[at].as_str().unwrap().replace(',', "").parse::<i64>().unwrap())
+            .sum()
+    };
+    assert_eq!(of_classes(1), at_rest.total("inuse_blocks"), "{answer}");
+    assert_eq!(of_classes(2), at_rest.total("inuse_bytes"), "{answer}");
     assert!(answer["hidden"]["bytes"].as_f64() < answer["all"].as_f64(), "{answer}");
     assert_eq!(answer["hidden"]["note"], "1 hidden");
     assert!(!answer["findings"].as_str().unwrap().is_empty(), "{answer}");

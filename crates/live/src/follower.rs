@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use analysis::block_sizes::BlockSizes;
 use analysis::category::Judged;
 use analysis::footprint::{Footprint, RecorderParts};
 use analysis::objects::Object;
@@ -13,6 +14,7 @@ use contract::Domain;
 use ledger::{Counts, Snapshot};
 use profile::{Merged, Metric, Profile, Symbols, ValueType, from_ledger_with};
 use recording::kernel;
+use recording::live_sizes::live_sizes;
 use recording::looks::Gathered;
 use recording::watch::{Sight, SslObjects};
 
@@ -270,6 +272,16 @@ impl Follower {
             whole.add(&followed.profile);
         }
         Arc::new(whole.finish())
+    }
+
+    /// How large the live blocks of the processes that run are; `None` where that may not be looked
+    /// at, and of a sample. It reads the tables of live blocks.
+    pub fn block_sizes(&self) -> Option<BlockSizes> {
+        let mut all = BlockSizes::default();
+        for (path, followed) in self.followed.iter().filter(|(_, it)| !it.has_ended) {
+            all.add_all(live_sizes(path, followed.pid, &followed.snapshot)?);
+        }
+        Some(all)
     }
 
     /// The resident memory of the processes that run, by parts; `None` where the kernel does not

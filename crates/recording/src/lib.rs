@@ -34,6 +34,7 @@ pub mod in_progress;
 mod keeper;
 pub mod kernel;
 pub mod ledger_folder;
+pub mod live_sizes;
 pub mod looks;
 pub mod memory;
 mod moments;

@@ -47,6 +47,8 @@ pub struct Live {
     pub every_seconds: u32,
     /// What was in use since somebody looked first, where that is known.
     pub over_time: Option<Timeline>,
+    /// How large live blocks are, where that could be looked at.
+    pub sizes: Option<analysis::block_sizes::BlockSizes>,
 }
 
 /// The page as a document. The same input gives the same bytes.

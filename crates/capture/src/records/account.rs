@@ -167,7 +167,8 @@ impl AccountGrowthRecord {
 }
 
 impl SizesRecord {
-    fn of((domain, up_to_bytes, of): (Domain, u64, Blocks)) -> SizesRecord {
+    /// The record of one of [`BlockSizes::classes`](analysis::block_sizes::BlockSizes::classes).
+    pub fn of((domain, up_to_bytes, of): (Domain, u64, Blocks)) -> SizesRecord {
         let Blocks { blocks, bytes } = of;
         SizesRecord { domain: domain.word().to_owned(), up_to_bytes, blocks, bytes }
     }

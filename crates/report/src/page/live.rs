@@ -4,7 +4,7 @@
 use analysis::column::Column;
 use capture::{Capture, CaptureError};
 
-use super::{Shown, Told, choices, subject};
+use super::{Shown, Told, choices, sizes, subject};
 use crate::html::{self, Page};
 
 pub use crate::html::Live;
@@ -18,5 +18,8 @@ pub fn page_of(capture: Capture, live: &Live) -> Result<String, CaptureError> {
     // It is no file of which nothing else is known.
     subject.measured.clear();
     subject.timeline.clone_from(&live.over_time);
+    if let Some(found) = &live.sizes {
+        subject.sizes = sizes::live_blocks(found, format!("at {}", live.at));
+    }
     Ok(html::live_page(&Page { subjects: vec![subject], measured: Vec::new() }, live))
 }

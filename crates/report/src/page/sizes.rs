@@ -25,6 +25,15 @@ pub(super) fn block_sizes(recording: &Recording) -> BlockSizes {
     }
 }
 
+/// Those of processes that run.
+pub(super) fn live_blocks(sizes: &analysis::block_sizes::BlockSizes, moment: String) -> BlockSizes {
+    let records: Vec<SizesRecord> = sizes.classes().map(SizesRecord::of).collect();
+    if records.is_empty() {
+        return BlockSizes::OutOfPlace;
+    }
+    BlockSizes::Known { moment, classes: classes(&records) }
+}
+
 fn classes(sizes: &[SizesRecord]) -> Vec<SizeClass> {
     let mut by_size: BTreeMap<u64, Vec<&SizesRecord>> = BTreeMap::new();
     for record in sizes {
