@@ -195,6 +195,27 @@ fn a_dropped_block_freed_without_a_cell_is_no_longer_in_use() {
     assert_eq!((dropped.alloc_blocks, dropped.alloc_bytes), (1, 70));
 }
 
+#[test]
+fn a_ledger_is_read_again_where_anything_was_counted_since() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("ledger");
+    let mut counted = Counted::in_new_file(&path);
+    let cell = counted.cell(0, 0);
+    counted.allocate(0, cell, 70);
+    let file = std::fs::File::open(&path).expect("a ledger of ours");
+    let read = |before| Snapshot::read_changed(&file, "ledger", before).expect("a ledger of ours");
+    let (first, reading) = read(None).expect("it was never read");
+    assert!(read(Some(&reading)).is_none(), "nothing was counted");
+    // A site that is freed down to what it was has other counts.
+    counted.allocate(0, cell, 30);
+    counted.ledger.spill_free(counted.sites[0], 30);
+    let (second, reading) = read(Some(&reading)).expect("something was counted");
+    assert_eq!(second.totals(), Snapshot::read_file(&path).expect("a ledger of ours").totals());
+    assert_eq!(second.totals().inuse_bytes, first.totals().inuse_bytes);
+    assert_eq!(second.totals().alloc_bytes, first.totals().alloc_bytes + 30);
+    assert!(read(Some(&reading)).is_none());
+}
+
 proptest! {
     // No file of failures: what is found becomes a test by name.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]

@@ -92,6 +92,7 @@ pub use contract::{Outcome, TlsLibrary, Way};
 pub use coverage::{Coverage, Found, Other};
 pub use error::LedgerError;
 pub use layout::{Capacities, FRAMES_PER_SITE};
+pub use reader::Reading;
 pub use sampling::{Estimate, Sampling, Uncertainty};
 pub use snapshot::{Counts, Inherited, Module, Site, Snapshot, Statistics};
 pub use statistic::Statistic;

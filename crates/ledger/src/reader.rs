@@ -34,6 +34,17 @@ impl Snapshot {
         Reader(Place::of_bytes(bytes, name)).snapshot()
     }
 
+    /// Reads a ledger again that is open for reading, after `before`: `None` where nothing was
+    /// counted since, which is known without making a snapshot. Otherwise as [`Snapshot::read_open`],
+    /// with what the next reading is to be held beside.
+    pub fn read_changed(
+        file: &File,
+        name: &str,
+        before: Option<&Reading>,
+    ) -> Result<Option<(Snapshot, Reading)>, LedgerError> {
+        Reader(Place::of_file(file, name)).changed(before)
+    }
+
     /// Reads the ledger at `path`, while its process runs or after.
     ///
     /// The counts of a running process are read until two readings agree, so that no event is
@@ -60,6 +71,10 @@ impl Snapshot {
     }
 }
 
+/// What a ledger had counted at one reading, to be held beside a later one.
+#[derive(Debug)]
+pub struct Reading(Counters);
+
 /// Makes a snapshot of what is there.
 struct Reader<'a>(Place<'a>);
 
@@ -75,7 +90,7 @@ struct Layout {
 }
 
 /// The counts of all cells as they were at one reading.
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 struct Counters {
     header: Vec<u8>,
     sites: Vec<u8>,
@@ -85,16 +100,35 @@ struct Counters {
 impl Reader<'_> {
     fn snapshot(&self) -> Result<Snapshot, LedgerError> {
         let layout = self.layout()?;
-        let mut counters = self.counters(&layout)?;
+        let counters = self.agreed(&layout, self.counters(&layout)?)?;
+        self.assemble(&layout, &counters)
+    }
+
+    fn changed(
+        &self,
+        before: Option<&Reading>,
+    ) -> Result<Option<(Snapshot, Reading)>, LedgerError> {
+        let layout = self.layout()?;
+        let counters = self.counters(&layout)?;
+        if before.is_some_and(|before| before.0 == counters) {
+            return Ok(None);
+        }
+        let counters = self.agreed(&layout, counters)?;
+        let snapshot = self.assemble(&layout, &counters)?;
+        Ok(Some((snapshot, Reading(counters))))
+    }
+
+    /// Counts of one moment: those after `counters` with which a further reading agrees.
+    fn agreed(&self, layout: &Layout, mut counters: Counters) -> Result<Counters, LedgerError> {
         for _ in 0..ATTEMPTS {
-            let again = self.counters(&layout)?;
+            let again = self.counters(layout)?;
             let agreed = again == counters;
             counters = again;
             if agreed {
                 break;
             }
         }
-        self.assemble(&layout, &counters)
+        Ok(counters)
     }
 
     fn sites_of_cells(&self) -> Result<Vec<Option<usize>>, LedgerError> {

@@ -16,7 +16,7 @@ use profile::{Merged, Metric, Profile, Symbols, ValueType, from_ledger_with};
 use recording::kernel;
 use recording::live_sizes::live_sizes;
 use recording::looks::Gathered;
-use recording::watch::{Sight, SslObjects};
+use recording::watch::{Opened, Sight, SslObjects};
 
 use crate::followed::{AllFollowed, Followed, Read, read};
 use crate::resident::Resident;
@@ -186,6 +186,7 @@ impl Follower {
             let Some(Connections { live, made }) = followed.connections else { continue };
             let ssl = SslObjects { live: live as i64, made: made as i64 };
             sight.ssl_of_running.insert(path.clone(), ssl);
+            sight.opened.insert(path.clone(), Opened::of(followed.pid));
             sight.ledgers.insert(path.clone(), Arc::clone(&followed.openssl));
         }
         for path in self.followed.iter().filter(|(_, it)| it.has_ended).map(|(path, _)| path) {

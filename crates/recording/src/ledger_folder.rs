@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::FixLine;
-use ledger::{Coverage, LedgerError, Snapshot};
+use ledger::{Coverage, LedgerError, Reading, Snapshot};
 use thiserror::Error;
 
 use crate::kernel;
@@ -123,6 +123,25 @@ pub fn ledger(path: &Path) -> Result<(Snapshot, u32), Refused> {
     let snapshot = Snapshot::read_open(&opened.file, &path.display().to_string())?;
     check_process(path, snapshot.pid)?;
     Ok((snapshot, opened.owner))
+}
+
+/// A ledger that was read, and what is known of it.
+pub struct Read {
+    /// What it says.
+    pub snapshot: Snapshot,
+    /// Whom the file belongs to.
+    pub owner: u32,
+    /// What it had counted.
+    pub reading: Reading,
+}
+
+/// Reads a process's ledger again: `None` where nothing was counted since `before`.
+pub fn changed_ledger(path: &Path, before: Option<&Reading>) -> Result<Option<Read>, Refused> {
+    let opened = opening::open(path, MOST_LEDGER_BYTES)?;
+    let changed = Snapshot::read_changed(&opened.file, &path.display().to_string(), before)?;
+    let Some((snapshot, reading)) = changed else { return Ok(None) };
+    check_process(path, snapshot.pid)?;
+    Ok(Some(Read { snapshot, owner: opened.owner, reading }))
 }
 
 /// Reads a coverage file.

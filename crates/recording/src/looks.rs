@@ -8,8 +8,7 @@ use analysis::steps::{Look, Looks, Numbers, StepCost, WARM, estimate};
 use contract::{Domain, Source};
 use ledger::{Site, Snapshot};
 
-use crate::kernel;
-use crate::watch::{Ledgers, Sight, SslObjects};
+use crate::watch::{Ledgers, Opened, Sight, SslObjects};
 
 /// A line of a library's that allocates, or where the library passes none the address that calls
 /// the hook. Of other code, which passes none, what calls its functions for allocating: more frames
@@ -61,6 +60,8 @@ pub struct Gathered {
 #[derive(Clone, Debug, Default)]
 struct OfProcess {
     looks: Looks,
+    /// The last look, and at what.
+    last: Option<(Arc<Snapshot>, Look)>,
     /// The number of each site's line, in the order of the ledger's sites.
     of_sites: Vec<u32>,
     /// With the fewest connections, behind the first ones if it came to that, and with the most.
@@ -109,8 +110,21 @@ impl Gathered {
                 self.end(path);
                 continue;
             };
-            let of_sites = self.lines_of(path, snapshot);
-            let look = look(snapshot, &of_sites, *ssl);
+            let process = self.processes.get_mut(path);
+            let last = process.and_then(|it| Some((it.last.take()?, &mut it.of_sites)));
+            let (of_sites, held_now) = match last {
+                // Nothing was counted since.
+                Some(((seen, look), of_sites)) if Arc::ptr_eq(&seen, snapshot) => {
+                    (std::mem::take(of_sites), look.held)
+                }
+                _ => {
+                    let of_sites = self.lines_of(path, snapshot);
+                    let held = held_by(snapshot, &of_sites);
+                    (of_sites, held)
+                }
+            };
+            let opened = sight.opened.get(path).copied().unwrap_or_default();
+            let look = Look { numbers: numbers(*ssl, opened), held: held_now };
             for (line, blocks, bytes) in &look.held {
                 let sum = held.entry(*line).or_default();
                 *sum = (sum.0.saturating_add(*blocks), sum.1.saturating_add(*bytes));
@@ -121,6 +135,7 @@ impl Gathered {
             process.of_sites = of_sites;
             process.keep_extremes(snapshot, *ssl);
             (process.live, process.made) = (ssl.live, ssl.made);
+            process.last = Some((Arc::clone(snapshot), look));
         }
         // Those of processes that have ended were made as well.
         together.numbers.made = self.processes.values().map(|process| process.made).sum();
@@ -133,6 +148,7 @@ impl Gathered {
         if let Some(process) = self.processes.get_mut(path) {
             process.looks.end();
             process.live = 0;
+            process.last = None;
             // There may be thousands of those.
             if !process.looks.has_connections() {
                 self.processes.remove(path);
@@ -295,7 +311,7 @@ fn divide(
     parts
 }
 
-fn look(snapshot: &Snapshot, of_sites: &[u32], ssl: SslObjects) -> Look {
+fn held_by(snapshot: &Snapshot, of_sites: &[u32]) -> Vec<(u32, i64, i64)> {
     let mut held: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
     for (site, line) in snapshot.sites.iter().zip(of_sites) {
         let counts = &site.counts;
@@ -305,13 +321,12 @@ fn look(snapshot: &Snapshot, of_sites: &[u32], ssl: SslObjects) -> Look {
             sum.1 = sum.1.saturating_add_unsigned(counts.inuse_bytes);
         }
     }
-    let numbers = Numbers {
-        live: ssl.live,
-        made: ssl.made,
-        files: kernel::open_files(snapshot.pid),
-        threads: kernel::threads(snapshot.pid),
-    };
-    Look { numbers, held: held.into_iter().map(|(line, sum)| (line, sum.0, sum.1)).collect() }
+    held.into_iter().map(|(line, sum)| (line, sum.0, sum.1)).collect()
+}
+
+fn numbers(ssl: SslObjects, opened: Opened) -> Numbers {
+    let Opened { files, threads } = opened;
+    Numbers { live: ssl.live, made: ssl.made, files, threads }
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use analysis::objects::{self, Object};
 use contract::{Domain, Scope};
-use ledger::{Counts, Site, Snapshot};
+use ledger::{Counts, Reading, Site, Snapshot};
 use profile::{Symbols, from_ledger};
 
 use crate::descendants::Descendants;
-use crate::ledger_folder::{self, Files, forged, is_mapped};
+use crate::kernel;
+use crate::ledger_folder::{self, Files, Read, forged, is_mapped};
 use crate::processes::is_recorded_by;
 use crate::recognisable::has_recognisable_objects;
 
@@ -25,6 +26,22 @@ pub struct SslObjects {
     pub live: i64,
     /// Ever made.
     pub made: i64,
+}
+
+/// What the kernel says of a process that runs; `None` where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Open files, sockets among them.
+    pub files: Option<i64>,
+    /// Threads.
+    pub threads: Option<i64>,
+}
+
+impl Opened {
+    /// Of the process with this id, now.
+    pub fn of(pid: u32) -> Opened {
+        Opened { files: kernel::open_files(pid), threads: kernel::threads(pid) }
+    }
 }
 
 /// What is seen at one moment.
@@ -44,6 +61,8 @@ pub struct Sight {
     pub ssl: SslObjects,
     /// In each process that is running, by its ledger.
     pub ssl_of_running: BTreeMap<PathBuf, SslObjects>,
+    /// What the kernel says of each of those.
+    pub opened: BTreeMap<PathBuf, Opened>,
     /// SSL objects would not be recognised in any of the processes that run and ask for memory.
     pub unrecognisable: bool,
 }
@@ -64,12 +83,16 @@ pub struct Watch {
 /// One process.
 struct Watched {
     snapshot: Arc<Snapshot>,
+    /// The snapshot's.
+    totals: Counts,
     /// What is not OpenSSL's, if anything is recorded of it.
     heap: Option<Arc<Snapshot>>,
     ssl: SslObjects,
     ended: bool,
     /// Whether its SSL objects would be recognised; `None` where that is not known yet.
     recognisable: Option<bool>,
+    /// What its ledger had counted, while the process runs.
+    reading: Option<Reading>,
 }
 
 impl Watch {
@@ -98,12 +121,13 @@ impl Watch {
         let mut sight = Sight::default();
         let mut recognisable = Vec::new();
         for (path, watched) in &self.watched {
-            sight.totals.add(&watched.snapshot.totals());
+            sight.totals.add(&watched.totals);
             sight.ssl.live += watched.ssl.live;
             sight.ssl.made += watched.ssl.made;
             if !watched.ended {
                 sight.running.push(watched.snapshot.pid);
                 sight.ssl_of_running.insert(path.clone(), watched.ssl);
+                sight.opened.insert(path.clone(), Opened::of(watched.snapshot.pid));
                 recognisable.extend(watched.recognisable);
             }
             sight.ledgers.insert(path.clone(), Arc::clone(&watched.snapshot));
@@ -115,7 +139,18 @@ impl Watch {
 
     fn read(&mut self, path: PathBuf, descendants: &Descendants) {
         let before = self.watched.get(&path);
-        let Ok((mut snapshot, owner)) = ledger_folder::ledger(&path) else { return };
+        let reading = before.and_then(|before| before.reading.as_ref());
+        let Ok(changed) = ledger_folder::changed_ledger(&path, reading) else { return };
+        let runs = before.is_some_and(|before| is_mapped(&path, before.snapshot.pid));
+        if changed.is_none() && runs {
+            return;
+        }
+        let read = match changed {
+            Some(read) => Ok(Some(read)),
+            // Its process has ended since.
+            None => ledger_folder::changed_ledger(&path, None),
+        };
+        let Ok(Some(Read { mut snapshot, owner, reading })) = read else { return };
         if before.is_none()
             && let Some(why) = forged(&path, snapshot.pid, owner, |pid| descendants.knows(pid))
         {
@@ -135,7 +170,7 @@ impl Watch {
             }
             return;
         }
-        let unchanged = before.filter(|watched| watched.snapshot.totals() == snapshot.totals());
+        let unchanged = before.filter(|watched| watched.totals == snapshot.totals());
         let mut ssl = match unchanged {
             Some(watched) => watched.ssl,
             None => ssl_objects(&snapshot, &mut self.symbols),
@@ -150,7 +185,9 @@ impl Watch {
             bury(&mut heap);
         }
         let heap = (!heap.sites.is_empty()).then(|| Arc::new(heap));
-        let watched = Watched { snapshot: Arc::new(snapshot), heap, ssl, ended, recognisable };
+        let (totals, snapshot) = (snapshot.totals(), Arc::new(snapshot));
+        let reading = (!ended).then_some(reading);
+        let watched = Watched { snapshot, totals, heap, ssl, ended, recognisable, reading };
         self.watched.insert(path, watched);
     }
 }
