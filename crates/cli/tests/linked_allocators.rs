@@ -9,11 +9,13 @@ mod needed;
 mod program;
 mod workshop;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use counted::{Asked, Trial, recorded, sum};
 use program::{path, printed, text};
+use serde_json::Value;
 
 /// A program of this workspace's with jemalloc in it; see its source.
 fn with_jemalloc() -> Option<PathBuf> {
@@ -85,4 +87,25 @@ fn of_an_allocator_that_tells_nobody_it_is_said_that_its_blocks_are_not_counted(
     // What it maps is.
     assert_eq!(sum(&record, "/heap/mappings/inuse"), [1, 1 << 20], "{record:#}");
     assert_eq!(recorded(&record).ever, trial.counted(&program, &[]).ever);
+}
+
+#[test]
+fn a_mimalloc_that_python_has_and_does_not_ask_is_no_reproach() {
+    let trial = Trial::new();
+    let source = ["../heap/named_malloc.c"];
+    let build = |name: &str, options: &[&str]| trial.workshop.build(name, &source, options);
+    let ordinary = build("ordinary", &["-DPYTHON"]);
+    let free_threaded = build("free-threaded", &["-DPYTHON", "-DFREE_THREADED"]);
+    let problems = |program: &Path, variables: &[(&str, &str)]| {
+        let run = trial.workshop.0.path().join("run");
+        let _ = fs::remove_dir_all(&run);
+        let output = trial.record_with(variables, &run, program, &[]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let record = fs::read_to_string(run.join("run.json")).unwrap();
+        let record: Value = serde_json::from_str(&record).unwrap();
+        record["problems"].as_array().unwrap().len()
+    };
+    assert_eq!(problems(&ordinary, &[]), 0);
+    assert_eq!(problems(&ordinary, &[("PYTHONMALLOC", "mimalloc_debug")]), 1);
+    assert_eq!(problems(&free_threaded, &[]), 1);
 }

@@ -29,6 +29,8 @@ pub enum Allocator {
         name: &'static str,
         /// The address in the file of its function that allocates.
         malloc: u64,
+        /// CPython has it, and asks it for nothing unless the variable `PYTHONMALLOC` says so.
+        is_spare: bool,
     },
 }
 
@@ -55,6 +57,11 @@ pub struct Jemalloc {
 const OTHERS: [(&str, &str); 3] =
     [("mimalloc", "mi_malloc"), ("snmalloc", "sn_rust_alloc"), ("rpmalloc", "rpmalloc")];
 
+/// A function of CPython's that asks the mimalloc in it.
+const PYTHONS: &str = "_PyObject_MiMalloc";
+/// One that it has where threads run side by side, and all objects are mimalloc's.
+const FREE_THREADED: &str = "_Py_DecRefShared";
+
 /// Names that jemallocs have and others do not, whatever stands before them; where one ends as
 /// another, the longer one first.
 const JEMALLOCS: [&str; 4] = ["mallctl", "mallocx", "sdallocx", "dallocx"];
@@ -70,6 +77,7 @@ pub fn allocators(elf: &Elf) -> Vec<Allocator> {
     let mut prefixes: BTreeMap<String, [Option<u64>; JEMALLOCS.len()]> = BTreeMap::new();
     let mut others = [None; OTHERS.len()];
     let mut pages = Vec::new();
+    let (mut is_pythons, mut is_free_threaded) = (false, false);
     for_each_function(elf, |name, address, bytes| {
         let ending = |(at, ending): (usize, &&str)| Some((name.strip_suffix(*ending)?, at));
         if let Some((prefix, at)) = JEMALLOCS.iter().enumerate().find_map(ending) {
@@ -79,7 +87,10 @@ pub fn allocators(elf: &Elf) -> Vec<Allocator> {
         } else if let Some(at) = OTHERS.iter().position(|(_, function)| *function == name) {
             others[at] = Some(address);
         }
+        is_pythons |= name == PYTHONS;
+        is_free_threaded |= name == FREE_THREADED;
     });
+    let is_spare = is_pythons && !is_free_threaded;
     let pages = joined(pages);
     let jemallocs = prefixes.into_iter().filter_map(|(prefix, found)| {
         let [mallctl, mallocx, sdallocx, dallocx] = found;
@@ -94,10 +105,9 @@ pub fn allocators(elf: &Elf) -> Vec<Allocator> {
             pages,
         }))
     });
-    let others = OTHERS
-        .iter()
-        .zip(others)
-        .filter_map(|((name, _), address)| Some(Allocator::Other { name, malloc: address? }));
+    let others = OTHERS.iter().zip(others).filter_map(|((name, _), address)| {
+        Some(Allocator::Other { name, malloc: address?, is_spare })
+    });
     let found: Vec<Allocator> = jemallocs.chain(others).collect();
     let is_program = || elf.needed().interpreter.is_some();
     let has_names = names::symbols(elf, Table::File).is_some();

@@ -18,7 +18,7 @@ use recorder::{JemallocHooks, address_of, function_at, jemalloc_hooks, leave_map
 use crate::exclusive::Exclusive;
 use crate::mapped_file::MappedFile;
 use crate::object::{self, Object};
-use crate::{malloc_family, scan};
+use crate::{malloc_family, python, scan};
 
 /// The objects that were looked at, by their program headers and paths; none as long as the malloc
 /// family is not counted.
@@ -84,6 +84,7 @@ fn look_for(object: &Object, jemallocs: impl Fn(&Jemalloc, &str) -> Option<Strin
              symbols was taken out, by which it is found; a build that keeps it is counted",
             object.name()
         )),
+        Allocator::Other { is_spare: true, .. } if !python::may_ask_mimalloc() => None,
         Allocator::Other { name, .. } => Some(format!(
             "what the {name} in {} gives is not counted, only what it maps: it tells nobody of its \
              blocks; a build of the program without it, or with it as a shared library in place of \

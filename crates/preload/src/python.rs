@@ -6,6 +6,8 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::environment;
 use recorder::{PythonAllocator, function_at, python_allocator};
@@ -18,6 +20,23 @@ type Set = unsafe extern "C" fn(c_int, *mut PythonAllocator);
 
 /// CPython's domains for what its code needs and for objects. The third one, 0, is malloc.
 const DOMAINS: [c_int; 2] = [1, 2];
+
+/// What `PYTHONMALLOC` begins with where the mimalloc in CPython is asked.
+const MIMALLOC: &[u8] = b"mimalloc";
+
+/// In a process that was attached to, the variables are not looked at.
+static MAY_ASK_MIMALLOC: AtomicBool = AtomicBool::new(true);
+
+/// At the start of the process.
+pub(crate) fn read_environment() {
+    let chosen = std::env::var_os("PYTHONMALLOC").unwrap_or_default();
+    MAY_ASK_MIMALLOC.store(chosen.as_bytes().starts_with(MIMALLOC), Ordering::Relaxed);
+}
+
+/// Whether an ordinary build of CPython may take objects from the mimalloc that it has.
+pub(crate) fn may_ask_mimalloc() -> bool {
+    MAY_ASK_MIMALLOC.load(Ordering::Relaxed)
+}
 
 /// Whether Python's objects are to be recorded, if the program runs Python and more is recorded than
 /// OpenSSL's memory.

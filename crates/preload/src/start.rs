@@ -33,6 +33,7 @@ fn begin() {
     }
     // All are read now: programs overwrite their environment.
     let fixes = fixes::begin();
+    python::read_environment();
     let Some(folder) = std::env::var_os(environment::LEDGER_FOLDER) else {
         if fixes {
             scan::begin_for_fixes();

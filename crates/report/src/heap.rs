@@ -174,8 +174,8 @@ fn holder(holder: &HolderRecord) -> String {
 fn no_python(heap: &HeapRecord) -> String {
     match &heap.python {
         Some(counts) if counts.alloc_blocks == 0 => {
-            "No object of Python's was counted: no process began as a Python interpreter, or it was \
-             told to use another allocator (PYTHONMALLOC, -X dev), whose blocks are malloc's."
+            "No object of Python's was counted: no process began as a Python interpreter of 3.7 or \
+             later, or it was told to use another allocator (PYTHONMALLOC, -X dev)."
                 .to_owned()
         }
         _ => String::new(),
