@@ -49,7 +49,7 @@ impl History {
             return;
         }
         let unchanged = self.last.as_ref().filter(|it| Arc::ptr_eq(&it.profile, &view.profile));
-        let moment = Moment {
+        self.note(Moment {
             seconds: view.after.as_secs_f64(),
             connections: view.connections.map(|it| it.live),
             profile: Arc::clone(&view.profile),
@@ -57,7 +57,10 @@ impl History {
                 Some(last) => Arc::clone(&last.groups),
                 None => Arc::new(groups_of(&view.profile)),
             },
-        };
+        });
+    }
+
+    fn note(&mut self, moment: Moment) {
         if self.looks.is_multiple_of(self.every) {
             self.moments.push(moment.clone());
         }
@@ -116,4 +119,44 @@ fn groups_of(profile: &Profile) -> Groups {
         }
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(seconds: u32) -> Moment {
+        let bytes = u64::from(seconds);
+        Moment {
+            seconds: f64::from(seconds),
+            connections: Some(bytes),
+            profile: Arc::new(Profile::of_heap()),
+            groups: Arc::new([("tls".to_owned(), 10 * bytes), ("x509".to_owned(), 7)].into()),
+        }
+    }
+
+    #[test]
+    fn of_many_moments_some_are_kept_and_the_newest_always() {
+        let mut history = History::new();
+        history.note(moment(0));
+        assert_eq!(history.timeline(), None, "one moment is no line");
+        for seconds in 1..2_000 {
+            history.note(moment(seconds));
+            let timeline = history.timeline().expect("two moments");
+            assert!(timeline.seconds.len() <= MOST + 1, "{}", timeline.seconds.len());
+            assert!(timeline.seconds.is_sorted_by(|a, b| a < b), "{:?}", timeline.seconds);
+            assert_eq!(timeline.seconds.first(), Some(&0.0));
+            assert_eq!(timeline.seconds.last(), Some(&f64::from(seconds)));
+        }
+        let timeline = history.timeline().expect("many moments");
+        let [tls, x509] = &timeline.series[..] else { panic!("{timeline:?}") };
+        assert_eq!((tls.group.as_str(), x509.group.as_str()), ("tls", "x509"));
+        for (at, seconds) in timeline.seconds.iter().enumerate() {
+            assert_eq!(tls.bytes[at], 10 * *seconds as u64);
+            assert_eq!(timeline.connections.as_ref().map(|it| it[at]), Some(*seconds as u64));
+        }
+        // Moments lie equally far apart, but for the newest.
+        let steps: Vec<f64> = timeline.seconds.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps[..steps.len() - 1].iter().all(|step| *step == steps[0]), "{steps:?}");
+    }
 }
