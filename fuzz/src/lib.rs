@@ -23,6 +23,7 @@ mod seeds;
 pub mod smaps;
 pub mod symbols;
 pub mod timeline;
+pub mod what_if;
 
 /// What a reader made of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ macro_rules! targets {
 }
 
 /// All of them.
-pub const ALL: [Target; 17] = targets! {
+pub const ALL: [Target; 18] = targets! {
     any budget comparison coverage debug_file dhat finder folded jemalloc_heap ledger names
-    perf_map pprof run_json smaps symbols timeline
+    perf_map pprof run_json smaps symbols timeline what_if
 };

@@ -42,7 +42,7 @@ macro_rules! targets {
 
 targets! {
     any budget comparison coverage debug_file dhat finder folded jemalloc_heap ledger names
-    perf_map pprof run_json smaps symbols timeline
+    perf_map pprof run_json smaps symbols timeline what_if
 }
 
 fn survives(name: &str) {

@@ -34,6 +34,8 @@ pub const REPORT: &str = "report.html";
 pub const COMPARISON: &str = "compare.json";
 /// What each fix of `what-if` saved.
 pub const WHAT_IF: &str = "what-if.json";
+/// Beside that, the run folder of the capture without any fix.
+pub const AS_IT_IS: &str = "as-it-is";
 
 /// A folder that is being filled. Dropped unfinished, it is removed with all that is in it.
 pub struct NewFolder {

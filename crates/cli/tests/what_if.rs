@@ -55,6 +55,14 @@ fn every_fix_of_node_saves_what_was_predicted() {
         let svg = std::fs::read_to_string(picture).unwrap();
         assert!(svg.contains("<svg"), "{name}");
     }
+    let page = printed(&["report", path(&place.path().join("what-if")), "-o", "-"]);
+    assert!(page.contains("<h3>Fixes that were tried</h3>"), "{page}");
+    let saved = number(fix(&outcome, "shared-store"), "saved_bytes_per_connection");
+    let saved = analysis::notation::rounded(saved);
+    assert!(
+        page.contains(&format!("<th scope=\"row\">shared-store</th><td class=\"n\">{saved} ("))
+    );
+    assert!(page.contains("Not applied: "), "{page}");
     let small = number(fix(&outcome, "small-fragments"), "saved_bytes_per_connection");
     assert!((small - 12_288.0).abs() <= THREAD_STATE, "{small}");
     // What cannot be applied says why, and has no figures.

@@ -24,6 +24,7 @@ mod sites;
 mod sizes;
 mod staircase;
 mod stays;
+mod tried;
 
 use analysis::timeline::Timeline;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -33,7 +34,7 @@ pub use choices::{Choices, FiguredStack, Measure, Name, SiteOf};
 use page::id;
 pub use page::{
     Account, AccountLine, AccountOf, Beside, BlockSizes, Fact, Found, Page, SizeClass, Spread,
-    Stays, Step, Subject, Whole,
+    Stays, Step, Subject, Tried, Whole,
 };
 
 /// What a page of now says above everything else.

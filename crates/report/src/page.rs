@@ -6,11 +6,13 @@ mod measured;
 mod sizes;
 mod stays;
 mod subject;
+mod tried;
 
 use std::path::{Path, PathBuf};
 
 use analysis::column::Column;
 use capture::records::comparison::{Comparison, Figures};
+use capture::records::what_if::WhatIf;
 use capture::{Capture, CaptureError, folder};
 
 use crate::column_note::column_note;
@@ -19,7 +21,7 @@ use crate::html::{self, Page, Subject};
 pub use subject::Told;
 
 /// Reads the captures of a page: run folders, profiles and ledgers; in the place of a comparison's
-/// folder, the run of each of its configurations. `summaries` knows what standard configurations
+/// folder, the run of each of its configurations, and in that of `what-if`'s the run without fixes. `summaries` knows what standard configurations
 /// are, by their names.
 pub fn read(
     paths: &[PathBuf],
@@ -27,6 +29,13 @@ pub fn read(
 ) -> Result<Vec<Told>, CaptureError> {
     let mut told = Vec::new();
     for path in paths {
+        let fixes = path.join(folder::WHAT_IF);
+        if fixes.exists() {
+            let run = Capture::open_whole(&path.join(folder::AS_IT_IS))?;
+            let fixes = WhatIf::read(&fixes)?;
+            told.push(Told::new(run, None, summaries)?.with_fixes(fixes));
+            continue;
+        }
         let comparison = path.join(folder::COMPARISON);
         if !comparison.exists() {
             told.push(Told::new(Capture::open_whole(path)?, None, summaries)?);

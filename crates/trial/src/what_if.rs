@@ -19,11 +19,10 @@ use echo_server::Configuration;
 
 use crate::TrialError;
 
+/// The name of the capture without any fix.
+pub use capture::folder::AS_IT_IS;
 pub use program::{LoadOn, Program, of_program};
 pub use server::of_server;
-
-/// The name of the capture without any fix.
-pub const AS_IT_IS: &str = "as-it-is";
 
 /// Fixes that were tried.
 #[derive(Debug)]

@@ -1,9 +1,13 @@
 //! `what-if.json`: what each fix saved and what it cost. Documented in docs/json.md.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use crate::CaptureError;
 use crate::machine::Machine;
 use crate::records::comparison::Figures;
+use crate::records::read_json;
 use crate::records::run::Versions;
 
 /// The version of this shape.
@@ -88,6 +92,29 @@ pub struct ReachedOpenssl {
 }
 
 impl WhatIf {
+    /// Reads what was measured before.
+    pub fn read(path: &Path) -> Result<WhatIf, CaptureError> {
+        WhatIf::parse(&read_json(path)?, path)
+    }
+
+    /// What the text of a `what-if.json` says. `path` is what errors call the file.
+    pub fn parse(text: &str, path: &Path) -> Result<WhatIf, CaptureError> {
+        let what_if: WhatIf = serde_json::from_str(text).map_err(|source| CaptureError::Json {
+            path: path.to_owned(),
+            what: "not what fixes saved",
+            source,
+        })?;
+        if what_if.schema == SCHEMA {
+            return Ok(what_if);
+        }
+        Err(CaptureError::Schema {
+            path: path.to_owned(),
+            what: "what fixes saved",
+            expected: SCHEMA,
+            found: what_if.schema.to_string(),
+        })
+    }
+
     /// Everything put together, as measured now on this machine with this command line.
     pub fn new(
         subject: String,

@@ -16,7 +16,7 @@ use crate::view::columns;
 #[derive(Debug, Args)]
 pub struct Options {
     /// Run folders or profiles, in the order in which they are to be told, or the folder of a
-    /// comparison
+    /// comparison or of `what-if`
     #[arg(value_name = "RUN|COMPARISON", required = true)]
     pub captures: Vec<PathBuf>,
     /// Where to write the page; `-` is standard output. Without it: report.html in the folder, or

@@ -9,7 +9,7 @@ use super::estimate::estimate;
 use super::page::{Page, Subject, id};
 use super::parts::{self, bar, in_words, legend};
 use super::staircase::unit;
-use super::{account, changes, choices, findings, flame, over_time, sites, sizes, stays};
+use super::{account, changes, choices, findings, flame, over_time, sites, sizes, stays, tried};
 
 /// Everything about one subject.
 pub(super) fn section(page: &Page, at: usize) -> Markup {
@@ -27,6 +27,7 @@ pub(super) fn section(page: &Page, at: usize) -> Markup {
                 (bar(&subject.parts, most, &label))
                 (legend(&subject.parts, parts::Figures::Shown))
             }
+            (tried::section(subject))
             @if let Some(choices) = &subject.choices { (choices::controls(choices, &id)) }
             h3 { "Flamegraph" }
             @match flame::picture(subject, &format!("{id}-flame")) {

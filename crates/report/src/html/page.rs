@@ -38,6 +38,8 @@ pub struct Subject {
     pub peak: Option<f64>,
     /// What was found in it, or why that is not known.
     pub found: Found,
+    /// Fixes that were tried on it one by one; none where that was not done.
+    pub tried: Vec<Tried>,
     /// Every stack with the figures that a reader may choose; `None` where the script has nothing
     /// to draw from.
     pub choices: Option<Choices>,
@@ -65,6 +67,23 @@ pub struct Subject {
     pub timeline: Option<Timeline>,
     /// How this capture was made and what the recorder says of itself.
     pub measured: Vec<Fact>,
+}
+
+/// A fix that was tried: figures in words, `None` for what was not measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// Its name, as `what-if` takes it.
+    pub name: String,
+    /// Bytes of OpenSSL's that a connection costs less with it.
+    pub saved: Option<String>,
+    /// What the diagnosis says of that.
+    pub predicted: Option<String>,
+    /// Resident bytes that the whole program has less.
+    pub saved_resident: Option<String>,
+    /// By how much there are more handshakes in a second.
+    pub handshakes: Option<String>,
+    /// Why it was not applied, and what else there is to say of it.
+    pub said: Vec<String>,
 }
 
 /// What one connection costs the whole process, of which its OpenSSL is a part.

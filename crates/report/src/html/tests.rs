@@ -62,6 +62,7 @@ fn subject(name: &str, profile: &Profile, before: Option<&Profile>) -> Subject {
         whole: None,
         peak: None,
         found: Found::Nothing,
+        tried: Vec::new(),
         choices: None,
         sampling: profile.sampling,
         beside: Beside::default(),
@@ -102,6 +103,31 @@ fn one_subject_has_no_staircase() {
         page.contains("One TLS connection of only costs <b>1.0\u{a0}KB</b> of OpenSSL memory.")
     );
     assert!(!page.contains("id=\"staircase\"") && !page.contains("What changed from"));
+}
+
+#[test]
+fn fixes_that_were_tried_are_told_with_what_they_saved() {
+    let mut tried = subject("only", &zlib(8_000), None);
+    let none = page(&Page { subjects: vec![tried.clone()], ..two_steps() });
+    assert!(!none.contains("Fixes that were tried"));
+    let applied = Tried {
+        name: "release-buffers".to_owned(),
+        saved: Some("33,285 (44.0 %)".to_owned()),
+        predicted: Some("33,285".to_owned()),
+        handshakes: Some("-2 %".to_owned()),
+        ..Tried::default()
+    };
+    let left_out = Tried {
+        name: "no-zlib".to_owned(),
+        said: vec!["Not applied: there is none.".to_owned()],
+        ..Tried::default()
+    };
+    tried.tried = vec![applied, left_out];
+    let text = page(&Page { subjects: vec![tried], ..two_steps() });
+    let row = "<th scope=\"row\">release-buffers</th><td class=\"n\">33,285 (44.0 %)</td>\
+               <td class=\"n\">33,285</td><td class=\"n\">–</td><td class=\"n\">-2 %</td>";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("Not applied: there is none."), "{text}");
 }
 
 #[test]

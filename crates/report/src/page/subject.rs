@@ -18,12 +18,14 @@ use capture::records::comparison::Figures as Compared;
 use capture::records::recording::Recording;
 use capture::records::resident::AccountRecord;
 use capture::records::run::PerConnection;
+use capture::records::what_if::WhatIf;
 use capture::{Capture, CaptureError, Examined, Part};
 use profile::{Profile, Sample};
 
-use super::{Shown, choices, measured, sizes, stays};
+use super::{Shown, choices, measured, sizes, stays, tried};
 use crate::account;
 use crate::drawable::drawable;
+use crate::fit::shorten;
 use crate::html::{Account, AccountLine, AccountOf, Beside, Found, Spread, Step, Subject, Whole};
 
 /// A capture with all that is known of it, in all its parts and with categories.
@@ -35,6 +37,8 @@ pub struct Told {
     figures: Option<Compared>,
     /// What the capture's configuration is, in a sentence; may be empty.
     summary: String,
+    /// Fixes that were tried on it.
+    tried: Option<WhatIf>,
 }
 
 impl Told {
@@ -58,7 +62,12 @@ impl Told {
             }
             None => (capture.name.clone(), String::new()),
         };
-        Ok(Told { name, capture, figures, summary })
+        Ok(Told { name, capture, figures, summary, tried: None })
+    }
+
+    /// With what fixes saved that were tried on it one by one.
+    pub fn with_fixes(self, tried: WhatIf) -> Told {
+        Told { name: shorten(&tried.subject, LONGEST), tried: Some(tried), ..self }
     }
 
     /// The rows that the figures are made of: OpenSSL's, where the capture knows which those are.
@@ -145,6 +154,9 @@ impl Told {
     }
 }
 
+/// What a page is called after at the most: a program may have many arguments.
+const LONGEST: usize = 60;
+
 /// Calls captures by their folders where several are of one configuration, and counts what still
 /// has one name.
 pub fn name_apart(told: &mut [Told]) {
@@ -183,6 +195,7 @@ pub fn subject(told: &Told, before: Option<&Told>, shown: &Shown) -> Result<Subj
         whole: whole(told),
         peak: told.peak().filter(|_| top.figures == Figures::Process),
         found: found(told),
+        tried: told.tried.as_ref().map(tried::fixes).unwrap_or_default(),
         choices: choices::of(&told.capture, shown.column, shown.choices_bytes)?,
         accounts: accounts(told),
         sizes: told.capture.recording().map(sizes::block_sizes).unwrap_or_default(),
