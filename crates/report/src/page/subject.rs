@@ -66,6 +66,7 @@ impl Told {
     }
 
     /// With what fixes saved that were tried on it one by one.
+    #[must_use]
     pub fn with_fixes(self, tried: WhatIf) -> Told {
         Told { name: shorten(&tried.subject, LONGEST), tried: Some(tried), ..self }
     }
