@@ -50,7 +50,12 @@ pub(crate) fn get_ready_to_count() {
     if !is_wanted() {
         return;
     }
-    // SAFETY: CPython's functions of these names have these types in every release since 3.4.
+    // SAFETY: CPython's function of this name is not called.
+    if unsafe { find::<Get>(c"PyMem_Calloc") }.is_none() {
+        // Its allocators of before 3.5 have a field less.
+        return;
+    }
+    // SAFETY: CPython's functions of these names have these types in every release since 3.5.
     let found = unsafe { (find::<Get>(c"PyMem_GetAllocator"), find::<Set>(c"PyMem_SetAllocator")) };
     let (Some(get), Some(set)) = found else { return };
     for domain in DOMAINS {

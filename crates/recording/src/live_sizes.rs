@@ -1,12 +1,12 @@
 //! How large the live blocks of a process are that runs, by its recorder's table of them.
 
-use std::fs::File;
 use std::path::Path;
 
 use analysis::block_sizes::BlockSizes;
 use ledger::Snapshot;
 
 use crate::process_memory::ProcessMemory;
+use crate::{ledger_folder, opening};
 
 /// The sizes of the blocks that the recorder of this ledger holds as live, as they are while the
 /// table is read: blocks may come and go meanwhile. `pid` is the process, as it is known here, and
@@ -16,8 +16,9 @@ pub fn live_sizes(ledger: &Path, pid: u32, snapshot: &Snapshot) -> Option<BlockS
     if snapshot.sampling.is_some() {
         return None;
     }
-    let file = File::open(ledger).ok()?;
-    let of_cells = Snapshot::sites_of_cells(&file, &ledger.display().to_string()).ok()?;
+    let opened = opening::open(ledger, ledger_folder::MOST_LEDGER_BYTES).ok()?;
+    let name = ledger.display().to_string();
+    let of_cells = Snapshot::sites_of_cells(&opened.file, &name).ok()?;
     let blocks = snapshot.live.blocks(&ProcessMemory::of(pid).ok()?).ok()?;
     let mut sizes = BlockSizes::default();
     for block in blocks {

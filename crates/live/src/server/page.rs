@@ -27,7 +27,7 @@ pub(crate) async fn page(State(shared): State<Shared>) -> Answer {
     }
 }
 
-/// Live blocks up to which their table is read for a page: a fiftieth of a second's work or so.
+/// Live blocks up to which their table is read for a page: its time grows with them.
 const MOST_BLOCKS: u64 = 1_000_000;
 
 fn document(looked: &Looked<'_>) -> Result<String, LiveError> {
