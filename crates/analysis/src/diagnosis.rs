@@ -68,6 +68,7 @@ pub const RULES_OF_OTHERS: &[&Rule] = &[
     &rules::asyncio_read_buffer::RULE,
     &rules::haproxy_session_cache::RULE,
     &rules::free_pages_kept::RULE,
+    &rules::free_pages_after_close::RULE,
 ];
 
 /// The rules of a domain's memory; none where none is known.

@@ -71,6 +71,8 @@ pub enum Known {
 /// What lies beside a capture's moment, and is large or seldom asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Moments {
+    /// The profile before the first connection, where the baseline is another.
+    pub before: Option<Profile>,
     /// The profile after the last connection was closed.
     pub closed: Option<Profile>,
     /// Memory over time.

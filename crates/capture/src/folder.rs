@@ -14,6 +14,8 @@ pub const RUN: &str = "run.json";
 pub const HEAP: &str = "heap.pb.gz";
 /// The profile before the first connection.
 pub const BASELINE: &str = "baseline.pb.gz";
+/// The profile before the first connection, where [`BASELINE`] is what the steps between looks say.
+pub const BEFORE: &str = "before.pb.gz";
 /// The profile after the last connection was closed.
 pub const CLOSED: &str = "closed.pb.gz";
 /// Memory over time.

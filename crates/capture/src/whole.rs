@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use analysis::budget::{Each, Extent, Others};
-use analysis::diagnosis::whole::{Holder, Whole};
+use analysis::diagnosis::whole::{AfterClose, Holder, Whole};
 
 use crate::records::account::ResidentHolderRecord;
 use crate::records::counts::CountsRecord;
@@ -24,6 +24,11 @@ pub(crate) fn whole(recording: &Recording) -> Option<Whole> {
         let growth = account.told_growth();
         whole.grown = growth.iter().flat_map(|growth| &growth.holders).map(holding).collect();
     }
+    let after_close = recording.closed.as_ref().and_then(|closed| closed.account.as_ref());
+    whole.after_close = after_close.map(|account| AfterClose {
+        resident_bytes: account.total_bytes,
+        free_pages_bytes: account.free_pages_bytes,
+    });
     Some(whole)
 }
 

@@ -112,6 +112,48 @@ fn free_pages_that_the_allocator_keeps_are_what_trimming_gives_back() {
 }
 
 #[test]
+fn what_the_allocator_keeps_of_closed_connections_is_what_trimming_gives_back() {
+    /// Trims when connections have gone, where `TRIM` is there, and goes on as the server of the
+    /// fixtures.
+    const SERVER: &str = "import asyncio.sslproto, ctypes, os, runpy, sys\n\
+                          libc = ctypes.CDLL('libc.so.6')\n\
+                          def lost(self, why, before=asyncio.sslproto.SSLProtocol.connection_lost):\n\
+                          \x20   before(self, why)\n\
+                          \x20   asyncio.get_running_loop().call_later(0.05, libc.malloc_trim, 0)\n\
+                          if os.environ.get('TRIM'): asyncio.sslproto.SSLProtocol.connection_lost = lost\n\
+                          sys.argv = sys.argv[1:]\n\
+                          runpy.run_path(sys.argv[0], run_name='__main__')\n";
+    let Some(python) = needed::program("python3") else { return };
+    let place = certificate::place();
+    let script = format!("{FIXTURES}/echo_asyncio.py");
+    let mut left = Vec::new();
+    for trim in ["", "1"] {
+        let port = free_port().to_string();
+        let address = format!("127.0.0.1:{port}");
+        let trim_it = format!("TRIM={trim}");
+        let server =
+            ["env", &trim_it, &python, "-c", SERVER, &script, "certificate.pem", "key.pem", &port];
+        let _ = fs::remove_dir_all(place.path().join("run"));
+        let said = record(place.path(), &["--load", &address, "-n", "40"], &server);
+        assert!(said.contains(" were when they were closed: "), "{said}");
+        let account = json(place.path())["closed"]["account"].clone();
+        left.push(number(&account, "/total_bytes"));
+        let found = finding(place.path(), "free-pages-after-close");
+        if !trim.is_empty() {
+            assert!(found.is_none(), "{found:#?}");
+            continue;
+        }
+        let found = found.expect("80 buffers of 256 KB were freed");
+        assert_eq!(number(&found, "/bytes_total"), number(&account, "/free_pages_bytes"));
+        left.push(number(&found, "/bytes_total"));
+    }
+    let [with, said, without] = left[..] else { panic!("{left:?}") };
+    assert!(said > 15_000_000, "{left:?}");
+    let saved = with.saturating_sub(without) as f64 / said as f64;
+    assert!((0.9..1.1).contains(&saved), "{left:?}");
+}
+
+#[test]
 fn a_program_that_has_ended_by_itself_was_looked_into_before() {
     let workshop = Workshop::new();
     let program = workshop.build("freed", &["../heap/freed.c", "library.c"], &[]);

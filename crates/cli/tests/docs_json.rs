@@ -16,7 +16,7 @@ use program::{Running, SmallRun, printed_json, text, tlsheap};
 use serde_json::{Map, Value, json};
 
 /// Places whose content is documented once, under a name of its own: section, path, name.
-const SHARED: [(&str, &str, &str); 42] = [
+const SHARED: [(&str, &str, &str); 44] = [
     ("watch --json", "recorder", "recorder"),
     ("what-if --json", "as_it_is", "cost"),
     ("what-if --json", "fixes[].cost", "cost"),
@@ -27,6 +27,8 @@ const SHARED: [(&str, &str, &str); 42] = [
     ("diagnose --json", "objects", "objects"),
     ("record", "openssl", "counts"),
     ("record", "baseline.openssl", "counts"),
+    ("record", "baseline.others.heap", "counts"),
+    ("record", "baseline.others.mappings", "counts"),
     ("record", "heap.counts", "counts"),
     ("record", "heap.mappings", "counts"),
     ("record", "processes[].openssl", "counts"),

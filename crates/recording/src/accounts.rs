@@ -24,6 +24,8 @@ pub struct Accounts {
     /// By live SSL objects, at moments at which nothing moved.
     earlier: BTreeMap<u64, ResidentAccount>,
     captured: Option<(u64, ResidentAccount)>,
+    /// After the connections of the capture were closed.
+    closed: Option<ResidentAccount>,
     /// The last of those that are made from time to time, for programs that end by themselves.
     last: Option<Last>,
     /// The processes could not all be looked into.
@@ -70,6 +72,11 @@ impl Accounts {
         self.captured = self.of(sight, recorder).map(|account| (connections(sight), account));
     }
 
+    /// Makes one of the moment at which the connections of the capture are closed.
+    pub fn close(&mut self, sight: &Sight, recorder: &RecorderParts<'_>) {
+        self.closed = self.of(sight, recorder);
+    }
+
     /// Makes one where none was made for a while and the processes' own memory, which is `own`, has
     /// changed, or what lives in it: a program that ends by itself cannot be looked into any more.
     pub fn note(&mut self, sight: &Sight, own: u64, recorder: &RecorderParts<'_>) {
@@ -94,6 +101,11 @@ impl Accounts {
     pub fn at_capture(&self) -> Option<&ResidentAccount> {
         let captured = self.captured.as_ref().map(|(_, account)| account);
         captured.or(self.last.as_ref().map(|last| &last.account))
+    }
+
+    /// After the connections of the capture were closed, where they were.
+    pub fn after_close(&self) -> Option<&ResidentAccount> {
+        self.closed.as_ref()
     }
 
     /// What is resident of that by site, as ledgers that hold so much: `now` has the sites, those

@@ -16,17 +16,17 @@ use capture::records::counts::CountsRecord;
 use capture::records::memory::MemoryRecord;
 use capture::records::recorder::RecorderRecord;
 use capture::records::recording::{
-    AttachedRecord, BaselineRecord, ClosedRecord, EarlierRecord, InheritedRecord, KIND,
-    OpensslRecord, OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord,
-    VisitedRecord,
+    AttachedRecord, BaselineRecord, EarlierRecord, InheritedRecord, KIND, OpensslRecord,
+    OtherTlsRecord, PerSslObject, ProcessRecord, Recording, SCHEMA, StepsRecord, VisitedRecord,
 };
 use capture::{Capture, Moments};
 use ledger::{Coverage, Snapshot};
 use profile::{Merged, Profile, Symbols, merge};
 
 use crate::accounts::Accounts;
+use crate::after_close::AfterClose;
 use crate::attached::{AttachTo, Member, Visit, Visits};
-use crate::heap::Heap;
+use crate::heap::{Heap, others};
 use crate::looks::Cost;
 use crate::memory::{Memory, Seen};
 use crate::moments::Moment;
@@ -89,8 +89,10 @@ pub(crate) fn gather(
         None => share,
     });
     let counted = live_ssl_objects(&whole);
-    let closed_profile = closed.map(|moment| profiles::merged(&moment.ledgers, symbols));
-
+    let after_close = closed.map(|closed| {
+        let account = observed.memory.accounts().after_close();
+        AfterClose::of(closed, baseline, account, symbols)
+    });
     let account = account(observed.memory.accounts(), heap.as_ref(), symbols);
     let mut problems = coverage::problems(at_end);
     problems.extend(observed.lost.iter().map(|lost| lost.sentence().to_owned()));
@@ -114,12 +116,9 @@ pub(crate) fn gather(
         baseline: baseline.map(|moment| BaselineRecord {
             after_seconds: moment.after.as_secs_f64(),
             openssl: totals(&moment.ledgers),
+            others: others(&moment.heap),
         }),
-        closed: closed.map(|moment| ClosedRecord {
-            after_seconds: moment.after.as_secs_f64(),
-            openssl: totals(&moment.ledgers),
-            ssl_objects: closed_profile.as_ref().map_or(0, live_ssl_objects),
-        }),
+        closed: after_close.as_ref().map(|after_close| after_close.record.clone()),
         memory: memory(&observed.memory),
         heap: heap.as_ref().map(|heap| heap.record.clone()),
         account,
@@ -142,7 +141,9 @@ pub(crate) fn gather(
     if let (Some(before), Some(heap)) = (&mut before, heap.and_then(|heap| heap.baseline)) {
         merge(before, &heap);
     }
-    let moments = Moments { closed: closed_profile, timeline: Some(timeline), processes };
+    let (before_first, closed) = after_close.map(|it| (it.before, it.profile)).unzip();
+    let moments =
+        Moments { before: before_first.flatten(), closed, timeline: Some(timeline), processes };
     Capture::of_recording(&name_of(&options.command[0]), record, whole, before, moments)
 }
 
@@ -204,7 +205,7 @@ fn memory(memory: &Memory) -> Option<MemoryRecord> {
 }
 
 /// SSL objects that are live.
-fn live_ssl_objects(profile: &Profile) -> u64 {
+pub(crate) fn live_ssl_objects(profile: &Profile) -> u64 {
     let live = objects(profile).and_then(|live| live.get(&Object::Ssl).copied());
     live.and_then(|live| u64::try_from(live).ok()).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 
 use capture::records::heap::HeapRecord;
-use capture::records::recording::StepsRecord;
+use capture::records::recording::{OthersRecord, StepsRecord};
 use contract::{Domain, PeakOf};
 use ledger::Snapshot;
 use profile::{Profile, Symbols};
@@ -90,6 +90,15 @@ impl Heap {
     pub(crate) fn of_process(&self, path: &Path) -> Option<&Snapshot> {
         self.ledgers.get(path).map(|snapshot| &**snapshot)
     }
+}
+
+/// What others than OpenSSL hold at a moment; `None` where it was not recorded.
+pub(crate) fn others(heap: &Ledgers) -> Option<OthersRecord> {
+    (!heap.is_empty()).then(|| OthersRecord {
+        heap: profiles::totals_of(heap, Domain::Heap),
+        mappings: profiles::totals_of(heap, Domain::Mapping),
+        python: has_python(heap).then(|| profiles::totals_of(heap, Domain::Python)),
+    })
 }
 
 /// Whether objects of Python's are counted in any of them.

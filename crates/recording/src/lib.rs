@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod after_close;
 mod attached;
 mod control;
 pub mod coverage;

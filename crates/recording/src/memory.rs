@@ -132,6 +132,15 @@ impl Memory {
         Some(read.into())
     }
 
+    /// Reads when the connections of the capture are closed, whether it is time or not.
+    pub fn close(&mut self, sight: &Sight) -> Option<Resident> {
+        let read = self.read(sight)?;
+        if let Some(recorder) = recorder_parts(&self.folder, sight) {
+            self.accounts.close(sight, &recorder);
+        }
+        Some(read.into())
+    }
+
     fn read(&mut self, sight: &Sight) -> Option<Footprint> {
         let began = Instant::now();
         let read = self.footprint(sight);

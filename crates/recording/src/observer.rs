@@ -241,7 +241,7 @@ impl<'a> Observer<'a> {
         let (sight, elapsed) = (self.watch.look(&self.descendants), self.elapsed());
         self.gather(&sight);
         self.gathers = false;
-        let memory = self.memory.line(&sight);
+        let memory = self.memory.close(&sight);
         self.over_time.add(elapsed, &sight, memory, folder::CLOSED);
         self.moments.closed = Some(Moment::new(&sight, elapsed, ""));
     }

@@ -182,15 +182,19 @@ fn kept_at_capture(account: &AccountRecord) -> impl Iterator<Item = (String, f64
     .map(|(name, bytes)| (name.to_owned(), bytes as f64))
 }
 
-/// At the capture, or when somebody looked last before the program ended.
-fn at_capture(account: &AccountRecord, has_ended: bool) -> String {
+/// The lines of an account.
+fn lines_of(account: &AccountRecord) -> impl Iterator<Item = (String, f64)> {
     let blocks = account.blocks.iter().map(|(domain, blocks)| {
         (format!("{} blocks", whose(domain)), blocks.resident_bytes as f64)
     });
     let mappings = [("mappings".to_owned(), account.mappings.resident_bytes as f64)];
-    let lines = blocks.chain(mappings).chain(kept_at_capture(account));
+    blocks.chain(mappings).chain(kept_at_capture(account))
+}
+
+/// At the capture, or when somebody looked last before the program ended.
+fn at_capture(account: &AccountRecord, has_ended: bool) -> String {
     let total = account.total_bytes as f64;
-    let named = named(lines, total, WORTH_NAMING, human);
+    let named = named(lines_of(account), total, WORTH_NAMING, human);
     let untouched = match account.untouched_bytes() {
         0 => String::new(),
         bytes => format!("; {} more were asked for and are not in memory", human(bytes as f64)),
@@ -203,6 +207,21 @@ fn at_capture(account: &AccountRecord, has_ended: bool) -> String {
         );
     }
     format!("Resident and in no file are {}: {named}{untouched}.", human(total))
+}
+
+/// What was resident when the connections of the capture were closed, and what it was; `None` where
+/// nobody could look.
+pub fn after_close(recording: &Recording) -> Option<String> {
+    let open = recording.account.as_ref().filter(|_| !recording.is_at_peak())?;
+    let closed = recording.closed.as_ref()?.account.as_ref()?;
+    let [all, left] = [open, closed].map(|it| it.total_bytes as f64);
+    let named = named(lines_of(closed), left, WORTH_NAMING, human);
+    Some(format!(
+        "Of the {} that were resident and in no file with the connections, {} were when they were \
+         closed: {named}.",
+        human(all),
+        human(left)
+    ))
 }
 
 fn grown(growth: &AccountGrowthRecord) -> String {

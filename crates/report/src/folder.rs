@@ -51,6 +51,7 @@ pub fn write(capture: &Capture, path: &Path) -> Result<(), FolderError> {
         let profiles = [
             (folder::BASELINE, capture.baseline.as_ref()),
             (folder::HEAP, Some(&capture.profile)),
+            (folder::BEFORE, moments.and_then(|moments| moments.before.as_ref())),
             (folder::CLOSED, moments.and_then(|moments| moments.closed.as_ref())),
         ];
         let write = |name: &str, profile: &Profile| put(name, &pprof::write(profile));

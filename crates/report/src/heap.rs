@@ -163,6 +163,25 @@ fn holders(holders: &[HolderRecord]) -> String {
     format!("Those are asked for by {}.", each.join("; "))
 }
 
+/// By how much more the processes held of it when the connections of the capture were closed than
+/// before the first of them, and who; `None` where either is not known.
+pub fn after_close(recording: &Recording) -> Option<String> {
+    let closed = recording.closed.as_ref()?;
+    let (before, after) = (recording.baseline.as_ref()?.others?, closed.others?);
+    let more = after.inuse_bytes().saturating_sub(before.inuse_bytes());
+    if more == 0 {
+        return Some("All else held no more, either.".to_owned());
+    }
+    let worth = |it: &&HolderRecord| it.bytes / more as f64 >= WORTH_NAMING;
+    let each = closed.holders.iter().filter(worth).take(HOLDERS).map(holder);
+    let each: Vec<String> = each.collect();
+    let who = if each.is_empty() { String::new() } else { format!(": {}", each.join("; ")) };
+    Some(format!("All else held {} more than before them{who}.", human(more as f64)))
+}
+
+/// Who has less of what stays is not named.
+const WORTH_NAMING: f64 = 0.02;
+
 fn holder(holder: &HolderRecord) -> String {
     let HolderRecord { function, through, bytes, blocks } = holder;
     let who = if through.is_empty() { function.clone() } else { through.join(" › ") };

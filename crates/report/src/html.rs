@@ -34,7 +34,7 @@ pub use choices::{Choices, FiguredStack, Measure, Name, SiteOf};
 use page::id;
 pub use page::{
     Account, AccountLine, AccountOf, Beside, BlockSizes, Fact, Found, Page, SizeClass, Spread,
-    Stays, Step, Subject, Tried, Whole,
+    Stays, StaysOf, Step, Subject, Tried, Whole,
 };
 
 /// What a page of now says above everything else.

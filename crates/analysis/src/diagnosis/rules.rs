@@ -11,6 +11,7 @@ pub mod contexts_outlive;
 pub mod crls_kept;
 pub mod dtls_handshake_buffer_kept;
 pub mod dtls_record_buffers_kept;
+pub mod free_pages_after_close;
 pub mod free_pages_kept;
 pub mod haproxy_session_cache;
 pub mod keys_outlive;

@@ -7,12 +7,23 @@ pub struct Whole {
     pub resident_bytes: u64,
     /// The part of it that the allocators keep in whole pages without a block in them.
     pub free_pages_bytes: u64,
+    /// The same after the connections of the capture were closed, where that was seen.
+    pub after_close: Option<AfterClose>,
     /// Who asked for what is resident, without the TLS library: the most first.
     pub resident: Vec<Holder>,
     /// Who asked for what each further connection added to it; empty where too few came.
     pub grown: Vec<Holder>,
     /// Who asked for most, resident or not, made to be shared or not.
     pub requested: Vec<Holder>,
+}
+
+/// Memory after the connections of the capture were closed, in the words of [`Whole`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AfterClose {
+    /// Resident bytes.
+    pub resident_bytes: u64,
+    /// Whole free pages of them.
+    pub free_pages_bytes: u64,
 }
 
 /// A function that asked for memory.

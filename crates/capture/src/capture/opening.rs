@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use analysis::category::label_categories;
 use ledger::Snapshot;
 use profile::{Content, Profile, Symbols, from_ledger, read_any, read_standard_input};
 
@@ -59,6 +60,28 @@ impl Capture {
         }
     }
 
+    /// Whole profiles, with categories, of the moments before the first connection and after the
+    /// last was closed; `None` where either is not known.
+    pub fn around_connections(&self) -> Result<Option<[Profile; 2]>, CaptureError> {
+        let baseline = || self.baseline.clone();
+        let moments = match &self.beside {
+            Beside::Nowhere => None,
+            Beside::Here(moments) => {
+                let Moments { before, closed, .. } = &**moments;
+                before.clone().or_else(baseline).zip(closed.clone())
+            }
+            Beside::In(run) => {
+                let before = profile_in(run, folder::BEFORE)?.or_else(baseline);
+                before.zip(profile_in(run, folder::CLOSED)?)
+            }
+        };
+        Ok(moments.map(|(mut before, mut closed)| {
+            label_categories(&mut before);
+            label_categories(&mut closed);
+            [before, closed]
+        }))
+    }
+
     /// Captures of the series that lies beside, whole, each with the second at which it was made,
     /// oldest first: all of them, or so many, as far from each other as they can be.
     pub fn series_over_time(&self, most: usize) -> Result<Vec<(f64, Capture)>, CaptureError> {
@@ -112,6 +135,16 @@ fn open_run(path: &Path) -> Result<Capture, CaptureError> {
     };
     capture.beside = Beside::In(path.to_owned());
     Ok(capture)
+}
+
+/// A profile of the folder, if it is there.
+fn profile_in(run: &Path, name: &str) -> Result<Option<Profile>, CaptureError> {
+    let path = run.join(name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    has_to_be_a_file(&path)?;
+    Ok(Some(open_file(&path)?.profile))
 }
 
 /// Whether this `run.json` is a recording's. One that cannot be read is not.

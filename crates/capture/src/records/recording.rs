@@ -14,7 +14,7 @@ use crate::json::interval::Ends;
 use crate::machine::Machine;
 use crate::records::account::AccountRecord;
 use crate::records::counts::CountsRecord;
-use crate::records::heap::HeapRecord;
+use crate::records::heap::{HeapRecord, HolderRecord};
 use crate::records::memory::MemoryRecord;
 use crate::records::recorder::RecorderRecord;
 use crate::records::run::SymbolsRecord;
@@ -270,24 +270,58 @@ impl PerSslObject {
     }
 }
 
-/// OpenSSL's memory before the first connection.
+/// The moment before the first connection.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct BaselineRecord {
     /// After the program's start.
     pub after_seconds: f64,
-    /// All processes added up.
+    /// OpenSSL's memory, all processes added up.
     pub openssl: CountsRecord,
+    /// All other memory, where it was recorded.
+    #[serde(default)]
+    pub others: Option<OthersRecord>,
 }
 
-/// OpenSSL's memory after the connections of the capture were closed.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+/// The moment at which the connections of the capture were closed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClosedRecord {
     /// After the program's start.
     pub after_seconds: f64,
-    /// All processes added up.
+    /// OpenSSL's memory, all processes added up.
     pub openssl: CountsRecord,
     /// SSL objects that were not freed by then.
     pub ssl_objects: u64,
+    /// All other memory, where it was recorded.
+    #[serde(default)]
+    pub others: Option<OthersRecord>,
+    /// The functions whose blocks and mappings, OpenSSL's left out, are more than before the first
+    /// connection, the most first: the largest few, each with what it holds more.
+    #[serde(default)]
+    pub holders: Vec<HolderRecord>,
+    /// What is resident then; `null` where only OpenSSL's memory was recorded, or the processes
+    /// could not be looked into.
+    #[serde(default)]
+    pub account: Option<AccountRecord>,
+}
+
+/// Memory that is not OpenSSL's at one moment, all processes added up.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct OthersRecord {
+    /// The malloc family's.
+    pub heap: CountsRecord,
+    /// Mappings.
+    pub mappings: CountsRecord,
+    /// Python's objects; `null` where they are not counted one by one.
+    pub python: Option<CountsRecord>,
+}
+
+impl OthersRecord {
+    /// Bytes in use, of all of them.
+    pub fn inuse_bytes(&self) -> u64 {
+        let python = self.python.map_or(0, |counts| counts.inuse_bytes);
+        let all = self.heap.inuse_bytes.saturating_add(self.mappings.inuse_bytes);
+        all.saturating_add(python)
+    }
 }
 
 /// One process.

@@ -142,11 +142,23 @@ pub struct Step {
     pub rows: Vec<DiffRow>,
 }
 
-/// What is still there of OpenSSL's memory when all connections are closed.
+/// What is still there when all connections are closed.
 #[derive(Clone, Debug, Default)]
 pub struct Stays {
+    /// Whose memory was looked at.
+    pub of: StaysOf,
     /// The sites that hold more than before the first connection, those with most first.
     pub rows: Vec<DiffRow>,
+}
+
+/// Whose memory it is that may stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StaysOf {
+    /// OpenSSL's.
+    #[default]
+    Openssl,
+    /// All that was recorded.
+    Everything,
 }
 
 /// How large live blocks are.

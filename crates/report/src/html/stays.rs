@@ -4,7 +4,7 @@ use analysis::diff::{Change, DiffRow};
 use analysis::notation::{exact, human, one_decimal, rounded};
 use maud::{Markup, html};
 
-use super::page::{Stays, Subject};
+use super::page::{Stays, StaysOf, Subject};
 use super::parts::swatch;
 use super::sites::breakable;
 
@@ -13,21 +13,25 @@ const ROWS: usize = 15;
 
 /// The table, or that nothing stays; nothing for a subject of which that is not known.
 pub(super) fn section(subject: &Subject) -> Markup {
-    let Some(Stays { rows }) = &subject.stays else { return html! {} };
+    let Some(Stays { of, rows }) = &subject.stays else { return html! {} };
+    let (of_whom, more) = match of {
+        StaysOf::Openssl => (" of OpenSSL's", " of OpenSSL's more"),
+        StaysOf::Everything => ("", " more"),
+    };
     let bytes: f64 = rows.iter().map(bytes).sum();
     html! {
         h3 { "What stays after the last connection was closed" }
         @if rows.is_empty() {
-            p { "Nothing: no site of OpenSSL's held more than before the first connection." }
+            p { "Nothing: no site" (of_whom) " held more than before the first connection." }
         } @else {
             div.scroll tabindex="0" role="region"
                 aria-label={ "What stays of " (subject.name) " after close" } {
                 table {
                     caption {
                         span {
-                            (human(bytes)) " of OpenSSL's more than before the first connection, in "
-                            "all, by site: what is paid once, what connections leave behind, and "
-                            "what is kept for the next ones."
+                            (human(bytes)) (more) " than before the first connection, in all, by "
+                            "site: what is paid once, what connections leave behind, and what is "
+                            "kept for the next ones."
                             @if rows.len() > ROWS {
                                 " " (exact((rows.len() - ROWS) as i64)) " smaller ones follow."
                             }

@@ -149,7 +149,8 @@ fn sizes_of_blocks_and_what_stays_are_told_or_why_not() {
 
     let rows = diff_rows(&group(&zlib(0), By::Site), &group(&zlib(8_000), By::Site), None);
     let kept = rows.into_iter().filter(|row| row.bytes.is_some_and(|it| it.delta() > 0.0));
-    let told = of(BlockSizes::Unknown("Nobody looked."), Some(Stays { rows: kept.collect() }));
+    let stays = Stays { rows: kept.collect(), ..Stays::default() };
+    let told = of(BlockSizes::Unknown("Nobody looked."), Some(stays));
     assert!(told.contains("<p>Nobody looked.</p>"), "{told}");
     assert!(told.contains("8.0 KB of OpenSSL's more than before the first"), "{told}");
 }

@@ -85,6 +85,7 @@ pub fn gather(options: &Options, front_end: &FrontEnd<'_>, measured: &Measured) 
         symbols: symbols.summary().into(),
     };
     let moments = Moments {
+        before: None,
         closed: closed.as_ref().map(Examined::whole),
         timeline: Some(timeline),
         processes: Vec::new(),

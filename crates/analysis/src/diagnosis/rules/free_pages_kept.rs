@@ -15,11 +15,15 @@ pub static RULE: Rule = Rule {
 /// Less is a program's usual slack.
 const LEAST: u64 = 4_000_000;
 
+/// Whether free pages are worth a word: a quarter of all that the processes have.
+pub(super) fn are_many(free: u64, resident: u64) -> bool {
+    free >= LEAST && free.saturating_mul(4) >= resident
+}
+
 fn look(unclaimed: &mut Unclaimed<'_>) -> Option<Finding> {
     let whole = unclaimed.case.whole.as_ref()?;
     let free = whole.free_pages_bytes;
-    // A quarter of all that the processes have.
-    if free < LEAST || free.saturating_mul(4) < whole.resident_bytes {
+    if !are_many(free, whole.resident_bytes) {
         return None;
     }
     let title = "the allocator keeps memory that was freed";

@@ -1,5 +1,6 @@
 //! What is said on standard error at the end.
 
+mod after_close;
 mod attached;
 mod steps;
 
@@ -103,7 +104,8 @@ pub fn of_recording(recorded: &Recorded, folder: &Path, medium: Medium) -> Strin
              with itself, has two SSL objects.",
         );
     }
-    for line in memory::sentences(recording).iter().chain(&steps::stays(capture, recording)) {
+    let after_close = after_close::sentences(capture, recording);
+    for line in memory::sentences(recording).iter().chain(&after_close) {
         say(line);
     }
     for line in processes(recording) {

@@ -1,10 +1,7 @@
 //! What one connection costs by the steps between looks, in words.
 
-use analysis::group::{By, Row, group};
 use analysis::notation::{human, one_decimal, rounded};
-use analysis::per_connection::growth;
 use analysis::steps::FEW_CHANGES;
-use capture::Capture;
 use capture::records::recording::{EachRecord, LooksUsed, Recording, StepsRecord};
 
 /// Bytes that are not worth a word.
@@ -112,42 +109,4 @@ fn why_uncertain(steps: &StepsRecord) -> &'static str {
              the figure is exact: `--load HOST:PORT` does all of that."
         }
     }
-}
-
-/// Sites named of what stays.
-const STAYS: usize = 3;
-
-/// What is held when the connections are closed that was not before they came, and by whom: the
-/// largest sites.
-pub(super) fn stays(capture: &Capture, recording: &Recording) -> Vec<String> {
-    let (Some(record), Some(before)) = (&recording.closed, &recording.baseline) else {
-        return Vec::new();
-    };
-    let profiles = capture.moments().and_then(|moments| moments.closed.as_ref());
-    let Some((closed, baseline)) = profiles.zip(capture.baseline.as_ref()) else {
-        return Vec::new();
-    };
-    let bytes = |row: &Row| row.counts.inuse_bytes.unwrap_or_default();
-    let all = record.openssl.inuse_bytes as f64 - before.openssl.inuse_bytes as f64;
-    let mut line = match all {
-        more if more > 0.0 => {
-            format!("when they were closed OpenSSL held {} more than before them", human(more))
-        }
-        _ => "when they were closed OpenSSL held no more than before them".to_owned(),
-    };
-    if record.ssl_objects > 0 {
-        line += &format!(", and {} SSL objects were not freed", record.ssl_objects);
-    }
-    let mut lines = vec![line];
-    let rows = growth(&group(closed, By::Site), &group(baseline, By::Site));
-    for row in rows.iter().filter(|row| bytes(row) > 0 && all > 0.0).take(STAYS) {
-        lines.push(format!(
-            "  {}: {} ({}:{})",
-            human(bytes(row) as f64),
-            row.telling().join(" › "),
-            row.key.file,
-            row.key.line,
-        ));
-    }
-    lines
 }
