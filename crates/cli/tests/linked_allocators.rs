@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use counted::{Asked, Trial, recorded, sum};
-use program::{path, printed, text};
+use program::{path, printed, text, tlsheap_with};
 use serde_json::Value;
 
 /// A program of this workspace's with jemalloc in it; see its source.
@@ -60,6 +60,29 @@ fn a_jemalloc_under_names_of_its_own_is_counted_to_the_byte_beside_the_c_library
     // Whoever asked, and not who handed it on, has the blocks.
     let rows = printed(&["top", path(&run), "--domain=heap", "-n3"]);
     assert!(rows.contains("linked_jemalloc.rs") && !rows.contains("_rjem_"), "{rows}");
+}
+
+#[test]
+fn in_a_sample_its_blocks_are_estimated_with_all_others() {
+    let Some(program) = with_jemalloc() else { return };
+    let trial = Trial::new();
+    let (_, exact) = trial.record(&program, &[]);
+    let run = trial.workshop.0.path().join("sampled");
+    let seed = [("TLSHEAP_SAMPLE_SEED", "1")];
+    let words = ["record", "--heap", "--sample=64", "--out", path(&run), "--", path(&program)];
+    let output = tlsheap_with(trial.workshop.0.path(), &seed, &words);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let record: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    for of in ["alloc", "inuse"] {
+        let [_, truth] = sum(&exact, &format!("/heap/counts/{of}"));
+        let name = format!("{of}_bytes");
+        let counts = &record["heap"]["counts"];
+        let (figure, end) = (&counts[&name], &counts["interval95"][&name][1]);
+        let (figure, end) = (figure.as_f64().unwrap(), end.as_f64().unwrap());
+        let off = (figure - truth as f64).abs() / (end - figure);
+        assert!(off < 2.5, "{name}: {off} margins from {truth}: {counts:#}");
+    }
+    assert_eq!(record["problems"], serde_json::json!([]));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use browser::{Browser, View};
-use program::{path, printed, scratch, text, tlsheap, tlsheap_in};
+use program::{path, printed, printed_json, scratch, text, tlsheap, tlsheap_in};
 use serde_json::Value;
 
 /// A small comparison with its page.
@@ -688,7 +688,7 @@ fn captures_of_a_series_are_chosen_and_held_against_each_other() {
     );
     let total = |at: usize, name: &str| -> f64 {
         let file = folder.join(format!("series/{:03}.pb.gz", at + 1));
-        let top: Value = serde_json::from_str(&printed(&["top", path(&file), "--json"])).unwrap();
+        let top = printed_json(&["top", path(&file), "--json", "--domain=all"]);
         top["totals"][name].as_f64().unwrap()
     };
     let all = answer["all"].as_u64().unwrap() as usize;

@@ -89,14 +89,8 @@ fn is_called() -> bool {
 }
 
 /// Why nothing of it can be counted, if that is so.
-pub(crate) fn obstacle(counts_every_block: bool) -> Option<&'static str> {
-    if !counts_every_block {
-        Some("it cannot be sampled; without --sample every block is counted")
-    } else if !is_called() {
-        Some("the program, or a library before tlsheap's, has a malloc of its own")
-    } else {
-        None
-    }
+pub(crate) fn obstacle() -> Option<&'static str> {
+    (!is_called()).then_some("the program, or a library before tlsheap's, has a malloc of its own")
 }
 
 /// Whether C++'s `new` is a function of the allocator's own, which does not call malloc.
@@ -120,7 +114,10 @@ pub(crate) fn begin_counting() {
     if real().is_some() {
         recorder::count_family();
         go_on_in(&recorder::counted());
-        mapping_family::begin_counting();
+        // A mapping is no block of which a part could be counted.
+        if !recorder::counts_a_part() {
+            mapping_family::begin_counting();
+        }
     }
 }
 

@@ -61,7 +61,7 @@ fn begin() {
     unsafe { libc::pthread_atfork(None, None, Some(scan::after_fork)) };
     attached::is_preloaded();
     let is_main = is_main();
-    whole_process::begin(scope, is_main, matches!(sample, Ok(None)));
+    whole_process::begin(scope, is_main);
     scan::begin(Report::of_this_process(folder, is_main));
     whole_process::note_start();
     if let Err(sentence) = &sample {

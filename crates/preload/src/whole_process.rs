@@ -18,14 +18,16 @@ static IS_TO_BE_SAID: AtomicBool = AtomicBool::new(false);
 
 /// At the start of the process, before the first scan. `is_main`: it is what was asked to be
 /// recorded, and not what that has started, which may be thousands.
-pub(crate) fn begin(scope: Scope, is_main: bool, counts_every_block: bool) {
+pub(crate) fn begin(scope: Scope, is_main: bool) {
     if !scope.is_whole() {
         return;
     }
-    let obstacle = *OBSTACLE.get_or_init(|| malloc_family::obstacle(counts_every_block));
+    let obstacle = *OBSTACLE.get_or_init(malloc_family::obstacle);
     if obstacle.is_none() {
         malloc_family::get_ready_to_count();
-        python::get_ready_to_count();
+        if !recorder::counts_a_part() {
+            python::get_ready_to_count();
+        }
     }
     IS_DUE.store(true, Ordering::Release);
     if scope != Scope::FromOpenssl || is_main {

@@ -15,7 +15,7 @@ use crate::caller::Caller;
 use crate::frame_pointer::frame_pointer;
 use crate::moves::{Null, resized};
 use crate::recorder::Recorder;
-use crate::{current, events, start, threads};
+use crate::{current, events, sampling, start, threads};
 
 /// The functions that serve the process, whichever allocator they are of. They keep the contract of
 /// the C library's functions of these names.
@@ -80,9 +80,12 @@ pub fn prepare_thread() -> bool {
     recorder.is_some()
 }
 
-/// The functions that count: to be called by the program in place of the real ones, directly or
+/// The functions that count, each block or a part of them as the recorder was told to: to be called by the program in place of the real ones, directly or
 /// through a jump, so that the frame above theirs is the program's.
 pub fn counted() -> MallocFamily {
+    if sampling::current().is_some() {
+        return sampling::family::FAMILY;
+    }
     MallocFamily {
         malloc,
         calloc,
@@ -97,7 +100,7 @@ pub fn counted() -> MallocFamily {
 }
 
 #[inline(always)]
-fn real() -> &'static MallocFamily {
+pub(crate) fn real() -> &'static MallocFamily {
     let real = REAL.load(Ordering::Relaxed);
     // SAFETY: `know_family` has stored a leaked box before anybody could call what asks for it; its
     // content came to the other threads with whatever had them call.
@@ -115,7 +118,7 @@ fn given(block: *mut c_void, bytes: usize, frame: usize) {
     }
 }
 
-const HEAP: Source = Source { domain: Domain::Heap, instance: 0 };
+pub(crate) const HEAP: Source = Source { domain: Domain::Heap, instance: 0 };
 
 /// # Safety
 ///

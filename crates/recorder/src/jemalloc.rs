@@ -16,9 +16,9 @@ use std::ffi::{c_int, c_void};
 use contract::{Domain, Source};
 
 use crate::caller::Caller;
-use crate::events;
 use crate::family::at_work;
 use crate::frame_pointer::frame_pointer;
+use crate::{events, sampling};
 
 /// What jemalloc is told: its `hooks_t`.
 #[derive(Clone, Copy, Debug)]
@@ -98,15 +98,26 @@ unsafe extern "C" fn alloc(
     let bytes = requested(function as usize, extra.addr(), argument);
     // SAFETY: the frame of this very function, which has a frame pointer, as this library is built.
     let caller = unsafe { Caller::in_family(HEAP, frame_pointer()) };
-    events::allocated(block as usize, bytes as u64, caller);
+    given(block, bytes, caller);
+}
+
+/// A block has come, of which a part may be counted only.
+#[inline(always)]
+fn given(block: *mut c_void, bytes: usize, caller: Caller) {
+    match sampling::current() {
+        None => events::allocated(block as usize, bytes as u64, caller),
+        Some(_) => sampling::family::given(block, bytes, || caller),
+    }
 }
 
 /// # Safety
 ///
 /// Called by jemalloc.
 unsafe extern "C" fn dalloc(_: *mut c_void, _function: c_int, block: *mut c_void, _: *const usize) {
-    if !block.is_null() {
-        events::freed(block as usize, Domain::Heap);
+    match sampling::current() {
+        _ if block.is_null() => {}
+        None => events::freed(block as usize, Domain::Heap),
+        Some(_) => sampling::family::freed(block),
     }
 }
 
@@ -134,13 +145,17 @@ unsafe extern "C" fn expand(
     } else {
         least
     };
-    let Some(recorder) = at_work() else { return };
-    if let Some(old) = recorder.about_to_move(block as usize, Domain::Heap) {
-        recorder.moved(old);
+    if sampling::current().is_some() {
+        sampling::family::freed(block);
+    } else {
+        let Some(recorder) = at_work() else { return };
+        if let Some(old) = recorder.about_to_move(block as usize, Domain::Heap) {
+            recorder.moved(old);
+        }
     }
     // SAFETY: the frame of this very function, as in `alloc`.
     let caller = unsafe { Caller::in_family(HEAP, frame_pointer()) };
-    events::allocated(block as usize, bytes as u64, caller);
+    given(block, bytes, caller);
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ pub use openssls::{OpensslNumber, add_openssl};
 pub use options::{Children, LedgerPlace, Options};
 pub use python::{PythonAllocator, count_python, python_allocator};
 pub use rust::{count_rust, counts_rust, rust_gives, rust_resizes, rust_takes_back};
-pub use sampling::SampleOptions;
+pub use sampling::{SampleOptions, counts_a_part};
 pub use sandbox::{
     give_up_sandbox, is_sandboxed, lift_filter, prepare_behind_filter, prepare_for_sandbox,
 };

@@ -6,13 +6,15 @@
 //! [`ledger::Sampling::probability`] says, independently of all others. A block that is not counted
 //! costs a subtraction, and its free a look at one byte.
 //!
-//! There are hooks of its own for it, so that the exact ones are what they are without it.
+//! There are hooks of its own for it, and functions in place of the malloc family's, so that the
+//! exact ones are what they are without it.
 //!
 //! A block that realloc moves or grows is a free and a new block, with a chance of its own.
 
 mod countdown;
 mod counting;
 mod distance;
+pub(crate) mod family;
 mod held;
 pub(crate) mod hooks;
 
@@ -48,6 +50,11 @@ pub(crate) fn begin(options: Option<SampleOptions>) {
 /// How blocks are sampled; `None` when every one is counted.
 pub(crate) fn current() -> Option<Sampling> {
     Sampling::every(INTERVAL.load(Ordering::Acquire))
+}
+
+/// Whether the recorder that was installed counts a part of the blocks.
+pub fn counts_a_part() -> bool {
+    current().is_some()
 }
 
 /// In a forked child: other samples than its parent's, beginning with its next allocation, which

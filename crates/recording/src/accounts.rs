@@ -52,7 +52,7 @@ const SHARE: u32 = 50;
 const CHANGED: u64 = 16;
 
 impl Accounts {
-    /// None is made: blocks from before the recording are known to nobody.
+    /// None is made: some blocks are known to nobody.
     pub fn barred() -> Accounts {
         Accounts { is_barred: true, ..Accounts::default() }
     }

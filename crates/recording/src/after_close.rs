@@ -11,7 +11,7 @@ use crate::gathering::live_ssl_objects;
 use crate::heap::others;
 use crate::holding;
 use crate::moments::Moment;
-use crate::profiles::{merged, totals};
+use crate::profiles::{merged, totals, whole};
 
 /// The moment, of whole processes as far as they were recorded.
 pub(crate) struct AfterClose {
@@ -48,13 +48,7 @@ impl AfterClose {
                 account: account.map(|account| AccountRecord::new(account, None)),
             },
             profile,
-            before: both.map(|before| whole(before, symbols)),
+            before: both.map(|before| whole(&before.ledgers, &before.heap, symbols)),
         }
     }
-}
-
-fn whole(moment: &Moment, symbols: &mut Symbols) -> Profile {
-    let mut profile = merged(&moment.ledgers, symbols);
-    merge(&mut profile, &merged(&moment.heap, symbols));
-    profile
 }

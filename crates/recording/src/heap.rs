@@ -65,7 +65,10 @@ impl Heap {
             (now as f64 - before as f64) / connections.get() as f64
         });
         let statistics = at_end.recorded().map(|(_, end, _)| end.statistics.earlier_blocks);
+        let sampled = ledgers.values().any(|it| it.sampling.is_some());
         let largest = match captured {
+            // Figures without their intervals.
+            _ if sampled => Vec::new(),
             Some(_) => holding::requested(&ledgers, &Ledgers::new(), NonZeroU64::MIN, symbols),
             None => holding::requested_at_peak(&ledgers, symbols),
         };

@@ -81,8 +81,9 @@ impl Memory {
         }
     }
 
-    /// The same, of processes that had memory before they were recorded.
-    pub fn beside_late(folder: &Path) -> Memory {
+    /// The same, of processes of which not every block is known: some are from before the recording,
+    /// or in no sample.
+    pub fn beside_some_blocks(folder: &Path) -> Memory {
         Memory { accounts: Accounts::barred(), ..Memory::beside(folder) }
     }
 

@@ -110,9 +110,9 @@ impl<'a> Observer<'a> {
             rest: Since::new((0, 0), now),
             seen: 0,
             over_time: OverTime::start(),
-            memory: match options.attach_to {
-                None => Memory::beside(place.secret()),
-                Some(_) => Memory::beside_late(place.secret()),
+            memory: match (&options.attach_to, options.sample) {
+                (None, None) => Memory::beside(place.secret()),
+                _ => Memory::beside_some_blocks(place.secret()),
             },
             descendants: Descendants::of(programs, place.secret(), &needed(options)),
             notice: options.notice.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::memory::Resident;
+use crate::profiles;
 use crate::watch::{Ledgers, Sight};
 use analysis::footprint::Footprint;
 use analysis::over_time::{Groups, Series};
@@ -38,8 +39,8 @@ struct Line {
     processes: usize,
     connections: u64,
     resident: Option<Resident>,
-    /// What is not OpenSSL's, of each of [`OTHERS`]; `None` where that is not recorded.
-    others: Option<[u64; OTHERS.len()]>,
+    /// What is not OpenSSL's; `None` where that is not recorded.
+    others: Option<Others>,
     /// The capture that was made at this line; such a line is never left out.
     capture: String,
     changes: Vec<(PathBuf, Vec<Change>)>,
@@ -93,7 +94,7 @@ impl OverTime {
             processes: sight.running.len(),
             connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
             resident,
-            others: others_in_use(sight),
+            others: Others::of(sight),
             capture: capture.to_owned(),
             changes,
         });
@@ -176,18 +177,21 @@ impl OverTime {
             openssl_margins: groups.margins(),
             phases: Vec::new(),
         };
-        self.be_certain_of_nothing(&mut timeline);
         for (at, domain) in OTHERS.into_iter().enumerate() {
-            let bytes = lines.iter().map(|line| line.others.map(|others| others[at]));
-            let bytes: Vec<Option<u64>> = bytes.collect();
-            if bytes.iter().flatten().any(|bytes| *bytes != 0) {
+            let of = |line: &Line| line.others.map_or(0, |others| others.bytes[at]);
+            let bytes: Vec<u64> = lines.iter().map(of).collect();
+            if bytes.iter().any(|bytes| *bytes != 0) {
+                // In a sample there is no other than the malloc family's.
+                let margin = |line: &Line| line.others.and_then(|others| others.heap_margin);
+                let margins = lines.iter().map(|line| margin(line).unwrap_or_default());
                 timeline.series.push(Series {
                     group: domain.word().to_owned(),
-                    bytes: bytes.into_iter().map(Option::unwrap_or_default).collect(),
-                    margins: None,
+                    bytes,
+                    margins: (!counted).then(|| margins.collect()),
                 });
             }
         }
+        self.be_certain_of_nothing(&mut timeline);
         let leading = vec![
             Column::seconds(&timeline),
             Column::of("processes", lines.iter().map(|line| line.processes.to_string())),
@@ -234,13 +238,25 @@ impl OverTime {
 /// Who else than OpenSSL has a column.
 const OTHERS: [Domain; 3] = [Domain::Heap, Domain::Mapping, Domain::Python];
 
-/// What each of them has, of all processes.
-fn others_in_use(sight: &Sight) -> Option<[u64; OTHERS.len()]> {
-    let of = |heap: &Arc<Snapshot>| OTHERS.map(|domain| heap.totals_of(domain).inuse_bytes);
-    let add = |one: [u64; OTHERS.len()], other: [u64; OTHERS.len()]| {
-        std::array::from_fn(|at| one[at].saturating_add(other[at]))
-    };
-    sight.heap.values().map(of).reduce(add)
+/// What they have, of all processes.
+#[derive(Clone, Copy)]
+struct Others {
+    /// Bytes in use of each of [`OTHERS`].
+    bytes: [u64; OTHERS.len()],
+    /// Half the width of the 95 % interval of the malloc family's, where a part is counted.
+    heap_margin: Option<u64>,
+}
+
+impl Others {
+    /// `None` where they are not recorded.
+    fn of(sight: &Sight) -> Option<Others> {
+        if sight.heap.is_empty() {
+            return None;
+        }
+        let bytes = OTHERS.map(|domain| profiles::totals_of(&sight.heap, domain));
+        let heap_margin = bytes[0].inuse_bytes_margin().map(|margin| margin.round() as u64);
+        Some(Others { bytes: bytes.map(|counts| counts.inuse_bytes), heap_margin })
+    }
 }
 
 /// What changed in one ledger.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::{Domain, NO_LEDGER, Scope};
-use ledger::{Coverage, Snapshot};
+use ledger::{Coverage, Outcome, Snapshot};
 
 use crate::RecordingError;
 use crate::ledger_folder::{self, Files};
@@ -52,9 +52,18 @@ impl Processes {
     }
 }
 
-/// Whether a process counts that has this ledger; what is not OpenSSL's has been taken out of it.
-pub(crate) fn is_recorded_by(scope: Scope, openssl: &Snapshot) -> bool {
-    !scope.is_whole() || scope.has_all_processes() || openssl.totals().alloc_blocks > 0
+/// Whether a process counts that has this ledger at `path`; what is not OpenSSL's has been taken out
+/// of it.
+pub(crate) fn is_recorded_by(scope: Scope, path: &Path, openssl: &Snapshot) -> bool {
+    if !scope.is_whole() || scope.has_all_processes() || openssl.totals().alloc_blocks > 0 {
+        return true;
+    }
+    // None of the few that its OpenSSL asked for may be in the sample.
+    let is_recorded = |coverage: Coverage| {
+        coverage.openssls.iter().any(|openssl| openssl.outcome == Outcome::Recorded)
+    };
+    openssl.sampling.is_some()
+        && ledger_folder::coverage(&path.with_extension("coverage")).is_ok_and(is_recorded)
 }
 
 /// Reads what is there now of the processes that count, but for the ledgers that were `refused` while their processes ran.
@@ -72,7 +81,7 @@ pub(crate) fn read(
         match ledger_folder::ledger(path) {
             Ok((mut snapshot, owner)) => {
                 let heap = snapshot.take_all_but(Domain::Openssl);
-                let counts = is_recorded_by(scope, &snapshot);
+                let counts = is_recorded_by(scope, path, &snapshot);
                 processes.all.push(Process {
                     coverage: coverage_beside(path, snapshot.pid, &mut processes.problems),
                     user: Some(owner),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use analysis::category::Judged;
 use analysis::process;
+use capture::json::interval::CountsInterval;
 use capture::records::counts::CountsRecord;
 use contract::Domain;
 use ledger::{Counts, Coverage, Snapshot};
-use profile::{Merged, Places, Profile, Symbols, from_recording_with_places};
+use profile::{Merged, Places, Profile, Symbols, from_recording_with_places, merge};
 
 use crate::ledger_folder;
 use crate::watch::Ledgers;
@@ -54,18 +55,30 @@ pub fn merged(ledgers: &Ledgers, symbols: &mut Symbols) -> Profile {
     whole.finish()
 }
 
+/// The profile of all processes, of what is not OpenSSL's as well, where that is recorded.
+pub fn whole(openssl: &Ledgers, heap: &Ledgers, symbols: &mut Symbols) -> Profile {
+    let mut profile = merged(openssl, symbols);
+    if !heap.is_empty() {
+        merge(&mut profile, &merged(heap, symbols));
+    }
+    profile
+}
+
 /// The totals of ledgers.
 pub fn totals(ledgers: &Ledgers) -> CountsRecord {
     CountsRecord::of(ledgers.values().map(|snapshot| &**snapshot))
 }
 
-/// The totals of one domain in ledgers that are exact.
+/// The totals of one domain that is not OpenSSL's, in ledgers without that. In a sample there is no
+/// other than the malloc family's.
 pub fn totals_of(ledgers: &Ledgers, domain: Domain) -> CountsRecord {
     let mut totals = Counts::default();
     for snapshot in ledgers.values() {
         totals.add(&snapshot.totals_of(domain));
     }
-    totals.into()
+    let heap = ledgers.values().filter(|_| domain == Domain::Heap).map(|snapshot| &**snapshot);
+    let interval95 = CountsInterval::of_ledgers(&totals, heap);
+    CountsRecord { interval95, ..totals.into() }
 }
 
 /// The processes in order of their beginnings.

@@ -10,7 +10,7 @@ use capture::{CaptureError, folder, whole_file};
 use profile::{Symbols, pprof};
 
 use crate::error::sentence;
-use crate::profiles::merged;
+use crate::profiles::whole;
 use crate::watch::Sight;
 
 /// A series that is being made.
@@ -57,7 +57,7 @@ impl Series<'_> {
         while self.next <= elapsed {
             self.next = self.next.saturating_add(self.every);
         }
-        let mut profile = merged(&sight.ledgers, symbols);
+        let mut profile = whole(&sight.ledgers, &sight.heap, symbols);
         profile.time_nanos = jiff::Timestamp::now().as_nanosecond().try_into().unwrap_or(0);
         let name = format!("{:03}.pb.gz", self.captures + 1);
         match self.write(&name, &pprof::write(&profile)) {

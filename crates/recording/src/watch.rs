@@ -164,7 +164,7 @@ impl Watch {
             snapshot = last;
         }
         let mut heap = snapshot.take_all_but(Domain::Openssl);
-        if !is_recorded_by(self.scope, &snapshot) {
+        if !is_recorded_by(self.scope, &path, &snapshot) {
             if ended {
                 self.left_out.insert(path);
             }

@@ -38,6 +38,7 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
             // What grew is what the sentence before is about.
             [whole].into_iter().chain(growth.map(grown)).collect()
         }
+        (None, Some(heap)) if heap.is_sampled() => vec![SAMPLED.to_owned()],
         (None, Some(heap)) if heap.late_processes > 0 => vec![LATE.to_owned()],
         (None, Some(_)) if recording.captured_after_seconds.is_some() => {
             vec![BARRED.to_owned()]
@@ -49,6 +50,9 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
 const LATE: &str = "What of it is resident is not told: a process was counted from the moment on at \
                     which it had an OpenSSL, as is usual of those that the program starts; \
                     --heap counts from their start.";
+
+const SAMPLED: &str = "What of it is resident is not told, and mappings are not counted: that takes every \
+                       block, without --sample.";
 
 const BARRED: &str = "What of it is resident could not be looked at: that takes the right to look \
                       into each of the processes, which root has.";

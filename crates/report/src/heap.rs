@@ -1,7 +1,8 @@
 //! What is not OpenSSL's of all that recorded processes asked malloc and the kernel for, in
 //! sentences.
 
-use analysis::notation::{exact, human, one_decimal, rounded};
+use analysis::notation::{exact, give_or_take, human, one_decimal, rounded};
+use capture::json::interval::margin;
 use capture::records::counts::CountsRecord;
 use capture::records::heap::{HeapRecord, HolderRecord};
 use capture::records::recording::{Recording, StepsRecord};
@@ -21,7 +22,7 @@ pub fn sentences(recording: &Recording) -> Vec<String> {
             one_connection(heap.steps.as_ref(), openssl, beside)
         }
         (false, Some(_)) => not_in_steps(heap.grown_bytes_each),
-        (_, None) if recording.captured_after_seconds.is_some() => {
+        (_, None) if recording.captured_after_seconds.is_some() && !heap.is_sampled() => {
             "What one connection costs of other memory than OpenSSL's is not known: the \
              number of connections was too seldom seen to change."
                 .to_owned()
@@ -213,10 +214,26 @@ fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
     };
     let in_words = |(bytes, blocks): (u64, u64), name: &str, of: &str| {
         let plural = if blocks == 1 { "" } else { "s" };
-        let blocks = exact(i64::try_from(blocks).unwrap_or(i64::MAX));
-        format!("{} in {blocks} {name}{plural}{of}", human(bytes as f64))
+        format!("{} in {} {name}{plural}{of}", human(bytes as f64), whole(blocks as f64))
     };
-    let mallocs = in_words(held(&heap.counts), "block", " of malloc's");
+    let mallocs = match heap.counts.interval95 {
+        None => in_words(held(&heap.counts), "block", " of malloc's"),
+        Some(ends) => {
+            let (bytes, blocks) = held(&heap.counts);
+            let (of_bytes, of_blocks) = if at_peak {
+                (ends.peak_bytes, ends.peak_blocks)
+            } else {
+                (ends.inuse_bytes, ends.inuse_blocks)
+            };
+            let [bytes, blocks] = [(bytes, of_bytes), (blocks, of_blocks)]
+                .map(|(figure, ends)| (figure as f64, margin(figure as f64, ends)));
+            format!(
+                "an estimated {} in {} blocks of malloc's",
+                give_or_take(bytes.0, bytes.1, human),
+                give_or_take(blocks.0, blocks.1, whole)
+            )
+        }
+    };
     let python = match heap.python.as_ref().map(held) {
         None | Some((0, _)) => String::new(),
         Some(python) => format!(", {}", in_words(python, "object", " of Python's")),
@@ -238,6 +255,10 @@ fn altogether(heap: &HeapRecord, recording: &Recording) -> String {
         return String::new();
     }
     format!("Beside OpenSSL's, {mallocs}{python}{mapped} were in use {when}{earlier}.")
+}
+
+fn whole(number: f64) -> String {
+    exact(number.round() as i64)
 }
 
 #[cfg(test)]

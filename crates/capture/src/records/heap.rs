@@ -41,7 +41,7 @@ pub struct HeapRecord {
     pub holders: Vec<HolderRecord>,
     /// The functions that had asked for most at the capture, in all, or where the program had ended
     /// by then at the highest total of each process: the largest few, mappings that are made to be
-    /// shared among them.
+    /// shared among them. Of a sample there are none.
     #[serde(default)]
     pub largest: Vec<HolderRecord>,
     /// Processes in which it was counted from the moment on at which they had an OpenSSL, and not
@@ -51,6 +51,13 @@ pub struct HeapRecord {
     /// Blocks that were freed or moved and are from before the recorder came: they are in no other
     /// figure.
     pub earlier_blocks: u64,
+}
+
+impl HeapRecord {
+    /// Whether its figures are estimates, of a part of the blocks. Mappings are not counted then.
+    pub fn is_sampled(&self) -> bool {
+        self.counts.interval95.is_some()
+    }
 }
 
 /// A function that holds memory, of all or for each connection.

@@ -325,10 +325,7 @@ impl Options {
             || self.until_idle.is_some();
         if self.counted.heap {
             Scope::Everything
-        } else if self.counted.only.is_some()
-            || self.counted.sample.is_some()
-            || self.attach.is_asked_for()
-        {
+        } else if self.counted.only.is_some() || self.attach.is_asked_for() {
             Scope::Openssl
         } else if is_captured_running {
             Scope::WithOpenssl

@@ -1,5 +1,6 @@
 //! What happens to the blocks that are counted. Nothing here is on the way of the others.
 
+use contract::Domain;
 use ledger::Statistic;
 use ledger_writer::SiteId;
 
@@ -32,10 +33,10 @@ pub(super) fn counted(pointer: usize, bytes: u64, caller: Caller) {
 }
 
 /// Takes a block out of the tables if it is a counted one, without counting: the heap may still
-/// refuse to move it.
+/// refuse to move it. `by` is who frees or moves it.
 #[cold]
 #[inline(never)]
-pub(super) fn take(pointer: usize) -> Option<Taken> {
+pub(super) fn take(pointer: usize, by: Domain) -> Option<Taken> {
     if pointer == 0 {
         return None;
     }
@@ -47,7 +48,7 @@ pub(super) fn take(pointer: usize) -> Option<Taken> {
     }
     let Some(_inside) = Inside::enter() else {
         if let Some(recorder) = known {
-            recorder.ledger.add(Statistic::NestedCalls, 1);
+            recorder.nested(by);
         }
         return None;
     };
@@ -96,7 +97,7 @@ impl Recorder {
             return;
         }
         let Some(mut inside) = Inside::enter() else {
-            self.ledger.add(Statistic::NestedCalls, 1);
+            self.nested(caller.source().domain);
             return;
         };
         let Some(mut seat) = self.threads.desk(self, &mut inside) else {

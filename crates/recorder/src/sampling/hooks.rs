@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-use contract::Source;
+use contract::{Domain, Source};
 
 use super::{countdown, counting, held};
 use crate::caller::Caller;
@@ -79,7 +79,11 @@ unsafe extern "C" fn realloc<const N: usize>(
         unsafe { free::<N>(block, file, line) };
         return null_mut();
     }
-    let old = if held::may_hold(block as usize) { counting::take(block as usize) } else { None };
+    let old = if held::may_hold(block as usize) {
+        counting::take(block as usize, Domain::Openssl)
+    } else {
+        None
+    };
     // SAFETY: OpenSSL's call, passed on.
     let moved = unsafe { below.realloc(block, size, file, line) };
     match old {
@@ -119,7 +123,7 @@ unsafe extern "C" fn free<const N: usize>(block: *mut c_void, file: *const c_cha
 #[cold]
 #[inline(never)]
 unsafe fn free_counted<const N: usize>(block: *mut c_void, file: *const c_char, line: c_int) {
-    if let Some(taken) = counting::take(block as usize) {
+    if let Some(taken) = counting::take(block as usize, Domain::Openssl) {
         counting::gone(taken);
     }
     // SAFETY: OpenSSL's call, passed on.

@@ -10,7 +10,8 @@ use crate::values::sampling;
 pub struct Counted {
     /// Count only a part of the blocks, one sample in BYTES bytes on average, as in --sample 64k:
     /// for programs in which counting every block takes too much time. Figures are estimates then,
-    /// with their 95 % intervals, and connections are not counted (docs/sampling.md)
+    /// with their 95 % intervals, and neither connections nor mappings are counted
+    /// (docs/sampling.md)
     #[arg(long, value_name = "BYTES", value_parser = sampling)]
     pub sample: Option<Sampling>,
     /// Count no more than this domain's memory. Otherwise all is counted that a program with
@@ -23,7 +24,7 @@ pub struct Counted {
     /// Count all of that in any case: in programs without OpenSSL, and with --pid, from the attach
     /// on (docs/attach.md). The highest total that is looked at when a program has ended is then
     /// that of all its memory; otherwise it is OpenSSL's, with all else as it was at that moment
-    #[arg(long, conflicts_with_all = ["sample", "only"])]
+    #[arg(long, conflicts_with = "only")]
     pub heap: bool,
     /// Count Python's objects one by one, by who asks the interpreter for them, and not the arenas
     /// that they lie in: `--domain python` of top, diff and flame. It takes time, by half of what
