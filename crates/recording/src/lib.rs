@@ -43,6 +43,7 @@ mod observer;
 pub mod opening;
 mod options;
 mod over_time;
+mod pace;
 mod perf_maps;
 pub mod place;
 mod process_memory;

@@ -16,6 +16,9 @@ use crate::watch::Sight;
 /// growth is told from.
 const SHARE: u32 = 100;
 
+/// Where they say the same again and again, one part in so many times that.
+const MOST_PATIENCE: u32 = 8;
+
 /// Having the kernel add the areas up takes at most one part in so many.
 const SHARE_OF_SUMS: u32 = 25;
 
@@ -28,6 +31,8 @@ pub struct Memory {
     next: Option<Instant>,
     /// When their sum is.
     next_sum: Option<Instant>,
+    /// So many times as long is waited for the next reading, where the last ones said the same.
+    patience: u32,
     /// Live SSL objects and OpenSSL's bytes at the last look.
     at_last_look: (i64, u64),
     /// The most SSL objects that were live while nothing moved.
@@ -71,6 +76,7 @@ impl Memory {
             folder: folder.to_owned(),
             next: None,
             next_sum: None,
+            patience: 1,
             at_last_look: (0, 0),
             still_with: 0,
             last: None,
@@ -115,7 +121,8 @@ impl Memory {
                 let began = Instant::now();
                 let all = sight.running.iter().map(|pid| kernel::proportional_bytes(*pid));
                 let all = all.sum::<Option<u64>>().filter(|_| !sight.running.is_empty());
-                self.next_sum = began.checked_add(SHARE_OF_SUMS * began.elapsed());
+                let pause = SHARE_OF_SUMS * self.patience * began.elapsed();
+                self.next_sum = began.checked_add(pause);
                 let bytes = all?.saturating_sub(last.footprint.recorder);
                 Some(Resident { bytes, parts: None })
             }
@@ -145,7 +152,12 @@ impl Memory {
     fn read(&mut self, sight: &Sight) -> Option<Footprint> {
         let began = Instant::now();
         let read = self.footprint(sight);
-        self.next = began.checked_add((SHARE * began.elapsed()).min(MOST_BETWEEN));
+        // What it has of files moves with whoever else has them.
+        let own = |read: Footprint| read.own();
+        let is_same = read.is_some() && self.last.map(|it| own(it.footprint)) == read.map(own);
+        self.patience = if is_same { (2 * self.patience).min(MOST_PATIENCE) } else { 1 };
+        let pause = SHARE * self.patience * began.elapsed();
+        self.next = began.checked_add(pause.min(MOST_BETWEEN));
         let read = read?;
         let openssl_bytes = sight.totals.inuse_bytes;
         self.last = Some(Seen { footprint: read, openssl_bytes });

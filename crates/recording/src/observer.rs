@@ -17,16 +17,11 @@ use crate::memory::Memory;
 use crate::moments::{Moment, Moments};
 use crate::options::Notice;
 use crate::over_time::OverTime;
+use crate::pace::{self, Pace};
 use crate::place::Place;
 use crate::series::Series;
 use crate::watch::{Sight, Watch};
 use crate::{Options, PythonObjects, RecordingError};
-
-/// The time between two looks, unless looking takes long.
-const BETWEEN: Duration = Duration::from_millis(50);
-
-/// Looking takes at most one part in so many of the time.
-const SHARE: u32 = 10;
 
 /// What is kept of the program's life.
 pub struct Observer<'a> {
@@ -56,8 +51,8 @@ pub struct Observer<'a> {
     most: i64,
     /// What went wrong, in sentences.
     problems: Vec<String>,
-    /// How long the last look took, without what was asked for.
-    looking: Duration,
+    /// When to look next.
+    pace: Pace,
 }
 
 /// What was seen of the program's life.
@@ -95,7 +90,7 @@ impl<'a> Observer<'a> {
         let now = Instant::now();
         Ok(Observer {
             begun: now,
-            next: now + BETWEEN,
+            next: now + pace::CLOSE,
             watch: Watch::on(place.ledgers(), options.scope),
             waiting: Waiting::new(options.goals, now),
             series: options
@@ -120,7 +115,7 @@ impl<'a> Observer<'a> {
             reached: None,
             most: 0,
             problems: Vec::new(),
-            looking: Duration::ZERO,
+            pace: Pace::start(now),
         })
     }
 
@@ -177,9 +172,8 @@ impl<'a> Observer<'a> {
             self.tell_what_is_waited_for_in_vain();
         }
         looking += began.elapsed();
-        // A look at which many names are needed for the first time takes long once.
-        self.next = Instant::now() + BETWEEN.max(looking.min(self.looking) * SHARE);
-        self.looking = looking;
+        let now = Instant::now();
+        self.next = now + self.pace.after(&sight, now, looking);
         self.tell(&sight, looked);
         reached
     }
