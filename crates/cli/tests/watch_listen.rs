@@ -49,7 +49,7 @@ fn profiles_follow_the_conventions_of_go() {
         ("seconds=soon", "must be a positive integer"),
         ("seconds=99999999", "at most 3600"),
         ("seconds=1&debug=1", "seconds and debug params are incompatible"),
-        ("domain=../etc/passwd", "openssl, heap, mapping or python"),
+        ("domain=../etc/passwd", "one of openssl, heap, mapping, python, rust"),
     ] {
         let answer = server.get(&format!("/debug/pprof/heap?{query}"));
         assert_eq!(answer.status(), 400, "{query}");

@@ -66,13 +66,15 @@ struct Asked {
 impl Asked {
     /// As Go reads it: `gc` is for its collector, and means nothing here.
     /// What is wrong is said in a sentence.
-    fn of(query: Option<&str>) -> Result<Asked, &'static str> {
+    fn of(query: Option<&str>) -> Result<Asked, String> {
         let seconds = match parameter(query, "seconds").filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => match text.parse::<u64>() {
                 Ok(seconds @ 1..=MOST_SECONDS) => Some(Duration::from_secs(seconds)),
-                Ok(1..) => return Err("seconds: at most 3600"),
-                _ => return Err("invalid value for seconds - must be a positive integer"),
+                Ok(1..) => return Err(format!("seconds: at most {MOST_SECONDS}")),
+                _ => {
+                    return Err("invalid value for seconds - must be a positive integer".to_owned());
+                }
             },
         };
         let is_text = match parameter(query, "debug").filter(|text| !text.is_empty()) {
@@ -81,25 +83,21 @@ impl Asked {
             Some(text) => text.parse::<i64>().unwrap_or_default() != 0,
         };
         if seconds.is_some() && is_text {
-            return Err("seconds and debug params are incompatible");
+            return Err("seconds and debug params are incompatible".to_owned());
         }
         let domain = match parameter(query, "domain").filter(|text| !text.is_empty()) {
             None => None,
-            Some(word) => match Domain::from_word(word) {
-                Some(domain) => Some(domain),
-                None => {
-                    return Err(
-                        "domain: openssl, heap, mapping or python, or leave it out for all",
-                    );
-                }
-            },
+            Some(word) => Some(Domain::from_word(word).ok_or_else(|| {
+                let all = Domain::ALL.map(Domain::word).join(", ");
+                format!("domain: one of {all}, or leave it out for all")
+            })?),
         };
         Ok(Asked { seconds, is_text, domain })
     }
 }
 
-fn bad(sentence: &str) -> Answer {
-    pprof_refusal(StatusCode::BAD_REQUEST, sentence)
+fn bad(sentence: impl AsRef<str>) -> Answer {
+    pprof_refusal(StatusCode::BAD_REQUEST, sentence.as_ref())
 }
 
 pub(crate) async fn heap(
