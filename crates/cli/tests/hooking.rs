@@ -183,6 +183,25 @@ fn threads_that_load_and_unload_at_once_lose_nothing() {
     assert_eq!(found.len(), 2, "each is told of once: {found:#?}");
 }
 
+/// A constructor that looks a name up makes the library look at what is new, in the middle of the
+/// program's own call of `dlopen`.
+#[test]
+fn libraries_are_constructed_in_their_order() {
+    let workshop = Workshop::new();
+    let origin = "-Wl,-rpath,$ORIGIN";
+    let library = |name: &str, options: &[&str]| {
+        let shared = ["-shared", "-fPIC", "-Wl,--no-as-needed", origin];
+        workshop.build(name, &["constructed.c"], &[&shared, options].concat())
+    };
+    let first = library("libfirst.so", &["-DFIRST", "-Wl,-soname,libfirst.so"]);
+    let second = library("libsecond.so", &["-DSECOND", "-Wl,-soname,libsecond.so", path(&first)]);
+    let outer = library("libouter.so", &["-DOUTER", path(&first), path(&second)]);
+    let program = workshop.build("program", &["constructed.c"], &["-ldl"]);
+    let recorded = workshop.record_with(&["--heap"], &program, &[path(&outer)]);
+    recorded.process();
+    assert_eq!(recorded.said(), "in order\nloaded\n");
+}
+
 #[test]
 fn two_openssls_in_one_process_are_kept_apart() {
     let workshop = Workshop::new();

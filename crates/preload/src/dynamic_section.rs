@@ -48,6 +48,21 @@ pub(crate) fn places<const N: usize>(
     Some(values(object, tags)?.map(|value| value.filter(|place| object.holds(*place, 1))))
 }
 
+/// The texts that an object has for `tag`, each where it may have several.
+pub(crate) fn texts(object: &Object, tag: usize) -> Vec<Vec<u8>> {
+    let mut texts = Vec::new();
+    let Some([Some(strings)]) = places(object, [DT_STRTAB]) else { return texts };
+    let mut at = object.dynamic.unwrap_or_default();
+    while let Some(entry) = object.read::<Entry>(at).filter(|entry| entry.tag != DT_NULL) {
+        if entry.tag == tag {
+            let bytes = (strings + entry.value..).map_while(|at| object.read::<u8>(at));
+            texts.push(bytes.take_while(|byte| *byte != 0).collect());
+        }
+        at += size_of::<Entry>();
+    }
+    texts
+}
+
 /// The symbols of an object: those that it defines for others, and those that it needs of them.
 pub(crate) struct SymbolTable<'a> {
     pub object: &'a Object,
@@ -82,6 +97,17 @@ impl<'a> SymbolTable<'a> {
 mod tests {
     use super::*;
     use crate::object;
+
+    #[test]
+    fn an_object_says_what_it_is_called_and_what_it_needs() {
+        const DT_NEEDED: usize = 1;
+        const DT_SONAME: usize = 14;
+        let (objects, _) = object::loaded();
+        assert!(texts(&objects[0], DT_NEEDED).contains(&b"libc.so.6".to_vec()));
+        assert_eq!(texts(&objects[0], DT_SONAME), Vec::<Vec<u8>>::new(), "it is a program");
+        let is_called = |name: &[u8]| objects.iter().any(|it| texts(it, DT_SONAME) == [name]);
+        assert!(is_called(b"libc.so.6"));
+    }
 
     #[test]
     fn what_an_object_does_not_say_is_none_and_the_end_has_no_value() {

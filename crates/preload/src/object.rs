@@ -139,6 +139,8 @@ impl Object {
 pub(crate) unsafe trait Plain: Copy {}
 
 // SAFETY: numbers, and records of numbers without padding.
+unsafe impl Plain for u8 {}
+// SAFETY: as above.
 unsafe impl Plain for u32 {}
 // SAFETY: as above.
 unsafe impl Plain for i32 {}
@@ -176,24 +178,32 @@ pub(crate) fn changes() -> Changes {
 
 /// All objects, in the order in which they were loaded, and the counters at that moment.
 pub(crate) fn loaded() -> (Vec<Object>, Changes) {
-    unsafe extern "C" fn add(
+    let mut found = (Vec::new(), Changes::default());
+    each(&mut |object, changes| {
+        found.0.push(object);
+        found.1 = changes;
+    });
+    found
+}
+
+/// Calls `visit` with every object, in the order in which they were loaded. Meanwhile none can be
+/// unloaded: the loader's lock is held, and `visit` may take no other.
+pub(crate) fn each(mut visit: &mut dyn FnMut(Object, Changes)) {
+    unsafe extern "C" fn one(
         info: *mut libc::dl_phdr_info,
         _size: usize,
         to: *mut c_void,
     ) -> c_int {
-        // SAFETY: `to` is the place that `loaded` passes, and `info` the loader's, valid during
-        // the call.
+        // SAFETY: `to` is the place that `each` passes, and `info` the loader's, valid during the
+        // call.
         unsafe {
-            let (objects, changes) = &mut *to.cast::<(Vec<Object>, Changes)>();
-            *changes = counters(&*info);
-            objects.push(object(&*info));
+            let visit = &mut *to.cast::<&mut dyn FnMut(Object, Changes)>();
+            visit(object(&*info), counters(&*info));
         }
         0
     }
-    let mut found = (Vec::new(), Changes::default());
     // SAFETY: the callback gets the place it expects.
-    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut found).cast()) };
-    found
+    unsafe { libc::dl_iterate_phdr(Some(one), (&raw mut visit).cast()) };
 }
 
 fn counters(info: &libc::dl_phdr_info) -> Changes {
