@@ -47,6 +47,25 @@ fn what_a_program_holds_when_it_leaves_without_cleaning_up_is_there() {
     }
 }
 
+/// As `nohup` leaves a program, and a shell what it starts in the background.
+#[test]
+fn signals_that_are_ignored_are_ignored_by_the_program_too() {
+    let place = TempDir::new().unwrap();
+    let ignored = "grep -E '^Sig(Ign|Blk)' /proc/self/status";
+    let tlsheap = env!("CARGO_BIN_EXE_tlsheap");
+    let lines = |signals: &str, record: &str| {
+        let script = format!("trap '' {signals}; exec {record} sh -c \"{ignored}\"");
+        text(&Command::new("sh").args(["-c", &script]).output().unwrap().stdout)
+    };
+    for (at, signals) in ["INT QUIT", "HUP", "USR1 USR2 TERM"].into_iter().enumerate() {
+        let run = place.path().join(at.to_string());
+        let record = format!("{tlsheap} record --heap --out {} --", path(&run));
+        let bare = lines(signals, "");
+        assert_eq!(lines(signals, &record), bare);
+        assert!(bare.contains("SigIgn") && !bare.contains("SigIgn:\t0000000000000000"), "{bare}");
+    }
+}
+
 #[test]
 fn two_programs_in_one_process_are_two() {
     if !installed("python3") || !installed("openssl") {

@@ -155,6 +155,12 @@ pub fn in_foreground() -> bool {
     stat.is_ok_and(|stat| stat.pgrp == stat.tpgid)
 }
 
+/// The signals that this process ignores: bit N - 1 is signal N's.
+pub fn ignored_signals() -> u64 {
+    let status = Process::myself().and_then(|process| process.status());
+    status.map_or(0, |status| status.sigign)
+}
+
 /// Somebody listens on the TCP port, on whatever address of this machine.
 pub fn is_listened_on(port: u16) -> bool {
     // A machine may have no IPv6.

@@ -55,6 +55,7 @@ mod recording;
 pub mod running;
 pub mod sanitizers;
 mod series;
+mod signals;
 pub mod watch;
 mod without_connections;
 

@@ -10,7 +10,6 @@ use std::{env, io};
 use contract::environment;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep_until;
 
 use crate::control::Wish;
@@ -18,6 +17,7 @@ use crate::keeper::Keeper;
 use crate::observer::{Observed, Observer};
 use crate::options::{AtInterrupt, Options, PythonObjects, Streams};
 use crate::place::Place;
+use crate::signals::Signals;
 use crate::{RecordingError, kernel, sanitizers};
 
 /// How long the program may take to end after a SIGTERM before it is killed.
@@ -110,16 +110,10 @@ pub(crate) async fn run(
     place: &Place,
     folder: &Path,
 ) -> Result<(Ended, Observed), RecordingError> {
-    // Before the program starts: a signal must find somebody to pass it on.
-    let listen = |kind| signal(kind).map_err(RecordingError::system("listen for signals"));
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let (mut hang_up, mut quit) = (listen(SignalKind::hangup())?, listen(SignalKind::quit())?);
-    let (mut user1, mut user2) =
-        (listen(SignalKind::user_defined1())?, listen(SignalKind::user_defined2())?);
-
+    let mut signals = Signals::listen()?;
     let started = jiff::Timestamp::now().to_string();
     let mut child = start(options, place)?;
+    signals.listen_for_all()?;
     let pid = child.id().expect("a process that was not waited for has an id");
     let mut observer = Observer::of(options, &[pid], place, folder)?;
     let mut phase = Phase::Running;
@@ -148,20 +142,18 @@ pub(crate) async fn run(
                     phase = Phase::Ending { until: end(pid, running, &mut observer) };
                 }
             },
-            _ = interrupt.recv() => match options.at_interrupt {
-                AtInterrupt::Capture => {
-                    observer.capture("at an interrupt");
-                    if running && !kernel::in_foreground() {
-                        pass_on(pid, Signal::INT);
-                    }
-                }
-                AtInterrupt::GiveUp => {
+            signal = signals.next() => match (signal, options.at_interrupt) {
+                (Signal::INT | Signal::TERM, AtInterrupt::GiveUp) => {
                     given_up = true;
                     phase = Phase::Ending { until: end(pid, running, &mut observer) };
                 }
-            },
-            _ = terminate.recv() => match options.at_interrupt {
-                AtInterrupt::Capture => {
+                (Signal::INT, AtInterrupt::Capture) => {
+                    observer.capture("at an interrupt");
+                    if running && !kernel::in_foreground() {
+                        pass_on(pid, signal);
+                    }
+                }
+                (Signal::TERM, AtInterrupt::Capture) => {
                     observer.capture("at a SIGTERM");
                     if phase.until().is_none() {
                         phase = Phase::Told { until: end(pid, running, &mut observer) };
@@ -170,19 +162,11 @@ pub(crate) async fn run(
                         why_killed = "there was another SIGTERM";
                     }
                 }
-                AtInterrupt::GiveUp => {
-                    given_up = true;
-                    phase = Phase::Ending { until: end(pid, running, &mut observer) };
-                }
+                // A terminal sends it to all in its foreground.
+                (Signal::QUIT, _) if kernel::in_foreground() => {}
+                _ if running => pass_on(pid, signal),
+                _ => {}
             },
-            _ = quit.recv(), if running => {
-                if !kernel::in_foreground() {
-                    pass_on(pid, Signal::QUIT);
-                }
-            }
-            _ = hang_up.recv(), if running => pass_on(pid, Signal::HUP),
-            _ = user1.recv(), if running => pass_on(pid, Signal::USR1),
-            _ = user2.recv(), if running => pass_on(pid, Signal::USR2),
         }
         over |= ended.is_some() && is_over(&mut phase, &mut observer);
         if !over {
