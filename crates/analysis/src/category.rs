@@ -23,7 +23,7 @@ pub use judged::Judged;
 pub use paths::of_source;
 use paths::of_source_in;
 use table::known;
-pub use table::{Category, all, by_name, groups};
+pub use table::{Category, all, by_name, groups, over_time};
 
 /// The label under which samples carry the name of their category.
 pub const LABEL: &str = contract::labels::CATEGORY;
@@ -47,8 +47,9 @@ pub const PYTHON_DOMAIN: &str = Domain::Python.word();
 /// The domain of memory that the Rust side asked for.
 pub const RUST_DOMAIN: &str = Domain::Rust.word();
 
-/// Whether memory of this top-level group is OpenSSL's.
-pub fn is_openssls(group: &str) -> bool {
+/// Whether memory of this category is OpenSSL's.
+pub fn is_openssls(category: &str) -> bool {
+    let group = category.split('.').next().unwrap_or_default();
     ![HEAP_DOMAIN, MAPPING_DOMAIN, PYTHON_DOMAIN, RUST_DOMAIN].contains(&group)
 }
 

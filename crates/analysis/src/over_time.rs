@@ -1,4 +1,5 @@
-//! Bytes in use by top-level category at several moments, and how far they may be off.
+//! Bytes in use by top-level category, and of mappings by category, at several moments, and how far
+//! they may be off.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::category::Judged;
 /// One group of memory over time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Series {
-    /// The top-level category.
+    /// The top-level category, and of mappings the category.
     pub group: String,
     /// Bytes in use at each moment.
     pub bytes: Vec<u64>,
@@ -89,7 +90,7 @@ impl Groups {
         let mut own: BTreeMap<&'static str, Vec<Sum>> = BTreeMap::new();
         let categories = self.judged.of_samples(profile);
         for (sample, category) in profile.samples().iter().zip(categories) {
-            let group = category.group();
+            let group = category.over_time();
             let sums = own.entry(group).or_insert_with(|| vec![Sum::default(); moments.len()]);
             for (sum, value) in sums.iter_mut().zip(&sample.values) {
                 sum.bytes = sum.bytes.saturating_add_signed(*value);

@@ -66,7 +66,8 @@ pub fn from_recording_with_places(
 
 /// The sites of a ledger with values of the caller's own: `values` gives one value for each
 /// column of `empty`, for the site at an index of [`Snapshot::sites`]. Otherwise like
-/// [`from_ledger`], with the first column to order by, and without what was dropped.
+/// [`from_ledger`], with the first column to order by, and without what was dropped. A site of which
+/// nothing is known has a sample only where it has a value.
 pub fn from_ledger_with(
     snapshot: &Snapshot,
     symbols: &mut Symbols,
@@ -76,7 +77,10 @@ pub fn from_ledger_with(
     let snapshot = &*symbols.laid_out_like_others(snapshot);
     let mut builder = Builder::new(snapshot, symbols, empty);
     for (index, site) in snapshot.sites.iter().enumerate() {
-        builder.add_site(site, values(index));
+        let values = values(index);
+        if !site.is_empty() || values.iter().any(|value| *value != 0) {
+            builder.add_site(site, values);
+        }
     }
     builder.finish(Places::default()).0
 }

@@ -13,7 +13,7 @@ use analysis::over_time::{Groups, Series};
 use analysis::timeline::Timeline;
 use capture::timeline::{Column, EVERY, Table, add_ledger_from, in_thousandths};
 use contract::Domain;
-use ledger::Snapshot;
+use ledger::{Site, Snapshot};
 use profile::Symbols;
 
 /// So many lines at most, besides those of captures: when there are more, every second one is left
@@ -31,6 +31,8 @@ pub struct OverTime {
     plain: usize,
     /// What was seen at the last line.
     last: Ledgers,
+    /// As that, of what is not OpenSSL's.
+    last_heap: Ledgers,
 }
 
 #[derive(Clone)]
@@ -39,10 +41,11 @@ struct Line {
     processes: usize,
     connections: u64,
     resident: Option<Resident>,
-    /// What is not OpenSSL's; `None` where that is not recorded.
-    others: Option<Others>,
+    /// What [`IN_ONE`] have; `None` where that is not recorded.
+    in_one: Option<InOne>,
     /// The capture that was made at this line; such a line is never left out.
     capture: String,
+    /// Of OpenSSL and of what is mapped. A ledger has each site once, whoever's it is.
     changes: Vec<(PathBuf, Vec<Change>)>,
 }
 
@@ -60,7 +63,8 @@ impl OverTime {
     /// No lines yet.
     pub fn start() -> OverTime {
         let next = Duration::ZERO;
-        OverTime { every: EVERY, next, lines: Vec::new(), plain: 0, last: Ledgers::new() }
+        let (last, last_heap) = (Ledgers::new(), Ledgers::new());
+        OverTime { every: EVERY, next, lines: Vec::new(), plain: 0, last, last_heap }
     }
 
     /// Whether it is time for a line.
@@ -84,7 +88,9 @@ impl OverTime {
         let changes = sight
             .ledgers
             .iter()
-            .map(|(path, snapshot)| (path.clone(), self.changes(path, snapshot)))
+            .map(|(path, snapshot)| {
+                (path.clone(), self.changes(path, snapshot, sight.heap.get(path)))
+            })
             .filter(|(_, changes)| !changes.is_empty())
             .collect();
         // Two looks may follow each other at once, as the last two of a process that is let go.
@@ -94,7 +100,7 @@ impl OverTime {
             processes: sight.running.len(),
             connections: u64::try_from(sight.ssl.live).unwrap_or_default(),
             resident,
-            others: Others::of(sight),
+            in_one: InOne::of(sight),
             capture: capture.to_owned(),
             changes,
         });
@@ -103,24 +109,25 @@ impl OverTime {
         }
     }
 
-    fn changes(&mut self, path: &Path, now: &Arc<Snapshot>) -> Vec<Change> {
+    /// What was seen in a ledger is seen at one time, `heap` being what in it is not OpenSSL's.
+    fn changes(
+        &mut self,
+        path: &Path,
+        now: &Arc<Snapshot>,
+        heap: Option<&Arc<Snapshot>>,
+    ) -> Vec<Change> {
         let last = self.last.get(path);
         // As it is of every process that has ended: there may be thousands.
         if last.is_some_and(|last| Arc::ptr_eq(last, now)) {
             return Vec::new();
         }
-        let bytes = |snapshot: &Snapshot, at: usize| {
-            snapshot.sites.get(at).map_or(0, |site| site.counts.inuse_bytes)
-        };
         let mut changes = Vec::new();
-        for at in 0..now.sites.len() {
-            let (before, now) = (last.map_or(0, |last| bytes(last, at)), bytes(now, at));
-            if now != before {
-                let bytes = now.wrapping_sub(before) as i64;
-                changes.push(Change { site: at as u32, bytes });
-            }
-        }
+        add_changes(&mut changes, last, now, |_| true);
         self.last.insert(path.to_owned(), Arc::clone(now));
+        if let Some(heap) = heap {
+            add_changes(&mut changes, self.last_heap.get(path), heap, is_mapped);
+            self.last_heap.insert(path.to_owned(), Arc::clone(heap));
+        }
         changes
     }
 
@@ -153,17 +160,17 @@ impl OverTime {
     pub fn table(&self, last: &Ledgers, symbols: &mut Symbols) -> Table {
         let lines = &self.lines;
         let mut groups = Groups::of(lines.len());
-        let mut changes = self.changes_by_ledger();
-        let any = !changes.is_empty();
+        let changes = self.changes_by_ledger();
         for (path, snapshot) in last.iter().filter(|_| !lines.is_empty()) {
-            let changes = match changes.remove(path.as_path()) {
+            let none = Changes::default();
+            let changes = match changes.get(path.as_path()) {
                 Some(changes) => changes,
                 // Never seen with anything, as most of very many processes are: it is nothing to
                 // what others were seen with. Of a sample it is not known what was there.
-                None if any && snapshot.sampling.is_none() => continue,
-                None => Changes::default(),
+                None if !changes.is_empty() && snapshot.sampling.is_none() => continue,
+                None => &none,
             };
-            let bytes = |site| changes.bytes(site);
+            let bytes = |site| changes.bytes(snapshot, site);
             add_ledger_from(&mut groups, snapshot, symbols, &changes.lines, bytes);
         }
         // A sample does not say how many objects there are.
@@ -177,20 +184,10 @@ impl OverTime {
             openssl_margins: groups.margins(),
             phases: Vec::new(),
         };
-        for (at, domain) in OTHERS.into_iter().enumerate() {
-            let of = |line: &Line| line.others.map_or(0, |others| others.bytes[at]);
-            let bytes: Vec<u64> = lines.iter().map(of).collect();
-            if bytes.iter().any(|bytes| *bytes != 0) {
-                // In a sample there is no other than the malloc family's.
-                let margin = |line: &Line| line.others.and_then(|others| others.heap_margin);
-                let margins = lines.iter().map(|line| margin(line).unwrap_or_default());
-                timeline.series.push(Series {
-                    group: domain.word().to_owned(),
-                    bytes,
-                    margins: (!counted).then(|| margins.collect()),
-                });
-            }
-        }
+        let [heap, python] = [0, 1].map(|at| self.series_in_one(at, counted));
+        timeline.series.extend(heap);
+        timeline.series.extend(self.mapped(&changes, counted, symbols));
+        timeline.series.extend(python);
         self.be_certain_of_nothing(&mut timeline);
         let leading = vec![
             Column::seconds(&timeline),
@@ -203,6 +200,47 @@ impl OverTime {
             Column::of("capture", lines.iter().map(|line| line.capture.clone())),
         ];
         Table { leading, timeline }
+    }
+
+    /// What one of [`IN_ONE`] has, unless that is nothing.
+    fn series_in_one(&self, at: usize, counted: bool) -> Option<Series> {
+        let of_line = |line: &Line| line.in_one.map_or(0, |in_one| in_one.bytes[at]);
+        let bytes: Vec<u64> = self.lines.iter().map(of_line).collect();
+        // In a sample there is no other than the malloc family's.
+        let margin = |line: &Line| line.in_one.and_then(|in_one| in_one.heap_margin);
+        let margins = self.lines.iter().map(|line| margin(line).unwrap_or_default());
+        let margins = (!counted).then(|| margins.collect());
+        let group = IN_ONE[at].word().to_owned();
+        bytes.iter().any(|bytes| *bytes != 0).then_some(Series { group, bytes, margins })
+    }
+
+    /// What is mapped, by what it is for.
+    fn mapped(
+        &self,
+        changes: &HashMap<&Path, Changes>,
+        counted: bool,
+        symbols: &mut Symbols,
+    ) -> Vec<Series> {
+        let mut groups = Groups::of(self.lines.len());
+        for (path, heap) in &self.last_heap {
+            let Some(changes) = changes.get(path.as_path()) else { continue };
+            let of_site =
+                |site: &Site| if is_mapped(site) { site.clone() } else { Site::default() };
+            let mapped = Snapshot {
+                sites: heap.sites.iter().map(of_site).collect(),
+                modules: heap.modules.clone(),
+                ..Snapshot::default()
+            };
+            let bytes = |site| changes.bytes(&mapped, site);
+            add_ledger_from(&mut groups, &mapped, symbols, &changes.lines, bytes);
+        }
+        let mut series = groups.series();
+        series.retain(|series| series.bytes.iter().any(|bytes| *bytes != 0));
+        for series in &mut series {
+            // Every mapping is counted, whatever is sampled beside it.
+            series.margins = (!counted).then(|| vec![0; self.lines.len()]);
+        }
+        series
     }
 
     /// A part of resident memory, in the lines for which all areas were read.
@@ -235,27 +273,48 @@ impl OverTime {
     }
 }
 
-/// Who else than OpenSSL has a column.
-const OTHERS: [Domain; 3] = [Domain::Heap, Domain::Mapping, Domain::Python];
+/// Who has one column for all. What is mapped has one for each of its categories.
+const IN_ONE: [Domain; 2] = [Domain::Heap, Domain::Python];
 
 /// What they have, of all processes.
 #[derive(Clone, Copy)]
-struct Others {
-    /// Bytes in use of each of [`OTHERS`].
-    bytes: [u64; OTHERS.len()],
+struct InOne {
+    /// Bytes in use of each of [`IN_ONE`].
+    bytes: [u64; IN_ONE.len()],
     /// Half the width of the 95 % interval of the malloc family's, where a part is counted.
     heap_margin: Option<u64>,
 }
 
-impl Others {
+impl InOne {
     /// `None` where they are not recorded.
-    fn of(sight: &Sight) -> Option<Others> {
+    fn of(sight: &Sight) -> Option<InOne> {
         if sight.heap.is_empty() {
             return None;
         }
-        let bytes = OTHERS.map(|domain| profiles::totals_of(&sight.heap, domain));
+        let bytes = IN_ONE.map(|domain| profiles::totals_of(&sight.heap, domain));
         let heap_margin = bytes[0].inuse_bytes_margin().map(|margin| margin.round() as u64);
-        Some(Others { bytes: bytes.map(|counts| counts.inuse_bytes), heap_margin })
+        Some(InOne { bytes: bytes.map(|counts| counts.inuse_bytes), heap_margin })
+    }
+}
+
+fn is_mapped(site: &Site) -> bool {
+    site.source.domain == Domain::Mapping
+}
+
+/// Adds the changes of those sites that `counts` says.
+fn add_changes(
+    changes: &mut Vec<Change>,
+    last: Option<&Arc<Snapshot>>,
+    now: &Snapshot,
+    counts: impl Fn(&Site) -> bool,
+) {
+    for (at, site) in now.sites.iter().enumerate().filter(|(_, site)| counts(site)) {
+        let before = last.and_then(|last| last.sites.get(at));
+        let before = before.map_or(0, |site| site.counts.inuse_bytes);
+        if site.counts.inuse_bytes != before {
+            let bytes = site.counts.inuse_bytes.wrapping_sub(before) as i64;
+            changes.push(Change { site: at as u32, bytes });
+        }
     }
 }
 
@@ -285,9 +344,13 @@ impl Changes {
         }
     }
 
-    /// A site's bytes in use from each of the lines on.
-    fn bytes(&self, site: usize) -> Vec<i64> {
+    /// A site's bytes in use from each of the lines on; nothing of one that is in another part of
+    /// the ledger than `part`.
+    fn bytes(&self, part: &Snapshot, site: usize) -> Vec<i64> {
         let mut values = vec![0; self.lines.len()];
+        if part.sites[site].is_empty() {
+            return values;
+        }
         for (at, bytes) in self.of_sites.get(&site).into_iter().flatten() {
             values[*at] += bytes;
         }
@@ -302,7 +365,8 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use ledger::{Counts, Sampling, Site};
+    use contract::Source;
+    use ledger::{Counts, Sampling};
 
     use super::*;
 
@@ -367,6 +431,33 @@ mod tests {
             table_of(&over_time, &seen[2]),
             "seconds,processes,connections,rss,anonymous,shared,files,capture,tls\n\
              0.000,0,0,,,,,,5\n0.250,0,0,,,,,baseline,125\n0.500,0,0,,,,,,21\n"
+        );
+    }
+
+    #[test]
+    fn what_is_mapped_has_a_column_for_what_it_is_for_and_the_heap_one_for_all() {
+        let of = |domain, inuse_bytes| Site {
+            source: Source { domain, ..Source::default() },
+            counts: Counts { inuse_bytes, ..Counts::default() },
+            ..Site::default()
+        };
+        let seen = [[7, 100, 4_096], [5, 200, 8_192]].map(|[openssl, heap, mapped]| {
+            let mut sight = sight(&[("a", &[openssl, 0, 0])]);
+            let part = sight.ledgers.values_mut().next().map(Arc::make_mut).unwrap();
+            part.sites[1..].fill(Site::default());
+            let sites = vec![Site::default(), of(Domain::Heap, heap), of(Domain::Mapping, mapped)];
+            let heap = Arc::new(Snapshot { sites, ..Snapshot::default() });
+            sight.heap.insert(PathBuf::from("a"), heap);
+            sight
+        });
+        let mut over_time = OverTime::start();
+        for (at, sight) in seen.iter().enumerate() {
+            over_time.add(EVERY * at as u32, sight, None, "");
+        }
+        assert_eq!(
+            table_of(&over_time, &seen[1]),
+            "seconds,processes,connections,rss,anonymous,shared,files,capture,tls,heap,mapping\n\
+             0.000,0,0,,,,,,7,100,4096\n0.250,0,0,,,,,,5,200,8192\n"
         );
     }
 

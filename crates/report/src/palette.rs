@@ -23,6 +23,12 @@ pub fn of_group(group: &str) -> Rgb {
     GROUPS.iter().find(|(name, _)| *name == group).map_or(UNKNOWN, |(_, colour)| *colour)
 }
 
+/// The colour of what memory over time is told with: a group's, and shades for what is mapped.
+pub fn of_series(category: &str) -> Rgb {
+    let shade = MAPPED.iter().find(|(name, _)| *name == category);
+    shade.map_or_else(|| of_group(category), |(_, colour)| *colour)
+}
+
 const UNKNOWN: Rgb = Rgb(0xf0, 0xee, 0xe6);
 
 /// In the order of the table of categories.
@@ -49,6 +55,19 @@ const GROUPS: &[(&str, Rgb)] = &[
     ("unknown", UNKNOWN),
 ];
 
+/// Parts of what is mapped, those of a runtime's heap the strongest: in a picture they lie on each
+/// other.
+const MAPPED: &[(&str, Rgb)] = &[
+    ("mapping.v8_young", Rgb(0xd3, 0x5f, 0x9c)),
+    ("mapping.v8_old", Rgb(0xb5, 0x86, 0xc6)),
+    ("mapping.v8_large", Rgb(0xe6, 0xa3, 0xc8)),
+    ("mapping.v8_code", Rgb(0xcb, 0xb2, 0xe2)),
+    ("mapping.v8_read_only", Rgb(0xe3, 0xcf, 0xdc)),
+    ("mapping.v8", Rgb(0xd8, 0xb8, 0xd0)),
+    ("mapping.python", Rgb(0xb0, 0xd8, 0xc8)),
+    ("mapping.apr", Rgb(0xd9, 0xc4, 0xae)),
+];
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -64,6 +83,18 @@ mod tests {
         assert_eq!(listed, groups);
         let colours: HashSet<_> = GROUPS.iter().map(|(_, colour)| colour.hex()).collect();
         assert_eq!(colours.len(), GROUPS.len());
+    }
+
+    #[test]
+    fn every_series_over_time_has_a_colour_of_its_own() {
+        let parts: Vec<_> = category::over_time()
+            .map(|category| category.name)
+            .filter(|name| name.contains('.'))
+            .collect();
+        assert_eq!(MAPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>(), parts);
+        let series: Vec<_> = category::over_time().collect();
+        let colours: HashSet<_> = series.iter().map(|it| of_series(it.name).hex()).collect();
+        assert_eq!(colours.len(), series.len());
     }
 
     #[test]

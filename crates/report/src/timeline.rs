@@ -53,6 +53,9 @@ pub enum TimelineError {
 
 const HEIGHT: f64 = 440.0;
 
+/// How much higher than the most connections their scale is at least.
+const HEADROOM: f64 = 1.05;
+
 /// Where in the picture the first and the last second are, and the highest and the lowest value.
 pub(crate) const PLOT: [f64; 4] = [scales::LEFT, scales::RIGHT, scales::TOP, scales::BOTTOM];
 
@@ -68,8 +71,9 @@ pub fn timeline(timeline: &Timeline, title: &str) -> Result<String, TimelineErro
     let highest = tops.chain(band).copied().max().unwrap_or_default();
     let bytes = Scale::to(highest as f64);
     let open = timeline.connections.as_ref();
-    let connections =
-        open.map(|open| Scale::to(open.iter().copied().max().unwrap_or_default() as f64));
+    // With some room above, so that the line does not lie on the edge, and on others there.
+    let connections = open
+        .map(|open| Scale::to(open.iter().copied().max().unwrap_or_default() as f64 * HEADROOM));
     let time = TimeScale::of(&timeline.seconds);
 
     let mut svg = String::new();

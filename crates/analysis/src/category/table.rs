@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::MAPPING_DOMAIN;
+
 const TABLE: &str = include_str!("categories.tsv");
 
 /// One purpose of memory, e.g. `tls.record_buffers`.
@@ -30,6 +32,12 @@ impl Category {
         self.name.split_once('.').map_or(self.name, |(group, _)| group)
     }
 
+    /// What it is told with over time: its group, and of mappings the category itself. These are a
+    /// runtime's heap and its parts, which move against each other.
+    pub fn over_time(&self) -> &'static str {
+        if self.group() == MAPPING_DOMAIN { self.name } else { self.group() }
+    }
+
     /// The category is made on behalf of a caller (a container, a lock, a buffer) and is kept
     /// only where no caller on the stack is an owner.
     pub fn is_generic(&self) -> bool {
@@ -45,6 +53,11 @@ pub fn all() -> &'static [Category] {
 /// The top-level groups in the order of the table; each is a category too.
 pub fn groups() -> impl Iterator<Item = &'static Category> {
     all().iter().filter(|category| !category.name.contains('.'))
+}
+
+/// What memory over time may be told with, in the order of the table.
+pub fn over_time() -> impl Iterator<Item = &'static Category> {
+    all().iter().filter(|category| category.over_time() == category.name)
 }
 
 /// The category of that name.

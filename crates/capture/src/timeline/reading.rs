@@ -52,7 +52,7 @@ pub fn parse(text: &str) -> Result<Timeline, String> {
     Ok(Timeline {
         connections: rows.connections()?,
         rss: rows.resident()?,
-        series: category::groups()
+        series: category::over_time()
             .filter_map(|group| rows.series(group.name, openssl_margins.as_ref()).transpose())
             .collect::<Result<_, _>>()?,
         openssl_margins,

@@ -71,7 +71,7 @@ impl Column {
 impl Table {
     /// Memory over time as whoever reads the file gets it: the groups in the order of their table.
     pub fn as_read(&self) -> Timeline {
-        let series = category::groups().filter_map(|group| {
+        let series = category::over_time().filter_map(|group| {
             self.timeline.series.iter().find(|series| series.group == group.name).cloned()
         });
         Timeline { series: series.collect(), ..self.timeline.clone() }

@@ -11,8 +11,9 @@ use super::scales::{BOTTOM, LEFT, RIGHT, Scale, TOP, TimeScale, WIDTH};
 use crate::fit::shorten;
 use crate::flamegraph::escape;
 
-/// Entries in one line of the legend.
-const LEGEND_ENTRIES: usize = 7;
+/// Characters in one line of the legend. One is about seven points wide, and a little more in some
+/// fonts.
+const LEGEND_WIDTH: usize = 126;
 
 /// Lines of the legend that there is room for; every group, and what else there may be, fits.
 const LEGEND_LINES: usize = 3;
@@ -25,12 +26,24 @@ pub(super) fn legend(svg: &mut String, timeline: &Timeline, areas: &[Area]) {
         timeline.openssl_margins.as_ref().map(|_| (RSS_COLOUR, "▒", "OpenSSL's 95 % interval"));
     let lines = [Some((RSS_COLOUR, "━", "resident memory")), connections, band];
     let areas = areas.iter().map(|area| (area.colour.as_str(), "■", area.name.as_str()));
-    let entries: Vec<(&str, &str, &str)> = lines.into_iter().flatten().chain(areas).collect();
-    for (row, entries) in entries.chunks(LEGEND_ENTRIES).take(LEGEND_LINES).enumerate() {
+    let mut rows: Vec<Vec<(&str, &str, String)>> = Vec::new();
+    let mut room = 0;
+    for (colour, mark, name) in lines.into_iter().flatten().chain(areas) {
+        let name = shorten(name, 24);
+        // The mark, and the gaps beside it and behind the name.
+        let width = name.chars().count() + 5;
+        if width > room {
+            rows.push(Vec::new());
+            room = LEGEND_WIDTH;
+        }
+        room -= width;
+        rows.last_mut().expect("the first entry has made a row").push((colour, mark, name));
+    }
+    for (row, entries) in rows.into_iter().take(LEGEND_LINES).enumerate() {
         let y = 46 + 16 * row;
         let _ = write!(svg, r#"<text x="{}" y="{y}" text-anchor="middle">"#, WIDTH / 2.0);
         for (colour, mark, name) in entries {
-            let name = escape(&shorten(name, 24)).replace(' ', "&#160;");
+            let name = escape(&name).replace(' ', "&#160;");
             let _ =
                 write!(svg, r#"<tspan fill="{colour}">{mark}</tspan>&#160;{name}&#160;&#160; "#);
         }

@@ -59,6 +59,48 @@ fn groups_that_cannot_be_seen_are_one_and_the_largest_lies_lowest() {
 }
 
 #[test]
+fn small_parts_of_what_is_mapped_are_drawn_with_the_rest_of_it() {
+    let mut many = two_moments();
+    many.series = vec![
+        series("tls", 900),
+        series("heap", 1),
+        series("mapping", 20),
+        series("mapping.v8_young", 100),
+        series("mapping.v8_code", 9),
+        series("python", 1),
+    ];
+    let names: Vec<_> =
+        layers(&many).into_iter().map(|layer| (layer.name, layer.bytes[1])).collect();
+    let expected = [
+        ("tls", 900),
+        ("heap", 1),
+        ("mapping.v8_young", 100),
+        ("python", 1),
+        ("other mappings", 29),
+    ];
+    assert_eq!(names, expected.map(|(name, bytes)| (name.to_owned(), bytes)));
+    many.series.retain(|series| series.group != "mapping.v8_young");
+    let last = layers(&many).pop().unwrap();
+    assert_eq!((last.name.as_str(), last.bytes[1]), ("mapping", 29), "there are no others");
+}
+
+#[test]
+fn a_line_of_the_legend_has_what_there_is_room_for() {
+    let mut many = two_moments();
+    let parts =
+        ["v8_young", "v8_old", "v8_large", "v8_code", "v8_read_only", "v8", "python", "apr"];
+    many.series = parts.map(|part| series(&format!("mapping.{part}"), 100)).into();
+    let svg = timeline(&many, "").unwrap();
+    let lines: Vec<&str> = svg.lines().filter(|line| line.contains("<tspan")).collect();
+    assert_eq!(lines.len(), 2);
+    let names = lines.concat();
+    for part in parts {
+        assert!(names.contains(&format!("mapping.{part}&#160;")), "{part}: {names}");
+    }
+    assert!(names.contains("rest&#160;of&#160;resident"));
+}
+
+#[test]
 fn phases_are_named_where_there_is_room() {
     let mut phased = two_moments();
     let phase = |from: f64, name: &str| (from, name.to_owned());
