@@ -102,6 +102,10 @@ struct Examined {
 
 impl Examined {
     fn of(folder: &Path) -> Examined {
+        let record = fs::read(folder.join("run.json")).unwrap();
+        let record: Value = serde_json::from_slice(&record).unwrap();
+        let others = &record["heap"]["counts"]["alloc_blocks"];
+        assert!(others.as_u64() > Some(0), "all of it is recorded: {record:#}");
         let diagnosis = printed_json(&["diagnose", path(folder), "--json"]);
         let totals = &printed_json(&["top", path(folder), "--json"])["totals"];
         // Of a program that has given back what it had, the peak is what mending it changes.

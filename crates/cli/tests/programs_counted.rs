@@ -76,6 +76,7 @@ fn recorded(command: &[&str], place: &Path) -> Count {
     let json = fs::read(folder.join("run.json")).unwrap();
     fs::remove_dir_all(folder).unwrap();
     let record: Value = serde_json::from_slice(&json).unwrap();
+    assert!(record["heap"]["counts"]["alloc_blocks"].as_u64() > Some(0), "all of it is recorded");
     let process = &record["processes"][0];
     assert_eq!(process["recorder"]["foreign_frees"], 0);
     let figure = |name: &str| process["openssl_at_end"][name].as_u64().unwrap();

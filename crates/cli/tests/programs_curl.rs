@@ -89,7 +89,9 @@ fn record(folder: &Path, options: &[&str], command: &[String]) -> Output {
 fn record_of(folder: &Path, output: &Output) -> Value {
     let json = std::fs::read(folder.join("run.json"))
         .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
-    serde_json::from_slice(&json).unwrap()
+    let record: Value = serde_json::from_slice(&json).unwrap();
+    assert!(record["heap"]["counts"]["alloc_blocks"].as_u64() > Some(0), "all of it is recorded");
+    record
 }
 
 #[test]

@@ -165,9 +165,12 @@ impl Measured {
         ways
     }
 
-    /// Nothing was lost, and nothing freed that was not seen before.
+    /// Nothing was lost, and nothing freed that was not seen before, of the whole process.
     pub fn lost_nothing(&self) {
-        for process in self.record()["processes"].as_array().unwrap() {
+        let record = self.record();
+        let others = &record["heap"]["counts"]["alloc_blocks"];
+        assert!(others.as_u64().is_some_and(|blocks| blocks > 0), "{others}: {record:#}");
+        for process in record["processes"].as_array().unwrap() {
             let recorder = &process["recorder"];
             for loss in ["foreign_frees", "stale_blocks", "untracked_blocks"] {
                 assert_eq!(recorder[loss], 0, "{loss}: {process:#}");
