@@ -16,7 +16,7 @@ use std::fs;
 use std::path::Path;
 
 use needed::FIXTURES;
-use program::{path, printed_json, text, tlsheap_in};
+use program::{path, printed, printed_json, text, tlsheap_in};
 use serde_json::Value;
 use server::free_port;
 use workshop::{Workshop, number};
@@ -80,6 +80,8 @@ fn asyncios_buffer_is_named_and_its_remedy_saves_what_is_said() {
         assert_eq!(float(&found, "/bytes_per_connection"), 262_145.0 - 16_385.0);
         assert_eq!(number(&found, "/bytes_total"), 80 * 245_760);
         assert_eq!(found["remedies"][0]["ecosystem"], "Python", "{found:#}");
+        let told = printed(&["diagnose", path(&place.path().join("run"))]);
+        assert!(!told.contains("[unknown]"), "who holds it is known: {told}");
     }
     let saved = grown[0] - grown[1];
     assert!((0.97..1.03).contains(&(saved / 245_760.0)), "{grown:?}");

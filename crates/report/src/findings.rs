@@ -156,11 +156,13 @@ fn one(number: usize, finding: &Finding, subject: &Subject<'_>, medium: Medium) 
         let bytes = rounded(site.bytes as f64);
         let pad = " ".repeat(INDENT + 2 + widest.unwrap_or_default() - width(&bytes));
         let place = match (site.file.as_str(), site.line) {
-            ("", _) => "[unknown]".to_owned(),
-            (file, 0) => harmless(file).into_owned(),
-            (file, line) => format!("{}:{line}", harmless(file)),
+            // A holder is a function, whatever its lines: it ends the telling.
+            ("", _) if !site.telling.is_empty() => String::new(),
+            ("", _) => "  [unknown]".to_owned(),
+            (file, 0) => format!("  {}", harmless(file)),
+            (file, line) => format!("  {}:{line}", harmless(file)),
         };
-        let line = format!("{pad}{bytes}  {place}");
+        let line = format!("{pad}{bytes}{place}");
         text += &beside(&line, &site.telling, medium);
     }
     for remedy in &finding.remedies {
