@@ -283,8 +283,8 @@ fn of_several_processes_the_account_closes_too() {
 }
 
 #[test]
-fn a_sample_of_the_heap_is_refused() {
-    let output = program::tlsheap(&["record", "--heap", "--sample", "64k", "--", "true"]);
+fn a_sample_of_pythons_objects_is_refused() {
+    let output = program::tlsheap(&["record", "--python", "--sample", "64k", "--", "true"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("--sample"), "{}", text(&output.stderr));
 }

@@ -35,7 +35,9 @@ fn parse_line(line: &str) -> Option<Module> {
     let (start, end) = field().split_once('-')?;
     let permissions = field();
     let file_offset = u64::from_str_radix(field(), 16).ok()?;
-    let (_device, _inode) = (field(), field());
+    let _device = field();
+    // What is no number is of no kernel's, and tells nothing.
+    let inode = field().parse().unwrap_or_default();
     let start = u64::from_str_radix(start, 16).ok()?;
     let end = u64::from_str_radix(end, 16).ok()?;
     if end <= start || permissions.len() != 4 {
@@ -45,6 +47,7 @@ fn parse_line(line: &str) -> Option<Module> {
         start,
         end,
         file_offset,
+        inode,
         executable: permissions.as_bytes()[2] == b'x',
         path: rest.trim_start().to_owned(),
     })
@@ -66,6 +69,7 @@ mod tests {
                 start: 0x1000,
                 end: 0x3000,
                 file_offset: 0x2000,
+                inode: 77,
                 executable: true,
                 path: "/usr/lib/a b.so".to_owned(),
             }]

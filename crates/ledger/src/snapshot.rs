@@ -117,6 +117,8 @@ pub struct Module {
     pub end: u64,
     /// Offset in the file of the first byte.
     pub file_offset: u64,
+    /// Which file it was, by its number in its file system; 0 where that is not known.
+    pub inode: u64,
     /// The mapping is executable.
     pub executable: bool,
     /// Path of the file.

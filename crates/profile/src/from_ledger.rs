@@ -39,7 +39,8 @@ const NO_STACK: &str = "[no stack]";
 /// Addresses are those of the first process that was named with the same files of code: the kernel
 /// puts them somewhere else in each one.
 pub fn from_ledger(snapshot: &Snapshot, symbols: &mut Symbols) -> Profile {
-    let snapshot = &*symbols.laid_out_like_others(snapshot);
+    let snapshot = symbols.as_mapped(snapshot);
+    let snapshot = &*symbols.laid_out_like_others(&snapshot);
     Builder::new(snapshot, symbols, Profile::of_heap()).build(snapshot).0
 }
 
@@ -60,7 +61,8 @@ pub fn from_recording_with_places(
     symbols: &mut Symbols,
     openssls: &[(Source, String)],
 ) -> (Profile, Places) {
-    let snapshot = &*symbols.laid_out_like_others(snapshot);
+    let snapshot = symbols.as_mapped(snapshot);
+    let snapshot = &*symbols.laid_out_like_others(&snapshot);
     Builder { openssls, ..Builder::new(snapshot, symbols, Profile::of_heap()) }.build(snapshot)
 }
 
@@ -74,7 +76,8 @@ pub fn from_ledger_with(
     empty: Profile,
     values: impl Fn(usize) -> Vec<i64>,
 ) -> Profile {
-    let snapshot = &*symbols.laid_out_like_others(snapshot);
+    let snapshot = symbols.as_mapped(snapshot);
+    let snapshot = &*symbols.laid_out_like_others(&snapshot);
     let mut builder = Builder::new(snapshot, symbols, empty);
     for (index, site) in snapshot.sites.iter().enumerate() {
         let values = values(index);

@@ -70,8 +70,9 @@ fn in_order_of_files(modules: &[Module]) -> Vec<&Module> {
 }
 
 /// What two modules have in common that are the same part of the same file.
-fn file_of(module: &Module) -> (&str, u64, u64) {
-    (&module.path, module.file_offset, module.end.saturating_sub(module.start))
+fn file_of(module: &Module) -> (&str, u64, u64, u64) {
+    let Module { path, inode, file_offset, start, end, .. } = module;
+    (path, *inode, *file_offset, end.saturating_sub(*start))
 }
 
 #[cfg(test)]
@@ -82,7 +83,7 @@ mod tests {
 
     fn module(path: &str, range: Range<u64>, executable: bool) -> Module {
         let (start, end) = (range.start, range.end);
-        Module { start, end, file_offset: 0x1000, executable, path: path.to_owned() }
+        Module { start, end, file_offset: 0x1000, inode: 0, executable, path: path.to_owned() }
     }
 
     fn process(modules: &[Module], stack: &[u64]) -> Snapshot {

@@ -18,6 +18,7 @@ mod lookup;
 mod module_file;
 mod perf_map;
 mod readable_name;
+mod replaced;
 mod rust_module;
 
 pub use self::address_space::{AddressKind, AddressSpace};

@@ -49,6 +49,7 @@ fn the_program_comes_first_though_its_library_was_called_last_or_alone() {
         start,
         end: start + 0x1000,
         file_offset: 0,
+        inode: 0,
         executable: true,
         path: path.to_owned(),
     };

@@ -17,6 +17,7 @@ fn own_modules() -> Vec<ledger::Module> {
             start: u64::from_str_radix(start, 16).unwrap(),
             end: u64::from_str_radix(end, 16).unwrap(),
             file_offset: u64::from_str_radix(words[2], 16).unwrap(),
+            inode: 0,
             executable: words[1].contains('x'),
             path: (*path).to_owned(),
         })
@@ -98,6 +99,7 @@ fn what_cannot_be_named_is_said_and_fails_nothing() {
             start: n << 16,
             end: (n << 16) + 0x1000,
             file_offset: 0x2000,
+            inode: 0,
             executable: true,
             path: path.clone(),
         })

@@ -25,7 +25,12 @@ pub fn has_recognisable_objects(snapshot: &Snapshot, symbols: &mut Symbols) -> O
         return Some(true);
     }
     let sites = snapshot.sites.iter().take(SITES).cloned().collect();
-    let part = Snapshot { sites, modules: snapshot.modules.clone(), ..Snapshot::default() };
+    let part = Snapshot {
+        sites,
+        modules: snapshot.modules.clone(),
+        started_nanos: snapshot.started_nanos,
+        ..Snapshot::default()
+    };
     let profile = from_ledger(&part, symbols);
     let is_named = |frame: Frame<'_>| NAMES.iter().any(|name| frame.function.starts_with(name));
     Some(profile.samples().iter().any(|sample| profile.frames(sample).any(is_named)))

@@ -219,6 +219,7 @@ fn ssl_objects(snapshot: &Snapshot, symbols: &mut Symbols) -> SslObjects {
     let part = Snapshot {
         sites,
         modules: snapshot.modules.clone(),
+        started_nanos: snapshot.started_nanos,
         sampling: snapshot.sampling,
         ..Snapshot::default()
     };

@@ -55,7 +55,7 @@ fn ledger(snapshot: &Snapshot, rows: usize) -> String {
         text += &format!("table       {:#x}-{:#x}\n", table.start, table.end);
     }
     for module in &snapshot.modules {
-        let Module { start, end, file_offset, executable, path } = module;
+        let Module { start, end, file_offset, executable, path, .. } = module;
         let code = if *executable { 'x' } else { '-' };
         text += &format!("module      {start:#x}-{end:#x} {code} {file_offset:#x} {path}\n");
     }

@@ -175,6 +175,7 @@ fn processes_with_the_same_files_share_what_was_named() {
         start,
         end: start + 100,
         file_offset: 0,
+        inode: 0,
         executable: true,
         path: "/no/such/file".to_owned(),
     };

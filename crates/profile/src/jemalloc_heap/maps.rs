@@ -12,13 +12,14 @@ pub(super) fn module(line: &str) -> Result<Option<Module>, ()> {
         word
     };
     let (range, permissions, offset) = (word(), word(), word());
-    let (_device, _inode) = (word(), word());
+    let (_device, inode) = (word(), word());
     let path = rest;
     let (start, end) = range.split_once('-').ok_or(())?;
     let module = Module {
         start: hexadecimal(start)?,
         end: hexadecimal(end)?,
         file_offset: hexadecimal(offset)?,
+        inode: inode.parse().unwrap_or_default(),
         executable: permissions.contains('x'),
         path: path.to_owned(),
     };
@@ -45,6 +46,7 @@ mod tests {
             start: 0x40_0000,
             end: 0x45_2000,
             file_offset: 0x1000,
+            inode: 173_521,
             executable: true,
             path: "/opt/a b (deleted)".to_owned(),
         };

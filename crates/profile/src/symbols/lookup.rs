@@ -12,6 +12,7 @@ use super::elf::{Elf, ElfError};
 use super::frame::SymbolFrame;
 use super::module_file::read_module;
 use super::perf_map::PerfMap;
+use super::replaced::{DELETED, Replaced};
 use crate::named::Alike;
 
 /// The symbols of every file that was asked for so far, and every answer given. One value serves
@@ -25,6 +26,8 @@ pub struct Symbols {
     answers: HashMap<(usize, u64), Arc<[SymbolFrame]>>,
     /// By process.
     perf_maps: HashMap<u32, PerfMap>,
+    /// Files that are not those that a process has mapped.
+    pub(super) replaced: Replaced,
     /// Stacks that were named already.
     pub(crate) alike: Alike,
     summary: Symbolisation,
@@ -150,7 +153,7 @@ impl Symbols {
 fn load(path: &str) -> Result<Elf, ElfError> {
     // The kernel marks a file that was removed or replaced like this. What is at the path now, if
     // anything, is another file, and its names would be wrong.
-    if path.ends_with(" (deleted)") {
+    if path.ends_with(DELETED) {
         return Err(ElfError::Deleted);
     }
     let bytes = read_module(Path::new(path))?;
